@@ -1,0 +1,167 @@
+"""A private two-way connection between the caller's process and one worker: whole messages of bytes, and open files.
+
+Each worker has a connection of its own, so a dead worker shows as end-of-file at once, and no lock or queue is shared that
+it could leave held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import select
+import shutil
+import socket
+import struct
+import tempfile
+from collections.abc import Sequence
+from typing import TypeAlias
+
+Buffer: TypeAlias = "bytes | bytearray | memoryview"
+
+#: Whether open files can be handed to another process: what shared memory without a name needs.
+CAN_PASS_FILES = hasattr(socket, "send_fds")
+
+#: A message of at most this many bytes never blocks its sender while the receiver is busy: the kernel's buffer takes it.
+#: Linux gives a Unix socket 208 KiB by default (net.core.wmem_default), of which its own bookkeeping takes about half.
+NEVER_BLOCKS = 1 << 16
+
+_HEADER = struct.Struct("!QB")
+_GREETING_SECONDS = 10.0
+
+
+class Channel:
+    """One end of the connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._header = bytearray(_HEADER.size)
+
+    def fileno(self) -> int:
+        """Returns the file descriptor, for waiting."""
+        return self._socket.fileno()
+
+    def send(self, kind: int, *parts: Buffer) -> None:
+        """Sends one message.
+
+        Args:
+            kind: what it is, 0 to 255.
+            *parts: its bytes; joined by the receiver, not here, so that nothing large is copied.
+
+        Raises:
+            OSError: the other end is gone.
+        """
+        size = sum(len(part) for part in parts)
+        header = _HEADER.pack(size, kind)
+        if size <= NEVER_BLOCKS:
+            self._socket.sendall(b"".join((header, *parts)))
+            return
+        self._socket.sendall(header)
+        for part in parts:
+            self._socket.sendall(part)
+
+    def receive(self) -> tuple[int, bytearray]:
+        """Waits for one message and returns its kind and bytes.
+
+        Raises:
+            EOFError: the other end is gone.
+        """
+        self._read_into(memoryview(self._header))
+        size, kind = _HEADER.unpack(self._header)
+        message = bytearray(size)
+        self._read_into(memoryview(message))
+        return kind, message
+
+    def send_files(self, files: Sequence[int]) -> None:
+        """Hands open files over; the receiver must expect them next."""
+        socket.send_fds(self._socket, [b"f"], list(files))
+
+    def receive_files(self, count: int) -> list[int]:
+        """Waits for ``count`` open files and returns their descriptors, which are the receiver's to close.
+
+        Raises:
+            EOFError: the other end is gone.
+        """
+        data, files, _, _ = socket.recv_fds(self._socket, 1, count)
+        if not data:
+            raise EOFError("the other end of the channel is closed")
+        return files
+
+    def poll(self, seconds: float) -> bool:
+        """Waits at most so long for something to read, an end-of-file too, and returns whether there is."""
+        if not hasattr(select, "poll"):
+            return bool(select.select([self], [], [], seconds)[0])
+        poller = select.poll()  # unlike select(), it takes descriptors above 1023
+        poller.register(self, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
+
+    def close(self) -> None:
+        """Closes this end; the other end sees end-of-file."""
+        self._socket.close()
+
+    def _read_into(self, view: memoryview) -> None:
+        while view:
+            try:
+                count = self._socket.recv_into(view)
+            except ConnectionError:
+                count = 0
+            if not count:
+                raise EOFError("the other end of the channel is closed")
+            view = view[count:]
+
+
+class Address:
+    """Where workers connect to: a socket that only this user can reach, and a key that they must show.
+
+    A Unix socket in a folder of mode 0700 where there are any, else TCP on loopback.
+    """
+
+    def __init__(self) -> None:
+        self.key = os.urandom(32)
+        self._folder: str | None = None
+        if hasattr(socket, "AF_UNIX"):
+            self._folder = tempfile.mkdtemp(prefix="jd-")
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(os.path.join(self._folder, "s"))
+        else:
+            self._listener = socket.socket()
+            self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(128)
+        self.name: str | tuple[str, int] = self._listener.getsockname()
+
+    def fileno(self) -> int:
+        """Returns the file descriptor, for waiting."""
+        return self._listener.fileno()
+
+    def accept(self) -> tuple[Channel, int] | None:
+        """Takes one waiting connection and returns its channel and process id; None if it did not show the key."""
+        connection, _ = self._listener.accept()
+        connection.settimeout(_GREETING_SECONDS)
+        channel = Channel(connection)
+        try:
+            _, greeting = channel.receive()
+        except (OSError, EOFError):
+            greeting = bytearray()
+        if not hmac.compare_digest(bytes(greeting[: len(self.key)]), self.key):
+            channel.close()
+            return None
+        connection.settimeout(None)
+        return channel, int.from_bytes(greeting[len(self.key) :], "big")
+
+    def close(self) -> None:
+        """Stops listening and leaves nothing on the disk."""
+        self._listener.close()
+        if self._folder is not None:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(self._folder)
+
+
+def connect(name: str | tuple[str, int], key: bytes) -> Channel:
+    """Connects a worker to an `Address`, given its name and key."""
+    connection = socket.socket(socket.AF_UNIX if isinstance(name, str) else socket.AF_INET)
+    connection.connect(name)
+    if not isinstance(name, str):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    channel = Channel(connection)
+    channel.send(0, key, os.getpid().to_bytes(8, "big"))
+    return channel

@@ -1,0 +1,152 @@
+"""Turns objects into bytes and back: at the speed of C pickle for data, by value for code that a worker cannot import.
+
+Cloudpickle's pickler does nearly everything: it is C pickle, with Python code only for functions, classes and instances; it
+sends what can be imported by name and the rest by value, with the globals it uses as they are now; and it knows a class
+again that comes home, so instances of classes from ``__main__`` come back as instances of the caller's classes. Dill takes
+what it refuses (a lock among a function's globals, say).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pickle
+import sys
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import cloudpickle
+
+from jd_core.decorator import Distributed
+
+loads = pickle.loads
+
+_PROTOCOL = 5
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Cloudpickle's pickler, knowing decorated functions and exceptions."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Returns how to rebuild ``obj``; called for all but plain data, before what its class says."""
+        if isinstance(obj, types.FunctionType):
+            name = _name_of_wrapped(obj)
+            if name is not None:
+                return _wrapped_by_name, name
+        elif isinstance(obj, BaseException):
+            return _reduce_exception(obj)
+        elif isinstance(obj, Distributed) and type(obj) is Distributed and not _is_importable(obj.__module__):
+            return Distributed, (obj.__wrapped__, obj._options)
+        return super().reducer_override(obj)
+
+
+def dumps(obj: Any, buffers: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+    """Returns ``obj`` as bytes that `loads` turns back.
+
+    Args:
+        obj: anything.
+        buffers: gets each large buffer, to be sent apart, and then given to `loads`; None: they go into the bytes.
+
+    Raises:
+        Exception: neither cloudpickle nor dill can send it; the error is cloudpickle's.
+    """
+    file = io.BytesIO()
+    try:
+        Pickler(file, _PROTOCOL, buffer_callback=buffers).dump(obj)
+    except Exception as refused:
+        import dill  # only here: it takes long to import, and most programs never need it
+
+        try:
+            return bytes(dill.dumps(obj, protocol=_PROTOCOL, recurse=True))
+        except Exception:
+            raise refused from None
+    return file.getvalue()
+
+
+def send_module_by_value(name: str) -> bool:
+    """Makes functions and classes of a module travel by value from now on, because a worker could not import it.
+
+    Returns:
+        Whether that changes anything: false if this process has no such module either, or it goes by value already.
+    """
+    module = sys.modules.get(name)
+    if module is None or name in cloudpickle.list_registry_pickle_by_value():
+        return False
+    cloudpickle.register_pickle_by_value(module)
+    return True
+
+
+def _is_importable(module: str) -> bool:
+    """Whether names of the module are sent as names."""
+    by_value: Iterable[str] = cloudpickle.list_registry_pickle_by_value()
+    return module != "__main__" and module in sys.modules and not any(
+        module == name or module.startswith(name + ".") for name in by_value
+    )
+
+
+def _name_of_wrapped(function: types.FunctionType) -> tuple[str, str, int] | None:
+    """Returns (module, qualified name, depth) if that name leads to decorators around ``function``.
+
+    The name of a decorated function is its decorator's result, so pickle refuses the function itself, as "not the same
+    object". The worker takes the name and looks ``depth`` times into ``__wrapped__``.
+    """
+    module = function.__module__
+    if not module or not _is_importable(module):
+        return None
+    found: Any = sys.modules[module]
+    try:
+        for part in function.__qualname__.split("."):
+            found = getattr(found, part)
+    except AttributeError:
+        return None
+    depth = 0
+    while found is not function:
+        found = getattr(found, "__wrapped__", None)
+        depth += 1
+        if found is None:
+            return None
+    return (module, function.__qualname__, depth) if depth else None
+
+
+def _wrapped_by_name(module: str, qualified_name: str, depth: int) -> Any:
+    __import__(module)
+    found: Any = sys.modules[module]
+    for part in qualified_name.split("."):
+        found = getattr(found, part)
+    for _ in range(depth):
+        found = found.__wrapped__
+    return found
+
+
+def _reduce_exception(error: BaseException) -> Any:
+    """Returns how to rebuild an exception without its ``__init__``, which may want other arguments than ``args``."""
+    if type(error).__module__ == "builtins":
+        rebuild, *rest = error.__reduce_ex__(_PROTOCOL)  # type: ignore[misc]
+        return _chain, (rebuild, *rest[:1], rest[1] if len(rest) > 1 else None, *_chained(error))
+    return _rebuild_exception, (type(error), error.args, error.__dict__, *_chained(error))
+
+
+def _chained(error: BaseException) -> tuple[Any, ...]:
+    return error.__cause__, error.__context__, error.__suppress_context__
+
+
+def _chain(rebuild: Any, args: Any, state: Any, cause: Any, context: Any, suppressed: bool) -> BaseException:
+    error: BaseException = rebuild(*args)
+    if state:
+        error.__setstate__(state)  # type: ignore[attr-defined]
+    error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppressed
+    return error
+
+
+def _rebuild_exception(
+    cls: type[BaseException], args: Any, state: Any, cause: Any, context: Any, suppressed: bool
+) -> BaseException:
+    error = cls.__new__(cls, *args)
+    # What the builtin base keeps outside of __dict__ (an OSError's errno, say) is set by that base's own __init__.
+    builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
+    with contextlib.suppress(TypeError):
+        builtin.__init__(error, *args)
+    error.__dict__.update(state)
+    error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppressed
+    return error

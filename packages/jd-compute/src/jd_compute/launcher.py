@@ -1,0 +1,210 @@
+"""Starts worker processes: a pathos `ProcessPool` starts them and hands each its one task, `worker.serve`; then it goes.
+
+A pool that stays would keep three threads, start processes that wait in its queue, and hang for ever once one that holds the
+queue's lock is killed. What is left of it here are the processes, each with a private channel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import multiprocess
+import multiprocess.connection
+import multiprocess.context
+import multiprocess.pool
+import multiprocess.spawn
+from pathos.pools import ProcessPool
+
+from jd_compute import protocol, worker
+from jd_compute.channel import CAN_PASS_FILES, Address, Channel
+from jd_compute.status import Status
+from jd_core.errors import WorkerDiedError
+
+#: Seconds a process may take from its start to its first message; a loaded machine may take many to import numpy.
+START_SECONDS = 120.0
+
+_numbers = itertools.count()
+_starting = threading.Lock()
+
+
+class Worker:
+    """The caller's side of one worker process.
+
+    Attributes:
+        process: the process; its ``exitcode`` is negative for a signal.
+        channel: the connection.
+        status: what it is doing; None where memory cannot be shared.
+        calls: how many calls it was given.
+    """
+
+    def __init__(self, process: Any, channel: Channel, status: Status | None) -> None:
+        self.process = process
+        self.channel = channel
+        self.status = status
+        self.calls = 0
+
+    def kill(self) -> None:
+        """Ends the process at once, waits until it is gone, and releases all that belongs to it."""
+        with contextlib.suppress(OSError):
+            self.process.kill()
+        self.bury()
+
+    def bury(self) -> str:
+        """Waits for the dead process, releases all that belongs to it, and says how it ended."""
+        self.process.join(1.0)
+        if self.process.exitcode is None:  # it closed its channel, but lives on
+            self.process.kill()
+            self.process.join(5.0)
+        self.channel.close()
+        if self.status is not None:
+            self.status.close()
+            self.status = None
+        return describe_exit(self.process.exitcode)
+
+
+def describe_exit(code: int | None) -> str:
+    """Returns how a process ended, in words."""
+    import signal
+
+    if code is None:
+        return "does not end"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"signal {-code}"
+
+
+def launch(count: int, method: str, startup: protocol.Startup) -> list[tuple[Worker, bytearray]]:
+    """Starts worker processes and waits until each has connected and run its initializer.
+
+    Args:
+        count: how many.
+        method: the start method.
+        startup: what they are told.
+
+    Returns:
+        Each worker with what its initializer raised: an encoded exception, or nothing. Fewer than ``count`` if some ended
+        before.
+
+    Raises:
+        WorkerDiedError: all ended before they were ready.
+    """
+    address = Address()
+    processes: dict[int, Any] = {}
+    channels: dict[int, Channel] = {}
+    ready: list[tuple[Worker, bytearray]] = []
+    try:
+        # The pool's semaphores must exist until each process has opened them, so it is kept until they are ready.
+        pool = _start_pool(count, method, (address.name, address.key, startup))
+        processes.update((process.pid, process) for process in pool._pool)
+        _dismiss(pool)
+        _collect(address, processes, channels, ready)
+    except BaseException:
+        for process in processes.values():
+            with contextlib.suppress(OSError):
+                process.kill()
+            process.join(5.0)
+        raise
+    finally:
+        address.close()
+    if not ready:
+        ends = {describe_exit(process.exitcode) for process in processes.values()}
+        raise WorkerDiedError(
+            f"{count} worker processes ended before they were ready ({', '.join(sorted(ends))}): "
+            f"look for an initializer that ends the process, too little memory, or start_method={method!r}"
+        )
+    return ready
+
+
+def _collect(
+    address: Address, processes: dict[int, Any], channels: dict[int, Channel], ready: list[tuple[Worker, bytearray]]
+) -> None:
+    """Waits for every process: to connect and be ready, or to end."""
+    waiting = dict(processes)
+    statuses: dict[int, Status | None] = {}
+    deadline = time.monotonic() + START_SECONDS
+    while waiting:
+        sources = [address, *channels.values(), *(process.sentinel for process in waiting.values())]
+        if not multiprocess.connection.wait(sources, max(0.0, deadline - time.monotonic())):
+            raise WorkerDiedError(f"{len(waiting)} worker processes were not ready within {START_SECONDS:.0f} s")
+        if multiprocess.connection.wait([address], 0) and (accepted := address.accept()) is not None:
+            channel, pid = accepted
+            channels[pid] = channel
+            statuses[pid] = None
+            if CAN_PASS_FILES:
+                statuses[pid] = status = Status()
+                channel.send_files([status.file])
+        for pid, process in list(waiting.items()):
+            channel_of = channels.get(pid)
+            if channel_of is not None and multiprocess.connection.wait([channel_of], 0):
+                with contextlib.suppress(EOFError):
+                    _, raised = channel_of.receive()
+                    ready.append((Worker(process, channel_of, statuses[pid]), raised))
+                del waiting[pid], channels[pid]
+            elif channel_of is None and not process.is_alive():
+                del waiting[pid]
+
+
+def _start_pool(count: int, method: str, arguments: tuple[Any, ...]) -> multiprocess.pool.Pool:
+    """Starts processes that run ``worker.serve(*arguments)``, and returns their pool, which pathos then has forgotten."""
+    context = _context(method)
+    name = f"just-distribute-{next(_numbers)}"
+    with _starting, _without_main(), warnings.catch_warnings():
+        # Forking with threads is what `start_method="fork"` asks for.
+        warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
+        pool = ProcessPool(nodes=count, id=name, context=context)
+        for _ in range(count):
+            pool.apipe(worker.serve, *arguments)
+    return ProcessPool.__state__.pop(name)
+
+
+def _dismiss(pool: multiprocess.pool.Pool) -> None:
+    """Ends a pool's threads, but not its processes.
+
+    Its tasks are in the queue already, each process takes one, and none ever comes back for another.
+    """
+    pool._terminate.cancel()
+    pool._state = multiprocess.pool.TERMINATE
+    pool._worker_handler._state = multiprocess.pool.TERMINATE
+    pool._result_handler._state = multiprocess.pool.TERMINATE
+    pool._change_notifier.put(None)
+    for thread in (pool._worker_handler, pool._task_handler, pool._result_handler):
+        thread.join()
+    pool._cache.clear()
+
+
+def _context(method: str) -> Any:
+    context = multiprocess.get_context(method)
+    if method == "forkserver":
+        # All that a worker imports is there when the server forks it. Has no effect if the server runs already.
+        context.set_forkserver_preload(["jd_compute.worker"])
+    return context
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Keeps new processes from running the caller's main module again.
+
+    So a script needs no ``if __name__ == "__main__"``: what it defines travels by value.
+    """
+    original = multiprocess.spawn.get_preparation_data
+
+    def get_preparation_data(name: str) -> dict[str, Any]:
+        data: dict[str, Any] = original(name)
+        data.pop("init_main_from_name", None)
+        data.pop("init_main_from_path", None)
+        return data
+
+    multiprocess.spawn.get_preparation_data = get_preparation_data
+    try:
+        yield
+    finally:
+        multiprocess.spawn.get_preparation_data = original

@@ -1,0 +1,133 @@
+"""Warm workers: lent to one run at a time, kept for the next, ended when idle for long or with the interpreter."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+import os
+import threading
+from dataclasses import dataclass
+
+from jd_compute import launcher, protocol
+from jd_compute.launcher import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all workers of a pool have in common.
+
+    Attributes:
+        method: the start method.
+        initializer: an encoded callable, or None.
+        threads: threads of BLAS and OpenMP per worker; None: as they like.
+        idle_seconds: how long a worker waits for work before it ends.
+    """
+
+    method: str
+    initializer: bytes | None
+    threads: int | None
+    idle_seconds: float
+
+
+class Pool:
+    """The workers of one kind. Each run has workers of its own while it lasts, so runs never wait for each other."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._idle: list[Worker] = []
+        self._lent: set[Worker] = set()
+
+    def take_idle(self) -> Worker | None:
+        """Lends an idle worker; None if there is none."""
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                worker = self._idle.pop()
+                self._lent.add(worker)
+            # An idle worker says nothing, so what there is to read is its end: it was idle for too long, or killed.
+            if not worker.channel.poll(0):
+                return worker
+            self.discard(worker)
+
+    def start(self, count: int) -> list[tuple[Worker, bytearray]]:
+        """Starts and lends new workers, each with what its initializer raised; see `launcher.launch`."""
+        settings = self._settings
+        startup = protocol.Startup(settings.initializer, settings.threads, settings.idle_seconds, dict(os.environ))
+        started = launcher.launch(count, settings.method, startup)
+        with self._lock:
+            self._lent.update(worker for worker, _ in started)
+        return started
+
+    def give_back(self, worker: Worker) -> None:
+        """Takes a lent worker back that has nothing more to do."""
+        with self._lock:
+            self._lent.discard(worker)
+            self._idle.append(worker)
+
+    def discard(self, worker: Worker) -> None:
+        """Ends a lent worker."""
+        with self._lock:
+            self._lent.discard(worker)
+        worker.kill()
+
+    def bury(self, worker: Worker) -> str:
+        """Says how a lent worker that is dead ended."""
+        with self._lock:
+            self._lent.discard(worker)
+        return worker.bury()
+
+    def end(self) -> None:
+        """Ends all workers, also those that are lent: the interpreter ends."""
+        with self._lock:
+            workers = [*self._idle, *self._lent]
+            self._idle.clear()
+            self._lent.clear()
+        for worker in workers:
+            with contextlib.suppress(OSError):
+                worker.process.kill()
+        for worker in workers:
+            worker.bury()
+
+    def forget(self) -> None:
+        """Closes the channels without ending the workers."""
+        for worker in (*self._idle, *self._lent):
+            worker.channel.close()
+
+
+_pools: dict[Settings, Pool] = {}
+_lock = threading.Lock()
+
+#: Numbers the runs of this process; workers compare them.
+runs = itertools.count(1)
+
+
+def pool(settings: Settings) -> Pool:
+    """Returns this process's pool with these settings."""
+    with _lock:
+        if settings not in _pools:
+            if not _pools:
+                # Registered after multiprocess's own, so run before it, which would wait for its processes to end.
+                atexit.register(_end_all)
+            _pools[settings] = Pool(settings)
+        return _pools[settings]
+
+
+def _end_all() -> None:
+    for each in list(_pools.values()):
+        each.end()
+
+
+def _forget_all() -> None:
+    """In a forked child: the workers are the parent's, and must see end-of-file when the parent has gone."""
+    global _lock
+    _lock = threading.Lock()
+    for each in _pools.values():
+        each.forget()
+    _pools.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

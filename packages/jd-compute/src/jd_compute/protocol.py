@@ -1,0 +1,110 @@
+"""The messages between the caller and a worker, and what is in them."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+# Caller to worker.
+WORK = 1  # a pickled Orders: what the chunks that follow are to be done with
+CHUNK = 2  # CHUNK_HEADER, then the pickled columns
+RESEND = 3  # RESEND_HEADER: the results that were sent did not unpickle; send them one by one
+
+# Worker to caller.
+READY = 16  # a pickled Raised, or nothing: the initializer has run
+RESULT = 17  # RESULT_HEADER, a pickled list of (offset, Raised) if there are any, the encoded list of values
+UNLOADABLE = 18  # CHUNK_NUMBER, a pickled Unloadable: nothing of that chunk has run
+RESENT = 19  # RESEND_HEADER, a pickled list with each value encoded, or a Raised
+
+#: Run, number of the chunk, number of calls.
+CHUNK_HEADER = struct.Struct("!QQQ")
+
+#: Number of the chunk, offset of the first value, number of values, whether the chunk is done, seconds since the last
+#: such message, length of the failures in bytes.
+RESULT_HEADER = struct.Struct("!QQQ?dQ")
+
+#: Number of the chunk, offsets of the first value and of the one after the last.
+RESEND_HEADER = struct.Struct("!QQQ")
+
+CHUNK_NUMBER = struct.Struct("!Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """What a worker is told when it starts.
+
+    Attributes:
+        initializer: an encoded callable that is called once, or None.
+        threads: how many threads BLAS and OpenMP may use; None: as they like.
+        idle_seconds: how long the worker waits for work before it ends.
+        environment: the caller's environment variables.
+    """
+
+    initializer: bytes | None
+    threads: int | None
+    idle_seconds: float
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What all chunks of a run have in common, once per worker.
+
+    Attributes:
+        run: the run's number; later runs have higher ones.
+        code: the encoded (function, constants).
+        stop_at_failure: end a chunk at its first failed call.
+        one_by_one: publish every call, not blocks of calls.
+        folder: the caller's working directory.
+        path: the caller's ``sys.path``.
+    """
+
+    run: int
+    code: bytes
+    stop_at_failure: bool
+    one_by_one: bool
+    folder: str
+    path: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An exception on its way home.
+
+    Attributes:
+        encoded: the exception itself; None where it cannot travel, or is not the user's but says that a result cannot.
+        type: its type's qualified name.
+        message: its message.
+        traceback: the worker's traceback.
+        refused: whether it says that the call's result cannot travel.
+    """
+
+    encoded: bytes | None
+    type: str
+    message: str
+    traceback: str
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unloadable:
+    """Why a worker could not decode what it was sent.
+
+    Attributes:
+        what: "function" or "arguments".
+        module: the name of the module that it could not import, or does not have the name in; None for other errors.
+        error: the error, shown as its type and message.
+        traceback: the worker's traceback.
+    """
+
+    what: str
+    module: str | None
+    error: str
+    traceback: str
+
+
+def pack(value: Any) -> bytes:
+    """Returns a message part of our own classes as bytes."""
+    return pickle.dumps(value, protocol=5)

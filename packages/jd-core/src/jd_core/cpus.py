@@ -1,0 +1,107 @@
+"""How many CPUs this process may use: not the host's, but what an affinity mask and a container's quota leave of them.
+
+Backends take their default number of workers from here, and ``just-distribute doctor`` prints the reasons.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+
+def usable_cpus() -> int:
+    """Returns how many CPUs this process may use, at least 1: the smaller of `allowed_cpus` and the quota, rounded up.
+
+    Rounded up as loky does (``loky.cpu_count``): a quota of 1.5 CPUs keeps two workers busier than one.
+    """
+    found = _quota()
+    return allowed_cpus() if found is None else max(1, min(allowed_cpus(), math.ceil(found[0])))
+
+
+def explain_cpus() -> list[tuple[str, str]]:
+    """Returns what `usable_cpus` follows from, as (label, text)."""
+    found = _quota()
+    if not sys.platform.startswith("linux"):
+        quota = "this system has no control groups"
+    elif found is None:
+        quota = "no limit"
+    else:
+        quota = f"{found[0]:g} CPUs, by {found[1]}"
+    return [
+        ("CPUs of the machine", str(os.cpu_count() or "unknown")),
+        ("CPUs this process may run on", str(allowed_cpus())),
+        ("CPU quota (control group)", quota),
+    ]
+
+
+def allowed_cpus() -> int:
+    """Returns how many CPUs the scheduler lets this process run on.
+
+    That is `os.process_cpu_count` from Python 3.13 on, which ``-X cpu_count`` and ``PYTHON_CPU_COUNT`` override; before
+    that, the size of the affinity mask (`os.sched_getaffinity`, Linux), and elsewhere `os.cpu_count`.
+    """
+    if sys.version_info >= (3, 13):
+        return os.process_cpu_count() or 1
+    if sys.platform.startswith("linux"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def _quota() -> tuple[float, str] | None:
+    # Kept for the process: it is asked at every run whose number of workers is the default, and files are slow.
+    return cpu_quota(Path("/")) if sys.platform.startswith("linux") else None
+
+
+def cpu_quota(root: Path) -> tuple[float, str] | None:
+    """Returns the CPUs' worth of time that control groups allow this process, and the file that says so; None: no limit.
+
+    The limit of a group holds for all below it, so the tightest one from this process's group up to the root counts.
+    Files: ``cpu.max`` of version 2 ("Control Group v2", docs.kernel.org/admin-guide/cgroup-v2.html, "CPU Interface
+    Files"), ``cpu.cfs_quota_us`` and ``cpu.cfs_period_us`` of version 1 ("CFS Bandwidth Control",
+    docs.kernel.org/scheduler/sched-bwc.html). Where a container hides its own path (cgroups(7), "Cgroup namespaces"),
+    its group is what is mounted at the top.
+
+    Args:
+        root: the folder that holds ``proc`` and ``sys``.
+    """
+    limits = [(limit, f"/{path.relative_to(root)}") for path, limit in _limits(root)]
+    return min(limits, default=None)
+
+
+def _limits(root: Path) -> Iterator[tuple[Path, float]]:
+    mounted = root / "sys/fs/cgroup"
+    for line in _words(root / "proc/self/cgroup", "\n"):
+        _, controllers, group = line.split(":", 2)
+        if not controllers:
+            for folder in _upwards(mounted, group):
+                # "200000 100000": microseconds in each period of so many microseconds; "max": no limit.
+                maximum = _words(folder / "cpu.max")
+                if len(maximum) == 2 and maximum[0] != "max":
+                    yield folder / "cpu.max", int(maximum[0]) / int(maximum[1])
+        elif "cpu" in controllers.split(","):
+            # The controller may be mounted under its own name, or together with others under all their names.
+            for name in {"cpu", controllers}:
+                for folder in _upwards(mounted / name, group):
+                    quota, period = _words(folder / "cpu.cfs_quota_us"), _words(folder / "cpu.cfs_period_us")
+                    if quota and period and int(quota[0]) > 0:  # -1: no limit
+                        yield folder / "cpu.cfs_quota_us", int(quota[0]) / int(period[0])
+
+
+def _upwards(mounted: Path, group: str) -> Iterator[Path]:
+    below = PurePosixPath(group).relative_to("/")
+    yield mounted / below
+    for parent in below.parents:
+        yield mounted / parent
+
+
+def _words(path: Path, separator: str | None = None) -> list[str]:
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [word for word in text.split(separator) if word]

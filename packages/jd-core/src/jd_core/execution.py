@@ -1,0 +1,250 @@
+"""Runs a plan on a backend: feeds chunks, takes results, settles failures, and gives the results in order.
+
+The life of a call::
+
+    plan ──take──▶ feed ──Chunk──▶ backend.run ──ChunkResult──▶ settle ──segment──▶ in_order ──▶ caller
+                    ▲                                             │
+                    └───────────── waiting (retries) ◀────────────┘
+
+A *segment* is (index of its first call, results of consecutive calls). Segments part the calls of a run without overlap.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import time
+from collections.abc import AsyncGenerator, Generator, Iterator
+from typing import Any, TypeAlias
+
+from jd_core import failures, progress
+from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
+from jd_core.batching import Plan
+from jd_core.chunking import Sizer
+from jd_core.options import Options
+
+Segment: TypeAlias = tuple[int, list[Any]]
+
+#: Chunks per worker that may be read ahead of an ordered stream's consumer where ``buffersize`` is not given.
+CHUNKS_AHEAD = 4
+
+
+class Run:
+    """One run of a plan. Nothing starts before `segments` or `asegments` is iterated, which can be done once.
+
+    Args:
+        plan: the calls.
+        work: what is the same for all of them.
+        backend: where they run.
+        options: the decorated function's.
+        ordered: whether results are held back until those before them are there; what is held back counts as read ahead.
+    """
+
+    def __init__(self, plan: Plan, work: Work, backend: Backend, options: Options, *, ordered: bool) -> None:
+        self._plan = plan
+        self._work = work
+        self._backend = backend
+        self._options = options
+        self._retry = options.retry
+        self._ordered = ordered
+        self._sizer = Sizer(
+            work.workers,
+            backend.message_seconds,
+            total=plan.calls,
+            fixed=work.chunksize,
+            buffersize=options.buffersize,
+        )
+        self._fed = 0  # calls given to the backend for the first time
+        self._settled = 0  # calls that have their result, or failed for good
+        self._consumed = 0  # calls whose results the caller has taken
+        self._exhausted = False
+        self._attempts: dict[int, int] = {}  # failed attempts of each call that is being retried
+        self._waiting: list[
+            tuple[float, int, Chunk]
+        ] = []  # heap of (monotonic time due, index, chunk of that one call)
+        self._progress: progress.Progress = progress.Silent()
+
+    def segments(self) -> Generator[Segment, None, None]:
+        """Yields the results as they come; raises the first failure. Closing it cancels the run."""
+        self._progress = progress.start(self._options.progress, self._plan.name, self._plan.calls)
+        with contextlib.closing(self._backend.run(self._work, self._feed())) as results:
+            try:
+                for result in results:
+                    yield from self._settle(result)
+            finally:
+                self._progress.close()
+
+    async def asegments(self) -> AsyncGenerator[Segment, None]:
+        """Like `segments`, on the caller's event loop."""
+        self._progress = progress.start(self._options.progress, self._plan.name, self._plan.calls)
+        async with contextlib.aclosing(self._backend.arun(self._work, self._feed())) as results:
+            try:
+                async for result in results:
+                    for segment in self._settle(result):
+                        yield segment
+            finally:
+                self._progress.close()
+
+    def consumed(self, calls: int) -> None:
+        """Takes note that the caller has taken the results of ``calls`` more calls of an ordered run."""
+        self._consumed += calls
+
+    def _feed(self) -> Iterator[Chunk | None]:
+        """Gives the backend its chunks: retries that are due before fresh calls; None while neither may start."""
+        while True:
+            chunk = self._due() or self._fresh()
+            if chunk is None and self._exhausted and not self._may_come_back():
+                return
+            yield chunk
+
+    def _may_come_back(self) -> bool:
+        """Whether a call that was fed may have to be fed again."""
+        return bool(self._waiting) or (self._retry is not None and self._settled < self._fed)
+
+    def _due(self) -> Chunk | None:
+        if self._waiting and self._waiting[0][0] <= time.monotonic():
+            return heapq.heappop(self._waiting)[2]
+        return None
+
+    def _fresh(self) -> Chunk | None:
+        if self._exhausted:
+            return None
+        size = self._sizer.next()
+        ahead = self._fed - (self._consumed if self._ordered else self._settled)
+        if self._options.buffersize is not None:
+            size = min(size, self._options.buffersize - ahead)
+        elif self._ordered and ahead > CHUNKS_AHEAD * self._work.workers * size:
+            size = 0
+        if size <= 0:
+            return None
+        chunk = self._plan.take(size)
+        if chunk is None:
+            self._exhausted = True
+        else:
+            self._fed += len(chunk)
+            self._sizer.given(len(chunk))
+        return chunk
+
+    def _settle(self, result: ChunkResult) -> Iterator[Segment]:
+        """Gives the results of one `ChunkResult` that are final, and puts failed calls that are retried in the queue."""
+        self._sizer.learn(len(result.values), result.seconds)
+        start = result.chunk.start + result.offset
+        values = result.values
+        given = 0  # how many of the values are final, or wait for another attempt
+        for failure in result.failures:
+            position = failure.index - start
+            error = failures.exception_of(failure)
+            if self._retried(failure, error, result.chunk):
+                yield from self._final(start + given, values[given:position])
+                given = position + 1
+                continue
+            failures.annotate(error, failure.index, self._plan.calls, self._plan.names, result.chunk)
+            if not self._options.return_exceptions:
+                yield from self._final(start + given, values[given:position])
+                raise error
+            values[position] = error
+        yield from self._final(start + given, values[given:] if given else values)
+
+    def _final(self, start: int, values: list[Any]) -> Iterator[Segment]:
+        if values:
+            self._settled += len(values)
+            self._progress.advance(len(values))
+            yield start, values
+
+    def _retried(self, failure: Failure, error: BaseException, chunk: Chunk) -> bool:
+        if self._retry is None:
+            return False
+        made = self._attempts.get(failure.index, 0) + 1
+        if not self._retry.again(error, made):
+            return False
+        self._attempts[failure.index] = made
+        columns = tuple([argument] for argument in chunk.arguments(failure.index - chunk.start))
+        due = time.monotonic() + self._retry.wait(made)
+        heapq.heappush(self._waiting, (due, failure.index, Chunk(failure.index, columns)))
+        return True
+
+
+class Reorder:
+    """Puts segments in order: holds each back until all before it are there."""
+
+    def __init__(self) -> None:
+        self.next = 0
+        self.held: dict[int, list[Any]] = {}
+
+    def push(self, segment: Segment) -> Iterator[list[Any]]:
+        """Takes a segment and gives those whose turn it now is, in order."""
+        start, values = segment
+        self.held[start] = values
+        while self.next in self.held:
+            ready = self.held.pop(self.next)
+            self.next += len(ready)
+            yield ready
+
+
+def collect(run: Run) -> list[Any]:
+    """Runs to the end and returns the results, one per call, in order.
+
+    Raises:
+        Exception: the first failure; its ``partial`` holds the results there were, by index.
+    """
+    reorder, results = Reorder(), []
+    try:
+        for segment in run.segments():
+            for values in reorder.push(segment):
+                results.extend(values)
+    except Exception as error:
+        _keep_partial(error, results, reorder)
+        raise
+    return results
+
+
+async def acollect(run: Run) -> list[Any]:
+    """Like `collect`, on the caller's event loop."""
+    reorder, results = Reorder(), []
+    try:
+        async with contextlib.aclosing(run.asegments()) as segments:
+            async for segment in segments:
+                for values in reorder.push(segment):
+                    results.extend(values)
+    except Exception as error:
+        _keep_partial(error, results, reorder)
+        raise
+    return results
+
+
+def _keep_partial(error: Exception, results: list[Any], reorder: Reorder) -> None:
+    partial = dict(enumerate(results))
+    for start, values in sorted(reorder.held.items()):
+        partial.update(enumerate(values, start))
+    # An exception class with __slots__ and no __dict__ takes no attribute; its results are lost, not its message.
+    with contextlib.suppress(AttributeError):
+        error.partial = partial  # type: ignore[attr-defined]
+
+
+def in_order(run: Run) -> Generator[Any, None, None]:
+    """Yields the results one by one, in order, as soon as all before them are there."""
+    reorder = Reorder()
+    with contextlib.closing(run.segments()) as segments:
+        for segment in segments:
+            for values in reorder.push(segment):
+                for value in values:
+                    yield value
+                run.consumed(len(values))
+
+
+def as_completed(run: Run) -> Generator[tuple[int, Any], None, None]:
+    """Yields (index, result) as calls finish."""
+    with contextlib.closing(run.segments()) as segments:
+        for start, values in segments:
+            yield from enumerate(values, start)
+
+
+async def ain_order(run: Run) -> AsyncGenerator[Any, None]:
+    """Like `in_order`, on the caller's event loop."""
+    reorder = Reorder()
+    async with contextlib.aclosing(run.asegments()) as segments:
+        async for segment in segments:
+            for values in reorder.push(segment):
+                for value in values:
+                    yield value
+                run.consumed(len(values))

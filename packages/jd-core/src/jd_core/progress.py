@@ -1,0 +1,99 @@
+"""Tells how far a run is: to a callable, or as a tqdm bar on stderr where somebody looks at it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from jd_core.errors import DistributeError
+
+#: Seconds between two reports, as tqdm's ``mininterval``: tiny calls must not pay for being counted.
+INTERVAL = 0.1
+
+
+class Progress(Protocol):
+    """Counts the finished calls of one run."""
+
+    def advance(self, calls: int) -> None:
+        """Takes note that ``calls`` more calls are finished."""
+
+    def close(self) -> None:
+        """Shows the last state and ends."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def advance(self, calls: int) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class Callback:
+    """Calls ``report(done, total)`` at most every `INTERVAL` seconds, and at the end."""
+
+    def __init__(self, report: Callable[[int, int | None], object], total: int | None) -> None:
+        self._report = report
+        self._total = total
+        self._done = 0
+        self._reported = -1
+        self._next = 0.0
+
+    def advance(self, calls: int) -> None:
+        """Counts, and reports if the last report is old enough or all calls are done."""
+        self._done += calls
+        now = time.monotonic()
+        if now >= self._next or self._done == self._total:
+            self._next = now + INTERVAL
+            self._reported = self._done
+            self._report(self._done, self._total)
+
+    def close(self) -> None:
+        """Reports what was not reported yet."""
+        if self._done > max(self._reported, 0):
+            self._reported = self._done
+            self._report(self._done, self._total)
+
+
+class Bar:
+    """A tqdm bar that counts calls."""
+
+    def __init__(self, name: str, total: int | None) -> None:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            raise DistributeError(
+                f"{name}(): progress=True needs the package tqdm: pip install tqdm "
+                f"(or pass progress=callable(done, total))"
+            ) from None
+        self._bar: Any = tqdm(total=total, desc=name, unit="call", mininterval=INTERVAL)
+
+    def advance(self, calls: int) -> None:
+        """Counts; tqdm itself decides when to draw."""
+        self._bar.update(calls)
+
+    def close(self) -> None:
+        """Draws the last state and leaves the line."""
+        self._bar.close()
+
+
+def start(wanted: bool | Callable[[int, int | None], object], name: str, total: int | None) -> Progress:
+    """Returns the progress of one run.
+
+    Args:
+        wanted: the option: False, True for a bar, or a callable of (done, total or None).
+        name: the function's name.
+        total: number of calls; None if unknown.
+    """
+    if callable(wanted):
+        return Callback(wanted, total)
+    return Bar(name, total) if wanted and _watched() else Silent()
+
+
+def _watched() -> bool:
+    """Whether anybody sees stderr: a terminal, or a notebook (IPython's kernel is loaded then)."""
+    return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())

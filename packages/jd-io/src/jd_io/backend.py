@@ -1,0 +1,43 @@
+"""The io backend: calls in threads of this process, for functions that wait: for disks, sockets, other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
+
+from jd_core import driving
+from jd_core.backend import Backend, Chunk, ChunkResult, Work
+from jd_core.cpus import usable_cpus
+from jd_core.pacing import MAX_PER_SECOND, Pacer
+from jd_core.sharing import Source
+from jd_core.threads import ThreadWorkers
+from jd_core.worker import plain
+
+
+class IoBackend(Backend):
+    """Runs calls in threads that are started for the run, take one call after the other, and end with the run.
+
+    Options:
+        max_per_second: at most so many calls start per second, over all workers of the run.
+    """
+
+    name = "io"
+    message_seconds = 2e-5
+    options = {"max_per_second": MAX_PER_SECOND}
+
+    def default_workers(self, options: Mapping[str, Any]) -> int:
+        """Returns ``min(32, cpus + 4)``, as `concurrent.futures.ThreadPoolExecutor` has it."""
+        return min(32, usable_cpus() + 4)
+
+    def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
+        """Runs the calls; see `Backend`. A running call cannot be cancelled: its thread is left behind."""
+        rate = work.options.get("max_per_second")
+        signal = driving.Signal()
+        source = Source(work, chunks, signal.set)
+        call = plain(work.function, work.constants)
+        pacer = None if rate is None else Pacer(rate)
+        workers = ThreadWorkers(source, work, call, pacer, prefix="just-distribute-io")
+        try:
+            yield from driving.run(source, workers, work, signal)
+        finally:
+            workers.close()

@@ -1,0 +1,61 @@
+"""What a call of the user's function is here: an awaitable for the loop, or a plain call in a thread that may give one."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from jd_core.backend import Work
+from jd_core.worker import collect_async, innermost, plain
+
+
+def as_coroutine(work: Work) -> Callable[..., Awaitable[Any]] | None:
+    """Returns what gives the awaitable of one call's arguments; None if the function is a plain one.
+
+    What an async generator yields becomes a list.
+    """
+    call = functools.partial(work.function, **work.constants) if work.constants else work.function
+    kind = innermost(work.function)
+    if inspect.iscoroutinefunction(kind):
+        return call
+    if inspect.isasyncgenfunction(kind):
+        return lambda *arguments: collect_async(call(*arguments))
+    return None
+
+
+class InThread:
+    """A call of a plain function, for threads; what it returns is awaited on a loop where it can be.
+
+    That is so with ``functools.partial`` objects of C, lambdas and decorators around coroutine functions, which do not
+    show what they give.
+    """
+
+    def __init__(self, work: Work, loop: asyncio.AbstractEventLoop) -> None:
+        self._call = plain(work.function, work.constants)
+        self._loop = loop
+        self._pending: set[concurrent.futures.Future[Any]] = set()
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Returns the result of one call."""
+        value = self._call(*arguments)
+        if not inspect.isawaitable(value):
+            return value
+        future = asyncio.run_coroutine_threadsafe(_result_of(value), self._loop)
+        self._pending.add(future)
+        try:
+            return future.result()
+        finally:
+            self._pending.discard(future)
+
+    def close(self) -> None:
+        """Cancels what is awaited."""
+        for future in list(self._pending):
+            future.cancel()
+
+
+async def _result_of(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable

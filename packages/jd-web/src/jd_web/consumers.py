@@ -1,0 +1,189 @@
+"""The tasks that run coroutines: N consumers on one event loop, each awaiting one call after the other; no task per call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from jd_core.backend import Work
+from jd_core.errors import CallTimeoutError
+from jd_core.pacing import Pacer
+from jd_core.sharing import OpenChunk, Source, unstarred
+from jd_core.worker import inside_worker
+
+
+class Consumers:
+    """The tasks of one run. All but `admit` belongs to the loop's thread.
+
+    Args:
+        source: the calls.
+        work: what is the same for all of them.
+        call: gives the awaitable of one call's arguments.
+        loop: where the tasks run.
+        own_loop: whether the loop is this library's, so that nobody else cancels tasks on it.
+
+    Attributes:
+        closing: `close` has begun to run, so the loop is not blocked.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        work: Work,
+        call: Callable[..., Awaitable[Any]],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        own_loop: bool,
+    ) -> None:
+        self._source = source
+        self._work = work
+        self._call = call
+        self._unstarred = unstarred(call)
+        self._loop = loop
+        self._own_loop = own_loop
+        self.closing = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._admitted = 0  # calls that no task was started or woken for yet
+        self._scheduled = False
+        self._context = contextvars.copy_context()
+        self._context.run(inside_worker.set, True)
+
+    def admit(self, calls: int) -> None:
+        """Starts or wakes as many consumers as there are calls for; at most ``work.workers``. From any thread."""
+        with self._source.lock:
+            if len(self._tasks) == self._work.workers and not self._source.waiting:
+                return  # all are busy, and look for themselves
+            self._admitted += calls
+            if self._scheduled:
+                return
+            self._scheduled = True
+        self._loop.call_soon_threadsafe(self._hire)
+
+    def overdue(self) -> float:
+        """Nothing to do: the loop watches its own timeouts."""
+        return float("inf")
+
+    async def close(self) -> None:
+        """Cancels what runs and returns when it has ended; after the normal end, there is nothing to cancel."""
+        self.closing = True
+        finished = self._source.is_finished()
+        self._source.stopped = True
+        for future in self._idle:
+            if not future.done():
+                future.set_result(None)
+        pending = [task for task in self._tasks if not task.done()]
+        if not finished:
+            for task in pending:
+                task.cancel()
+        while pending:
+            await asyncio.wait(pending)
+            pending = [task for task in pending if not task.done()]
+
+    def _hire(self) -> None:
+        source = self._source
+        with source.lock:
+            self._scheduled = False
+            calls, self._admitted = self._admitted, 0
+        while calls and self._idle:
+            future = self._idle.popleft()
+            if not future.done():
+                future.set_result(None)
+                calls -= 1
+        for _ in range(min(calls, self._work.workers - len(self._tasks))):
+            if source.stopped:
+                break
+            self._tasks.append(self._loop.create_task(self._consume(), context=self._context.copy()))
+
+    async def _consume(self) -> None:
+        source = self._source
+        opened: OpenChunk | None = None
+        while True:
+            with source.lock:
+                opened = source.following(opened)
+            if opened is None:
+                if source.stopped or source.ended:
+                    return
+                await self._more()
+                continue
+            values = opened.values
+            call = self._unstarred if opened.starred else self._call
+            done = 0
+            began = time.perf_counter()
+            try:
+                for offset, argument in opened.calls:
+                    if source.stopped:
+                        return
+                    try:
+                        values[offset] = await call(argument)
+                    except BaseException as error:
+                        self._failed(opened, offset, error)
+                    done += 1
+            finally:
+                source.account(opened, done, time.perf_counter() - began)
+            if done == len(values):
+                # Calls that never wait do not let others run; between chunks they do.
+                await asyncio.sleep(0)
+
+    async def _more(self) -> None:
+        future = self._loop.create_future()
+        self._idle.append(future)
+        try:
+            await future
+        finally:
+            with self._source.lock:
+                self._source.waiting -= 1
+
+    def _failed(self, opened: OpenChunk, offset: int, error: BaseException) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if isinstance(error, asyncio.CancelledError) and task.cancelling():
+            if not (self._source.stopped or self._own_loop):
+                self._source.crash(error)  # the loop is being shut down
+            if self._source.stopped:
+                raise error
+            # The call cancelled the task that it runs in, which is not its own.
+            task.uncancel()
+        self._source.fail(opened, offset, error)
+        if self._source.stopped:
+            for other in self._tasks:
+                if other is not task:
+                    other.cancel()
+
+
+def limited(call: Callable[..., Awaitable[Any]], work: Work) -> Callable[..., Awaitable[Any]]:
+    """Returns ``call``, cancelled where it takes longer than ``work.timeout``."""
+
+    async def run(*arguments: Any) -> Any:
+        error: BaseException | None = None
+        value = None
+        try:
+            async with asyncio.timeout(work.timeout) as limit:
+                value = await call(*arguments)
+        except BaseException as raised:
+            error = raised
+        if limit.expired():
+            # Raised here, so that it has no context: a frame in it would hold the constants.
+            raise CallTimeoutError(
+                f"{work.name}(): a call took longer than timeout={work.timeout!r} seconds and was cancelled"
+            )
+        if error is not None:
+            raise error
+        return value
+
+    return run
+
+
+def paced(call: Callable[..., Awaitable[Any]], pacer: Pacer) -> Callable[..., Awaitable[Any]]:
+    """Returns ``call``, started when ``pacer`` lets it."""
+
+    async def run(*arguments: Any) -> Any:
+        if delay := pacer.delay():
+            await asyncio.sleep(delay)
+        return await call(*arguments)
+
+    return run

@@ -1,0 +1,115 @@
+"""The event loop that runs of the web backend share: one per process, in a daemon thread of its own.
+
+It lives on between runs, so that clients bound to it stay valid. A forked child makes its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import importlib.metadata
+import os
+import threading
+from collections.abc import Iterator
+
+#: Seconds that tasks left on a loop have to end when the loop is closed.
+CLOSING_SECONDS = 1.0
+
+
+class LoopThread:
+    """A running event loop: uvloop's where that is installed, else asyncio's."""
+
+    def __init__(self) -> None:
+        self.loop = new_event_loop()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="just-distribute-web-loop", daemon=True)
+        self._thread.start()
+
+    def is_current(self) -> bool:
+        """Returns whether the caller is on this loop's thread."""
+        return threading.current_thread() is self._thread
+
+    def close(self) -> None:
+        """Cancels the tasks on the loop, closes it and ends the thread."""
+        self._closing = True
+        with contextlib.suppress(RuntimeError):  # it is closed
+            self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(2 * CLOSING_SECONDS)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        while not self._closing:
+            # It ends early with a task of the user's that raises SystemExit or KeyboardInterrupt, or stops the loop:
+            # that must end neither the other calls nor the runs to come.
+            with contextlib.suppress(BaseException):
+                self.loop.run_forever()
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(BaseException):
+            if tasks:
+                self.loop.run_until_complete(asyncio.wait(tasks, timeout=CLOSING_SECONDS))
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Returns a new loop: uvloop's where that is installed, else asyncio's."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def loop_name() -> str:
+    """Returns the name and version of what `new_event_loop` takes its loops from."""
+    try:
+        return f"uvloop {importlib.metadata.version('uvloop')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "asyncio (uvloop is not installed)"
+
+
+_shared: LoopThread | None = None
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def running_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Gives the process's loop, started at the first use.
+
+    On that loop's own thread, which must not wait for itself, it gives another one that ends with the block.
+    """
+    global _shared
+    with _lock:
+        if _shared is None:
+            _shared = LoopThread()
+            atexit.register(_shared.close)
+        shared = _shared
+    if not shared.is_current():
+        yield shared.loop
+        return
+    own = LoopThread()
+    try:
+        yield own.loop
+    finally:
+        own.close()
+
+
+def abandon(loop: asyncio.AbstractEventLoop) -> None:
+    """Leaves a loop to itself that a call blocks for good; the next run gets a new one."""
+    if _shared is not None and _shared.loop is loop:
+        _forget()
+
+
+def _forget() -> None:
+    global _shared, _lock
+    if _shared is not None:
+        atexit.unregister(_shared.close)
+    _shared, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
