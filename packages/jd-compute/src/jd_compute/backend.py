@@ -54,7 +54,7 @@ class ComputeBackend(Backend):
         initializer = options.get("initializer")
         try:
             encoded = None if initializer is None else codec.dumps(initializer)
-        except Exception as error:
+        except codec.REFUSALS as error:
             raise SerializationError(
                 f"option initializer={initializer!r} cannot be sent to a worker process: {error}"
             ) from error

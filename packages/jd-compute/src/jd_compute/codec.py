@@ -3,7 +3,7 @@
 Cloudpickle's pickler does nearly everything: it is C pickle, with Python code only for functions, classes and instances; it
 sends what can be imported by name and the rest by value, with the globals it uses as they are now; and it knows a class
 again that comes home, so instances of classes from ``__main__`` come back as instances of the caller's classes. Dill takes
-what it refuses (a lock among a function's globals, say).
+what it refuses.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import io
 import pickle
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -23,6 +24,12 @@ from jd_core.decorator import Distributed
 loads = pickle.loads
 
 _PROTOCOL = 5
+
+#: What code that runs while an object is (un)pickled may raise, and what then is the object's fault. Not KeyboardInterrupt:
+#: in the caller's process that is Ctrl-C.
+REFUSALS = (Exception, SystemExit, GeneratorExit)
+
+_LOCKS: dict[type, Callable[[], Any]] = {type(make()): make for make in (threading.Lock, threading.RLock)}
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -36,6 +43,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 return _wrapped_by_name, name
         elif isinstance(obj, BaseException):
             return _reduce_exception(obj)
+        elif type(obj) in _LOCKS:
+            # A lock cannot be shared with another process; the copy gets its own. Dill does the same, but by dill the
+            # classes that travel along would come home as clones.
+            return _LOCKS[type(obj)], ()
         elif isinstance(obj, Distributed) and type(obj) is Distributed and not _is_importable(obj.__module__):
             return Distributed, (obj.__wrapped__, obj._options)
         return super().reducer_override(obj)
@@ -49,17 +60,17 @@ def dumps(obj: Any, buffers: Callable[[pickle.PickleBuffer], Any] | None = None)
         buffers: gets each large buffer, to be sent apart, and then given to `loads`; None: they go into the bytes.
 
     Raises:
-        Exception: neither cloudpickle nor dill can send it; the error is cloudpickle's.
+        BaseException: neither cloudpickle nor dill can send it: one of `REFUSALS`, from cloudpickle's attempt.
     """
     file = io.BytesIO()
     try:
         Pickler(file, _PROTOCOL, buffer_callback=buffers).dump(obj)
-    except Exception as refused:
+    except REFUSALS as refused:
         import dill  # only here: it takes long to import, and most programs never need it
 
         try:
             return bytes(dill.dumps(obj, protocol=_PROTOCOL, recurse=True))
-        except Exception:
+        except REFUSALS:
             raise refused from None
     return file.getvalue()
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import selectors
 import sys
@@ -105,9 +106,13 @@ class Dispatch:
         for lane in self._lanes:
             if not lane.tasks:
                 return lane
-            if lane.short and len(lane.tasks) == 1:
+            if lane.short and len(lane.tasks) == 1 and self._calls_left(lane) > 0:
                 ahead = lane
         return ahead if len(self._lanes) >= self._most_lanes else None
+
+    def _calls_left(self, lane: Lane) -> float:
+        """Returns how many more calls the worker may make before it is replaced."""
+        return math.inf if self._calls_per_worker is None else self._calls_per_worker - lane.worker.calls
 
     def _next_chunk(self) -> tuple[Chunk, int] | None:
         if self._again:
@@ -175,7 +180,7 @@ class Dispatch:
         work = self._work
         try:
             code = codec.dumps((work.function, dict(work.constants)))
-        except Exception as error:
+        except codec.REFUSALS as error:
             raise outcome.unsendable_code(work.name, error) from error
         one_by_one = work.timeout is not None or work.chunksize == 1
         orders = protocol.Orders(self._run, code, work.stop_at_failure, one_by_one, os.getcwd(), list(sys.path))
@@ -183,12 +188,12 @@ class Dispatch:
 
     def _send(self, lane: Lane, chunk: Chunk, deaths: int) -> Iterator[ChunkResult]:
         worker = lane.worker
-        if self._calls_per_worker is not None and len(chunk) > (left := self._calls_per_worker - worker.calls):
-            chunk, *rest = parts(chunk, (0, left), (left, len(chunk)))
-            self._again.extendleft((later, deaths) for later in reversed(rest))
+        if len(chunk) > (left := self._calls_left(lane)):
+            chunk, rest = parts(chunk, (0, int(left)), (int(left), len(chunk)))
+            self._again.appendleft((rest, deaths))
         try:
             payload = codec.dumps(chunk.columns)
-        except Exception as error:
+        except codec.REFUSALS as error:
             if not self._again_in_halves(chunk):
                 unsendable = outcome.unsendable_arguments(self._work.name, chunk.start, error)
                 yield ChunkResult(chunk, [None], (Failure(chunk.start, unsendable),))
@@ -249,7 +254,7 @@ class Dispatch:
         if count:
             try:
                 values = codec.loads(message[header.size + length :])
-            except BaseException:
+            except codec.REFUSALS:
                 task.unread.append((first, failures, seconds))
                 self._tell(lane, protocol.RESEND, protocol.RESEND_HEADER.pack(number, first, first + count))
         if done:
@@ -272,7 +277,7 @@ class Dispatch:
             else:
                 try:
                     value = codec.loads(item)
-                except BaseException as error:
+                except codec.REFUSALS as error:
                     failures.setdefault(index, Failure(index, outcome.unreadable_result(index, error)))
             values.append(value)
         self._finish(lane, task)
@@ -282,7 +287,7 @@ class Dispatch:
         """Takes a task off its lane if nothing more is to come, and retires the worker if it has made its calls."""
         if task.finished and not task.unread:
             lane.tasks.remove(task)
-            if self._calls_per_worker is not None and lane.worker.calls >= self._calls_per_worker and not lane.tasks:
+            if not lane.tasks and self._calls_left(lane) <= 0:
                 self._remove_lane(lane)
                 self._pool.discard(lane.worker)
 

@@ -18,7 +18,7 @@ def failure(index: int, raised: protocol.Raised) -> Failure:
     if raised.encoded is not None:
         try:
             return Failure(index, codec.loads(raised.encoded), raised.traceback)
-        except BaseException as error:
+        except codec.REFUSALS as error:
             return Failure(index, _remote(raised, f"does not unpickle: {_show(error)}"), raised.traceback)
     return Failure(index, _remote(raised, "does not pickle"), raised.traceback)
 
@@ -27,7 +27,7 @@ def _remote(raised: protocol.Raised, why: str) -> RemoteError:
     return RemoteError(f"{raised.type}: {raised.message} (the exception itself {why})\n\n{raised.traceback}")
 
 
-def unsendable_code(name: str, error: Exception) -> SerializationError:
+def unsendable_code(name: str, error: BaseException) -> SerializationError:
     """Returns the error for a function whose code, globals or constants cannot be sent."""
     return SerializationError(
         f"{name}() or one of its constants cannot be sent to a worker process: {_show(error)}; "
@@ -35,7 +35,7 @@ def unsendable_code(name: str, error: Exception) -> SerializationError:
     )
 
 
-def unsendable_arguments(name: str, index: int, error: Exception) -> SerializationError:
+def unsendable_arguments(name: str, index: int, error: BaseException) -> SerializationError:
     """Returns the error for a call whose arguments cannot be sent."""
     return SerializationError(
         f"the arguments of call {index} of {name}() cannot be sent to a worker process: {_show(error)}; "

@@ -1,33 +1,21 @@
-"""From what is written in a signature to what it means: resolves raw annotations, and looks through aliases.
+"""From what is written in a signature to a hint: evaluates strings, where the names in them are found.
 
-`jd_core.hints` decides with it what a parameter is. Nothing here knows of roles or batches, but for the two markers.
+`jd_core.meaning` then tells what the hint means.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import sys
 import types
 import typing
-from collections import ChainMap, abc
-from collections.abc import Iterator, Mapping
-from typing import Any, ForwardRef, NamedTuple, TypeVar, Union, cast
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from typing import Any, ForwardRef, NamedTuple, cast
 
 #: How many strings and wrappers lead from one to the next at most; more is one that leads to itself.
 ALIASES = 32
-
-#: What only says how a hint is used, around the hint itself.
-_QUALIFIERS = (typing.Final, typing.ClassVar, typing.Unpack)
-
-
-class Each:
-    """``Annotated[list[float], Each]``: one call gets one element, whatever the type."""
-
-
-class Batch:
-    """``Annotated[MyTree, Batch]``: one call gets a batch of the elements, whatever the type."""
 
 
 class UnresolvedError(Exception):
@@ -48,34 +36,6 @@ class Names(NamedTuple):
     scope: str
 
 
-class Member(NamedTuple):
-    """A hint that is neither alias nor union.
-
-    Attributes:
-        origin: the type, without arguments; None for the hint None.
-        arguments: in ``tuple[int, ...]`` the int and the ellipsis; None if the hint has no brackets.
-        marker: `Each` or `Batch` if stated, else None.
-    """
-
-    origin: Any
-    arguments: tuple[Any, ...] | None
-    marker: type | None
-
-    @property
-    def is_fixed_tuple(self) -> bool:
-        """Whether it is a tuple of a fixed length, or with a fixed start or end."""
-        return self.origin is tuple and self.arguments is not None and self.arguments[1:] != (...,)
-
-    @property
-    def element(self) -> Any:
-        """The hint of the elements of a collection; ``Any`` if it does not say."""
-        if not self.arguments or self.is_fixed_tuple:
-            return Any
-        if self.origin is abc.ItemsView and len(self.arguments) == 2:
-            return tuple[self.arguments]
-        return self.arguments[-1] if self.origin is abc.ValuesView else self.arguments[0]
-
-
 def names_of(function: Any) -> Names:
     """Returns where the names in a function's annotations are looked up; a class stands for its constructor."""
     function, owner = _annotated(function)
@@ -88,7 +48,7 @@ def names_of(function: Any) -> Names:
 
 
 def _annotated(function: Any) -> tuple[Any, type]:
-    """Returns the function or class whose annotations `inspect.signature` shows, and the class it is bound to if any."""
+    """Returns the function or class whose annotations `inspect.signature` shows, and the class it is bound to."""
     owner: type = object
     for _ in range(ALIASES):
         if isinstance(function, functools.partial):
@@ -108,112 +68,39 @@ def _annotated(function: Any) -> tuple[Any, type]:
     return function, owner
 
 
-def resolve(annotation: Any, names: Names) -> Any:
+def resolve(annotation: Any, names: Callable[[], Names]) -> Any:
     """Returns what an annotation means, with all strings in it evaluated.
+
+    Args:
+        annotation: as it stands in the signature.
+        names: gives where names are looked up; asked only for strings.
 
     Raises:
         UnresolvedError: a name in it is not found, or it is no valid expression.
     """
     try:
-        return _resolve(annotation, names.module, names.local)
-    except Exception as error:
-        outer = _running_scopes(names) if names.scope else {}
+        if not isinstance(annotation, (str, ForwardRef)) and not _has_strings(annotation):
+            return annotation
+        found = names()
         try:
-            if outer:
-                return _resolve(annotation, names.module, _chained(names.local, outer))
-        except Exception as second:
-            error = second
+            return _evaluated(annotation, found.module, found.local)
+        except NameError:
+            return _evaluated(annotation, found.module, _chained(found.local, _running_scopes(found)))
+    except Exception as error:
         raise UnresolvedError(annotation) from error
 
 
-def members(hint: Any) -> tuple[Member, ...]:
-    """Returns what a hint may be: one member for most, several for a union.
-
-    Looks through ``Annotated``, ``NewType``, ``TypeVar`` (its bound or constraints), ``type`` aliases and unions.
+def in_module(annotation: Any, owner: Any) -> Any:
+    """Returns what the value of an alias or the bound of a type variable means, in the module where it was made.
 
     Raises:
-        UnresolvedError: an alias in it cannot be resolved, or leads to itself.
+        Exception: whatever evaluating it raises.
     """
-    if type(hint) is type:
-        return (Member(hint if hint is not types.NoneType else None, None, None),)
-    try:
-        return tuple(_members(hint, None, ()))
-    except Exception as error:
-        raise UnresolvedError(hint) from error
-
-
-def _members(hint: Any, marker: type | None, seen: tuple[Any, ...]) -> Iterator[Member]:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        marker = next((m for m in map(_marker, reversed(hint.__metadata__)) if m is not None), None) or marker
-        yield from _members(arguments[0], marker, seen)
-    elif origin in (Union, types.UnionType):
-        for argument in arguments:
-            yield from _members(argument, marker, seen)
-    elif (meaning := _meaning(hint, origin, arguments)) is not hint:
-        alias = hint if origin is None else origin
-        if any(alias is other for other in seen):
-            raise UnresolvedError(hint)
-        yield from _members(meaning, marker, (*seen, alias) if origin not in _QUALIFIERS else seen)
-    elif hint is None or hint is types.NoneType:
-        yield Member(None, None, marker)
-    elif arguments or hasattr(hint, "__args__"):
-        yield Member(origin or hint, _flat(arguments) if origin is tuple else arguments, marker)
-    else:
-        yield Member(origin or hint, None, marker)
-
-
-def _marker(metadata: Any) -> type | None:
-    cls = metadata if isinstance(metadata, type) else type(metadata)
-    return cls if cls in (Each, Batch) else None
-
-
-def _meaning(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
-    """Returns what an alias, a new type or a type variable stands for; anything else is returned as it is."""
-    alias = hint if origin is None else origin
-    if type(alias).__name__ == "TypeAliasType":
-        value = _in_module(alias.__value__, alias)
-        return value if origin is None else _substituted(value, alias.__type_params__, arguments)
-    if isinstance(hint, TypeVar):
-        if hint.__constraints__:
-            return Union[tuple(_in_module(one, hint) for one in hint.__constraints__)]  # noqa: UP007
-        return Any if hint.__bound__ is None else _in_module(hint.__bound__, hint)
-    if isinstance(hint, typing.NewType):
-        return _in_module(hint.__supertype__, hint)
-    if isinstance(hint, dataclasses.InitVar):
-        return hint.type
-    if origin in _QUALIFIERS:
-        return arguments[0]
-    return hint
-
-
-def _in_module(annotation: Any, owner: Any) -> Any:
-    """Resolves what may be a string, in the module where the alias or type variable was made."""
     module = sys.modules.get(owner.__module__)
-    return _resolve(annotation, vars(module) if module else {}, {})
+    return _evaluated(annotation, vars(module) if module else {}, {})
 
 
-def _substituted(value: Any, parameters: tuple[Any, ...], arguments: tuple[Any, ...]) -> Any:
-    """Returns ``value`` with the type parameters of its alias replaced."""
-    known = dict(zip(parameters, arguments, strict=False))
-    if value in parameters:
-        return known.get(value, Any)
-    free = getattr(value, "__parameters__", ())
-    return value[tuple(known.get(parameter, Any) for parameter in free)] if free else value
-
-
-def _flat(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Returns a tuple's arguments, with ``*tuple[int, ...]`` as the only one replaced by what is in it."""
-    if len(arguments) == 1:
-        inner = typing.get_args(arguments[0])
-        if typing.get_origin(arguments[0]) is typing.Unpack:
-            return typing.get_args(inner[0]) or arguments
-        if getattr(arguments[0], "__unpacked__", False):
-            return inner
-    return arguments
-
-
-def _resolve(annotation: Any, module: dict[str, Any], local: Mapping[str, Any]) -> Any:
+def _evaluated(annotation: Any, module: dict[str, Any], local: Mapping[str, Any]) -> Any:
     for _ in range(ALIASES):
         if isinstance(annotation, ForwardRef):
             annotation = annotation.__forward_arg__

@@ -53,6 +53,7 @@ class Distributed(Generic[P, R_co]):
         # classmethod and staticmethod objects are looked into when the attribute is fetched.
         descriptor = isinstance(function, (classmethod, staticmethod))
         self._signature: Signature | None = None if descriptor else inspect_function(function)
+        self._name = self._signature.name if self._signature else function.__qualname__
 
     @overload
     def __call__(
@@ -187,12 +188,13 @@ class Distributed(Generic[P, R_co]):
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Pickles by qualified name where that name leads here, else by value."""
         found: Any = sys.modules.get(self.__module__)
-        for part in self.__qualname__.split("."):
+        qualified_name = getattr(self, "__qualname__", "")  # a partial has none
+        for part in qualified_name.split("."):
             found = getattr(found, part, None)
-        return self.__qualname__ if found is self else (Distributed, (self.__wrapped__, self._options))
+        return qualified_name if found is self else (Distributed, (self.__wrapped__, self._options))
 
     def __repr__(self) -> str:
-        return f"<distributed {self.__qualname__}, job={self._options.job!r}>"
+        return f"<distributed {self._name}, job={self._options.job!r}>"
 
     def _start(
         self, args: tuple[Any, ...], constants: Constants, *, ordered: bool
@@ -200,7 +202,7 @@ class Distributed(Generic[P, R_co]):
         """Walks a call up to where its run would start; gives no run for an empty input, and how results are joined."""
         signature, options = self._signature, self._options
         if signature is None:
-            raise TypeError(f"{self.__qualname__}() is a {type(self.__wrapped__).__name__}: call it on its class")
+            raise TypeError(f"{self._name}() is a {type(self.__wrapped__).__name__}: call it on its class")
         call = binding.bind(signature, args, constants)
         backend = serial.backend if inside_worker.get() else registry.backend(options.job)
         workers = _Workers(backend, options)
@@ -212,7 +214,7 @@ class Distributed(Generic[P, R_co]):
             function=self.__wrapped__,
             constants=constants,
             workers=workers(),
-            name=self.__qualname__,
+            name=self._name,
             calls=planned.calls,
             timeout=options.timeout,
             stop_at_failure=not (options.return_exceptions or options.retry),
@@ -230,7 +232,7 @@ class Distributed(Generic[P, R_co]):
         ordered: bool,
     ) -> Stream[Any]:
         run, _ = self._start(args, constants, ordered=ordered)
-        return Stream(self.__qualname__, iter_nothing() if run is None else iterate(run))
+        return Stream(self._name, iter_nothing() if run is None else iterate(run))
 
     def _is_classmethod_of(self, args: tuple[Any, ...]) -> bool:
         """Whether this is the function of a classmethod, called with its class.
@@ -240,7 +242,7 @@ class Distributed(Generic[P, R_co]):
         """
         if not (args and isinstance(args[0], type)):
             return False
-        found = inspect.getattr_static(args[0], self.__name__, None)
+        found = inspect.getattr_static(args[0], self._name.rpartition(".")[2], None)
         return isinstance(found, classmethod) and found.__func__ is self
 
     def _bound_to(self, owner: type) -> Distributed[..., Any]:

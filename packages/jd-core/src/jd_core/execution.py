@@ -21,6 +21,7 @@ from jd_core import failures, progress
 from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
 from jd_core.batching import Plan
 from jd_core.chunking import Sizer
+from jd_core.errors import BackendError
 from jd_core.options import Options
 
 Segment: TypeAlias = tuple[int, list[Any]]
@@ -71,6 +72,7 @@ class Run:
             try:
                 for result in results:
                     yield from self._settle(result)
+                self._check_complete()
             finally:
                 self._progress.close()
 
@@ -82,12 +84,21 @@ class Run:
                 async for result in results:
                     for segment in self._settle(result):
                         yield segment
+                self._check_complete()
             finally:
                 self._progress.close()
 
     def consumed(self, calls: int) -> None:
         """Takes note that the caller has taken the results of ``calls`` more calls of an ordered run."""
         self._consumed += calls
+
+    def _check_complete(self) -> None:
+        """Refuses to pass off some results as all of them, whatever a backend does."""
+        if not self._exhausted or self._settled != self._fed:
+            raise BackendError(
+                f"job={self._options.job!r} gave {self._settled} results for {self._fed} calls of {self._plan.name}(): "
+                f"this is a fault of that backend"
+            )
 
     def _feed(self) -> Iterator[Chunk | None]:
         """Gives the backend its chunks: retries that are due before fresh calls; None while neither may start."""
@@ -174,6 +185,8 @@ class Reorder:
     def push(self, segment: Segment) -> Iterator[list[Any]]:
         """Takes a segment and gives those whose turn it now is, in order."""
         start, values = segment
+        if start < self.next or start in self.held:
+            raise BackendError(f"the result of call {start} came twice: this is a fault of the job's backend")
         self.held[start] = values
         while self.next in self.held:
             ready = self.held.pop(self.next)

@@ -14,8 +14,9 @@ from collections import abc, deque
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from jd_core.annotations import Member, UnresolvedError, members
+from jd_core.annotations import UnresolvedError
 from jd_core.kinds import is_value, kind_of_type, slicer
+from jd_core.meaning import Member, members
 
 #: How deep a value is looked into; a deeper one fits, and so does one that contains itself.
 DEPTH = 8
@@ -81,8 +82,9 @@ def _is_instance(value: Any, cls: type) -> bool:
 
 def _protocol_members(cls: Any) -> Iterable[str]:
     """Returns the members that a protocol asks for; Python 3.11 has no other way to tell."""
+    names: Iterable[str]
     if sys.version_info >= (3, 12):
-        names: Iterable[str] = cls.__protocol_attrs__
+        names = cls.__protocol_attrs__
     else:
         names = typing._get_protocol_attrs(cls)  # type: ignore[attr-defined]
     return names

@@ -1,7 +1,7 @@
 """What type hints decide: for each parameter, whether one call gets one element or one batch.
 
-First room of the house, entered at decoration: `inspect_function` takes a function and gives a frozen `Signature`. Strings
-and aliases are resolved in `jd_core.annotations`; which types are collections is in `jd_core.kinds`.
+First room of the house, entered at decoration: `inspect_function` takes a function and gives a frozen `Signature`.
+Strings and aliases are resolved in `jd_core.annotations`; which types are collections is in `jd_core.kinds`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Union
 
-from jd_core.annotations import Batch, Each, Member, Names, UnresolvedError, members, names_of, resolve
+from jd_core.annotations import Names, UnresolvedError, names_of, resolve
 from jd_core.errors import SignatureError
 from jd_core.fitting import fits, fits_member
 from jd_core.kinds import ANY, Kind, kind_of_return, kind_of_type
+from jd_core.meaning import Batch, Each, Member, members
 
 __all__ = ["Batch", "Each", "Parameter", "Role", "Signature", "fits", "inspect_function"]
 
@@ -142,7 +143,7 @@ def _plain_signature(function: Callable[..., Any]) -> inspect.Signature:
         return inspect.signature(_anything)
 
 
-def _anything(*args, **kwargs):  # type: ignore[no-untyped-def]  # noqa: ANN
+def _anything(*args, **kwargs):  # type: ignore[no-untyped-def]
     """Stands for a callable that does not tell its signature."""
 
 
@@ -167,11 +168,7 @@ def _parameter(parameter: inspect.Parameter, names: Callable[[], Names]) -> Para
 
 
 def _resolved(annotation: Any, names: Callable[[], Names]) -> Any:
-    return (
-        annotation
-        if isinstance(annotation, type) and not hasattr(annotation, "__args__")
-        else resolve(annotation, names())
-    )
+    return annotation if type(annotation) is type else resolve(annotation, names)
 
 
 def _of_each(hint: Any) -> Any:
@@ -181,7 +178,10 @@ def _of_each(hint: Any) -> Any:
     elif not getattr(hint, "__unpacked__", False):
         return hint
     arguments = tuple(argument for argument in typing.get_args(hint) if argument is not ...)
-    return Union[arguments] if arguments else Any  # noqa: UP007
+    try:
+        return Union[arguments] if arguments else Any  # noqa: UP007
+    except TypeError as error:  # tuples are unpacked in it
+        raise UnresolvedError(hint) from error
 
 
 def _batch_kinds(alternatives: tuple[Member, ...]) -> tuple[Kind, ...]:

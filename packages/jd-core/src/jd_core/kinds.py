@@ -1,31 +1,32 @@
-"""What a collection type is: recognised, cut, built and joined. One `Kind` per family, all in one table at the end.
+"""The kinds of collections, all in one table, and what can be asked about a value.
 
-`jd_core.hints` asks for the kind of a hint, `jd_core.batching` cuts values and builds batches with it, `jd_core.aggregation`
-joins results. Another kind of collection is one more entry in the table.
+`jd_core.hints` asks for the kind of a hint, `jd_core.batching` cuts values and builds batches with it,
+`jd_core.aggregation` joins results. Another kind of collection is one more entry in the table.
 """
 
 from __future__ import annotations
 
 import functools
-import sys
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from jd_core import libraries, standard
-from jd_core.errors import BatchingError
+from jd_core.kind import Kind, is_frame, is_value, kind_of_return, kind_of_type, kind_of_value, named, register
 
-
-def is_value(value: Any) -> bool:
-    """Whether ``value`` is one value, never a collection of calls: text, bytes or a mapping."""
-    return isinstance(value, (str, bytes, bytearray, memoryview, Mapping))
-
-
-def is_frame(value: Any) -> bool:
-    """Whether ``value`` has rows, but iterating it does not give them (a DataFrame, a Table)."""
-    kind = kind_of_value(value)
-    return kind is not None and kind.frame
+__all__ = [
+    "ANY",
+    "Kind",
+    "is_collection",
+    "is_frame",
+    "is_value",
+    "kind_of_return",
+    "kind_of_type",
+    "kind_of_value",
+    "length",
+    "named",
+    "slicer",
+]
 
 
 def length(value: Any) -> int | None:
@@ -54,145 +55,8 @@ def is_collection(value: Any) -> bool:
     return iterable and not is_value(value) and not is_frame(value)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Kind:
-    """One family of collections.
-
-    Attributes:
-        name: where the type is found, as in ``collections.deque``; messages call it so.
-        merge: makes one value of a list of parts, in order; of an empty list the empty value.
-        make: makes a collection of this kind of a slice or a list of elements; None for what only results can be, such as
-            mappings, which parameters take as values.
-        cut: gives the elements [start:stop] of a value of exactly this type; None if that can only be iterated.
-        accepts: whether a result may be a part to merge; None: if it is an instance of the type.
-        frame: it has rows, but iterating it does not give them.
-        nests: its elements may be of this kind themselves, as in a list of lists. If not, a value of this kind is flat
-            and a list of such values is a list of batches.
-        abstract: collections of all kinds fit, so results are joined as what they are.
-    """
-
-    name: str
-    merge: Callable[[list[Any]], Any]
-    make: Callable[[Any], Any] | None = None
-    cut: Callable[[Any, int, int], Any] | None = None
-    accepts: Callable[[Any], bool] | None = None
-    frame: bool = False
-    nests: bool = True
-    abstract: bool = False
-
-    @property
-    def type(self) -> Any:
-        """The type itself; None while its library is not imported."""
-        module, _, attribute = self.name.rpartition(".")
-        return getattr(sys.modules.get(module or "builtins"), attribute, None)
-
-    def holds(self, value: Any) -> bool:
-        """Whether ``value`` is an instance of this type; text, bytes and mappings are none of what parameters take."""
-        of_type = self.type
-        return of_type is not None and isinstance(value, of_type) and not (self.make is not None and is_value(value))
-
-    def build(self, part: Any) -> Any:
-        """Makes a batch: a collection of this kind with the elements of ``part``.
-
-        Args:
-            part: a slice of what was passed, or a list of its elements. If it is of this kind already, it is not copied.
-
-        Raises:
-            BatchingError: the elements do not make such a collection.
-        """
-        try:
-            if self.make is None:
-                raise TypeError("only results are joined into one")
-            if is_frame(part) and not (self.holds(part) or self.name == "numpy.ndarray"):
-                raise TypeError("a frame is not a collection of its rows")
-            return self.make(part)
-        except Exception as error:
-            raise BatchingError(
-                f"cannot make a {self.name} of a {type(part).__name__} for a parameter that is hinted so: {error}; "
-                f"pass a {self.name}, or change the hint"
-            ) from error
-
-    def join(self, parts: list[Any]) -> Any:
-        """Makes one collection of this kind out of the results of calls.
-
-        Results that all are of one kind that is narrower than this one are joined as that: counters for ``dict`` are
-        added up, arrays for ``Sequence`` become an array.
-
-        Args:
-            parts: one result per call, in order.
-
-        Raises:
-            BatchingError: a result is no such collection, or they do not fit together.
-        """
-        if not parts:
-            return self.merge([])
-        kind = self._common_kind(parts)
-        accepts = kind.accepts or kind.holds
-        for index, part in enumerate(parts):
-            if not accepts(part):
-                raise BatchingError(
-                    f"cannot join the results into one {self.name}, as the return hint says: call {index} of {len(parts)} "
-                    f"returned a {type(part).__name__}; return a {self.name}, or use aggregate='list' for one result per call"
-                )
-        try:
-            return kind.merge(parts)
-        except Exception as error:
-            raise BatchingError(
-                f"cannot join the results of {len(parts)} calls into one {self.name}, as the return hint says: {error}; "
-                f"use aggregate='list' for one result per call"
-            ) from error
-
-    def _common_kind(self, parts: list[Any]) -> Kind:
-        """Returns the kind of all parts where it is narrower than this one, else this one."""
-        common = kind_of_value(parts[0])
-        if common is None or common is self or any(type(part) is not type(parts[0]) for part in parts):
-            return self
-        narrower = self.type is not None and issubclass(common.type, self.type)
-        return common if narrower or (self.abstract and common.make is not None) else self
-
-    def __repr__(self) -> str:
-        return f"<kind {self.name}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _named, (self.name,)
-
-
-def kind_of_type(origin: Any) -> Kind | None:
-    """Returns the kind of a parameter's hint, given without its arguments; None if such a hint is a value.
-
-    Only the very types count: a subclass of ``list`` is a value, as it may mean anything.
-    """
-    kind = kind_of_return(origin)
-    return kind if kind is not None and kind.make is not None else None
-
-
-def kind_of_return(origin: Any) -> Kind | None:
-    """Returns the kind of a return hint, given without its arguments: as `kind_of_type`, and mappings too."""
-    if not isinstance(origin, type):
-        return None
-    return _BY_TYPE.get(origin) or next((kind for kind in _of_library(origin) if kind.type is origin), None)
-
-
-def kind_of_value(value: Any) -> Kind | None:
-    """Returns the kind of a value: of a builtin collection exactly, of a library's also by inheritance."""
-    known = _BY_TYPE.get(type(value))
-    if known is not None:
-        return known
-    for base in type(value).__mro__[:-1]:
-        for kind in _of_library(base):
-            if kind.type is base:
-                return kind
-    return None
-
-
-def _named(name: str) -> Kind:
-    return KINDS[name]
-
-
-def _of_library(cls: type) -> tuple[Kind, ...]:
-    """Returns the kinds of the library that a class comes from, without importing it."""
-    module = cls.__module__
-    return _BY_LIBRARY.get(module.partition(".")[0], ()) if isinstance(module, str) else ()
+def _library(name: str, merge: Any, make: Any, cut: Any, accepts: Any = None, *, frame: bool = False) -> Kind:
+    return Kind(name, merge, make, cut, accepts, frame=frame, nests=False)
 
 
 def _abstract(
@@ -206,6 +70,7 @@ def _yielded(name: str, make: Callable[[Any], Any] | None) -> Kind:
 
 
 _items = standard.items
+_slice = libraries.sliced
 
 _STANDARD = (
     Kind("list", standard.chained(list), standard.converted(list), _items, is_collection),
@@ -239,60 +104,19 @@ _STANDARD = (
 )
 
 _LIBRARIES = (
-    Kind("numpy.ndarray", libraries.join_arrays, libraries.make_array, _items, libraries.is_array, nests=False),
-    Kind(
-        "pandas.DataFrame",
-        libraries.join_pandas_frames,
-        libraries.made("pandas.DataFrame"),
-        libraries.rows,
-        frame=True,
-        nests=False,
-    ),
-    Kind("pandas.Series", libraries.join_pandas_series, libraries.made("pandas.Series"), libraries.rows, nests=False),
-    Kind("pandas.Index", libraries.join_pandas_indexes, libraries.made("pandas.Index"), _items, nests=False),
-    Kind(
-        "polars.DataFrame",
-        libraries.join_polars_frames,
-        libraries.make_polars_frame,
-        libraries.sliced,
-        frame=True,
-        nests=False,
-    ),
-    Kind("polars.Series", libraries.join_polars_series, libraries.make_polars_series, libraries.sliced, nests=False),
-    Kind(
-        "pyarrow.Table",
-        libraries.join_arrow_tables,
-        libraries.made("pyarrow.Table", "from_pylist"),
-        libraries.sliced,
-        frame=True,
-        nests=False,
-    ),
-    Kind(
-        "pyarrow.RecordBatch",
-        libraries.join_arrow_record_batches,
-        libraries.made("pyarrow.RecordBatch", "from_pylist"),
-        libraries.sliced,
-        frame=True,
-        nests=False,
-    ),
-    Kind("pyarrow.Array", libraries.join_arrow_arrays, libraries.make_arrow_array, libraries.sliced, nests=False),
-    Kind(
-        "pyarrow.ChunkedArray",
-        libraries.join_arrow_chunked_arrays,
-        libraries.make_arrow_chunked_array,
-        libraries.sliced,
-        nests=False,
-    ),
+    _library("numpy.ndarray", libraries.join_arrays, libraries.make_array, _items, libraries.is_array),
+    _library("pandas.DataFrame", libraries.join_pandas_frames, libraries.make_pandas_frame, libraries.rows, frame=True),
+    _library("pandas.Series", libraries.join_pandas_series, libraries.make_pandas_series, libraries.rows),
+    _library("pandas.Index", libraries.join_pandas_indexes, libraries.make_pandas_index, _items),
+    _library("polars.DataFrame", libraries.join_polars_frames, libraries.make_polars_frame, _slice, frame=True),
+    _library("polars.Series", libraries.join_polars_series, libraries.make_polars_series, _slice),
+    _library("pyarrow.Table", libraries.join_tables, libraries.make_table, _slice, frame=True),
+    _library("pyarrow.RecordBatch", libraries.join_record_batches, libraries.make_record_batch, _slice, frame=True),
+    _library("pyarrow.Array", libraries.join_arrow_arrays, libraries.make_arrow_array, _slice),
+    _library("pyarrow.ChunkedArray", libraries.join_chunked_arrays, libraries.make_chunked_array, _slice),
 )
 
-#: Every kind, by name.
-KINDS = {kind.name: kind for kind in (*_STANDARD, *_LIBRARIES)}
+register(_STANDARD, _LIBRARIES)
 
 #: What slices best: a batch is the slice or the list that it was cut as.
-ANY = KINDS["collections.abc.Iterable"]
-
-_BY_TYPE: dict[type, Kind] = {kind.type: kind for kind in _STANDARD}
-_BY_LIBRARY: dict[str, tuple[Kind, ...]] = {
-    name: tuple(kind for kind in _LIBRARIES if kind.name.startswith(f"{name}."))
-    for name in ("numpy", "pandas", "polars", "pyarrow")
-}
+ANY = named("collections.abc.Iterable")

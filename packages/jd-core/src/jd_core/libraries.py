@@ -1,7 +1,7 @@
 """How numpy, pandas, polars and pyarrow make a batch out of elements and one value out of parts.
 
-Nothing here imports a library that is not imported already: these functions run only for a hint that names the library's
-own class, or for a value of it. `jd_core.kinds` has the table that uses them.
+Nothing here imports a library that is not imported already: these functions run only for a hint that names a class of
+the library, or for a value of it. `jd_core.kinds` has the table that uses them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def library(name: str) -> Any:
 def _filled(parts: list[Any]) -> list[Any]:
     """Returns the parts that have elements, or one of them if none has.
 
-    What an empty part is made of (its dtype, its shape beyond the first axis) is often a default, as in ``np.array([])``,
-    and would turn the joined integers into floats.
+    What an empty part is made of (its dtype, its shape beyond the first axis) is often a default, as in
+    ``np.array([])``, and would turn the joined integers into floats.
     """
     return [part for part in parts if len(part)] or parts[:1]
 
@@ -41,6 +41,13 @@ def made(name: str, constructor: str = "") -> Callable[[Any], Any]:
         return getattr(of_type, constructor)(part) if constructor else of_type(part)
 
     return make
+
+
+make_pandas_frame = made("pandas.DataFrame")
+make_pandas_series = made("pandas.Series")
+make_pandas_index = made("pandas.Index")
+make_table = made("pyarrow.Table", "from_pylist")
+make_record_batch = made("pyarrow.RecordBatch", "from_pylist")
 
 
 def rows(value: Any, start: int, stop: int) -> Any:
@@ -134,19 +141,19 @@ def make_arrow_array(part: Any) -> Any:
     return part if isinstance(part, pyarrow.Array) else pyarrow.array(part)
 
 
-def make_arrow_chunked_array(part: Any) -> Any:
+def make_chunked_array(part: Any) -> Any:
     """Returns a chunked arrow array of the elements."""
     pyarrow = library("pyarrow")
     return part if isinstance(part, pyarrow.ChunkedArray) else pyarrow.chunked_array([pyarrow.array(part)])
 
 
-def join_arrow_tables(parts: list[Any]) -> Any:
+def join_tables(parts: list[Any]) -> Any:
     """Returns the rows of all parts, without copying them."""
     pyarrow = library("pyarrow")
     return pyarrow.concat_tables(_filled(parts), promote_options="default") if parts else pyarrow.table({})
 
 
-def join_arrow_record_batches(parts: list[Any]) -> Any:
+def join_record_batches(parts: list[Any]) -> Any:
     """Returns the rows of all parts as one record batch."""
     pyarrow = library("pyarrow")
     if not parts:
@@ -162,7 +169,7 @@ def join_arrow_arrays(parts: list[Any]) -> Any:
     return pyarrow.concat_arrays(_filled(parts)) if parts else pyarrow.array([])
 
 
-def join_arrow_chunked_arrays(parts: list[Any]) -> Any:
+def join_chunked_arrays(parts: list[Any]) -> Any:
     """Returns the chunks of all parts, without copying them."""
     pyarrow = library("pyarrow")
     filled = _filled(parts)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jd_core.backend import Work
-from jd_core.errors import CallTimeoutError
+from jd_core.errors import BackendError, CallTimeoutError
 from jd_core.pacing import Pacer
 from jd_core.sharing import OpenChunk, Source, unstarred
 from jd_core.worker import close_loop, inside_worker
@@ -89,25 +89,38 @@ class ThreadWorkers:
                 self._start()
         return self._due - now
 
-    def close(self) -> None:
-        """Ends the threads: nothing further starts; waits for them, but not for calls that go on."""
+    def stop(self) -> float:
+        """Starts nothing further, and returns until when (monotonic clock) the threads should be waited for."""
         source = self._source
         finished = source.is_finished()
         with source.lock:
             source.stopped = True
             self._available.notify_all()
         self._stopped.set()
-        deadline = time.monotonic() + (CLEANUP_SECONDS if finished else PARTING_SECONDS)
+        return time.monotonic() + (CLEANUP_SECONDS if finished else PARTING_SECONDS)
+
+    def join(self, parting: float) -> None:
+        """Waits for the threads until ``parting`` on the monotonic clock; those still in a call are left behind."""
         for worker in self._workers:
-            worker.thread.join(max(0.0, deadline - time.monotonic()))
+            worker.thread.join(max(0.0, parting - time.monotonic()))
+
+    def are_alive(self) -> bool:
+        """Returns whether a thread has not ended, those left behind aside."""
+        return any(worker.thread.is_alive() for worker in self._workers)
 
     def _start(self) -> None:
         worker = _Worker()
         name = f"{self._prefix}-{next(self._numbers)}"
         context = self._context.copy()
         worker.thread = threading.Thread(target=context.run, args=(self._serve, worker), name=name, daemon=True)
+        try:
+            worker.thread.start()
+        except RuntimeError as error:
+            raise BackendError(
+                f"{self._work.name}(): after {len(self._workers)} threads the system started no further one "
+                f"({error}): use fewer than workers={self._work.workers}, or raise its limit (ulimit -u)"
+            ) from error
         self._workers.append(worker)
-        worker.thread.start()
 
     def _serve(self, worker: _Worker) -> None:
         try:

@@ -40,4 +40,4 @@ class IoBackend(Backend):
         try:
             yield from driving.run(source, workers, work, signal)
         finally:
-            workers.close()
+            workers.join(workers.stop())

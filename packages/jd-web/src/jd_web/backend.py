@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from typing import Any
@@ -73,24 +74,28 @@ class WebBackend(Backend):
         loop = asyncio.get_running_loop()
         event = asyncio.Event()
         call = as_coroutine(work)
-        if call is not None:
-            source = Source(work, chunks, event.set)
-            consumers = Consumers(source, work, _mannered(call, work), loop, own_loop=False)
+        if call is None:
+            source = Source(work, chunks, lambda: loop.call_soon_threadsafe(event.set))
+            in_thread = InThread(work, loop)
+            threads = ThreadWorkers(source, work, in_thread, _pacer(work), prefix=_THREADS)
             try:
-                async for result in driving.arun(source, consumers, work, event):
-                    yield result
+                async with contextlib.aclosing(driving.arun(source, threads, work, event)) as results:
+                    async for result in results:
+                        yield result
             finally:
-                await consumers.close()
+                parting = threads.stop()
+                in_thread.close()
+                while threads.are_alive() and loop.time() < parting:
+                    await asyncio.sleep(0.001)
             return
-        source = Source(work, chunks, lambda: loop.call_soon_threadsafe(event.set))
-        in_thread = InThread(work, loop)
-        threads = ThreadWorkers(source, work, in_thread, _pacer(work), prefix=_THREADS)
+        source = Source(work, chunks, event.set)
+        consumers = Consumers(source, work, _mannered(call, work), loop, own_loop=False)
         try:
-            async for result in driving.arun(source, threads, work, event):
-                yield result
+            async with contextlib.aclosing(driving.arun(source, consumers, work, event)) as results:
+                async for result in results:
+                    yield result
         finally:
-            in_thread.close()
-            threads.close()
+            await consumers.close()
 
     def doctor(self) -> list[tuple[str, str]]:
         """Returns which event loop runs are on."""
@@ -106,8 +111,9 @@ def _run_in_threads(
     try:
         yield from driving.run(source, threads, work, signal)
     finally:
+        parting = threads.stop()
         in_thread.close()
-        threads.close()
+        threads.join(parting)
 
 
 def _mannered(call: Callable[..., Awaitable[Any]], work: Work) -> Callable[..., Awaitable[Any]]:

@@ -30,14 +30,14 @@ def as_coroutine(work: Work) -> Callable[..., Awaitable[Any]] | None:
 class InThread:
     """A call of a plain function, for threads; what it returns is awaited on a loop where it can be.
 
-    That is so with ``functools.partial`` objects of C, lambdas and decorators around coroutine functions, which do not
-    show what they give.
+    Lambdas and decorators around coroutine functions do not show that they give awaitables.
     """
 
     def __init__(self, work: Work, loop: asyncio.AbstractEventLoop) -> None:
         self._call = plain(work.function, work.constants)
         self._loop = loop
         self._pending: set[concurrent.futures.Future[Any]] = set()
+        self._closed = False
 
     def __call__(self, *arguments: Any) -> Any:
         """Returns the result of one call."""
@@ -46,6 +46,8 @@ class InThread:
             return value
         future = asyncio.run_coroutine_threadsafe(_result_of(value), self._loop)
         self._pending.add(future)
+        if self._closed:
+            future.cancel()
         try:
             return future.result()
         finally:
@@ -53,6 +55,7 @@ class InThread:
 
     def close(self) -> None:
         """Cancels what is awaited."""
+        self._closed = True
         for future in list(self._pending):
             future.cancel()
 

@@ -15,6 +15,9 @@ from jd_core.pacing import Pacer
 from jd_core.sharing import OpenChunk, Source, unstarred
 from jd_core.worker import inside_worker
 
+#: Consumers that one consumer wakes.
+SPREAD = 2
+
 
 class Consumers:
     """The tasks of one run. All but `admit` belongs to the loop's thread.
@@ -48,7 +51,8 @@ class Consumers:
         self.closing = False
         self._tasks: list[asyncio.Task[None]] = []
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._admitted = 0  # calls that no task was started or woken for yet
+        self._admitted = 0  # calls that the loop has not been told of yet
+        self._demand = 0  # calls that no consumer was started or woken for yet
         self._scheduled = False
         self._context = contextvars.copy_context()
         self._context.run(inside_worker.set, True)
@@ -62,7 +66,7 @@ class Consumers:
             if self._scheduled:
                 return
             self._scheduled = True
-        self._loop.call_soon_threadsafe(self._hire)
+        self._loop.call_soon_threadsafe(self._begin)
 
     def overdue(self) -> float:
         """Nothing to do: the loop watches its own timeouts."""
@@ -77,57 +81,89 @@ class Consumers:
             if not future.done():
                 future.set_result(None)
         pending = [task for task in self._tasks if not task.done()]
+        cancelled: asyncio.CancelledError | None = None
         if not finished:
             for task in pending:
                 task.cancel()
         while pending:
-            await asyncio.wait(pending)
+            try:
+                await asyncio.wait(pending)
+            except asyncio.CancelledError as error:
+                # Who is in a hurry must wait for the calls as well, but they are told once more.
+                cancelled = error
+                for task in pending:
+                    task.cancel()
             pending = [task for task in pending if not task.done()]
+        if cancelled is not None:
+            raise cancelled
 
-    def _hire(self) -> None:
-        source = self._source
-        with source.lock:
+    def _begin(self) -> None:
+        with self._source.lock:
             self._scheduled = False
             calls, self._admitted = self._admitted, 0
-        while calls and self._idle:
-            future = self._idle.popleft()
-            if not future.done():
-                future.set_result(None)
-                calls -= 1
-        for _ in range(min(calls, self._work.workers - len(self._tasks))):
-            if source.stopped:
-                break
-            self._tasks.append(self._loop.create_task(self._consume(), context=self._context.copy()))
+        self._demand = min(self._demand + calls, self._work.workers)
+        self._spread()
+
+    def _spread(self) -> None:
+        """Wakes or starts a few consumers where there is demand; each does the same, so all take part in a few ticks.
+
+        Were all woken at once, calls that never wait would cost a wake-up each: one consumer alone runs them all.
+        """
+        for _ in range(SPREAD):
+            if not self._demand or self._source.stopped:
+                return
+            if not self._idle and len(self._tasks) == self._work.workers:
+                self._demand = 0
+                return
+            self._demand -= 1
+            if self._idle:
+                future = self._idle.popleft()
+                if not future.done():
+                    future.set_result(None)
+            else:
+                # Not by the loop's task factory: an eager one would run the consumer, which starts others, in here.
+                task = asyncio.Task(self._consume(), loop=self._loop, context=self._context.copy())
+                self._tasks.append(task)
 
     async def _consume(self) -> None:
-        source = self._source
         opened: OpenChunk | None = None
-        while True:
-            with source.lock:
-                opened = source.following(opened)
-            if opened is None:
-                if source.stopped or source.ended:
+        try:
+            while True:
+                with self._source.lock:
+                    opened = self._source.following(opened)
+                if opened is not None:
+                    if self._demand:
+                        self._spread()
+                    await self._take(opened)
+                elif self._source.stopped or self._source.ended:
                     return
-                await self._more()
-                continue
-            values = opened.values
-            call = self._unstarred if opened.starred else self._call
-            done = 0
-            began = time.perf_counter()
-            try:
-                for offset, argument in opened.calls:
-                    if source.stopped:
-                        return
-                    try:
-                        values[offset] = await call(argument)
-                    except BaseException as error:
-                        self._failed(opened, offset, error)
-                    done += 1
-            finally:
-                source.account(opened, done, time.perf_counter() - began)
-            if done == len(values):
-                # Calls that never wait do not let others run; between chunks they do.
-                await asyncio.sleep(0)
+                else:
+                    self._demand = 0
+                    await self._more()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._source.crash(error)
+
+    async def _take(self, opened: OpenChunk) -> None:
+        source, values = self._source, opened.values
+        call = self._unstarred if opened.starred else self._call
+        done = 0
+        began = time.perf_counter()
+        try:
+            for offset, argument in opened.calls:
+                if source.stopped:
+                    return
+                try:
+                    values[offset] = await call(argument)
+                except BaseException as error:
+                    self._failed(opened, offset, error)
+                done += 1
+        finally:
+            source.account(opened, done, time.perf_counter() - began)
+        if done == len(values):
+            # Calls that never wait do not let others run; between chunks they do.
+            await asyncio.sleep(0)
 
     async def _more(self) -> None:
         future = self._loop.create_future()

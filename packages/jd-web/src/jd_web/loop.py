@@ -39,7 +39,7 @@ class LoopThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        while not self._closing:
+        while not (self._closing or self.loop.is_closed()):
             # It ends early with a task of the user's that raises SystemExit or KeyboardInterrupt, or stops the loop:
             # that must end neither the other calls nor the runs to come.
             with contextlib.suppress(BaseException):
@@ -84,7 +84,7 @@ def running_loop() -> Iterator[asyncio.AbstractEventLoop]:
     """
     global _shared
     with _lock:
-        if _shared is None:
+        if _shared is None or _shared.loop.is_closed():
             _shared = LoopThread()
             atexit.register(_shared.close)
         shared = _shared

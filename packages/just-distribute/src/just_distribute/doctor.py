@@ -188,7 +188,9 @@ def _sections(facts: Facts) -> dict[str, list[tuple[str, str]]]:
     backends: list[tuple[str, str]] = []
     for job, backend in facts.backends.items():
         backends.append((job, backend.error or f"{'installed, ' if backend.installed else ''}{backend.state}"))
-        backends.extend((f"{job}: {label}", text) for label, text in backend.facts)
+        # What CPUs there are stands in a section of its own, whichever backend tells of it.
+        own = (fact for fact in backend.facts if fact not in facts.cpu_reasons)
+        backends.extend((f"{job}: {label}", text) for label, text in own)
     cpus = [("usable", str(facts.cpus)), *facts.cpu_reasons]
     if facts.shared_memory is not None:
         free = "none" if facts.shared_memory < 0 else f"{_size(facts.shared_memory)} free"

@@ -129,7 +129,7 @@ class Jobs:
 
             compared = self._compare(
                 "io",
-                "copy a file, hash it, fsync the copy",
+                "copy a file, hash it, fsync it",
                 plain=lambda: checked(one_by_one),
                 distributed=lambda: checked(lambda to: copy(names, paths, folder=to)),
                 note=waited,
@@ -160,7 +160,7 @@ class Jobs:
 
             return self._compare(
                 "web",
-                f"fetch a file over HTTP, {1000 * DELAY:.0f} ms away",
+                f"fetch over HTTP, {1000 * DELAY:.0f} ms away",
                 plain=lambda: timed(lambda: runner.run(one_by_one())),
                 distributed=together,
                 note=lambda plain: f"the server saw up to {serving.peak} requests open at once",
@@ -171,7 +171,7 @@ class Jobs:
         names, texts = [source.name for source in self.sources], [source.text for source in self.sources]
         return self._compare(
             job,
-            "parse a source file and measure it",
+            "parse and measure a source file",
             plain=lambda: self.measured,
             distributed=lambda: timed(lambda: measure(names, texts)),
         )

@@ -11,13 +11,13 @@ from just_distribute.terminal import Terminal
 #: Columns of the table: heading, width, and whether it is a figure, which stands to the right.
 COLUMNS = (
     ("job", 8, False),
-    ("what each call does", 37, False),
+    ("what each call does", 32, False),
     ("calls", 5, True),
     ("plain loop", 10, True),
-    ("waits", 6, True),
+    ("waits", 5, True),
     ("first call", 10, True),
     ("next call", 9, True),
-    ("gained", 8, True),
+    ("gained", 7, True),
 )
 
 #: Columns before the second cell of a row, where all text under the table starts.
@@ -45,7 +45,7 @@ class Report:
     def row(self, compared: Comparison) -> None:
         """Writes a job's row."""
         terminal = self._terminal
-        gained = f"{compared.gained:.1f} {terminal.times}"
+        gained = f"{compared.gained:.{0 if compared.gained >= 100 else 1}f} {terminal.times}"
         cells = _cells(
             [
                 compared.job,

@@ -1,0 +1,255 @@
+"""Functions that the suite runs in workers. Importable by name, so that workers in other processes find them.
+
+What happens in a worker is seen by the files that it leaves in a folder: one for each call that started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Generator
+from pathlib import Path
+from typing import Any
+
+from jd_core.worker import inside_worker
+
+#: Seconds between two looks at a file that is waited for.
+LOOK_SECONDS = 0.002
+
+#: Seconds after which a held call gives up, so that a broken backend cannot keep processes for ever.
+HELD_SECONDS = 40.0
+
+#: The file whose presence lets held calls go on.
+GO = "go"
+
+
+class OddError(Exception):
+    """An exception whose ``__init__`` wants other arguments than it leaves in ``args``."""
+
+    def __init__(self, code: int, *, reason: str) -> None:
+        super().__init__(f"{reason} ({code})")
+        self.code = code
+        self.reason = reason
+
+
+class UnrelatedError(BaseException):
+    """A user's exception that is no `Exception`."""
+
+
+class Unsendable:
+    """A value that no pickler takes."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an Unsendable does not travel")
+
+
+class Unloadable:
+    """A value that is pickled without complaint, and cannot be rebuilt."""
+
+    def __reduce__(self) -> Any:
+        return _refuse, ()
+
+
+def _refuse() -> None:
+    raise ValueError("an Unloadable does not arrive")
+
+
+class UnsendableError(Exception):
+    """An exception with a state that no pickler takes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.state = Unsendable()
+
+
+def record(folder: str, what: str = "start") -> None:
+    """Leaves a file that says that something happened, once more."""
+    Path(folder, f"{what}-{uuid.uuid4().hex}").touch()
+
+
+def count(folder: str | Path, what: str = "start") -> int:
+    """Returns how often `record` was called."""
+    return sum(name.startswith(f"{what}-") for name in os.listdir(folder))
+
+
+def hold(folder: str) -> None:
+    """Waits until the file `GO` is in the folder."""
+    deadline = time.monotonic() + HELD_SECONDS
+    while not Path(folder, GO).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError("nobody let this call go on")
+        time.sleep(LOOK_SECONDS)
+
+
+def same(value: Any) -> Any:
+    """Returns what it got."""
+    return value
+
+
+def nothing(value: Any) -> None:
+    """Returns None."""
+
+
+def add(left: Any, right: Any, *, plus: Any = 0) -> Any:
+    """Returns the sum of three things, of which one is a constant."""
+    return left + right + plus
+
+
+def describe(value: Any) -> tuple[str, Any]:
+    """Returns the type's name and the value."""
+    return type(value).__name__, value
+
+
+def give_constants(value: Any, **constants: Any) -> Any:
+    """Returns the constants."""
+    return constants
+
+
+def recorded(value: Any, *, folder: str) -> Any:
+    """Leaves a file and returns what it got."""
+    record(folder)
+    return value
+
+
+def held(value: Any, *, folder: str) -> Any:
+    """Leaves a file, waits until it may go on, leaves another file, and returns what it got."""
+    record(folder)
+    hold(folder)
+    record(folder, "end")
+    return value
+
+
+async def held_coroutine(value: Any, *, folder: str) -> Any:
+    """As `held`, awaiting."""
+    record(folder)
+    deadline = time.monotonic() + HELD_SECONDS
+    while not Path(folder, GO).exists() and time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+    record(folder, "end")
+    return value
+
+
+def held_at(value: int, *, folder: str, at: int) -> int:
+    """As `held` where the value is ``at``; else returns at once."""
+    return int(held(value, folder=folder)) if value == at else value
+
+
+def meet(value: Any, *, folder: str, calls: int) -> Any:
+    """Returns once so many calls have started: at least that many run at once."""
+    record(folder)
+    deadline = time.monotonic() + HELD_SECONDS
+    while count(folder) < calls:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{count(folder)} calls of {calls} started")
+        time.sleep(LOOK_SECONDS)
+    return value
+
+
+async def meet_coroutine(value: Any, *, folder: str, calls: int) -> Any:
+    """As `meet`, awaiting."""
+    record(folder)
+    deadline = time.monotonic() + HELD_SECONDS
+    while count(folder) < calls:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{count(folder)} calls of {calls} started")
+        await asyncio.sleep(LOOK_SECONDS)
+    return value
+
+
+def take_long(value: Any, *, seconds: float) -> Any:
+    """Stands for work that takes its time."""
+    time.sleep(seconds)
+    return value
+
+
+def is_inside(value: Any) -> bool:
+    """Returns whether this runs marked as inside a worker."""
+    return inside_worker.get()
+
+
+async def is_inside_coroutine(value: Any) -> bool:
+    """As `is_inside`."""
+    await asyncio.sleep(0)
+    return inside_worker.get()
+
+
+def raise_at(value: int, *, at: tuple[int, ...], error: Callable[[], BaseException]) -> int:
+    """Raises what ``error`` makes for the values in ``at``; returns the others."""
+    if value in at:
+        raise error()
+    return value
+
+
+async def raise_at_coroutine(value: int, *, at: tuple[int, ...], error: Callable[[], BaseException]) -> int:
+    """As `raise_at`, after having waited."""
+    await asyncio.sleep(0)
+    return raise_at(value, at=at, error=error)
+
+
+def raise_at_generator(
+    value: int, *, at: tuple[int, ...], error: Callable[[], BaseException]
+) -> Generator[int, None, None]:
+    """As `raise_at`, after having yielded."""
+    yield value
+    yield raise_at(value, at=at, error=error)
+
+
+async def raise_at_async_generator(
+    value: int, *, at: tuple[int, ...], error: Callable[[], BaseException]
+) -> AsyncGenerator[int, None]:
+    """As `raise_at`, after having yielded."""
+    yield value
+    yield raise_at(value, at=at, error=error)
+
+
+async def awaited(value: Any) -> Any:
+    """Returns what it got, after having waited."""
+    await asyncio.sleep(0)
+    return value
+
+
+def counted(value: int) -> Generator[int, None, None]:
+    """Yields ``value`` numbers."""
+    yield from range(value)
+
+
+async def counted_async(value: int) -> AsyncGenerator[int, None]:
+    """Yields ``value`` numbers, awaiting between them."""
+    for number in range(value):
+        await asyncio.sleep(0)
+        yield number
+
+
+def make_odd_error() -> OddError:
+    """Returns an exception that its args do not rebuild."""
+    return OddError(7, reason="odd")
+
+
+def make_unsendable_error() -> UnsendableError:
+    """Returns an exception that does not pickle."""
+    return UnsendableError("kept its message")
+
+
+def exit_at(value: int, *, at: int, token: str) -> int:
+    """Ends the process with code 3 where the value is ``at``."""
+    if value == at:
+        os._exit(3)
+    return value
+
+
+def unsendable_at(value: int, *, at: int) -> Any:
+    """Returns what does not pickle where the value is ``at``."""
+    return Unsendable() if value == at else value
+
+
+def unloadable_at(value: int, *, at: int) -> Any:
+    """Returns what does not unpickle where the value is ``at``."""
+    return Unloadable() if value == at else value
+
+
+def thread_and_process(value: Any) -> tuple[int, int]:
+    """Returns where this runs."""
+    return os.getpid(), threading.get_ident()

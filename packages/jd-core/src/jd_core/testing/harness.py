@@ -1,0 +1,239 @@
+"""What the suite hands to a backend, and how it checks what comes back. Every class of tests builds on `Contract`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+
+import pytest
+
+from jd_core import registry
+from jd_core.backend import Backend, Chunk, ChunkResult, Work
+from jd_core.testing import functions
+
+Way: TypeAlias = Literal["run", "arun"]
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+#: What a backend may be unable to do by its nature. It says so, with the reason, in `Contract.cannot`.
+ABILITIES = (
+    "run several calls at once",
+    "keep a timeout",
+    "end a running call",  # a plain function's; at a timeout, or when the run is closed
+    "outlive a dying worker",  # calls run in processes of their own
+    "refuse what cannot travel",  # arguments and results are pickled
+)
+
+#: Seconds within which something must have happened that nothing holds up: generous, for machines that are busy.
+SOON_SECONDS = 20.0
+
+
+def needs(ability: str) -> Callable[[Test], Test]:
+    """Marks a test that is skipped, with the stated reason, for backends that cannot do this."""
+    assert ability in ABILITIES
+
+    def mark(test: Test) -> Test:
+        test.needs = ability  # type: ignore[attr-defined]
+        return test
+
+    return mark
+
+
+def wait_until(condition: Callable[[], object], seconds: float = SOON_SECONDS) -> None:
+    """Waits until ``condition()`` is true.
+
+    Raises:
+        AssertionError: it was not within ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g} seconds: {condition}")
+        time.sleep(functions.LOOK_SECONDS)
+
+
+def chunks_of(*columns: Sequence[Any], sizes: Iterable[int] = (1,)) -> Iterator[Chunk]:
+    """Cuts columns of equal length into chunks of the given sizes, over and over."""
+    start = 0
+    for size in itertools.cycle(sizes):
+        if start >= len(columns[0]):
+            return
+        yield Chunk(start, tuple(column[start : start + size] for column in columns))
+        start += size
+
+
+class Feed:
+    """An iterator of chunks that watches how a backend pulls it (line 2 of the contract).
+
+    Args:
+        chunks: what it gives; an exception that it raises goes to the backend.
+        workers: of the work, from which follows how many chunks may be with the backend.
+
+    Attributes:
+        pulled: chunks given so far.
+        asked: how often it was asked.
+        with_backend: calls of each chunk, by its start, for which no result was seen.
+    """
+
+    def __init__(self, chunks: Iterable[Chunk | None], workers: int) -> None:
+        self.pulled = 0
+        self.asked = 0
+        self.with_backend: dict[int, int] = {}
+        self._chunks = iter(chunks)
+        self._most = 2 * workers
+        self._pulling = threading.Lock()
+
+    def __iter__(self) -> Feed:
+        """Returns itself."""
+        return self
+
+    def __next__(self) -> Chunk | None:
+        """Gives the next chunk; fails if the backend should not have asked."""
+        assert self._pulling.acquire(blocking=False), "chunks are pulled by one thread at a time"
+        try:
+            self.asked += 1
+            chunk = next(self._chunks)
+            if chunk is not None:
+                self.pulled += 1
+                self.with_backend[chunk.start] = len(chunk)
+                found = len(self.with_backend)
+                assert found <= self._most, f"{found} chunks are with the backend, and {self._most} may be"
+            return chunk
+        finally:
+            self._pulling.release()
+
+    def settle(self, result: ChunkResult) -> None:
+        """Takes note of a result."""
+        first = result.chunk.start + result.offset
+        (start,) = (start for start in self.with_backend if start == max(s for s in self.with_backend if s <= first))
+        self.with_backend[start] -= len(result.values)
+        if not self.with_backend[start]:
+            del self.with_backend[start]
+
+
+class Gathered(dict[int, Any]):
+    """The results of a run by the calls' indices, each a value or, in ``failures``, an exception (line 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: dict[int, BaseException] = {}
+        self.tracebacks: dict[int, str | None] = {}
+
+    def add(self, result: ChunkResult) -> None:
+        """Adds the calls of one result; fails if it is not as `ChunkResult` says."""
+        first = result.chunk.start + result.offset
+        assert isinstance(result.values, list)
+        assert result.values, "a result is never empty"
+        assert 0 <= result.offset
+        assert result.offset + len(result.values) <= len(result.chunk)
+        assert result.seconds >= 0.0
+        for index, value in enumerate(result.values, first):
+            assert index not in self, f"call {index} has two results"
+            self[index] = value
+        indices = [failure.index for failure in result.failures]
+        assert indices == sorted(set(indices)), "failures are in order"
+        for failure in result.failures:
+            assert first <= failure.index < first + len(result.values), "a failure is one of the result's calls"
+            assert self[failure.index] is None, "None stands at the place of a failed call"
+            self.failures[failure.index] = failure.exception
+            self.tracebacks[failure.index] = failure.traceback
+
+    def ordered(self) -> list[Any]:
+        """Returns the values in order; fails if a call is missing."""
+        assert sorted(self) == list(range(len(self)))
+        return [self[index] for index in range(len(self))]
+
+
+class Contract:
+    """What all classes of the suite share.
+
+    Attributes:
+        job: the backend's job, under which its entry point is declared. Or override the fixture `backend`.
+        cannot: what the backend cannot do by its nature, of `ABILITIES`, each with the reason.
+        workers: how many calls run at once in the tests.
+        options: the backend's own options for every run.
+    """
+
+    job: ClassVar[str]
+    cannot: ClassVar[Mapping[str, str]] = {}
+    workers: ClassVar[int] = 2
+    options: ClassVar[Mapping[str, Any]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Refuses what would quietly weaken the contract."""
+        unknown = set(cls.cannot) - set(ABILITIES)
+        if unknown:
+            raise TypeError(f"{cls.__name__}.cannot names {sorted(unknown)}; the abilities are {', '.join(ABILITIES)}")
+        own = cls.__module__.startswith(f"{__package__}.")
+        for name in () if own else vars(cls):
+            if name.startswith("test_") and any(hasattr(base, name) for base in cls.__bases__):
+                raise TypeError(f"{cls.__name__} overrides {name}; state what the backend cannot do in `cannot` instead")
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        """The backend under test: the instance that the core would use for the job."""
+        return registry.backend(registry.canonical(self.job))
+
+    @pytest.fixture(params=["run", "arun"])
+    def way(self, request: pytest.FixtureRequest) -> Way:
+        """Which of its two methods runs the calls."""
+        found: Way = request.param
+        return found
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Iterator[str]:
+        """A folder for what workers record; at the end, calls that are still held go on."""
+        yield str(tmp_path)
+        (tmp_path / functions.GO).touch()
+
+    @pytest.fixture(autouse=True)
+    def _able(self, request: pytest.FixtureRequest) -> None:
+        ability = getattr(request.function, "needs", None)
+        if ability in self.cannot:
+            pytest.skip(f"cannot {ability}: {self.cannot[ability]}")
+
+    def work(self, function: Callable[..., Any], constants: Mapping[str, Any] | None = None, **changes: Any) -> Work:
+        """Returns work for the backend; it does not stop at a failure unless ``changes`` say so."""
+        given: dict[str, Any] = {"workers": self.workers, "stop_at_failure": False, "options": self.options, **changes}
+        name = getattr(function, "__qualname__", "function")
+        return Work(function=function, constants=constants or {}, name=name, **given)
+
+    def feed(self, work: Work, chunks: Iterable[Chunk | None]) -> Feed:
+        """Returns chunks for a run of ``work``."""
+        return Feed(chunks, work.workers)
+
+    def gather(self, backend: Backend, work: Work, chunks: Iterable[Chunk | None], way: Way = "run") -> Gathered:
+        """Runs to the end and returns what came."""
+        feed = chunks if isinstance(chunks, Feed) else self.feed(work, chunks)
+        gathered = Gathered()
+        if way == "arun":
+            asyncio.run(self._agather(backend, work, feed, gathered))
+        else:
+            for result in backend.run(work, feed):
+                self.take(feed, gathered, result)
+        return gathered
+
+    async def _agather(self, backend: Backend, work: Work, feed: Feed, gathered: Gathered) -> None:
+        results: AsyncIterator[ChunkResult] = backend.arun(work, feed)
+        async with contextlib.aclosing(results) as open_results:  # type: ignore[type-var]
+            async for result in open_results:
+                self.take(feed, gathered, result)
+
+    def take(self, feed: Feed, gathered: Gathered, result: ChunkResult) -> None:
+        """Checks one result and takes note of it."""
+        gathered.add(result)
+        feed.settle(result)
+
+    def check_usable(self, backend: Backend) -> None:
+        """Fails unless the backend still runs calls as it should."""
+        values = list(range(2 * self.workers))
+        assert self.gather(backend, self.work(functions.same), chunks_of(values)).ordered() == values
+
+    def let_go(self, folder: str) -> None:
+        """Lets held calls go on."""
+        Path(folder, functions.GO).touch()

@@ -1,0 +1,279 @@
+"""How functions, arguments, results and exceptions travel between the caller and a Ray worker; used at both ends.
+
+Everything is pickled here, explicitly, rather than by Ray on the way: so that what does not pickle is known by call and by
+part, and large buffers (arrays) go beside the pickle, into Ray's object store, where a worker maps them without a copy.
+
+This module is sent to workers as source (see `shipping`): it imports only the standard library and Ray.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import importlib
+import io
+import pickle
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from ray import cloudpickle
+
+#: Buffers of at least so many bytes go beside the pickle.
+BESIDE_BYTES = 1 << 16
+
+#: Packages whose instances always unpickle where they pickled; those of all others are pickled call by call.
+_DEPENDABLE = sys.stdlib_module_names | {"numpy", "pandas", "polars", "pyarrow"}
+
+_registering = threading.Lock()
+
+
+class Encoded(NamedTuple):
+    """One pickled object.
+
+    Attributes:
+        data: the pickle, protocol 5; bytes, or a buffer if it is large.
+        buffers: what goes beside it, in order.
+        writable: for each buffer, whether it was writable.
+    """
+
+    data: Any
+    buffers: list[Any]
+    writable: list[bool]
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Ray's pickler, which sends code that no worker can import by value, and brings its classes home as themselves.
+
+    Attributes:
+        foreign: whether anything was pickled that might not unpickle: an instance of a class from elsewhere.
+        exceptions_as_they_are: rebuild exceptions from their attributes, without calling ``__init__``.
+    """
+
+    foreign = False
+    exceptions_as_they_are = False
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, types.FunctionType):
+            path = path_to_wrapped(obj)
+            if path is not None:
+                return functools.reduce, (getattr, path, sys.modules[obj.__module__])
+        elif isinstance(obj, types.MethodType):
+            # The default looks the name up in the instance, and finds there what a decorator made of the function.
+            return types.MethodType, (obj.__func__, obj.__self__)
+        elif self.exceptions_as_they_are and isinstance(obj, BaseException):
+            return copyreg.__newobj__, (type(obj), *obj.args), attributes(obj)  # type: ignore[attr-defined]
+        elif not self.foreign and type(obj).__module__.partition(".")[0] not in _DEPENDABLE:
+            self.foreign = True
+        return super().reducer_override(obj)
+
+
+def path_to_wrapped(function: types.FunctionType) -> list[str] | None:
+    """Returns the attribute names that lead from a function's module to it, if it stands there under a decorator.
+
+    Such a function is not "the same object" as the one that its name gives, so pickle would not send it by name; its
+    module may hold what cannot go by value. None if its name gives the function itself, or nothing that wraps it.
+    """
+    module = sys.modules.get(function.__module__ or "")
+    if module is None or function.__module__ == "__main__" or "<locals>" in function.__qualname__:
+        return None
+    if _goes_by_value(function.__module__):
+        return None
+    path = function.__qualname__.split(".")
+    found: Any = functools.reduce(lambda owner, name: getattr(owner, name, None), path, module)
+    if found is function:
+        return None
+    while found is not None and found is not function:
+        found = getattr(found, "__wrapped__", None)
+        path.append("__wrapped__")
+    return path if found is function else None
+
+
+def _goes_by_value(module: str) -> bool:
+    registered = cloudpickle.list_registry_pickle_by_value()
+    parents = module.split(".")
+    return any(".".join(parents[:end]) in registered for end in range(1, len(parents) + 1))
+
+
+@contextmanager
+def by_value(modules: Iterable[str]) -> Iterator[None]:
+    """Within the block, functions and classes of these top-level modules are pickled by value, not by name."""
+    modules = set(modules)
+    if not modules:
+        yield
+        return
+    with _registering:
+        added = [sys.modules[name] for name in modules - cloudpickle.list_registry_pickle_by_value()]
+        for module in added:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            yield
+        finally:
+            for module in added:
+                cloudpickle.unregister_pickle_by_value(module)
+
+
+def encode(obj: Any) -> Encoded:
+    """Pickles one object. Raises whatever the object raises."""
+    return _encode(obj)[0]
+
+
+def encode_values(values: list[Any]) -> tuple[bool, Any]:
+    """Pickles results: together where all of them are sure to unpickle, else each for itself.
+
+    Returns:
+        ``(True, encoded)`` or ``(False, [encoded or the exception why not, ...])``.
+    """
+    try:
+        encoded, foreign = _encode(values)
+        if not foreign:
+            return True, encoded
+    except Exception:
+        pass
+    return False, [_encode_or_error(value) for value in values]
+
+
+def _encode_or_error(value: Any) -> Encoded | str:
+    try:
+        return _encode(value)[0]
+    except Exception as error:
+        return describe(value, error)
+
+
+def _encode(obj: Any) -> tuple[Encoded, bool]:
+    buffers: list[pickle.PickleBuffer] = []
+
+    def goes_inside(buffer: pickle.PickleBuffer) -> bool:
+        inside = buffer.raw().nbytes < BESIDE_BYTES
+        if not inside:
+            buffers.append(buffer)
+        return inside
+
+    file = io.BytesIO()
+    pickler = _Pickler(file, protocol=5, buffer_callback=goes_inside)
+    pickler.dump(obj)
+    data: Any = file.getvalue()
+    if len(data) >= BESIDE_BYTES:
+        data = pickle.PickleBuffer(data)
+    return Encoded(data, list(buffers), [not buffer.raw().readonly for buffer in buffers]), pickler.foreign
+
+
+def decode(encoded: Encoded, copy: Callable[[bool], type | None]) -> Any:
+    """Unpickles one object. Raises whatever the object raises.
+
+    Args:
+        encoded: what `encode` gave.
+        copy: for a buffer that was writable or not, the type (``bytes``, ``bytearray``) to copy it to; None: use it
+            where it is, in the object store, read-only.
+    """
+    data, buffers, writable = encoded
+    copies = [buffer if (kind := copy(was)) is None else kind(buffer) for buffer, was in zip(buffers, writable)]
+    return pickle.loads(data, buffers=copies)
+
+
+def copy_all(writable: bool) -> type | None:
+    """For results: the caller's own, writable as they were, and nothing left in the object store."""
+    return bytearray if writable else bytes
+
+
+def copy_writable(writable: bool) -> type | None:
+    """For arguments: a function may write into what it was given, as in a plain loop."""
+    return bytearray if writable else None
+
+
+def copy_none(writable: bool) -> type | None:
+    """For constants: shared by all calls on a machine, so read-only."""
+    return None
+
+
+def encode_exception(error: BaseException) -> bytes | None:
+    """Pickles an exception so that it surely comes back as its own type with its own arguments; None if it cannot.
+
+    An exception whose ``__init__`` wants other arguments than ``args`` is rebuilt without calling it.
+    """
+    for as_they_are in (False, True):
+        try:
+            file = io.BytesIO()
+            pickler = _Pickler(file, protocol=5)
+            pickler.exceptions_as_they_are = as_they_are
+            pickler.dump(error)
+            back = pickle.loads(file.getvalue())
+            if type(back) is type(error) and _same_arguments(back.args, error.args):
+                return file.getvalue()
+        except BaseException:  # noqa: S112 - whatever a class of the user's raises, the next way is tried
+            continue
+    return None
+
+
+def _same_arguments(ones: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    if len(ones) != len(others) or any(type(one) is not type(other) for one, other in zip(ones, others)):
+        return False
+    try:
+        return bool(ones == others) or repr(ones) == repr(others)
+    except Exception:
+        return True  # arrays, say, which have no single truth value
+
+
+def attributes(error: BaseException) -> dict[str, Any]:
+    """Returns all that an exception holds beside its arguments: a built-in one also in fields outside its ``__dict__``."""
+    found: dict[str, Any] = {}
+    for cls in type(error).__mro__:
+        for name, field in vars(cls).items():
+            if isinstance(field, types.MemberDescriptorType) and not isinstance(error, BaseExceptionGroup):
+                value = getattr(error, name, None)
+                if value is not None and not name.startswith("__"):
+                    found[name] = value
+    return {**found, **getattr(error, "__dict__", {})}
+
+
+def describe(obj: Any, error: BaseException) -> str:
+    """Returns in words, without showing any value, which part of ``obj`` cannot be pickled and what that part is."""
+    path, part = _culprit(obj, "", 0)
+    where = f"its part {path} " if path else "it "
+    return f"{where}is a {type(part).__module__}.{type(part).__qualname__}, which cannot be pickled ({type(error).__name__})"
+
+
+def _culprit(obj: Any, path: str, depth: int) -> tuple[str, Any]:
+    if depth < 8:
+        for name, part in _parts(obj):
+            try:
+                cloudpickle.dumps(part)
+            except Exception:
+                return _culprit(part, path + name, depth + 1)
+    return path, obj
+
+
+def _parts(obj: Any) -> Iterator[tuple[str, Any]]:
+    """Gives the parts of an object with how each is reached; keys of mappings are not shown, they may be secret."""
+    if isinstance(obj, dict):
+        yield from ((f"[key {place}]", part) for place, part in enumerate(list(obj.values())[:1000]))
+    elif isinstance(obj, (list, tuple)):
+        yield from ((f"[{place}]", part) for place, part in enumerate(obj[:1000]))
+    elif isinstance(obj, functools.partial):
+        yield from ((".func", obj.func), (".args", obj.args), (".keywords", obj.keywords))
+    elif isinstance(obj, types.MethodType):
+        yield from ((".__func__", obj.__func__), (".__self__", obj.__self__))
+    elif isinstance(obj, types.FunctionType):
+        cells = zip(obj.__code__.co_freevars, obj.__closure__ or ())
+        yield from ((f".{name}", cell.cell_contents) for name, cell in cells)
+        names = [name for name in obj.__code__.co_names if name in obj.__globals__]
+        yield from ((f".{name}", obj.__globals__[name]) for name in names)
+    elif not isinstance(obj, type):
+        yield from ((f".{name}", part) for name, part in getattr(obj, "__dict__", {}).items())
+
+
+def missing_module(error: BaseException) -> str | None:
+    """Returns the top-level name of the module whose import failed, if that is what ``error`` says."""
+    return error.name.partition(".")[0] if isinstance(error, ImportError) and error.name else None
+
+
+def importable(module: str) -> bool:
+    """Whether this process can import the module."""
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True

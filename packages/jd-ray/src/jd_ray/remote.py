@@ -1,0 +1,203 @@
+"""What runs inside a Ray worker: one piece of a chunk. Nothing here raises; what happened is in what is returned.
+
+This module is sent to workers as source (see `shipping`), beside `codec` and `jd_core.worker`: it imports only those, the
+standard library and Ray. `dispatch` starts it and takes what it returns.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from . import codec, worker
+
+try:
+    # Where the worker has jd-core too, distributed calls made there must see that they are in a worker.
+    from jd_core.worker import inside_worker as _installed
+except ImportError:
+    pass
+else:
+    worker.inside_worker = _installed
+
+#: Seconds for which a worker keeps a run's function and constants after a piece: they pin memory of the object store.
+KEEP_SECONDS = 10.0
+
+
+class Raised(NamedTuple):
+    """A failed call.
+
+    Attributes:
+        offset: its position in the piece.
+        exception: the pickled exception; None if it does not pickle, or if the call itself did not fail.
+        kind: the type's qualified name; empty if the call returned what cannot be pickled.
+        message: the exception's message, or which part of the result cannot be pickled.
+        traceback: as text.
+    """
+
+    offset: int
+    exception: bytes | None
+    kind: str
+    message: str
+    traceback: str
+
+
+class Done(NamedTuple):
+    """A piece that was run.
+
+    Attributes:
+        count: number of calls that were run, failed ones included.
+        together: whether ``values`` is one pickle of all results.
+        values: the results as `codec.encode_values` gives them, with None at a failed call.
+        failures: in order.
+        seconds: what the calls took.
+    """
+
+    count: int
+    together: bool
+    values: Any
+    failures: list[Raised]
+    seconds: float
+
+
+class Refused(NamedTuple):
+    """A piece of which no call was run, since something did not unpickle.
+
+    Attributes:
+        what: ``"work"`` (the function or a constant) or ``"arguments"``.
+        missing: the module that could not be imported, if that was it.
+        kind: the exception's qualified name.
+        message: its message.
+        traceback: as text.
+    """
+
+    what: str
+    missing: str | None
+    kind: str
+    message: str
+    traceback: str
+
+
+class Prepared:
+    """The runs whose function and constants this worker holds ready, each until some seconds after its last piece."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, tuple[Callable[..., Any], float]] = {}
+        self._lock = threading.Lock()
+        self._sweeping = False
+
+    def get(self, run: str, work: codec.Encoded) -> Callable[..., Any]:
+        """Returns a plain callable of one call's arguments, made from the pickled function and constants if need be."""
+        with self._lock:
+            held = self._calls.get(run)
+        if held is not None:
+            return held[0]
+        function, constants = codec.decode(work, codec.copy_none)
+        return worker.plain(function, constants)
+
+    def keep(self, run: str, call: Callable[..., Any]) -> None:
+        """Keeps what `get` returned for the run's next piece."""
+        with self._lock:
+            self._calls[run] = call, time.monotonic() + KEEP_SECONDS
+            if not self._sweeping:
+                self._sweeping = True
+                threading.Thread(target=self._sweep, name="just-distribute-sweep", daemon=True).start()
+
+    def _sweep(self) -> None:
+        while True:
+            time.sleep(KEEP_SECONDS / 4)
+            with self._lock:
+                now = time.monotonic()
+                self._calls = {run: held for run, held in self._calls.items() if held[1] > now}
+                if not self._calls:
+                    self._sweeping = False
+                    return
+
+
+prepared = Prepared()
+
+
+def run_piece(run: str, work: Any, columns: Any, stop_at_failure: bool, started: bytes | None) -> Done | Refused:
+    """Runs consecutive calls.
+
+    Args:
+        run: names the run, the same for all its pieces.
+        work: the function and its constants, encoded.
+        columns: the arguments, encoded: one sequence per parameter.
+        stop_at_failure: end with the first failed call.
+        started: set this key in Ray's key-value store when the calls begin; None: do not.
+    """
+    with worker.as_worker():
+        try:
+            call = prepared.get(run, codec.Encoded(*work))
+        except BaseException as error:
+            return _refused("work", error)
+        try:
+            arguments = codec.decode(codec.Encoded(*columns), codec.copy_writable)
+        except BaseException as error:
+            return _refused("arguments", error)
+        if started is not None:
+            from ray.experimental import internal_kv
+
+            internal_kv._internal_kv_put(started, b"")
+        began = time.perf_counter()
+        with _cancellation() as cancelled:
+            values, failures = worker.run_calls(
+                call,
+                arguments,
+                len(arguments[0]),
+                stop_at_failure=stop_at_failure,
+                between=cancelled,
+                clock=time.perf_counter,
+            )
+        seconds = time.perf_counter() - began
+        prepared.keep(run, call)
+        together, encoded = codec.encode_values(values)
+        raised = [_raised(offset, error) for offset, error in failures]
+        if not together:
+            raised += [Raised(at, None, "", one, "") for at, one in enumerate(encoded) if isinstance(one, str)]
+            raised.sort(key=lambda failure: failure.offset)
+        return Done(len(values), together, encoded, raised, seconds)
+
+
+def _raised(offset: int, error: BaseException) -> Raised:
+    return Raised(offset, codec.encode_exception(error), *_in_words(error))
+
+
+def _refused(what: str, error: BaseException) -> Refused:
+    return Refused(what, codec.missing_module(error), *_in_words(error))
+
+
+def _in_words(error: BaseException) -> tuple[str, str, str]:
+    kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    try:
+        return kind, str(error), worker.traceback_text(error)
+    except Exception:
+        return kind, "(its message cannot be shown)", ""
+
+
+@contextmanager
+def _cancellation() -> Iterator[Callable[[int], bool]]:
+    """Gives a function that tells whether this task was cancelled.
+
+    Ray cancels a task with an interrupt of its main thread. The call that runs then sees a KeyboardInterrupt, as any
+    program would; but no further call may start.
+    """
+    cancelled = False
+
+    def on_interrupt(*_: Any) -> None:
+        nonlocal cancelled
+        cancelled = True
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda done: False
+        return
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield lambda done: cancelled
+    finally:
+        signal.signal(signal.SIGINT, before)
