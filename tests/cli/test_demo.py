@@ -64,8 +64,8 @@ def test_a_missing_backend_is_said_and_the_others_run(
     assert list(table) == ["compute", "io", "web"], done.out + done.err
     assert {row["equal"] for row in table.values()} == {"yes"}
     assert int(table["web"]["calls"]) == 200
-    # 200 answers of at least 25 ms, one after the other; the coroutines wait for many at once.
-    assert float(table["web"]["plain"]) >= 5
+    # 200 answers of at least 20 ms, one after the other; the coroutines wait for many at once.
+    assert float(table["web"]["plain"]) >= 4
     assert float(table["web"]["gained"]) >= 5
     assert re.search(r"the server saw up to (\d+) requests open at once", done.out)[1] != "1"  # type: ignore[index]
     assert re.search(r"^ray +is not installed$", done.out, re.M)
@@ -173,7 +173,7 @@ def compared(job: str, *, equal: bool) -> Comparison:
 
 def fail(_: object) -> Comparison:
     """Stands for a job that fails."""
-    raise OSError("the disk is full")
+    raise OSError("the \x1b[36mdisk\x1b[39m is full")
 
 
 def test_a_different_result_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -319,6 +319,15 @@ def test_no_hint_is_an_element():
     assert signature.returns is None
 
 
+def test_forward_references_are_evaluated():
+    """SPEC 2: Python 3.14 gives a reference where it finds no name; one that can be evaluated is, any other is not."""
+    assert [kind.name for kind in parameter_of(typing.ForwardRef("list[Record]")).kinds] == ["list"]
+    assert [kind.name for kind in parameter_of(typing.List[typing.ForwardRef("Record")]).kinds] == ["list"]  # noqa: UP006
+    assert parameter_of(typing.ForwardRef("Missing")).role is Role.ELEMENT
+    assert parameter_of(typing.List[typing.ForwardRef("Missing")]).role is Role.ELEMENT  # noqa: UP006
+    assert parameter_of(typing.ForwardRef("Missing | None")).role is Role.ELEMENT
+
+
 @FUTURE
 def test_variadic_parameters(run, future):
     """SPEC 2: the role of ``*args: T`` is that of ``T``; an unpacked tuple stands for its elements."""
@@ -426,7 +435,6 @@ def test_builtins_take_elements(function, name):
     signature = inspect_function(function)
     assert signature.name == name
     assert all(parameter.role is Role.ELEMENT for parameter in signature.parameters)
-    signature.signature.bind
 
 
 def test_unknown_signature_takes_anything():
@@ -502,7 +510,7 @@ def test_closure_variables_are_found():
     """SPEC 2: strings find what the function closes over."""
 
     def make(rows):
-        def function(x: "rows"):  # noqa: F821
+        def function(x: "rows"):
             return rows(x)
 
         return function

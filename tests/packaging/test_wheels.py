@@ -5,7 +5,6 @@ from __future__ import annotations
 import email
 import json
 import os
-import re
 import subprocess
 import sys
 import tarfile
@@ -24,7 +23,7 @@ NAMES = ["jd-compute", "jd-core", "jd-io", "jd-ray", "jd-web", "just-distribute"
 RUNTIMES = {"ray", "pathos", "dill", "multiprocess", "cloudpickle", "numpy", "pandas", "polars", "pyarrow"}
 
 
-def run(*command: str | Path, folder: Path | None = None) -> str:
+def run(*command: str | Path, folder: Path | None = None, given: str = "") -> str:
     """Runs a command to its end and gives what it printed."""
     done = subprocess.run(
         [str(part) for part in command],
@@ -32,7 +31,7 @@ def run(*command: str | Path, folder: Path | None = None) -> str:
         capture_output=True,
         text=True,
         timeout=240,
-        stdin=subprocess.DEVNULL,
+        input=given,
         env={name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")},
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -50,11 +49,10 @@ def dist(packages: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
 
 def resolved(dist: Path, requirement: str, *options: str) -> dict[str, str]:
     """What installing the requirement into an empty environment brings: version by name."""
-    source = dist / f"{re.sub(r'[^a-z]', '_', requirement)}.in"
-    source.write_text(f"{requirement}\n", encoding="utf-8")
     pins = run(
         *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate"),
-        *("--find-links", dist, *options, source),
+        *("--find-links", dist, *options, "-"),
+        given=requirement,
     )
     return dict(line.split("==") for line in pins.split())
 

@@ -63,9 +63,9 @@ class ComputeBackend(Backend):
             initializer=encoded,
             threads=options.get("threads_per_worker", 1),
             idle_seconds=float(options.get("idle_seconds", IDLE_SECONDS)),
+            most_calls=options.get("max_calls_per_worker"),
         )
-        run = dispatch.Dispatch(pool.pool(settings), work, chunks, options.get("max_calls_per_worker"))
-        yield from run.results()
+        yield from dispatch.Dispatch(pool.pool(settings), work, chunks).results()
 
     def doctor(self) -> list[tuple[str, str]]:
         """Returns the start method and the usable CPUs with the reasons."""

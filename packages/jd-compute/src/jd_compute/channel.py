@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import mmap
 import os
 import select
 import shutil
@@ -15,7 +16,10 @@ import socket
 import struct
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
+
+from jd_compute.memory import MemoryFile, take_file
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -26,8 +30,32 @@ CAN_PASS_FILES = hasattr(socket, "send_fds")
 #: Linux gives a Unix socket 208 KiB by default (net.core.wmem_default), of which its own bookkeeping takes about half.
 NEVER_BLOCKS = 1 << 16
 
-_HEADER = struct.Struct("!QB")
+#: Length of the body, kind, number of buffers.
+_HEADER = struct.Struct("!QBL")
+
+#: Length of a buffer, and where it is.
+_BUFFER = struct.Struct("!QB")
+_INLINE, _OWN_FILE, _COMMON = range(3)
+
+#: Files per system call; Linux takes 253 (SCM_MAX_FD).
+_MOST_FILES = 128
+
 _GREETING_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it arrives.
+
+    Attributes:
+        kind: what it is.
+        body: its bytes.
+        buffers: the large buffers that came with it, in order; each keeps its memory until it is dropped.
+    """
+
+    kind: int
+    body: bytearray
+    buffers: Sequence[mmap.mmap | bytearray]
 
 
 class Channel:
@@ -41,36 +69,66 @@ class Channel:
         """Returns the file descriptor, for waiting."""
         return self._socket.fileno()
 
-    def send(self, kind: int, *parts: Buffer) -> None:
+    def send(self, kind: int, *parts: Buffer, buffers: Sequence[memoryview | MemoryFile] = ()) -> None:
         """Sends one message.
 
         Args:
             kind: what it is, 0 to 255.
             *parts: its bytes; joined by the receiver, not here, so that nothing large is copied.
+            buffers: large buffers: as shared memory, or through the connection where there is none to be had.
 
         Raises:
             OSError: the other end is gone.
         """
         size = sum(len(part) for part in parts)
-        header = _HEADER.pack(size, kind)
-        if size <= NEVER_BLOCKS:
-            self._socket.sendall(b"".join((header, *parts)))
+        header = _HEADER.pack(size, kind, len(buffers))
+        if not buffers:
+            if size <= NEVER_BLOCKS:
+                self._socket.sendall(b"".join((header, *parts)))
+            else:
+                self._socket.sendall(header)
+                for part in parts:
+                    self._socket.sendall(part)
             return
-        self._socket.sendall(header)
-        for part in parts:
-            self._socket.sendall(part)
+        placed = [buffer if isinstance(buffer, MemoryFile) else _place(buffer) for buffer in buffers]
+        try:
+            table = (_BUFFER.pack(*_describe(buffer)) for buffer in placed)
+            self._socket.sendall(b"".join((header, *table)))
+            for part in parts:
+                self._socket.sendall(part)
+            for buffer in placed:
+                if not isinstance(buffer, MemoryFile):
+                    self._socket.sendall(buffer)
+            files = [buffer.file for buffer in placed if isinstance(buffer, MemoryFile)]
+            for first in range(0, len(files), _MOST_FILES):
+                self.send_files(files[first : first + _MOST_FILES])
+        finally:
+            for buffer in placed:
+                if isinstance(buffer, MemoryFile) and not buffer.common:
+                    buffer.close()
 
-    def receive(self) -> tuple[int, bytearray]:
-        """Waits for one message and returns its kind and bytes.
+    def receive(self) -> Message:
+        """Waits for one message and returns it.
 
         Raises:
             EOFError: the other end is gone.
         """
         self._read_into(memoryview(self._header))
-        size, kind = _HEADER.unpack(self._header)
-        message = bytearray(size)
-        self._read_into(memoryview(message))
-        return kind, message
+        size, kind, count = _HEADER.unpack(self._header)
+        table = self._read(count * _BUFFER.size)
+        body = self._read(size)
+        if not count:
+            return Message(kind, body, ())
+        places = list(_BUFFER.iter_unpack(table))
+        inline = {number: self._read(length) for number, (length, place) in enumerate(places) if place == _INLINE}
+        numbers = [number for number in range(count) if number not in inline]
+        mapped: dict[int, mmap.mmap | bytearray] = {}
+        for first in range(0, len(numbers), _MOST_FILES):
+            group = numbers[first : first + _MOST_FILES]
+            for number, file in zip(group, self.receive_files(len(group)), strict=True):
+                length, place = places[number]
+                mapped[number] = take_file(file, length, common=place == _COMMON)
+        return Message(kind, body, [inline[k] if k in inline else mapped[k] for k in range(count)])
 
     def send_files(self, files: Sequence[int]) -> None:
         """Hands open files over; the receiver must expect them next."""
@@ -99,6 +157,11 @@ class Channel:
         """Closes this end; the other end sees end-of-file."""
         self._socket.close()
 
+    def _read(self, size: int) -> bytearray:
+        data = bytearray(size)
+        self._read_into(memoryview(data))
+        return data
+
     def _read_into(self, view: memoryview) -> None:
         while view:
             try:
@@ -108,6 +171,20 @@ class Channel:
             if not count:
                 raise EOFError("the other end of the channel is closed")
             view = view[count:]
+
+
+def _place(buffer: memoryview) -> memoryview | MemoryFile:
+    """Puts a buffer into shared memory if there is some to be had."""
+    if CAN_PASS_FILES:
+        with contextlib.suppress(OSError):
+            return MemoryFile(buffer)
+    return buffer
+
+
+def _describe(buffer: memoryview | MemoryFile) -> tuple[int, int]:
+    if isinstance(buffer, MemoryFile):
+        return buffer.size, _COMMON if buffer.common else _OWN_FILE
+    return buffer.nbytes, _INLINE
 
 
 class Address:
@@ -139,7 +216,7 @@ class Address:
         connection.settimeout(_GREETING_SECONDS)
         channel = Channel(connection)
         try:
-            _, greeting = channel.receive()
+            greeting = channel.receive().body
         except (OSError, EOFError):
             greeting = bytearray()
         if not hmac.compare_digest(bytes(greeting[: len(self.key)]), self.key):

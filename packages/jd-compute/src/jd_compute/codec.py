@@ -14,11 +14,13 @@ import pickle
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
 
+from jd_compute.memory import LARGE
 from jd_core.decorator import Distributed
 
 loads = pickle.loads
@@ -52,27 +54,54 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return super().reducer_override(obj)
 
 
-def dumps(obj: Any, buffers: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An object as bytes.
+
+    Attributes:
+        data: the pickle.
+        buffers: its large buffers, which `loads` needs back, in order. They are views of the object's own memory.
+    """
+
+    data: memoryview | bytes
+    buffers: Sequence[memoryview] = ()
+
+
+def encode(obj: Any, large: int | None = LARGE) -> Encoded:
     """Returns ``obj`` as bytes that `loads` turns back.
 
     Args:
         obj: anything.
-        buffers: gets each large buffer, to be sent apart, and then given to `loads`; None: they go into the bytes.
+        large: buffers of at least this many bytes are kept apart, so that they need not be copied; None: none are.
 
     Raises:
         BaseException: neither cloudpickle nor dill can send it: one of `REFUSALS`, from cloudpickle's attempt.
     """
     file = io.BytesIO()
+    buffers: list[memoryview] = []
+
+    def keep_in(buffer: pickle.PickleBuffer) -> bool:
+        view = buffer.raw()
+        if large is None or view.nbytes < large:
+            return True
+        buffers.append(view)
+        return False
+
     try:
-        Pickler(file, _PROTOCOL, buffer_callback=buffers).dump(obj)
+        Pickler(file, _PROTOCOL, buffer_callback=keep_in).dump(obj)
     except REFUSALS as refused:
         import dill  # only here: it takes long to import, and most programs never need it
 
         try:
-            return bytes(dill.dumps(obj, protocol=_PROTOCOL, recurse=True))
+            return Encoded(dill.dumps(obj, protocol=_PROTOCOL, recurse=True))
         except REFUSALS:
             raise refused from None
-    return file.getvalue()
+    return Encoded(file.getbuffer(), buffers)
+
+
+def dumps(obj: Any) -> bytes:
+    """Returns ``obj`` as one piece of bytes, large buffers included; otherwise as `encode`."""
+    return bytes(encode(obj, large=None).data)
 
 
 def send_module_by_value(name: str) -> bool:

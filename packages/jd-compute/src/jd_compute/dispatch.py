@@ -16,17 +16,19 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import mmap
 import os
 import selectors
 import sys
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from jd_compute import codec, outcome, protocol, status
-from jd_compute.channel import NEVER_BLOCKS
+from jd_compute.channel import CAN_PASS_FILES, NEVER_BLOCKS, Message
 from jd_compute.launcher import Worker
+from jd_compute.memory import MemoryFile
 from jd_compute.pool import Pool, runs
 from jd_compute.tasks import Lane, Task, blame, parts, was_at_work
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Failure, Work
@@ -49,14 +51,12 @@ class Dispatch:
         pool: where workers come from.
         work: what is done with each chunk.
         chunks: see `jd_core.backend.Backend.run`.
-        calls_per_worker: after so many calls a worker is replaced; None: never.
     """
 
-    def __init__(self, pool: Pool, work: Work, chunks: Iterator[Chunk | None], calls_per_worker: int | None) -> None:
+    def __init__(self, pool: Pool, work: Work, chunks: Iterator[Chunk | None]) -> None:
         self._pool = pool
         self._work = work
         self._chunks = chunks
-        self._calls_per_worker = calls_per_worker
         self._run = next(runs)
         self._numbers = itertools.count(1)
         self._lanes: list[Lane] = []
@@ -65,7 +65,7 @@ class Dispatch:
         self._again: deque[tuple[Chunk, int]] = deque()  # with the number of deaths
         self._exhausted = False
         self._paused = False  # the core has nothing to start just now
-        self._orders = b""
+        self._orders: tuple[list[bytes | memoryview], list[MemoryFile | memoryview]] | None = None
         self._learned = 0  # when, in monotonic nanoseconds, a module was last found to need sending by value
 
     def results(self) -> Generator[ChunkResult, None, None]:
@@ -112,7 +112,8 @@ class Dispatch:
 
     def _calls_left(self, lane: Lane) -> float:
         """Returns how many more calls the worker may make before it is replaced."""
-        return math.inf if self._calls_per_worker is None else self._calls_per_worker - lane.worker.calls
+        most = self._pool.settings.most_calls
+        return math.inf if most is None else most - lane.worker.calls
 
     def _next_chunk(self) -> tuple[Chunk, int] | None:
         if self._again:
@@ -159,32 +160,51 @@ class Dispatch:
         self._selector.unregister(lane.worker.channel)
 
     def _send_orders(self, lane: Lane) -> None:
-        if not self._orders:
+        if self._orders is None:
             self._orders = self._encode_orders()
-        self._tell(lane, protocol.WORK, self._orders)
+        parts, buffers = self._orders
+        self._tell(lane, protocol.WORK, *parts, buffers=buffers)
 
-    def _tell(self, lane: Lane, kind: int, *message: bytes) -> None:
+    def _tell(
+        self, lane: Lane, kind: int, *parts: bytes | memoryview, buffers: Sequence[MemoryFile | memoryview] = ()
+    ) -> None:
         lane.in_transit = True
         # A dead worker shows as end-of-file in a moment.
         with contextlib.suppress(OSError):
-            lane.worker.channel.send(kind, *message)
+            lane.worker.channel.send(kind, *parts, buffers=buffers)
         lane.in_transit = False
 
-    def _hear(self, lane: Lane) -> tuple[int, bytearray]:
+    def _hear(self, lane: Lane) -> Message:
         lane.in_transit = True
-        kind, message = lane.worker.channel.receive()
+        message = lane.worker.channel.receive()
         lane.in_transit = False
-        return kind, message
+        return message
 
-    def _encode_orders(self) -> bytes:
+    def _encode_orders(self) -> tuple[list[bytes | memoryview], list[MemoryFile | memoryview]]:
+        """Returns the message that tells a worker what this run is about; its large constants are shared by all workers."""
         work = self._work
         try:
-            code = codec.dumps((work.function, dict(work.constants)))
+            code = codec.encode((work.function, dict(work.constants)))
         except codec.REFUSALS as error:
             raise outcome.unsendable_code(work.name, error) from error
         one_by_one = work.timeout is not None or work.chunksize == 1
-        orders = protocol.Orders(self._run, code, work.stop_at_failure, one_by_one, os.getcwd(), list(sys.path))
-        return protocol.pack(orders)
+        orders = protocol.pack(
+            protocol.Orders(self._run, work.stop_at_failure, one_by_one, os.getcwd(), list(sys.path))
+        )
+        parts = [protocol.ORDERS_HEADER.pack(len(orders)), orders, code.data]
+        return parts, [self._share(buffer) for buffer in code.buffers]
+
+    def _forget_orders(self) -> None:
+        for buffer in self._orders[1] if self._orders else ():
+            if isinstance(buffer, MemoryFile):
+                buffer.close()
+        self._orders = None
+
+    def _share(self, buffer: memoryview) -> MemoryFile | memoryview:
+        if CAN_PASS_FILES:
+            with contextlib.suppress(OSError):
+                return MemoryFile(buffer, common=True)
+        return buffer
 
     def _send(self, lane: Lane, chunk: Chunk, deaths: int) -> Iterator[ChunkResult]:
         worker = lane.worker
@@ -192,13 +212,13 @@ class Dispatch:
             chunk, rest = parts(chunk, (0, int(left)), (int(left), len(chunk)))
             self._again.appendleft((rest, deaths))
         try:
-            payload = codec.dumps(chunk.columns)
+            encoded = codec.encode(chunk.columns)
         except codec.REFUSALS as error:
             if not self._again_in_halves(chunk):
                 unsendable = outcome.unsendable_arguments(self._work.name, chunk.start, error)
                 yield ChunkResult(chunk, [None], (Failure(chunk.start, unsendable),))
             return
-        if lane.tasks and len(payload) > NEVER_BLOCKS:
+        if lane.tasks and (encoded.buffers or len(encoded.data) > NEVER_BLOCKS):
             # While the worker is busy nobody reads what it is sent, and it may be waiting for us to read.
             self._again.appendleft((chunk, deaths))
             lane.short = False
@@ -206,7 +226,8 @@ class Dispatch:
         task = Task(next(self._numbers), chunk, deaths, time.monotonic_ns())
         lane.tasks.append(task)
         worker.calls += len(chunk)
-        self._tell(lane, protocol.CHUNK, protocol.CHUNK_HEADER.pack(self._run, task.number, len(chunk)), payload)
+        header = protocol.CHUNK_HEADER.pack(self._run, task.number, len(chunk))
+        self._tell(lane, protocol.CHUNK, header, encoded.data, buffers=encoded.buffers)
 
     def _again_in_halves(self, chunk: Chunk) -> bool:
         """Puts a chunk back in two halves, to find the call in it that is at fault; false if it is but one call."""
@@ -231,19 +252,21 @@ class Dispatch:
 
     def _receive(self, lane: Lane) -> Iterator[ChunkResult]:
         try:
-            kind, received = self._hear(lane)
+            message = self._hear(lane)
         except EOFError:
             yield from self._bury(lane)
             return
-        message = memoryview(received)
-        if kind == protocol.RESULT:
-            yield from self._take_result(lane, message)
-        elif kind == protocol.RESENT:
-            yield from self._take_resent(lane, message)
+        body = memoryview(message.body)
+        if message.kind == protocol.RESULT:
+            yield from self._take_result(lane, body, message.buffers)
+        elif message.kind == protocol.RESENT:
+            yield from self._take_resent(lane, body)
         else:
-            yield from self._take_back(lane, message)
+            yield from self._take_back(lane, body)
 
-    def _take_result(self, lane: Lane, message: memoryview) -> Iterator[ChunkResult]:
+    def _take_result(
+        self, lane: Lane, message: memoryview, buffers: Sequence[mmap.mmap | bytearray]
+    ) -> Iterator[ChunkResult]:
         header = protocol.RESULT_HEADER
         number, first, count, done, seconds, length = header.unpack_from(message)
         task = lane.task(number)
@@ -253,7 +276,7 @@ class Dispatch:
         values: list[Any] = []
         if count:
             try:
-                values = codec.loads(message[header.size + length :])
+                values = codec.loads(message[header.size + length :], buffers=buffers)
             except codec.REFUSALS:
                 task.unread.append((first, failures, seconds))
                 self._tell(lane, protocol.RESEND, protocol.RESEND_HEADER.pack(number, first, first + count))
@@ -301,7 +324,7 @@ class Dispatch:
         if report.module is not None and codec.send_module_by_value(report.module):
             # The worker cannot import what this process has: it goes by value now, to all workers.
             self._learned = time.monotonic_ns()
-            self._orders = b""
+            self._forget_orders()
             for each in self._lanes:
                 self._send_orders(each)
         if task.sent < self._learned:
@@ -390,6 +413,7 @@ class Dispatch:
         try:
             self._drain(time.monotonic() + GRACE_SECONDS)
         finally:
+            self._forget_orders()
             self._selector.close()
             for lane in self._lanes:
                 if lane.tasks or lane.in_transit:
@@ -406,12 +430,12 @@ class Dispatch:
                 if lane.in_transit:
                     return  # interrupted within a message: what follows cannot be read
                 try:
-                    kind, message = self._hear(lane)
+                    message = self._hear(lane)
                 except EOFError:
                     self._remove_lane(lane)
                     self._pool.bury(lane.worker)
                     continue
-                if kind == protocol.UNLOADABLE or (
-                    kind == protocol.RESULT and protocol.RESULT_HEADER.unpack_from(message)[3]
+                if message.kind == protocol.UNLOADABLE or (
+                    message.kind == protocol.RESULT and protocol.RESULT_HEADER.unpack_from(message.body)[3]
                 ):
                     lane.tasks.popleft()

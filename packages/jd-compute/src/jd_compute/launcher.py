@@ -146,7 +146,7 @@ def _collect(
             channel_of = channels.get(pid)
             if channel_of is not None and multiprocess.connection.wait([channel_of], 0):
                 with contextlib.suppress(EOFError):
-                    _, raised = channel_of.receive()
+                    raised = channel_of.receive().body
                     ready.append((Worker(process, channel_of, statuses[pid]), raised))
                 del waiting[pid], channels[pid]
             elif channel_of is None and not process.is_alive():

@@ -22,19 +22,21 @@ class Settings:
         initializer: an encoded callable, or None.
         threads: threads of BLAS and OpenMP per worker; None: as they like.
         idle_seconds: how long a worker waits for work before it ends.
+        most_calls: after so many calls a worker is replaced; None: never.
     """
 
     method: str
     initializer: bytes | None
     threads: int | None
     idle_seconds: float
+    most_calls: int | None
 
 
 class Pool:
     """The workers of one kind. Each run has workers of its own while it lasts, so runs never wait for each other."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._lent: set[Worker] = set()
@@ -54,7 +56,7 @@ class Pool:
 
     def start(self, count: int) -> list[tuple[Worker, bytearray]]:
         """Starts and lends new workers, each with what its initializer raised; see `launcher.launch`."""
-        settings = self._settings
+        settings = self.settings
         startup = protocol.Startup(settings.initializer, settings.threads, settings.idle_seconds, dict(os.environ))
         started = launcher.launch(count, settings.method, startup)
         with self._lock:

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 # Caller to worker.
-WORK = 1  # a pickled Orders: what the chunks that follow are to be done with
-CHUNK = 2  # CHUNK_HEADER, then the pickled columns
-RESEND = 3  # RESEND_HEADER: the results that were sent did not unpickle; send them one by one
+WORK = 1  # ORDERS_HEADER, a pickled Orders, the encoded (function, constants)
+CHUNK = 2  # CHUNK_HEADER, the encoded columns
+RESEND = 3  # RESEND_HEADER: results that were sent did not unpickle; send them one by one
 
 # Worker to caller.
 READY = 16  # a pickled Raised, or nothing: the initializer has run
 RESULT = 17  # RESULT_HEADER, a pickled list of (offset, Raised) if there are any, the encoded list of values
 UNLOADABLE = 18  # CHUNK_NUMBER, a pickled Unloadable: nothing of that chunk has run
 RESENT = 19  # RESEND_HEADER, a pickled list with each value encoded, or a Raised
+
+#: Length of the pickled orders.
+ORDERS_HEADER = struct.Struct("!Q")
 
 #: Run, number of the chunk, number of calls.
 CHUNK_HEADER = struct.Struct("!QQQ")
@@ -54,7 +57,6 @@ class Orders:
 
     Attributes:
         run: the run's number; later runs have higher ones.
-        code: the encoded (function, constants).
         stop_at_failure: end a chunk at its first failed call.
         one_by_one: publish every call, not blocks of calls.
         folder: the caller's working directory.
@@ -62,7 +64,6 @@ class Orders:
     """
 
     run: int
-    code: bytes
     stop_at_failure: bool
     one_by_one: bool
     folder: str

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
+
+from jd_compute.memory import open_nameless
 
 #: What a worker is doing. IDLE also while it waits for the rest of a message.
 IDLE, LOADING, DECODING, RUNNING, ENCODING = range(5)
@@ -25,7 +26,7 @@ class Status:
     def __init__(self, file: int | None = None) -> None:
         """Makes a new page, or opens the one whose open file was handed over."""
         if file is None:
-            file = memory_file("just-distribute-status")
+            file = open_nameless("just-distribute-status")
             os.ftruncate(file, _SIZE)
         self.file = file
         self._memory = mmap.mmap(file, _SIZE)
@@ -80,10 +81,3 @@ class Status:
         self._memory.close()
         os.close(self.file)
 
-
-def memory_file(name: str) -> int:
-    """Returns a new open file that lives in memory and has no name; its owner alone can reach it."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create(name, os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile(prefix=name) as file:  # has no name any more either, but lives on a disk
-        return os.dup(file.fileno())

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from typing import Any
 
 from jd_compute import protocol, status
-from jd_compute.channel import CAN_PASS_FILES, Channel, connect
-from jd_compute.codec import dumps, loads
+from jd_compute.channel import CAN_PASS_FILES, Channel, Message, connect
+from jd_compute.codec import Encoded, dumps, encode, loads
 from jd_core.worker import inside_worker, plain, run_calls, traceback_text
 
 #: Seconds after which the results that a running chunk has so far are sent.
@@ -108,13 +108,14 @@ class _Server:
         """Handles messages until the channel closes or nothing comes for ``idle_seconds``."""
         self.channel.send(protocol.READY, self._initialize())
         while self.channel.poll(self._startup.idle_seconds):
-            kind, message = self.channel.receive()
-            if kind == protocol.WORK:
+            message = self.channel.receive()
+            if message.kind == protocol.WORK:
                 self._take_orders(message)
-            elif kind == protocol.CHUNK:
+            elif message.kind == protocol.CHUNK:
                 self._run_chunk(message)
-            elif kind == protocol.RESEND:
-                self._resend(message)
+            elif message.kind == protocol.RESEND:
+                self._resend(message.body)
+            del message  # or the arguments of the last chunk stay in memory while this waits
 
     def _initialize(self) -> bytes:
         if self._startup.initializer is not None:
@@ -124,11 +125,14 @@ class _Server:
                 return protocol.pack(describe(error))
         return b""
 
-    def _take_orders(self, message: bytearray) -> None:
+    def _take_orders(self, message: Message) -> None:
         self.enter(status.LOADING)
         self._kept.clear()
         self._call = self._unloadable = None
-        self._orders = orders = loads(message)
+        body = memoryview(message.body)
+        (length,) = protocol.ORDERS_HEADER.unpack_from(body)
+        code = protocol.ORDERS_HEADER.size + length
+        self._orders = orders = loads(body[protocol.ORDERS_HEADER.size : code])
         if sys.path != orders.path:
             sys.path[:] = orders.path
         try:
@@ -137,14 +141,15 @@ class _Server:
         except OSError:
             pass  # the folder is gone, for the caller as well
         try:
-            function, constants = loads(orders.code)
+            function, constants = loads(body[code:], buffers=message.buffers)
             self._call = plain(function, constants)
         except BaseException as error:
             self._unloadable = _unloadable("function", error)
         self.enter(status.IDLE)
 
-    def _run_chunk(self, message: bytearray) -> None:
-        run, number, count = protocol.CHUNK_HEADER.unpack_from(message)
+    def _run_chunk(self, message: Message) -> None:
+        body = memoryview(message.body)
+        run, number, count = protocol.CHUNK_HEADER.unpack_from(body)
         orders, call = self._orders, self._call
         assert orders is not None
         if self.status is not None and self.status.is_cancelled(run):
@@ -155,7 +160,7 @@ class _Server:
         unloadable = self._unloadable
         if unloadable is None:
             try:
-                columns = loads(memoryview(message)[protocol.CHUNK_HEADER.size :])
+                columns = loads(body[protocol.CHUNK_HEADER.size :], buffers=message.buffers)
             except BaseException as error:
                 unloadable = _unloadable("arguments", error)
         if unloadable is not None or call is None:
@@ -230,7 +235,7 @@ class _Reporter:
         failed = protocol.pack(described) if described else b""
         header = protocol.RESULT_HEADER.pack(self._number, first, len(values) - first, done, seconds, len(failed))
         server.keep(self._number, values)
-        server.channel.send(protocol.RESULT, header, failed, encoded)
+        server.channel.send(protocol.RESULT, header, failed, encoded.data, buffers=encoded.buffers)
         # Not before it is sent: until then, dying loses these results, and that is a call's death.
         if done:
             server.enter(status.IDLE)
@@ -239,20 +244,20 @@ class _Reporter:
 
 def _encode_values(
     values: list[Any], first: int, failures: list[tuple[int, protocol.Raised]]
-) -> tuple[bytes, list[tuple[int, protocol.Raised]]]:
-    """Returns the values as bytes, and the failures with those of values that cannot be sent: only their calls fail."""
+) -> tuple[Encoded, list[tuple[int, protocol.Raised]]]:
+    """Returns the values encoded, and the failures with those of values that cannot be sent: only their calls fail."""
     try:
-        return dumps(values), failures
+        return encode(values), failures
     except BaseException:
         sendable: list[Any] = []
         for offset, value in enumerate(values, first):
             try:
-                dumps(value)
+                encode(value)
                 sendable.append(value)
             except BaseException as error:
                 sendable.append(None)
                 failures.append((offset, describe(error, refused=True)))
-        return dumps(sendable), sorted(failures, key=lambda failure: failure[0])
+        return encode(sendable), sorted(failures, key=lambda failure: failure[0])
 
 
 def describe(error: BaseException, *, refused: bool = False) -> protocol.Raised:

@@ -58,7 +58,9 @@ def _quota() -> tuple[float, str] | None:
 
 
 def cpu_quota(root: Path) -> tuple[float, str] | None:
-    """Returns the CPUs' worth of time that control groups allow this process, and the file that says so; None: no limit.
+    """Returns the CPUs' worth of time that control groups allow this process, and the file that says so.
+
+    None means no limit.
 
     The limit of a group holds for all below it, so the tightest one from this process's group up to the root counts.
     Files: ``cpu.max`` of version 2 ("Control Group v2", docs.kernel.org/admin-guide/cgroup-v2.html, "CPU Interface

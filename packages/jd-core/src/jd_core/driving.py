@@ -1,17 +1,18 @@
 """The life of a run whose workers share its calls: pull, admit, collect, wait; for callers in a thread or on a loop.
 
-`jd_core.sharing` holds the calls, `Workers` take them (`jd_core.threads`, or the tasks of the web backend); this goes between.
+`jd_core.sharing` holds the calls, `Workers` take them (`jd_core.threads`, or tasks of the web backend); this is between.
 """
 
 from __future__ import annotations
 
 import asyncio
 import queue
+import time
 from collections.abc import AsyncGenerator, Generator
 from typing import Protocol
 
 from jd_core.backend import ChunkResult, Work
-from jd_core.sharing import Source
+from jd_core.sharing import QUIET_SECONDS, Source
 
 
 class Workers(Protocol):
@@ -19,9 +20,11 @@ class Workers(Protocol):
 
     def admit(self, calls: int) -> None:
         """Makes sure that workers take ``calls`` further calls that are open now."""
+        ...
 
     def overdue(self) -> float:
         """Ends calls that took too long; returns in how many seconds at most to look again."""
+        ...
 
 
 class Signal:
@@ -55,10 +58,11 @@ def drive(source: Source, workers: Workers, work: Work) -> Generator[ChunkResult
         A `ChunkResult`; or for how many seconds to wait, unless a worker wakes the caller.
     """
     while work.cancelled is None or not work.cancelled():
+        began = time.monotonic()
         while source.wants_more() and (calls := source.pull()):
             workers.admit(calls)
-            if source.has_results():
-                break  # they are not to wait for an input that takes its time
+            if source.has_results() and time.monotonic() - began > QUIET_SECONDS:
+                break  # results are not to wait for an input that takes its time
         due = workers.overdue()
         results = source.collect()
         yield from results

@@ -113,8 +113,9 @@ def make_polars_frame(part: Any) -> Any:
     polars = library("polars")
     if isinstance(part, polars.DataFrame):
         return part
-    rows_of_values = bool(len(part)) and not isinstance(part[0], dict)
-    return polars.DataFrame(part, orient="row") if rows_of_values else polars.DataFrame(part)
+    first = part[0] if len(part) else None
+    in_rows = hasattr(first, "__len__") and not isinstance(first, (str, bytes, dict))
+    return polars.DataFrame(part, orient="row") if in_rows else polars.DataFrame(part)
 
 
 def make_polars_series(part: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Threads that take the calls of a `jd_core.sharing.Source` one by one: how plain functions run at once in one process."""
+"""Threads that take the calls of a run one by one from a shared `jd_core.sharing.Source`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 
 from jd_core.backend import Work
 from jd_core.errors import BackendError, CallTimeoutError
+from jd_core.open_chunk import OpenChunk, unstarred
 from jd_core.pacing import Pacer
-from jd_core.sharing import OpenChunk, Source, unstarred
+from jd_core.sharing import Source
 from jd_core.worker import close_loop, inside_worker
 
 #: Seconds that an ended run waits for threads whose calls may be about to end. A thread cannot be killed.

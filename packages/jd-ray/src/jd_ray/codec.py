@@ -18,7 +18,7 @@ import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from ray import cloudpickle
 
@@ -31,18 +31,9 @@ _DEPENDABLE = sys.stdlib_module_names | {"numpy", "pandas", "polars", "pyarrow"}
 _registering = threading.Lock()
 
 
-class Encoded(NamedTuple):
-    """One pickled object.
-
-    Attributes:
-        data: the pickle, protocol 5; bytes, or a buffer if it is large.
-        buffers: what goes beside it, in order.
-        writable: for each buffer, whether it was writable.
-    """
-
-    data: Any
-    buffers: list[Any]
-    writable: list[bool]
+#: One pickled object, as plain as it travels: the pickle (protocol 5; bytes, or a buffer if it is large), the buffers that
+#: go beside it, in order, and for each of these whether it was writable.
+Encoded: TypeAlias = tuple[Any, list[Any], list[bool]]
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -125,7 +116,7 @@ def encode_values(values: list[Any]) -> tuple[bool, Any]:
     """Pickles results: together where all of them are sure to unpickle, else each for itself.
 
     Returns:
-        ``(True, encoded)`` or ``(False, [encoded or the exception why not, ...])``.
+        ``(True, encoded)`` or ``(False, [encoded, or which part of it cannot be pickled, ...])``.
     """
     try:
         encoded, foreign = _encode(values)
@@ -158,7 +149,7 @@ def _encode(obj: Any) -> tuple[Encoded, bool]:
     data: Any = file.getvalue()
     if len(data) >= BESIDE_BYTES:
         data = pickle.PickleBuffer(data)
-    return Encoded(data, list(buffers), [not buffer.raw().readonly for buffer in buffers]), pickler.foreign
+    return (data, list(buffers), [not buffer.raw().readonly for buffer in buffers]), pickler.foreign
 
 
 def decode(encoded: Encoded, copy: Callable[[bool], type | None]) -> Any:

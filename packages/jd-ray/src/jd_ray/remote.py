@@ -52,14 +52,14 @@ class Done(NamedTuple):
         count: number of calls that were run, failed ones included.
         together: whether ``values`` is one pickle of all results.
         values: the results as `codec.encode_values` gives them, with None at a failed call.
-        failures: in order.
+        failures: in order, each the fields of a `Raised`.
         seconds: what the calls took.
     """
 
     count: int
     together: bool
     values: Any
-    failures: list[Raised]
+    failures: list[tuple[Any, ...]]
     seconds: float
 
 
@@ -120,7 +120,9 @@ class Prepared:
 prepared = Prepared()
 
 
-def run_piece(run: str, work: Any, columns: Any, stop_at_failure: bool, started: bytes | None) -> Done | Refused:
+def run_piece(
+    run: str, work: codec.Encoded, columns: codec.Encoded, stop_at_failure: bool, started: bytes | None
+) -> Done | Refused:
     """Runs consecutive calls.
 
     Args:
@@ -132,11 +134,11 @@ def run_piece(run: str, work: Any, columns: Any, stop_at_failure: bool, started:
     """
     with worker.as_worker():
         try:
-            call = prepared.get(run, codec.Encoded(*work))
+            call = prepared.get(run, work)
         except BaseException as error:
             return _refused("work", error)
         try:
-            arguments = codec.decode(codec.Encoded(*columns), codec.copy_writable)
+            arguments = codec.decode(columns, codec.copy_writable)
         except BaseException as error:
             return _refused("arguments", error)
         if started is not None:
@@ -160,7 +162,7 @@ def run_piece(run: str, work: Any, columns: Any, stop_at_failure: bool, started:
         if not together:
             raised += [Raised(at, None, "", one, "") for at, one in enumerate(encoded) if isinstance(one, str)]
             raised.sort(key=lambda failure: failure.offset)
-        return Done(len(values), together, encoded, raised, seconds)
+        return Done(len(values), together, encoded, [tuple(failure) for failure in raised], seconds)
 
 
 def _raised(offset: int, error: BaseException) -> Raised:
@@ -180,7 +182,7 @@ def _in_words(error: BaseException) -> tuple[str, str, str]:
 
 
 @contextmanager
-def _cancellation() -> Iterator[Callable[[int], bool]]:
+def _cancellation() -> Iterator[Callable[..., bool]]:
     """Gives a function that tells whether this task was cancelled.
 
     Ray cancels a task with an interrupt of its main thread. The call that runs then sees a KeyboardInterrupt, as any
@@ -194,10 +196,10 @@ def _cancellation() -> Iterator[Callable[[int], bool]]:
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield lambda done: False
+        yield lambda *_: False
         return
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:
-        yield lambda done: cancelled
+        yield lambda *_: cancelled
     finally:
         signal.signal(signal.SIGINT, before)

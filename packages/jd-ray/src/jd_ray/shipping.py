@@ -1,4 +1,4 @@
-"""Makes the remote function that a Ray worker runs, such that it needs nothing there but Python and Ray.
+"""What goes to the workers and how: the remote function, which needs nothing there but Python and Ray, and the user's modules.
 
 Ray sends a function of an importable module by name, which fails where that module is not installed. So the function sent
 belongs to no module, and carries the source of the modules it needs. A worker loads them once, as a package of their own:
@@ -11,7 +11,10 @@ import builtins
 import functools
 import hashlib
 import inspect
+import sys
 import types
+from collections.abc import Callable, Container
+from pathlib import Path
 from typing import Any
 
 from jd_core import worker
@@ -32,12 +35,13 @@ def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
             sys.modules[loaded.__name__] = loaded
             exec(compile(source, loaded.__file__, "exec"), loaded.__dict__)  # noqa: S102
             setattr(parent, name, loaded)
-    return tuple(loaded.run_piece(*arguments))
+    outcome = loaded.run_piece(*arguments)
+    return type(outcome).__name__, tuple(outcome)
 
 
 @functools.cache
 def function() -> Any:
-    """Returns `remote.run_piece` as a function that can be sent anywhere; it returns a plain tuple."""
+    """Returns `remote.run_piece` as a function that can be sent anywhere; `received` takes what it returns."""
     sources = {module.__name__.rpartition(".")[2]: inspect.getsource(module) for module in (worker, codec, remote)}
     digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:12]
     package = f"_just_distribute_{digest}"
@@ -45,3 +49,48 @@ def function() -> Any:
     sent = types.FunctionType(_run_piece.__code__, globals_, "run_piece")
     sent.__kwdefaults__ = {"package": package, "sources": sources}
     return sent
+
+
+@functools.cache
+def _native_task(ray: Any) -> Any:
+    return ray.remote(function())
+
+
+def task(ray: Any) -> Any:
+    """Returns Ray's remote function for `function`: one per process, so that workers fetch it once."""
+    client = sys.modules.get("ray.util.client")
+    if client is not None and client.ray.is_connected():
+        return ray.remote(function())  # it belongs to one connection of Ray's client
+    return _native_task(ray)
+
+
+def received(returned: tuple[str, tuple[Any, ...]]) -> remote.Done | remote.Refused:
+    """Returns what `function` returned, which travels as plain tuples, as what `remote.run_piece` returned."""
+    kind, fields = returned
+    return remote.Done(*fields) if kind == "Done" else remote.Refused(*fields)
+
+
+#: The packages of this project: a worker that has no module of theirs needs none of them to run a user's function.
+_OURS = frozenset({"jd_core", "jd_compute", "jd_io", "jd_web", "jd_ray", "just_distribute"})
+
+
+def to_send_by_value(missing: str, function: Callable[..., Any], already: Container[str]) -> str | None:
+    """Returns the module to send by value, since workers cannot import ``missing``; None if there is none to send.
+
+    That is the missing module itself if it is the user's own code; what is installed has to be installed there, too. Else
+    it may be the function's module that imports the missing one, but the function that needs it not.
+    """
+    own = str(getattr(worker.innermost(function), "__module__", None)).partition(".")[0]
+    for module in (missing, own):
+        if module not in already and _is_own_code(module):
+            return module
+    return None
+
+
+def _is_own_code(module: str) -> bool:
+    loaded = sys.modules.get(module)
+    if loaded is None or module == "__main__" or module in _OURS or module in sys.stdlib_module_names:
+        return False
+    places = [getattr(loaded, "__file__", None), *getattr(loaded, "__path__", [])]
+    parts = {part for place in places if place for part in Path(place).parts}
+    return bool(parts) and not parts & {"site-packages", "dist-packages"}

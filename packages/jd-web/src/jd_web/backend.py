@@ -75,7 +75,11 @@ class WebBackend(Backend):
         event = asyncio.Event()
         call = as_coroutine(work)
         if call is None:
-            source = Source(work, chunks, lambda: loop.call_soon_threadsafe(event.set))
+
+            def wake() -> None:
+                loop.call_soon_threadsafe(event.set)
+
+            source = Source(work, chunks, wake)
             in_thread = InThread(work, loop)
             threads = ThreadWorkers(source, work, in_thread, _pacer(work), prefix=_THREADS)
             try:

@@ -1,4 +1,4 @@
-"""What a call of the user's function is here: an awaitable for the loop, or a plain call in a thread that may give one."""
+"""What a call of the user's function is here: an awaitable for the loop, or a plain call in a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tasks that run coroutines: N consumers on one event loop, each awaiting one call after the other; no task per call."""
+"""The tasks that run coroutines: N consumers on one event loop, each awaiting one call after the other."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 
 from jd_core.backend import Work
 from jd_core.errors import CallTimeoutError
+from jd_core.open_chunk import OpenChunk, unstarred
 from jd_core.pacing import Pacer
-from jd_core.sharing import OpenChunk, Source, unstarred
+from jd_core.sharing import Source
 from jd_core.worker import inside_worker
 
 #: Consumers that one consumer wakes.
@@ -197,8 +198,9 @@ def limited(call: Callable[..., Awaitable[Any]], work: Work) -> Callable[..., Aw
     async def run(*arguments: Any) -> Any:
         error: BaseException | None = None
         value = None
+        limit = asyncio.timeout(work.timeout)
         try:
-            async with asyncio.timeout(work.timeout) as limit:
+            async with limit:
                 value = await call(*arguments)
         except BaseException as raised:
             error = raised

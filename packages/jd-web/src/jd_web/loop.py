@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import importlib
 import importlib.metadata
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 #: Seconds that tasks left on a loop have to end when the loop is closed.
 CLOSING_SECONDS = 1.0
@@ -57,7 +59,7 @@ class LoopThread:
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """Returns a new loop: uvloop's where that is installed, else asyncio's."""
     try:
-        import uvloop
+        uvloop: Any = importlib.import_module("uvloop")
     except ImportError:
         return asyncio.new_event_loop()
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()

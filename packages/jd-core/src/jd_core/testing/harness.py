@@ -27,6 +27,7 @@ ABILITIES = (
     "end a running call",  # a plain function's; at a timeout, or when the run is closed
     "outlive a dying worker",  # calls run in processes of their own
     "refuse what cannot travel",  # arguments and results are pickled
+    "mark what it runs",  # line 6; only where all that uses the backend is marked already
 )
 
 #: Seconds within which something must have happened that nothing holds up: generous, for machines that are busy.
@@ -110,7 +111,7 @@ class Feed:
     def settle(self, result: ChunkResult) -> None:
         """Takes note of a result."""
         first = result.chunk.start + result.offset
-        (start,) = (start for start in self.with_backend if start == max(s for s in self.with_backend if s <= first))
+        start = max(start for start in self.with_backend if start <= first)
         self.with_backend[start] -= len(result.values)
         if not self.with_backend[start]:
             del self.with_backend[start]
@@ -237,3 +238,20 @@ class Contract:
     def let_go(self, folder: str) -> None:
         """Lets held calls go on."""
         Path(folder, functions.GO).touch()
+
+    @contextlib.contextmanager
+    def letting_go(self, folder: str, condition: Callable[[], object]) -> Iterator[None]:
+        """Lets held calls go on as soon as ``condition()`` is true, while the block runs."""
+
+        def wait() -> None:
+            try:
+                wait_until(condition)
+            finally:
+                self.let_go(folder)
+
+        thread = threading.Thread(target=wait, name="contract-letting-go")
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()

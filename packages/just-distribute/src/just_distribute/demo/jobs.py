@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 #: Files that the web job fetches, and the seconds that the server waits before each answer.
 FETCHES = 200
-DELAY = 0.025
+DELAY = 0.02
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from just_distribute.demo.jobs import Comparison
@@ -66,7 +67,8 @@ class Report:
     def instead(self, job: str, outcome: str, reason: str) -> None:
         """Writes, in the place of a job's row, why there is none: ``outcome`` in two or three words, and the reason."""
         self._terminal.line(f"{job:<{COLUMNS[0][1]}} {self._terminal.paint(outcome, 'yellow')}")
-        self._terminal.paragraph(reason, indent=INDENT)
+        # Some libraries colour their messages, terminal or not.
+        self._terminal.paragraph(re.sub(r"\x1b\[[\d;]*m", "", reason), indent=INDENT)
 
     def notes(self, rows: Sequence[Comparison]) -> None:
         """Writes how the table is to be read, and each job's note."""

@@ -1,0 +1,129 @@
+"""A chunk whose calls are being taken by several workers, and whose results come in at their places in any order."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from jd_core.backend import Chunk, ChunkResult, Failure
+
+#: With the GIL, ``enumerate`` of these gives each item to one thread only: it runs no Python code in between.
+_ONCE_EACH = (list, tuple, range)
+
+_MISSING: Any = object()  # stands at the place of a result that is not there yet
+_GIVEN: Any = object()  # and of one that was given to the caller before the rest of its chunk
+
+
+class OpenChunk:
+    """A chunk whose calls are being taken.
+
+    Attributes:
+        calls: gives each (offset, argument) to one worker only; shared by all.
+        starred: whether ``argument`` is a tuple of several, see `unstarred`.
+        values: the results, at their offsets; a failed call's is None.
+        failures: exceptions by offset.
+        left: calls without a result that was accounted for.
+        seconds: what the calls accounted for took together.
+    """
+
+    __slots__ = ("_first", "_given", "calls", "chunk", "failures", "left", "seconds", "starred", "values")
+
+    def __init__(self, chunk: Chunk) -> None:
+        self.chunk = chunk
+        columns = chunk.columns
+        self.starred = len(columns) > 1
+        rows: Sequence[Any] = list(zip(*columns, strict=True)) if self.starred else columns[0]
+        self.calls = _once_each(rows if type(rows) in _ONCE_EACH else list(rows))
+        self.values: list[Any] = [_MISSING] * len(chunk)
+        self.failures: dict[int, BaseException] = {}
+        self.left = len(chunk)
+        self.seconds = 0.0
+        self._first = 0  # every call before this one was given
+        self._given = False  # some calls were given already
+
+    def fail(self, offset: int, error: BaseException) -> None:
+        """Puts an exception at a call's place. A StopIteration becomes a RuntimeError, as PEP 479 has it."""
+        if isinstance(error, StopIteration):
+            cause, error = error, RuntimeError("the function raised StopIteration")
+            error.__cause__ = cause
+        self.failures[offset] = error
+        self.values[offset] = None  # last: whoever sees a value finds its failure
+
+    def parts(self) -> list[ChunkResult]:
+        """Returns the results that are there and were not given before: a part for each run of consecutive ones."""
+        values = self.values
+        if not self.left and not self._given:
+            return [self._part(0, values)]
+        parts = []
+        for is_new, group in itertools.groupby(range(self._first, len(values)), self._is_new):
+            if is_new:
+                offsets = list(group)
+                start, end = offsets[0], offsets[-1] + 1
+                parts.append(self._part(start, values[start:end]))
+                values[start:end] = [_GIVEN] * (end - start)
+                self._given = True
+        while self._first < len(values) and values[self._first] is _GIVEN:
+            self._first += 1
+        return parts
+
+    def _is_new(self, offset: int) -> bool:
+        return self.values[offset] is not _MISSING and self.values[offset] is not _GIVEN
+
+    def _part(self, start: int, values: list[Any]) -> ChunkResult:
+        failures: tuple[Failure, ...] = ()
+        if self.failures:
+            found = sorted(offset for offset in list(self.failures) if start <= offset < start + len(values))
+            failures = tuple(Failure(self.chunk.start + offset, self.failures[offset]) for offset in found)
+        # What a part of an unfinished chunk took is not known yet; the last part is not to stand for all of them.
+        seconds = 0.0 if self.left else self.seconds * len(values) / len(self.values)
+        return ChunkResult(self.chunk, values, failures, seconds, start)
+
+
+def unstarred(call: Callable[..., Any]) -> Callable[[tuple[Any, ...]], Any]:
+    """Returns ``call`` as a callable of the tuple of its arguments, for `OpenChunk.calls` of several columns.
+
+    One argument is most often all there is, and needs no tuple made and taken apart again for each call.
+    """
+    return lambda arguments: call(*arguments)
+
+
+def without_own_frames(error: BaseException) -> BaseException:
+    """Takes this library's frames off the start of an exception's traceback.
+
+    They tell the user nothing, and hold what must not be shown with ``capture_locals``: the constants.
+    """
+    trace = error.__traceback__
+    while trace is not None and _is_own(trace.tb_frame.f_globals.get("__name__", "")):
+        trace = trace.tb_next
+    return error.with_traceback(trace)
+
+
+def _is_own(module: str) -> bool:
+    return module.partition(".")[0] in ("jd_core", "jd_io", "jd_web")
+
+
+def _has_gil() -> bool:
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
+def _once_each(rows: Sequence[Any]) -> Iterable[tuple[int, Any]]:
+    calls = enumerate(rows)
+    return calls if _has_gil() else _Locked(calls)
+
+
+class _Locked:
+    """An iterator that gives each item to one thread only."""
+
+    def __init__(self, items: Iterator[Any]) -> None:
+        self._items = items
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> _Locked:
+        return self
+
+    def __next__(self) -> Any:
+        with self._lock:
+            return next(self._items)

@@ -1,0 +1,83 @@
+"""The backend that the core loads for ``job="ray"``: its options, its default number of workers, and `run`.
+
+Nothing here imports ray: `connection` does, when a run has its first chunk, and `dispatch`, which does the run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, ClassVar
+
+from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Option, Work
+from jd_ray import capacity, connection
+
+_AMOUNT = Option("a number, 0 or more, as for ray.remote", (int, float), lambda value: value >= 0)
+
+
+def _are_resources(value: Mapping[Any, Any]) -> bool:
+    return all(
+        isinstance(name, str) and name not in ("CPU", "GPU") and isinstance(amount, (int, float)) and amount >= 0
+        for name, amount in value.items()
+    )
+
+
+class RayBackend(Backend):
+    """Runs chunks as Ray tasks, at most a window of them in flight.
+
+    An initialised Ray is used as it is and never shut down; see `connection` for the rest. Options go to Ray under their own
+    names and mean what they mean for ``ray.remote``, for one call each, except that ``max_retries`` is 0 unless given: a call
+    whose worker died is found and named by this package, and run again by ``retries``.
+    """
+
+    name: ClassVar[str] = "ray"
+    #: Measured: a task of one small chunk on a warm local cluster, from submission to its result.
+    message_seconds: ClassVar[float] = 2e-3
+    options: ClassVar[Mapping[str, Option]] = {
+        "address": Option("the address of a cluster: 'host:port', 'ray://host:port', 'auto' or 'local'", (str,), bool),
+        "num_cpus": _AMOUNT,
+        "num_gpus": _AMOUNT,
+        "memory": Option("a number of bytes, 0 or more", (int, float), lambda value: value >= 0),
+        "resources": Option(
+            "a mapping of the names of custom resources (CPU and GPU have options of their own) to numbers, 0 or more",
+            (Mapping,),
+            _are_resources,
+        ),
+        "runtime_env": Option("a mapping or a ray.runtime_env.RuntimeEnv", (Mapping,)),
+        "max_retries": Option("a whole number, -1 (without end) or more", (int,), lambda value: value >= -1),
+        "scheduling_strategy": Option(
+            "'DEFAULT', 'SPREAD' or a strategy of ray.util.scheduling_strategies",
+            (object,),
+            lambda value: value in ("DEFAULT", "SPREAD") if isinstance(value, str) else hasattr(value, "__dict__"),
+        ),
+        "accelerator_type": Option("the name of an accelerator, as in ray.util.accelerators", (str,), bool),
+    }
+
+    def default_workers(self, options: Mapping[str, Any]) -> int:
+        """Returns how many calls the cluster can run at once, connecting to it (or starting one) if need be."""
+        return capacity.offered(connection.connect(options.get("address")), options)
+
+    def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
+        """Runs the calls in ``chunks``; see `jd_core.backend.Backend` for the contract."""
+        chunks = iter(chunks)
+        first: Chunk | None = None
+        while first is None:
+            try:
+                first = next(chunks)
+            except StopIteration:
+                return
+            if first is None:
+                time.sleep(POLL_SECONDS)
+        ray = connection.connect(work.options.get("address"))
+        from jd_ray.dispatch import Dispatch
+
+        dispatch = Dispatch(ray, work, itertools.chain([first], chunks))
+        try:
+            yield from dispatch.results()
+        finally:
+            dispatch.close()
+
+    def doctor(self) -> list[tuple[str, str]]:
+        """Returns Ray's version and which cluster would be used; starts and imports nothing."""
+        return connection.facts()

@@ -1,0 +1,77 @@
+"""Which tasks have begun to run: Ray tells when a task ends, but not when it starts.
+
+A task that was given a key sets it in Ray's key-value store when its calls begin. Used for ``timeout``, which counts from
+then, and for the warning that nothing could be started; other tasks have no key, and no cost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from typing import Any
+
+
+class Starts:
+    """The starts of one run's tasks.
+
+    Args:
+        run: names the run.
+        every_task: give each task a key; else only the first, which is the first that Ray starts, too.
+    """
+
+    def __init__(self, run: str, *, every_task: bool) -> None:
+        self._prefix = f"just_distribute:{run}:".encode()
+        self._numbers = itertools.count()
+        self._every_task = every_task
+        self._first_ended = False
+        self._keys: dict[Any, bytes] = {}
+        self._seen: dict[Any, float] = {}
+        self._used = False
+
+    def key(self) -> bytes | None:
+        """Returns the key for the next task, None if it needs none."""
+        if self._used and not self._every_task:
+            return None
+        self._used = True
+        return self._prefix + str(next(self._numbers)).encode()
+
+    def submitted(self, ref: Any, key: bytes | None) -> None:
+        """Notes that a task was submitted."""
+        if key is not None:
+            self._keys[ref] = key
+
+    def ended(self, ref: Any) -> None:
+        """Notes that a task ended."""
+        self._first_ended = True
+        self._seen.pop(ref, None)
+        key = self._keys.pop(ref, None)
+        if key is not None and self._every_task:
+            with contextlib.suppress(Exception):
+                _store()._internal_kv_del(key)
+
+    def any(self) -> bool:
+        """Whether any task has started."""
+        return self._first_ended or bool(_store()._internal_kv_list(self._prefix))
+
+    def running_for(self, seconds: float) -> list[Any]:
+        """Returns the tasks that were first seen running at least so many seconds ago; to be asked often."""
+        now = time.monotonic()
+        if len(self._seen) < len(self._keys):
+            started = set(_store()._internal_kv_list(self._prefix))
+            for ref, key in self._keys.items():
+                if key in started:
+                    self._seen.setdefault(ref, now)
+        return [ref for ref, since in self._seen.items() if now - since >= seconds]
+
+    def close(self) -> None:
+        """Removes the run's keys."""
+        if self._used:
+            with contextlib.suppress(Exception):
+                _store()._internal_kv_del(self._prefix, del_by_prefix=True)
+
+
+def _store() -> Any:
+    from ray.experimental import internal_kv
+
+    return internal_kv

@@ -1,0 +1,63 @@
+"""Every backend of this repository, and the one that runs calls in place, held to the contract. Only combines."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+import pytest
+from jd_core.serial import SerialBackend
+from jd_core.testing import BackendContract
+
+if TYPE_CHECKING:
+    from jd_core.backend import Backend
+
+IN_THE_CALLERS_PROCESS = {
+    "end a running call": "a thread cannot be ended from outside",
+    "outlive a dying worker": "calls run in the caller's own process",
+    "refuse what cannot travel": "nothing travels: calls run in the caller's own process",
+}
+
+
+def needs_package(name: str) -> pytest.MarkDecorator:
+    """Leaves a class out where the package of its backend is not installed."""
+    return pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"{name} is not installed")
+
+
+class TestSerial(BackendContract):
+    workers = 1
+    cannot = {
+        **IN_THE_CALLERS_PROCESS,
+        "run several calls at once": "calls run in the calling thread",
+        "keep a timeout": "calls run in the calling thread, and nobody watches",
+        "mark what it runs": "it serves calls made within a worker, where the mark is set already",
+    }
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        """The backend of calls within workers; it has no entry point."""
+        return SerialBackend()
+
+
+@needs_package("jd_compute")
+class TestCompute(BackendContract):
+    job = "compute"
+
+
+@needs_package("jd_io")
+class TestIo(BackendContract):
+    job = "io"
+    cannot = IN_THE_CALLERS_PROCESS
+
+
+@needs_package("jd_web")
+class TestWeb(BackendContract):
+    job = "web"
+    cannot = IN_THE_CALLERS_PROCESS
+
+
+@needs_package("jd_ray")
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+class TestRay(BackendContract):
+    job = "ray"
