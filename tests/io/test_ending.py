@@ -104,7 +104,7 @@ def test_tracebacks_start_in_the_users_function(io):
 
 
 def test_a_call_over_its_time_is_reported_and_left_behind(io, threads):
-    """SPEC 5: a thread cannot be killed: its call is reported at once, another thread goes on, late results are dropped."""
+    """SPEC 5: a thread cannot be killed: its call is reported at once, another thread goes on, late results drop."""
     release = threading.Event()
 
     def call(number):

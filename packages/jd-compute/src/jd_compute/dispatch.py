@@ -186,7 +186,7 @@ class Dispatch:
         try:
             code = codec.encode((work.function, dict(work.constants)))
         except codec.REFUSALS as error:
-            raise outcome.unsendable_code(work.name, error) from error
+            raise outcome.unsendable_code(work, error) from error
         one_by_one = work.timeout is not None or work.chunksize == 1
         orders = protocol.pack(
             protocol.Orders(self._run, work.stop_at_failure, one_by_one, os.getcwd(), list(sys.path))
@@ -215,7 +215,7 @@ class Dispatch:
             encoded = codec.encode(chunk.columns)
         except codec.REFUSALS as error:
             if not self._again_in_halves(chunk):
-                unsendable = outcome.unsendable_arguments(self._work.name, chunk.start, error)
+                unsendable = outcome.unsendable_arguments(self._work, chunk, error)
                 yield ChunkResult(chunk, [None], (Failure(chunk.start, unsendable),))
             return
         if lane.tasks and (encoded.buffers or len(encoded.data) > NEVER_BLOCKS):

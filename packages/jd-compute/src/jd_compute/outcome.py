@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jd_compute import codec, protocol
-from jd_core.backend import Failure
+from jd_core import diagnosis
+from jd_core.backend import Chunk, Failure, Work
 from jd_core.errors import RemoteError, SerializationError
 
 
@@ -11,7 +12,7 @@ def failure(index: int, raised: protocol.Raised) -> Failure:
     """Returns the failure of a call as its worker reported it."""
     if raised.refused:
         error: BaseException = SerializationError(
-            f"the result of call {index} cannot be sent back from its worker: {raised.type}: {raised.message}; "
+            f"call {index} ran, but its result cannot be sent back from its worker: {raised.message}; "
             f"return plain data, or make it picklable"
         )
         return Failure(index, error, raised.traceback)
@@ -27,20 +28,42 @@ def _remote(raised: protocol.Raised, why: str) -> RemoteError:
     return RemoteError(f"{raised.type}: {raised.message} (the exception itself {why})\n\n{raised.traceback}")
 
 
-def unsendable_code(name: str, error: BaseException) -> SerializationError:
+def unsendable_code(work: Work, error: BaseException) -> SerializationError:
     """Returns the error for a function whose code, globals or constants cannot be sent."""
+    culprits = [(work.function, f"{work.name}()"), *((value, f"constant {name}") for name, value in work.constants.items())]
+    where = next((_locate(value, name) for value, name in culprits if not _can_be_sent(value)), f"{work.name}()")
     return SerializationError(
-        f"{name}() or one of its constants cannot be sent to a worker process: {_show(error)}; "
-        f"make what cannot be pickled inside the function, or use job='io'"
+        f"{where}, cannot be sent to a worker process: {_show(error)}; "
+        f"make it inside the function, or use job='io', whose workers share this process"
     )
 
 
-def unsendable_arguments(name: str, index: int, error: BaseException) -> SerializationError:
-    """Returns the error for a call whose arguments cannot be sent."""
+def unsendable_arguments(work: Work, chunk: Chunk, error: BaseException) -> SerializationError:
+    """Returns the error for a call, the one of its chunk, whose arguments cannot be sent."""
+    arguments = chunk.arguments(0)
+    number = next((number for number, value in enumerate(arguments) if not _can_be_sent(value)), 0)
+    where = _locate(arguments[number], f"argument {number + 1}")
     return SerializationError(
-        f"the arguments of call {index} of {name}() cannot be sent to a worker process: {_show(error)}; "
-        f"pass plain data, or use job='io'"
+        f"call {chunk.start} of {work.name}(): {where}, cannot be sent to a worker process: {_show(error)}; "
+        f"pass plain data, or use job='io', whose workers share this process"
     )
+
+
+def unsendable_result(value: object, error: BaseException) -> str:
+    """Returns, in a worker, why a result cannot be sent back."""
+    return f"{_locate(value, 'the result')}: {_show(error)}"
+
+
+def _locate(value: object, name: str) -> str:
+    return diagnosis.locate(value, name, codec.encode)
+
+
+def _can_be_sent(value: object) -> bool:
+    try:
+        codec.encode(value)
+    except codec.REFUSALS:
+        return False
+    return True
 
 
 def unloadable(name: str, index: int, report: protocol.Unloadable) -> SerializationError:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from jd_compute import protocol, status
+from jd_compute import outcome, protocol, status
 from jd_compute.channel import CAN_PASS_FILES, Channel, Message, connect
 from jd_compute.codec import Encoded, dumps, encode, loads
 from jd_core.worker import inside_worker, plain, run_calls, traceback_text
@@ -186,7 +186,7 @@ class _Server:
             try:
                 items.append(dumps(value))
             except BaseException as error:
-                items.append(describe(error, refused=True))
+                items.append(refuse(value, error))
         self.channel.send(protocol.RESENT, message, protocol.pack(items))
 
     def keep(self, number: int, values: list[Any]) -> None:
@@ -256,17 +256,21 @@ def _encode_values(
                 sendable.append(value)
             except BaseException as error:
                 sendable.append(None)
-                failures.append((offset, describe(error, refused=True)))
+                failures.append((offset, refuse(value, error)))
         return encode(sendable), sorted(failures, key=lambda failure: failure[0])
 
 
-def describe(error: BaseException, *, refused: bool = False) -> protocol.Raised:
+def describe(error: BaseException) -> protocol.Raised:
     """Returns an exception in the form in which it travels."""
     encoded: bytes | None = None
-    if not refused:
-        with contextlib.suppress(BaseException):
-            encoded = dumps(error)
-    return protocol.Raised(encoded, type(error).__qualname__, _message(error), traceback_text(error), refused)
+    with contextlib.suppress(BaseException):
+        encoded = dumps(error)
+    return protocol.Raised(encoded, type(error).__qualname__, _message(error), traceback_text(error))
+
+
+def refuse(value: Any, error: BaseException) -> protocol.Raised:
+    """Returns, in the form in which exceptions travel, that a result cannot be sent."""
+    return protocol.Raised(None, "", outcome.unsendable_result(value, error), traceback_text(error), refused=True)
 
 
 def _message(error: BaseException) -> str:

@@ -17,10 +17,29 @@ SHARES = 2
 SMALLEST = 8
 
 
+class Pace:
+    """What calls of one function took lately. Kept from run to run, so that a short one need not find out again."""
+
+    def __init__(self) -> None:
+        self._calls = 0.0
+        self._seconds = 0.0
+
+    def learn(self, calls: int, seconds: float) -> None:
+        """Takes note that ``calls`` calls took ``seconds`` together. Later reports count twice as much as earlier ones."""
+        if seconds > 0.0:
+            self._calls = self._calls / 2 + calls
+            self._seconds = self._seconds / 2 + seconds
+
+    def calls_in(self, seconds: float) -> int | None:
+        """Returns how many calls take about so long, at least 1; None if nothing is known."""
+        return max(1, int(seconds * self._calls / self._seconds)) if self._calls else None
+
+
 class Sizer:
     """Gives the size of each chunk, from what is left and what finished calls took.
 
     Args:
+        pace: what calls of the function took, here and in earlier runs.
         workers: how many chunks run at once.
         message_seconds: what sending a chunk and getting its result costs.
         total: number of calls of the run; None if unknown.
@@ -29,16 +48,22 @@ class Sizer:
     """
 
     def __init__(
-        self, workers: int, message_seconds: float, *, total: int | None, fixed: int | None, buffersize: int | None
+        self,
+        pace: Pace,
+        workers: int,
+        message_seconds: float,
+        *,
+        total: int | None,
+        fixed: int | None,
+        buffersize: int | None,
     ) -> None:
+        self._pace = pace
         self._workers = workers
         # One thread hands out all messages, so with many workers their work must outweigh it together.
         self._target = message_seconds * max(MESSAGE_SHARE, 4 * workers)
         self._left = total
         self._fixed = fixed
         self._most = None if buffersize is None else max(1, buffersize // (2 * workers))
-        self._calls = 0.0
-        self._seconds = 0.0
         self._last = 1
 
     def next(self) -> int:
@@ -52,16 +77,10 @@ class Sizer:
         if self._left is not None:
             self._left -= calls
 
-    def learn(self, calls: int, seconds: float) -> None:
-        """Takes note that ``calls`` calls took ``seconds`` together. Later reports count twice as much as earlier ones."""
-        if seconds > 0.0:
-            self._calls = self._calls / 2 + calls
-            self._seconds = self._seconds / 2 + seconds
-
     def _guided(self) -> int:
-        if not self._calls:
+        full = self._pace.calls_in(self._target)
+        if full is None:
             return 1  # nothing is known yet: try one call, so that long ones are spread from the start
-        full = max(1, int(self._target * self._calls / self._seconds))
         if self._left is None:
             return min(full, 2 * self._last)
         share = -(-self._left // (SHARES * self._workers))

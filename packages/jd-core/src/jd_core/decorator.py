@@ -16,6 +16,7 @@ from jd_core import binding, execution, registry, serial
 from jd_core.aggregation import aggregate
 from jd_core.backend import Backend, Work
 from jd_core.batching import plan
+from jd_core.chunking import Pace
 from jd_core.hints import Signature, inspect_function
 from jd_core.kinds import Kind
 from jd_core.options import Options, Retry, resolve
@@ -50,6 +51,7 @@ class Distributed(Generic[P, R_co]):
     def __init__(self, function: Callable[P, R_co], options: Options) -> None:
         functools.update_wrapper(self, function)
         self._options = options
+        self._pace = Pace()
         # classmethod and staticmethod objects are looked into when the attribute is fetched.
         descriptor = isinstance(function, (classmethod, staticmethod))
         self._signature: Signature | None = None if descriptor else inspect_function(function)
@@ -221,7 +223,7 @@ class Distributed(Generic[P, R_co]):
             chunksize=options.chunksize if isinstance(options.chunksize, int) else None,
             options=options.backend,
         )
-        return execution.Run(planned, work, backend, options, ordered=ordered), joined
+        return execution.Run(planned, work, backend, options, self._pace, ordered=ordered), joined
 
     def _stream(
         self,

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from jd_core import failures, progress
 from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
 from jd_core.batching import Plan
-from jd_core.chunking import Sizer
+from jd_core.chunking import Pace, Sizer
 from jd_core.errors import BackendError
 from jd_core.options import Options
 
@@ -38,17 +38,22 @@ class Run:
         work: what is the same for all of them.
         backend: where they run.
         options: the decorated function's.
+        pace: what calls of the function took in earlier runs; learns from this one.
         ordered: whether results are held back until those before them are there; what is held back counts as read ahead.
     """
 
-    def __init__(self, plan: Plan, work: Work, backend: Backend, options: Options, *, ordered: bool) -> None:
+    def __init__(
+        self, plan: Plan, work: Work, backend: Backend, options: Options, pace: Pace, *, ordered: bool
+    ) -> None:
         self._plan = plan
         self._work = work
         self._backend = backend
         self._options = options
         self._retry = options.retry
         self._ordered = ordered
+        self._pace = pace
         self._sizer = Sizer(
+            pace,
             work.workers,
             backend.message_seconds,
             total=plan.calls,
@@ -138,7 +143,7 @@ class Run:
 
     def _settle(self, result: ChunkResult) -> Iterator[Segment]:
         """Gives the results of one `ChunkResult` that are final, and puts failed calls that are retried in the queue."""
-        self._sizer.learn(len(result.values), result.seconds)
+        self._pace.learn(len(result.values), result.seconds)
         start = result.chunk.start + result.offset
         values = result.values
         given = 0  # how many of the values are final, or wait for another attempt

@@ -47,7 +47,7 @@ class Source:
         lock: guards what both sides change.
         stopped: nothing further starts.
         ended: ``chunks`` has ended.
-        waiting: workers that found nothing to take (and must be woken when there is something).
+        waiting: workers that found nothing to take and were not woken yet; who wakes them counts down.
     """
 
     def __init__(self, work: Work, chunks: Iterator[Chunk | None], wake: Callable[[], None]) -> None:
@@ -72,7 +72,8 @@ class Source:
         """Returns whether to `pull`: while less is ready than the workers could take at once."""
         if self.ended or self.stopped:
             return False
-        return self._spare < self._work.workers and len(self._open) < 2 * self._work.workers
+        held = len(self._open) + len(self._completed)
+        return self._spare < self._work.workers and held < 2 * self._work.workers
 
     def pull(self) -> int:
         """Opens the next chunk and returns its number of calls; 0 if there is none now, or no more.

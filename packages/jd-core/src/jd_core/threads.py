@@ -60,8 +60,9 @@ class ThreadWorkers:
     def admit(self, calls: int) -> None:
         """Starts threads for calls that no idle thread will take, at most ``work.workers`` threads."""
         with self._source.lock:
-            idle = self._source.waiting
-            self._available.notify(calls)
+            idle = min(calls, self._source.waiting)
+            self._source.waiting -= idle  # here, because a woken thread may come to run much later
+            self._available.notify(idle)
         for _ in range(min(calls - idle, self._work.workers - len(self._workers))):
             self._start()
 
@@ -143,7 +144,6 @@ class ThreadWorkers:
                 if source.stopped or source.ended:
                     break
                 self._available.wait()
-                source.waiting -= 1
         return opened
 
     def _take(self, opened: OpenChunk) -> None:

@@ -78,9 +78,8 @@ class Consumers:
         self.closing = True
         finished = self._source.is_finished()
         self._source.stopped = True
-        for future in self._idle:
-            if not future.done():
-                future.set_result(None)
+        while self._idle:
+            self._wake()
         pending = [task for task in self._tasks if not task.done()]
         cancelled: asyncio.CancelledError | None = None
         if not finished:
@@ -118,9 +117,7 @@ class Consumers:
                 return
             self._demand -= 1
             if self._idle:
-                future = self._idle.popleft()
-                if not future.done():
-                    future.set_result(None)
+                self._wake()
             else:
                 # Not by the loop's task factory: an eager one would run the consumer, which starts others, in here.
                 task = asyncio.Task(self._consume(), loop=self._loop, context=self._context.copy())
@@ -169,11 +166,14 @@ class Consumers:
     async def _more(self) -> None:
         future = self._loop.create_future()
         self._idle.append(future)
-        try:
-            await future
-        finally:
-            with self._source.lock:
-                self._source.waiting -= 1
+        await future
+
+    def _wake(self) -> None:
+        with self._source.lock:
+            self._source.waiting -= 1
+        future = self._idle.popleft()
+        if not future.done():  # else its consumer was cancelled
+            future.set_result(None)
 
     def _failed(self, opened: OpenChunk, offset: int, error: BaseException) -> None:
         task = asyncio.current_task()

@@ -18,7 +18,7 @@ import pytest
 
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
 from jd_core.testing import functions
-from jd_core.testing.harness import SOON_SECONDS, Contract, Feed, Gathered, Way, chunks_of, needs, wait_until
+from jd_core.testing.harness import SOON_SECONDS, Contract, Feed, Way, chunks_of, needs, wait_until
 
 
 class EndingContract(Contract):
@@ -27,7 +27,7 @@ class EndingContract(Contract):
     def endless(self, function: Callable[..., Any], folder: str, **changes: Any) -> tuple[Work, Feed]:
         """Returns work and an input without end."""
         work = self.work(function, {"folder": folder}, **changes)
-        return work, self.feed(work, (Chunk(index, ([index],)) for index in itertools.count()))
+        return work, self.feed(work, (Chunk(index, ([index],)) for index in itertools.count()), "arun")
 
     def check_nothing_starts(self, backend: Backend, folder: str) -> None:
         """Fails if a call of the ended run still starts: it would before those of the next runs."""
@@ -42,7 +42,7 @@ class EndingContract(Contract):
     def test_closing_cancels_what_is_pending(self, backend: Backend, folder: str) -> None:
         """A run that is closed while its workers are busy returns soon; what has not started never does."""
         work = self.work(functions.held_at, {"folder": folder, "at": 1})
-        results = backend.run(work, self.feed(work, chunks_of(range(100))))
+        results = self.results(backend, work, self.feed(work, chunks_of(range(100))))
         assert next(results).values == [0]
         began = time.monotonic()
         results.close()
@@ -55,7 +55,7 @@ class EndingContract(Contract):
     def test_closing_stops_an_endless_input(self, backend: Backend, folder: str) -> None:
         """After closing, no call of an endless input starts any more."""
         work, feed = self.endless(functions.recorded, folder)
-        results = backend.run(work, feed)
+        results = self.results(backend, work, feed)
         for _ in range(3):
             next(results)
         results.close()
@@ -68,7 +68,7 @@ class EndingContract(Contract):
     def test_closing_ends_running_calls(self, backend: Backend, folder: str) -> None:
         """Calls that run when their run is closed are ended, and never come to their end."""
         work = self.work(functions.held_at, {"folder": folder, "at": 1})
-        results = backend.run(work, self.feed(work, chunks_of(range(4))))
+        results = self.results(backend, work, self.feed(work, chunks_of(range(4))))
         next(results)
         wait_until(lambda: functions.count(folder) == 1)
         results.close()
@@ -202,9 +202,7 @@ class EndingContract(Contract):
 
         canceller = threading.Thread(target=cancel)
         canceller.start()
-        gathered = Gathered()
-        for result in backend.run(work, feed):
-            self.take(feed, gathered, result)
+        self.gather(backend, work, feed)
         canceller.join()
         assert cancelled.is_set()
         self.check_nothing_starts(backend, folder)

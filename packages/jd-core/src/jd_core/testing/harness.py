@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
@@ -29,6 +29,9 @@ ABILITIES = (
     "refuse what cannot travel",  # arguments and results are pickled
     "mark what it runs",  # line 6; only where all that uses the backend is marked already
 )
+
+#: Results that `jd_core.bridge` may have between the thread that runs a backend and the event loop of the caller.
+ON_THE_WAY = 3
 
 #: Seconds within which something must have happened that nothing holds up: generous, for machines that are busy.
 SOON_SECONDS = 20.0
@@ -73,7 +76,7 @@ class Feed:
 
     Args:
         chunks: what it gives; an exception that it raises goes to the backend.
-        workers: of the work, from which follows how many chunks may be with the backend.
+        most: how many chunks may be with the backend at once.
 
     Attributes:
         pulled: chunks given so far.
@@ -81,12 +84,12 @@ class Feed:
         with_backend: calls of each chunk, by its start, for which no result was seen.
     """
 
-    def __init__(self, chunks: Iterable[Chunk | None], workers: int) -> None:
+    def __init__(self, chunks: Iterable[Chunk | None], most: int) -> None:
         self.pulled = 0
         self.asked = 0
         self.with_backend: dict[int, int] = {}
         self._chunks = iter(chunks)
-        self._most = 2 * workers
+        self._most = most
         self._pulling = threading.Lock()
 
     def __iter__(self) -> Feed:
@@ -204,20 +207,30 @@ class Contract:
         name = getattr(function, "__qualname__", "function")
         return Work(function=function, constants=constants or {}, name=name, **given)
 
-    def feed(self, work: Work, chunks: Iterable[Chunk | None]) -> Feed:
+    def feed(self, work: Work, chunks: Iterable[Chunk | None], way: Way = "run") -> Feed:
         """Returns chunks for a run of ``work``."""
-        return Feed(chunks, work.workers)
+        return Feed(chunks, 2 * work.workers + (ON_THE_WAY if way == "arun" else 0))
 
     def gather(self, backend: Backend, work: Work, chunks: Iterable[Chunk | None], way: Way = "run") -> Gathered:
         """Runs to the end and returns what came."""
-        feed = chunks if isinstance(chunks, Feed) else self.feed(work, chunks)
+        feed = chunks if isinstance(chunks, Feed) else self.feed(work, chunks, way)
         gathered = Gathered()
         if way == "arun":
             asyncio.run(self._agather(backend, work, feed, gathered))
         else:
-            for result in backend.run(work, feed):
-                self.take(feed, gathered, result)
+            for _ in self.results(backend, work, feed, gathered):
+                pass
         return gathered
+
+    def results(
+        self, backend: Backend, work: Work, feed: Feed, gathered: Gathered | None = None
+    ) -> Generator[ChunkResult, None, None]:
+        """Yields what `Backend.run` does, each result checked and taken note of."""
+        gathered = Gathered() if gathered is None else gathered
+        with contextlib.closing(backend.run(work, feed)) as results:
+            for result in results:
+                self.take(feed, gathered, result)
+                yield result
 
     async def _agather(self, backend: Backend, work: Work, feed: Feed, gathered: Gathered) -> None:
         results: AsyncIterator[ChunkResult] = backend.arun(work, feed)

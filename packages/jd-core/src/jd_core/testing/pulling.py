@@ -19,7 +19,7 @@ class PullingContract(Contract):
     def test_pulling_is_bounded(self, backend: Backend, way: Way) -> None:
         """Of many short chunks, never more than two per worker are pulled and not yet answered."""
         work = self.work(functions.same)
-        feed = self.feed(work, chunks_of(range(300)))
+        feed = self.feed(work, chunks_of(range(300)), way)
         assert self.gather(backend, work, feed, way).ordered() == list(range(300))
 
     def test_pulling_waits_for_slow_calls(self, backend: Backend, way: Way, folder: str) -> None:
@@ -34,11 +34,11 @@ class PullingContract(Contract):
         """Nothing is pulled before the first result is asked for, and an endless input is no matter."""
         work = self.work(functions.same)
         feed = self.feed(work, (Chunk(index, ([index],)) for index in itertools.count()))
-        results = backend.run(work, feed)
-        assert feed.asked == 0
         gathered = Gathered()
-        for result in itertools.islice(results, 5):
-            self.take(feed, gathered, result)
+        results = self.results(backend, work, feed, gathered)
+        assert feed.asked == 0
+        for _ in range(5):
+            next(results)
         results.close()
         assert feed.pulled <= len(gathered) + 2 * self.workers
 
@@ -69,7 +69,7 @@ class PullingContract(Contract):
                     yield None
                 yield Chunk(index, ([index],))
 
-        feed = self.feed(work, chunks())
+        feed = self.feed(work, chunks(), way)
         assert self.gather(backend, work, feed, way).ordered() == list(range(6))
 
     @needs("run several calls at once")

@@ -55,7 +55,7 @@ class ServingContract(Contract):
 
         async def run(number: int) -> list[Any]:
             work, gathered = self.work(functions.same), Gathered()
-            feed = self.feed(work, chunks_of(range(100 * number, 100 * number + 20), sizes=(3,)))
+            feed = self.feed(work, chunks_of(range(100 * number, 100 * number + 20), sizes=(3,)), "arun")
             await self._agather(backend, work, feed, gathered)
             return gathered.ordered()
 
@@ -68,8 +68,7 @@ class ServingContract(Contract):
         """A run may begin while another one of the same thread is half done."""
         work = self.work(functions.same)
         outer, gathered = self.feed(work, chunks_of(range(10), sizes=(2,))), Gathered()
-        for result in backend.run(work, outer):
-            self.take(outer, gathered, result)
+        for _ in self.results(backend, work, outer, gathered):
             self.check_usable(backend)
         assert gathered.ordered() == list(range(10))
 
@@ -101,7 +100,7 @@ class ServingContract(Contract):
         async def run() -> None:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(let_go())
-                await self._agather(backend, work, self.feed(work, chunks_of([1])), gathered)
+                await self._agather(backend, work, self.feed(work, chunks_of([1]), "arun"), gathered)
 
         asyncio.run(run())
         assert gathered.ordered() == [1]
