@@ -142,8 +142,17 @@ def test_a_reader_that_goes_away_ends_it_quietly(start: Callable[..., Any]) -> N
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    "moment", ["compute: the plain loop", "compute: distributed", "io: distributed", "web: the plain loop … 20 of"]
+    "moment",
+    [
+        "compute: the plain loop",
+        "compute: distributed, and first",
+        "compute: distributed, with warm",
+        "io: distributed, and first",
+        "web: the plain loop … 20 of",
+        pytest.param("ray: distributed, with warm", marks=pytest.mark.slow),
+    ],
 )
 def test_one_ctrl_c_ends_it(start: Callable[..., Any], scratch: Path, moment: str) -> None:
     """SPEC 5: one Ctrl-C ends the demo with exit code 130, no traceback, no orphan, no temporary folder left."""

@@ -15,6 +15,7 @@ import shutil
 import socket
 import struct
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -64,6 +65,7 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._header = bytearray(_HEADER.size)
+        self._sending = threading.Lock()  # a worker's threads print while its main thread sends results
 
     def fileno(self) -> int:
         """Returns the file descriptor, for waiting."""
@@ -80,6 +82,10 @@ class Channel:
         Raises:
             OSError: the other end is gone.
         """
+        with self._sending:
+            self._send(kind, parts, buffers)
+
+    def _send(self, kind: int, parts: Sequence[Buffer], buffers: Sequence[memoryview | MemoryFile]) -> None:
         size = sum(len(part) for part in parts)
         header = _HEADER.pack(size, kind, len(buffers))
         if not buffers:

@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
-from jd_compute import codec, outcome, protocol, status
+from jd_compute import codec, outcome, output, protocol, status
 from jd_compute.channel import CAN_PASS_FILES, NEVER_BLOCKS, Message
 from jd_compute.launcher import Worker
 from jd_compute.memory import MemoryFile
@@ -189,7 +189,9 @@ class Dispatch:
             raise outcome.unsendable_code(work, error) from error
         one_by_one = work.timeout is not None or work.chunksize == 1
         orders = protocol.pack(
-            protocol.Orders(self._run, work.stop_at_failure, one_by_one, os.getcwd(), list(sys.path))
+            protocol.Orders(
+                self._run, work.stop_at_failure, one_by_one, os.getcwd(), list(sys.path), output.levels()
+            )
         )
         parts = [protocol.ORDERS_HEADER.pack(len(orders)), orders, code.data]
         return parts, [self._share(buffer) for buffer in code.buffers]
@@ -261,6 +263,8 @@ class Dispatch:
             yield from self._take_result(lane, body, message.buffers)
         elif message.kind == protocol.RESENT:
             yield from self._take_resent(lane, body)
+        elif message.kind == protocol.OUTPUT:
+            output.show(body)
         else:
             yield from self._take_back(lane, body)
 
@@ -435,7 +439,9 @@ class Dispatch:
                     self._remove_lane(lane)
                     self._pool.bury(lane.worker)
                     continue
-                if message.kind == protocol.UNLOADABLE or (
+                if message.kind == protocol.OUTPUT:
+                    output.show(memoryview(message.body))
+                elif message.kind == protocol.UNLOADABLE or (
                     message.kind == protocol.RESULT and protocol.RESULT_HEADER.unpack_from(message.body)[3]
                 ):
                     lane.tasks.popleft()

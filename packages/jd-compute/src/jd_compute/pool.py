@@ -9,7 +9,7 @@ import os
 import threading
 from dataclasses import dataclass
 
-from jd_compute import launcher, protocol
+from jd_compute import launcher, output, protocol
 from jd_compute.launcher import Worker
 
 
@@ -49,10 +49,18 @@ class Pool:
                     return None
                 worker = self._idle.pop()
                 self._lent.add(worker)
-            # An idle worker says nothing, so what there is to read is its end: it was idle for too long, or killed.
-            if not worker.channel.poll(0):
+            if self._is_alive(worker):
                 return worker
             self.discard(worker)
+
+    def _is_alive(self, worker: Worker) -> bool:
+        """Whether an idle worker is still there. What a thread of the user's printed late is shown on the way."""
+        try:
+            while worker.channel.poll(0):
+                output.show(memoryview(worker.channel.receive().body))
+        except EOFError:  # it was idle for too long, or killed
+            return False
+        return True
 
     def start(self, count: int) -> list[tuple[Worker, bytearray]]:
         """Starts and lends new workers, each with what its initializer raised; see `launcher.launch`."""

@@ -17,6 +17,7 @@ READY = 16  # a pickled Raised, or nothing: the initializer has run
 RESULT = 17  # RESULT_HEADER, a pickled list of (offset, Raised) if there are any, the encoded list of values
 UNLOADABLE = 18  # CHUNK_NUMBER, a pickled Unloadable: nothing of that chunk has run
 RESENT = 19  # RESEND_HEADER, a pickled list with each value encoded, or a Raised
+OUTPUT = 20  # where it belongs (see output), what was printed or logged
 
 #: Length of the pickled orders.
 ORDERS_HEADER = struct.Struct("!Q")
@@ -61,6 +62,7 @@ class Orders:
         one_by_one: publish every call, not blocks of calls.
         folder: the caller's working directory.
         path: the caller's ``sys.path``.
+        levels: the caller's logging levels, by logger.
     """
 
     run: int
@@ -68,6 +70,7 @@ class Orders:
     one_by_one: bool
     folder: str
     path: list[str]
+    levels: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from jd_compute import outcome, protocol, status
+from jd_compute import outcome, output, protocol, status
 from jd_compute.channel import CAN_PASS_FILES, Channel, Message, connect
 from jd_compute.codec import Encoded, dumps, encode, loads
 from jd_core.worker import inside_worker, plain, run_calls, traceback_text
@@ -99,6 +99,7 @@ class _Server:
         self.channel = channel
         self.status = shared
         self._startup = startup
+        self.output = output.Forwarding(lambda where, data: channel.send(protocol.OUTPUT, where, data))
         self._orders: protocol.Orders | None = None
         self._call: Callable[..., Any] | None = None
         self._unloadable: protocol.Unloadable | None = None
@@ -112,6 +113,7 @@ class _Server:
             if message.kind == protocol.WORK:
                 self._take_orders(message)
             elif message.kind == protocol.CHUNK:
+                self.output.begin()
                 self._run_chunk(message)
             elif message.kind == protocol.RESEND:
                 self._resend(message.body)
@@ -133,6 +135,7 @@ class _Server:
         (length,) = protocol.ORDERS_HEADER.unpack_from(body)
         code = protocol.ORDERS_HEADER.size + length
         self._orders = orders = loads(body[protocol.ORDERS_HEADER.size : code])
+        output.set_levels(orders.levels)
         if sys.path != orders.path:
             sys.path[:] = orders.path
         try:
@@ -153,6 +156,7 @@ class _Server:
         orders, call = self._orders, self._call
         assert orders is not None
         if self.status is not None and self.status.is_cancelled(run):
+            self.output.end()
             self.channel.send(protocol.RESULT, protocol.RESULT_HEADER.pack(number, 0, 0, True, 0.0, 0))
             return
         self.enter(status.DECODING, number)
@@ -165,6 +169,7 @@ class _Server:
                 unloadable = _unloadable("arguments", error)
         if unloadable is not None or call is None:
             self.enter(status.IDLE)
+            self.output.end()
             self.channel.send(protocol.UNLOADABLE, protocol.CHUNK_NUMBER.pack(number), protocol.pack(unloadable))
             return
         reporter = _Reporter(self, orders, number, count)
@@ -235,6 +240,8 @@ class _Reporter:
         failed = protocol.pack(described) if described else b""
         header = protocol.RESULT_HEADER.pack(self._number, first, len(values) - first, done, seconds, len(failed))
         server.keep(self._number, values)
+        if done:
+            server.output.end()
         server.channel.send(protocol.RESULT, header, failed, encoded.data, buffers=encoded.buffers)
         # Not before it is sent: until then, dying loses these results, and that is a call's death.
         if done:

@@ -1,6 +1,6 @@
 """The life of a run whose workers share its calls: pull, admit, collect, wait; for callers in a thread or on a loop.
 
-`jd_core.sharing` holds the calls, `Workers` take them (`jd_core.threads`, or tasks of the web backend); this is between.
+`jd_core.sharing` holds the calls, `Workers` take them (`jd_core.threads`, or the web backend's tasks); this is between.
 """
 
 from __future__ import annotations

@@ -77,7 +77,8 @@ class WebBackend(Backend):
         if call is None:
 
             def wake() -> None:
-                loop.call_soon_threadsafe(event.set)
+                with contextlib.suppress(RuntimeError):  # a thread was left behind, and the loop is closed
+                    loop.call_soon_threadsafe(event.set)
 
             source = Source(work, chunks, wake)
             in_thread = InThread(work, loop)
@@ -154,6 +155,8 @@ def _once_per_tick(loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) ->
 def _close(source: Source, consumers: Consumers, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
     if not source.is_finished():
         source.stopped = True  # at once, should the loop be busy
+    if loop.is_closed():
+        return  # the interpreter is ending, and has cancelled all that was on the loop
     closing = asyncio.run_coroutine_threadsafe(consumers.close(), loop)
     try:
         closing.result(seconds)

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import functools
 import inspect
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -38,16 +39,20 @@ class InThread:
         self._loop = loop
         self._pending: set[concurrent.futures.Future[Any]] = set()
         self._closed = False
+        self._lock = threading.Lock()
 
     def __call__(self, *arguments: Any) -> Any:
         """Returns the result of one call."""
         value = self._call(*arguments)
         if not inspect.isawaitable(value):
             return value
-        future = asyncio.run_coroutine_threadsafe(_result_of(value), self._loop)
-        self._pending.add(future)
-        if self._closed:
-            future.cancel()
+        with self._lock:
+            if self._closed:
+                if inspect.iscoroutine(value):
+                    value.close()
+                raise concurrent.futures.CancelledError
+            future = asyncio.run_coroutine_threadsafe(_result_of(value), self._loop)
+            self._pending.add(future)
         try:
             return future.result()
         finally:
@@ -55,8 +60,10 @@ class InThread:
 
     def close(self) -> None:
         """Cancels what is awaited."""
-        self._closed = True
-        for future in list(self._pending):
+        with self._lock:
+            self._closed = True
+            pending = list(self._pending)
+        for future in pending:
             future.cancel()
 
 

@@ -49,6 +49,7 @@ class Consumers:
         self._unstarred = unstarred(call)
         self._loop = loop
         self._own_loop = own_loop
+        self._cancelled = False
         self.closing = False
         self._tasks: list[asyncio.Task[None]] = []
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -80,22 +81,24 @@ class Consumers:
         self._source.stopped = True
         while self._idle:
             self._wake()
-        pending = [task for task in self._tasks if not task.done()]
-        cancelled: asyncio.CancelledError | None = None
         if not finished:
-            for task in pending:
-                task.cancel()
-        while pending:
+            self._cancel()
+        cancelled: asyncio.CancelledError | None = None
+        while pending := [task for task in self._tasks if not task.done()]:
             try:
                 await asyncio.wait(pending)
             except asyncio.CancelledError as error:
-                # Who is in a hurry must wait for the calls as well, but they are told once more.
-                cancelled = error
-                for task in pending:
-                    task.cancel()
-            pending = [task for task in pending if not task.done()]
+                cancelled = error  # who is in a hurry must wait for the calls as well
         if cancelled is not None:
             raise cancelled
+
+    def _cancel(self) -> None:
+        if self._cancelled:
+            return  # being told twice would interrupt their cleaning up
+        self._cancelled = True
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
 
     def _begin(self) -> None:
         with self._source.lock:
@@ -187,9 +190,7 @@ class Consumers:
             task.uncancel()
         self._source.fail(opened, offset, error)
         if self._source.stopped:
-            for other in self._tasks:
-                if other is not task:
-                    other.cancel()
+            self._cancel()
 
 
 def limited(call: Callable[..., Awaitable[Any]], work: Work) -> Callable[..., Awaitable[Any]]:

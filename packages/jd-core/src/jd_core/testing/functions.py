@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ from jd_core.worker import inside_worker
 LOOK_SECONDS = 0.002
 
 #: Seconds after which a held call gives up, so that a broken backend cannot keep processes for ever.
-HELD_SECONDS = 40.0
+HELD_SECONDS = 25.0
+
+#: What a call records that was held for longer than it should have been.
+GAVE_UP = "gave-up"
 
 #: The file whose presence lets held calls go on.
 GO = "go"
@@ -77,11 +80,18 @@ def count(folder: str | Path, what: str = "start") -> int:
 
 def hold(folder: str) -> None:
     """Waits until the file `GO` is in the folder."""
-    deadline = time.monotonic() + HELD_SECONDS
-    while not Path(folder, GO).exists():
-        if time.monotonic() > deadline:
-            raise TimeoutError("nobody let this call go on")
+    for _ in _looks(folder, lambda: Path(folder, GO).exists()):
         time.sleep(LOOK_SECONDS)
+
+
+def _looks(folder: str, condition: Callable[[], bool]) -> Iterator[None]:
+    """Yields until ``condition()`` is true; gives up after `HELD_SECONDS`, and leaves a file that says so."""
+    deadline = time.monotonic() + HELD_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            record(folder, GAVE_UP)
+            raise TimeoutError("nobody let this call go on")
+        yield
 
 
 def same(value: Any) -> Any:
@@ -125,8 +135,7 @@ def held(value: Any, *, folder: str) -> Any:
 async def held_coroutine(value: Any, *, folder: str) -> Any:
     """As `held`, awaiting."""
     record(folder)
-    deadline = time.monotonic() + HELD_SECONDS
-    while not Path(folder, GO).exists() and time.monotonic() < deadline:
+    for _ in _looks(folder, lambda: Path(folder, GO).exists()):
         await asyncio.sleep(LOOK_SECONDS)
     record(folder, "end")
     return value
@@ -140,10 +149,7 @@ def held_at(value: int, *, folder: str, at: int) -> int:
 def meet(value: Any, *, folder: str, calls: int) -> Any:
     """Returns once so many calls have started: at least that many run at once."""
     record(folder)
-    deadline = time.monotonic() + HELD_SECONDS
-    while count(folder) < calls:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{count(folder)} calls of {calls} started")
+    for _ in _looks(folder, lambda: count(folder) >= calls):
         time.sleep(LOOK_SECONDS)
     return value
 
@@ -151,10 +157,7 @@ def meet(value: Any, *, folder: str, calls: int) -> Any:
 async def meet_coroutine(value: Any, *, folder: str, calls: int) -> Any:
     """As `meet`, awaiting."""
     record(folder)
-    deadline = time.monotonic() + HELD_SECONDS
-    while count(folder) < calls:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{count(folder)} calls of {calls} started")
+    for _ in _looks(folder, lambda: count(folder) >= calls):
         await asyncio.sleep(LOOK_SECONDS)
     return value
 

@@ -1,0 +1,31 @@
+"""Holds a Ray cluster of several nodes on this machine until its input ends. Needs Ray, and nothing of this repository.
+
+Usage: python cluster_process.py FOLDER CLIENT_PORT CPUS...: a head without CPUs, and one node for each number of CPUs. Prints
+the head's address. Commands on the standard input: ``kill N`` kills the N-th of the nodes, ``add CPUS`` adds one.
+"""
+
+import sys
+
+from ray.cluster_utils import Cluster
+
+
+def main() -> None:
+    folder, client_port, *cpus = sys.argv[1:]
+    head = {"num_cpus": 0, "node_ip_address": "127.0.0.1", "temp_dir": folder, "include_dashboard": False}
+    if client_port != "0":
+        head["ray_client_server_port"] = int(client_port)
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    nodes = [cluster.add_node(num_cpus=int(number), node_ip_address="127.0.0.1") for number in cpus]
+    print(cluster.address, flush=True)
+    for line in sys.stdin:
+        command, number = line.split()
+        if command == "kill":
+            cluster.remove_node(nodes[int(number)], allow_graceful=False)
+        else:
+            nodes.append(cluster.add_node(num_cpus=int(number), node_ip_address="127.0.0.1"))
+        print("done", flush=True)
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()

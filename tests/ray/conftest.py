@@ -1,0 +1,199 @@
+"""Runs the ray backend by itself, without the core around it; and clusters of these tests' own, each in a process."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jd_core.backend import Chunk, ChunkResult, Work
+
+pytest.importorskip("ray", reason="ray is not installed", exc_type=ImportError)
+
+HERE = Path(__file__).parent
+
+#: Seconds that a cluster of several nodes may take to start or end on a busy machine.
+CLUSTER_SECONDS = 100.0
+
+
+@dataclass
+class Outcome:
+    """What a run gave, by index of the call; a call that is given twice is an error."""
+
+    values: dict[int, Any] = field(default_factory=dict)
+    failures: dict[int, BaseException] = field(default_factory=dict)
+    tracebacks: dict[int, str | None] = field(default_factory=dict)
+
+    def add(self, result: ChunkResult) -> None:
+        for index, value in enumerate(result.values, result.chunk.start + result.offset):
+            assert index not in self.values
+            self.values[index] = value
+        for failure in result.failures:
+            assert self.values[failure.index] is None
+            self.failures[failure.index] = failure.exception
+            self.tracebacks[failure.index] = failure.traceback
+
+    def ordered(self) -> list[Any]:
+        assert sorted(self.values) == list(range(len(self.values)))
+        return [self.values[index] for index in range(len(self.values))]
+
+
+class Runs:
+    """The backend, and short ways to run it."""
+
+    def __init__(self) -> None:
+        from jd_ray.backend import RayBackend
+
+        self.backend = RayBackend()
+
+    def start(self, function: Callable[..., Any], *columns: Sequence[Any], size: int = 1, **work: Any) -> Any:
+        """Returns the generator of a run whose chunks hold ``size`` calls."""
+        given = {"constants": {}, "workers": 2, "stop_at_failure": False, "name": "f", **work}
+        return self.backend.run(Work(function=function, **given), chunks(columns, size))
+
+    def run(self, function: Callable[..., Any], *columns: Sequence[Any], **options: Any) -> Outcome:
+        """Runs to the end."""
+        outcome = Outcome()
+        for result in self.start(function, *columns, **options):
+            outcome.add(result)
+        return outcome
+
+
+def chunks(columns: Sequence[Sequence[Any]], size: int) -> Iterator[Chunk]:
+    """Gives the chunks of a run."""
+    for start in range(0, len(columns[0]), size):
+        yield Chunk(start, tuple(column[start : start + size] for column in columns))
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Waits until ``condition()`` is true; fails if it is not within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} seconds"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def ray(ray_cluster: None) -> Runs:
+    """The backend, with the session's local Ray initialised."""
+    return Runs()
+
+
+@pytest.fixture(scope="session")
+def _session_folders() -> Iterator[Callable[[], Path]]:
+    folders: list[Path] = []
+
+    def make() -> Path:
+        # A short path: the sockets in it may have 107 characters.
+        folders.append(Path(tempfile.mkdtemp(prefix="jdr-", dir="/tmp")))
+        return folders[-1]
+
+    yield make
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def new_environment(_session_folders: Callable[[], Path]) -> Callable[[], dict[str, str]]:
+    """Gives environments for processes of a Ray of their own: a folder and a token of their own, bound to loopback."""
+
+    def make() -> dict[str, str]:
+        folder = _session_folders()
+        (folder / "ray").mkdir()
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        return inherited | {
+            "RAY_TMPDIR": str(folder),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(16),
+            # Its name notwithstanding, this is what makes Ray bind to loopback, on Linux too.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        }
+
+    return make
+
+
+class ClusterProcess:
+    """A cluster of several nodes on this machine that lives in a process (``cluster_process.py``).
+
+    Attributes:
+        environment: with which others can connect.
+        address: ``host:port`` of its head.
+    """
+
+    def __init__(
+        self,
+        environment: dict[str, str],
+        *,
+        workers: Sequence[int],
+        client_port: int = 0,
+        python: str = sys.executable,
+    ) -> None:
+        self.environment = environment
+        folder = str(Path(environment["RAY_TMPDIR"]) / "ray")
+        self._process = subprocess.Popen(
+            [python, str(HERE / "cluster_process.py"), folder, str(client_port), *map(str, workers)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.address = self._answer()
+
+    def tell(self, command: str) -> None:
+        """Has it kill (``kill 0``) or add (``add 1``) a node, and waits until it has."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+        assert self._answer() == "done"
+
+    def close(self) -> None:
+        """Ends it."""
+        self._process.communicate(timeout=CLUSTER_SECONDS)
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        limit = threading.Timer(CLUSTER_SECONDS, self._process.kill)
+        limit.start()
+        try:
+            line = self._process.stdout.readline().strip()
+        finally:
+            limit.cancel()
+        assert line, f"the cluster did not answer within {CLUSTER_SECONDS:g} s"
+        return line
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Python program that ran to its end."""
+
+    output: str
+    errors: str
+    seconds: float
+
+
+def script(code: str, environment: dict[str, str], *arguments: str, python: str = sys.executable) -> Script:
+    """Runs a program in a process of its own; fails if it fails. Modules beside these tests can be imported."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [python, "-c", textwrap.dedent(code), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=CLUSTER_SECONDS,
+        check=False,
+        cwd=HERE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Script(done.stdout, done.stderr, time.monotonic() - began)

@@ -1,0 +1,222 @@
+"""How things travel to and from workers; no Ray is started."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jd_core import distribute
+from jd_ray import codec
+
+CANARY = "canary-51c2"
+
+
+def through(obj: Any, copy: Any = codec.copy_all) -> Any:
+    return codec.decode(codec.encode(obj), copy)
+
+
+@pytest.fixture
+def module() -> Iterator[types.ModuleType]:
+    """An importable module, with a lock in it and functions that are decorated."""
+    made = types.ModuleType("an_importable_module")
+    code = """
+import threading
+lock = threading.Lock()
+
+def wrapped(function):
+    def wrapper(*args):
+        with lock:
+            return function(*args)
+    wrapper.__wrapped__ = function
+    return wrapper
+
+@wrapped
+def decorated(x):
+    with lock:
+        return x
+
+def undecorated(x):
+    return x
+
+class Owner:
+    @wrapped
+    def method(self, x):
+        return x
+"""
+    exec(code, made.__dict__)
+    sys.modules[made.__name__] = made
+    yield made
+    del sys.modules[made.__name__]
+
+
+class Point:
+    def __init__(self, x: int) -> None:
+        self.x = x
+
+
+class Unloadable:
+    def __reduce__(self) -> Any:
+        return int, ("not a number",)
+
+
+class WithArguments(Exception):
+    def __init__(self, code: int, *, reason: str) -> None:
+        super().__init__(f"{reason} ({code})")
+        self.code = code
+
+
+class WithPrefix(Exception):
+    def __init__(self, text: str) -> None:
+        super().__init__(f"broken: {text}")
+
+
+class OddSystemError(OSError):
+    def __init__(self, where: str, *, number: int) -> None:
+        super().__init__(number, f"odd at {where}")
+
+
+class WithLock(Exception):
+    def __init__(self) -> None:
+        super().__init__("locked")
+        self.lock = threading.Lock()
+
+
+def test_large_buffers_go_beside_the_pickle() -> None:
+    """SPEC 6 ray: a large array is no part of the pickle, so a worker can use it where it lies, read-only."""
+    numpy = pytest.importorskip("numpy")
+    array = numpy.arange(1_000_000)
+    data, buffers, writable = codec.encode({"array": array, "small": numpy.arange(3)})
+    assert len(data) < 1000
+    assert ([buffer.raw().nbytes for buffer in buffers], writable) == ([array.nbytes], [True])
+    shared = codec.decode((data, buffers, writable), codec.copy_none)["array"]
+    assert numpy.shares_memory(shared, array)
+
+
+def test_arguments_can_be_written_into() -> None:
+    """SPEC 4: a function may change the array that it is given, as in a plain loop; the caller's own stays as it is."""
+    numpy = pytest.importorskip("numpy")
+    array = numpy.zeros(1_000_000)
+    arrived = through(array, codec.copy_writable)
+    arrived += 1
+    assert array.sum() == 0
+    array.flags.writeable = False
+    assert not through(array, codec.copy_writable).flags.writeable
+
+
+def test_a_decorated_function_goes_by_name(module: types.ModuleType) -> None:
+    """ARCHITECTURE, traps: a function that stands under a decorator goes by its name, not with its module's locks."""
+    function = module.decorated.__wrapped__
+    assert through(function) is function
+    assert through(functools.partial(function, 1)).func is function
+    assert through(module.undecorated) is module.undecorated
+
+
+def test_a_distributed_function_goes_by_name() -> None:
+    """The same holds for what `distribute` itself made of a function."""
+    function = _distributed.__wrapped__  # type: ignore[attr-defined]
+    assert through(function) is function
+
+
+@distribute(job="ray")
+def _distributed(x: int) -> int:
+    return x
+
+
+def test_a_decorated_method_goes_with_its_object(module: types.ModuleType) -> None:
+    """A bound method is rebuilt from function and object: its name would give what the decorator made of it."""
+    method = types.MethodType(module.Owner.method.__wrapped__, module.Owner())
+    assert through(method).__func__ is module.Owner.method.__wrapped__
+
+
+def test_modules_by_value(module: types.ModuleType) -> None:
+    """What workers cannot import goes by value; the register that Ray has for that is left as it was found."""
+    before = codec.cloudpickle.list_registry_pickle_by_value()
+    with codec.by_value({module.__name__}):
+        data = codec.encode(module.undecorated)
+    assert codec.cloudpickle.list_registry_pickle_by_value() == before
+    del sys.modules[module.__name__]
+    try:
+        assert codec.decode(data, codec.copy_all)(3) == 3
+    finally:
+        sys.modules[module.__name__] = module
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("plain", 3),
+        KeyError("k"),
+        FileNotFoundError(2, "gone", "a/path"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd"),
+        SystemExit(3),
+        KeyboardInterrupt(),
+        StopIteration(4),
+        ImportError("none", name="m", path="p"),
+        ExceptionGroup("several", [ValueError("one"), WithPrefix("two")]),
+        WithArguments(7, reason="odd"),
+        WithPrefix("once"),
+        OddSystemError("here", number=5),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_exceptions_come_back(error: BaseException) -> None:
+    """SPEC 5: an exception comes back as its own type with all it holds, whatever its ``__init__`` wants."""
+    error.add_note("a note")
+    encoded = codec.encode_exception(error)
+    assert encoded is not None
+    back = pickle.loads(encoded)
+    assert type(back) is type(error)
+    assert str(back) == str(error)
+    assert repr(back) == repr(error)
+    assert codec.attributes(back).keys() == codec.attributes(error).keys()
+    assert back.__notes__ == ["a note"]
+    for name in ("errno", "filename", "code", "value", "name", "reason"):
+        assert getattr(back, name, None) == getattr(error, name, None)
+
+
+def test_exceptions_that_cannot_come_back() -> None:
+    """One that does not pickle is known to be so at the worker."""
+    assert codec.encode_exception(WithLock()) is None
+
+
+def test_values_are_pickled_together_where_all_unpickle() -> None:
+    """Results of plain data are one pickle; where classes of the user's are among them, each is one of its own."""
+    together, encoded = codec.encode_values([1, "two", [3.0], {"four": {5}}, None])
+    assert together
+    assert codec.decode(encoded, codec.copy_all) == [1, "two", [3.0], {"four": {5}}, None]
+    together, each = codec.encode_values([1, Point(2), Unloadable()])
+    assert not together
+    assert codec.decode(each[1], codec.copy_all).x == 2
+    with pytest.raises(ValueError, match="invalid literal"):
+        codec.decode(each[2], codec.copy_all)
+
+
+def test_values_that_do_not_pickle_stand_alone() -> None:
+    """SPEC 5: a result that does not pickle leaves the others alone, and says which part it is."""
+    together, each = codec.encode_values([1, {CANARY: [2, threading.Lock()]}, 3])
+    assert not together
+    assert [codec.decode(each[at], codec.copy_all) for at in (0, 2)] == [1, 3]
+    assert "its part [key 0][1] is a _thread.lock" in each[1]
+    assert CANARY not in each[1]
+
+
+def test_the_part_is_named() -> None:
+    """SPEC 5: the message leads to the object that does not pickle, through attributes, closures and partials."""
+    lock = threading.Lock()
+    point = Point(1)
+    point.hidden = [point.x, lock]  # type: ignore[attr-defined]
+
+    def closed() -> Any:
+        return lock
+
+    error = TypeError()
+    assert ".hidden[1] is a _thread.lock" in codec.describe(point, error)
+    assert ".lock is a _thread.lock" in codec.describe(closed, error)
+    assert ".args[0] is a _thread.lock" in codec.describe(functools.partial(print, lock), error)
+    assert codec.describe(lock, error).startswith("it is a _thread.lock")

@@ -1,0 +1,81 @@
+"""Addresses where no Ray answers; no Ray is started."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from jd_core.errors import BackendError
+from jd_ray import connection, probe
+
+
+@pytest.fixture
+def closed() -> str:
+    """An address where nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An address where something takes connections, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def web_server() -> Iterator[str]:
+    """An address where a web server answers."""
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        server.RequestHandlerClass.log_message = lambda *_: None  # type: ignore[method-assign]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+@pytest.mark.parametrize("kind", ["closed", "silent", "web_server"])
+def test_nobody_there(kind: str, scheme: str, request: pytest.FixtureRequest) -> None:
+    """SPEC 6 ray: an address where no Ray answers is one clear error within 10 s that names it and the remedy."""
+    address = scheme + request.getfixturevalue(kind)
+    began = time.monotonic()
+    with pytest.raises(BackendError, match=rf"no Ray cluster answers at '{address}' .*: check the address .*RAY_ADDRESS"):
+        probe.check_answers(address)
+    assert time.monotonic() - began < 10
+
+
+def test_a_name_without_an_address() -> None:
+    """A host that does not exist is such an address, too."""
+    with pytest.raises(BackendError, match="no Ray cluster answers at 'no-such-host.invalid:6379'"):
+        probe.check_answers("no-such-host.invalid:6379")
+
+
+@pytest.mark.parametrize("address", ["localhost", "host:", ":6379", "host:port", "http://"])
+def test_what_is_no_address(address: str) -> None:
+    """A value that is no address is refused with the forms that are."""
+    with pytest.raises(BackendError, match=r"is not the address of a Ray cluster: write 'host:port'"):
+        probe.split_address(address)
+
+
+def test_forms_of_addresses() -> None:
+    """Host and port are found in every form that Ray takes."""
+    assert probe.split_address("10.0.0.1:6379") == ("10.0.0.1", 6379)
+    assert probe.split_address("ray://head:10002") == ("head", 10002)
+    assert probe.split_address("ray://head") == ("head", 10001)
+    assert probe.split_address("[::1]:6379") == ("::1", 6379)
+    assert probe.split_address("ray://[::1]") == ("::1", 10001)
+
+
+def test_facts_start_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`just-distribute doctor` learns Ray's version and the address that would be used."""
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    facts = dict(connection.facts())
+    assert facts["ray"][0].isdigit()
+    assert facts["address"] == "head:6379 (RAY_ADDRESS)"
+    assert facts["initialised"] in ("yes", "no")
