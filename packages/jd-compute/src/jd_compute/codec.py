@@ -16,7 +16,7 @@ import threading
 import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import cloudpickle
 
@@ -120,8 +120,10 @@ def send_module_by_value(name: str) -> bool:
 def _is_importable(module: str) -> bool:
     """Whether names of the module are sent as names."""
     by_value: Iterable[str] = cloudpickle.list_registry_pickle_by_value()
-    return module != "__main__" and module in sys.modules and not any(
-        module == name or module.startswith(name + ".") for name in by_value
+    return (
+        module != "__main__"
+        and module in sys.modules
+        and not any(module == name or module.startswith(name + ".") for name in by_value)
     )
 
 
@@ -162,7 +164,7 @@ def _wrapped_by_name(module: str, qualified_name: str, depth: int) -> Any:
 def _reduce_exception(error: BaseException) -> Any:
     """Returns how to rebuild an exception without its ``__init__``, which may want other arguments than ``args``."""
     if type(error).__module__ == "builtins":
-        rebuild, *rest = error.__reduce_ex__(_PROTOCOL)  # type: ignore[misc]
+        rebuild, *rest = cast("tuple[Any, ...]", error.__reduce_ex__(_PROTOCOL))
         return _chain, (rebuild, *rest[:1], rest[1] if len(rest) > 1 else None, *_chained(error))
     return _rebuild_exception, (type(error), error.args, error.__dict__, *_chained(error))
 
@@ -174,7 +176,7 @@ def _chained(error: BaseException) -> tuple[Any, ...]:
 def _chain(rebuild: Any, args: Any, state: Any, cause: Any, context: Any, suppressed: bool) -> BaseException:
     error: BaseException = rebuild(*args)
     if state:
-        error.__setstate__(state)  # type: ignore[attr-defined]
+        error.__setstate__(state)
     error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppressed
     return error
 
@@ -186,7 +188,7 @@ def _rebuild_exception(
     # What the builtin base keeps outside of __dict__ (an OSError's errno, say) is set by that base's own __init__.
     builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
     with contextlib.suppress(TypeError):
-        builtin.__init__(error, *args)
+        builtin.__init__(error, *args)  # type: ignore[misc]
     error.__dict__.update(state)
     error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppressed
     return error

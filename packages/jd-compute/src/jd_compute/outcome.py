@@ -30,7 +30,10 @@ def _remote(raised: protocol.Raised, why: str) -> RemoteError:
 
 def unsendable_code(work: Work, error: BaseException) -> SerializationError:
     """Returns the error for a function whose code, globals or constants cannot be sent."""
-    culprits = [(work.function, f"{work.name}()"), *((value, f"constant {name}") for name, value in work.constants.items())]
+    culprits = [
+        (work.function, f"{work.name}()"),
+        *((value, f"constant {name}") for name, value in work.constants.items()),
+    ]
     where = next((_locate(value, name) for value, name in culprits if not _can_be_sent(value)), f"{work.name}()")
     return SerializationError(
         f"{where}, cannot be sent to a worker process: {_show(error)}; "

@@ -80,4 +80,3 @@ class Status:
         self._numbers.release()
         self._memory.close()
         os.close(self.file)
-

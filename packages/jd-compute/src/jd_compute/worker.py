@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -89,7 +90,9 @@ def _die_with_the_caller() -> None:
         if select.select([caller.sentinel], [], [], 0)[0]:
             os._exit(0)
     else:
-        threading.Thread(target=lambda: (caller.join(), os._exit(0)), name="just-distribute-caller", daemon=True).start()
+        threading.Thread(
+            target=lambda: (caller.join(), os._exit(0)), name="just-distribute-caller", daemon=True
+        ).start()
 
 
 class _Server:
@@ -291,6 +294,6 @@ def _unloadable(what: str, error: BaseException) -> protocol.Unloadable:
     module: str | None = None
     if isinstance(error, ModuleNotFoundError):
         module = error.name
-    elif isinstance(error, AttributeError) and isinstance(getattr(error, "obj", None), type(sys)):
-        module = error.obj.__name__  # type: ignore[union-attr]
+    elif isinstance(error, AttributeError) and isinstance(error.obj, types.ModuleType):
+        module = error.obj.__name__
     return protocol.Unloadable(what, module, f"{type(error).__name__}: {_message(error)}", traceback_text(error))

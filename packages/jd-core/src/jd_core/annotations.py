@@ -124,7 +124,7 @@ def _has_strings(hint: Any) -> bool:
         one = left.pop()
         if isinstance(one, (str, ForwardRef)):
             return True
-        if id(one) not in seen and typing.get_origin(one) is not typing.Literal:
+        if id(one) not in seen:
             seen.add(id(one))
             arguments = getattr(one, "__args__", ())
             left += arguments if isinstance(arguments, tuple) else ()

@@ -124,7 +124,7 @@ def inspect_function(function: Callable[..., Any]) -> Signature:
     signature = _plain_signature(function)
     names = functools.cache(lambda: names_of(function))
     parameters = tuple(_parameter(parameter, names) for parameter in signature.parameters.values())
-    returns = None if isinstance(function, type) else _returned(signature.return_annotation, names)
+    returns = _returned(signature.return_annotation, names)
     return Signature(_qualified_name(function), parameters, returns, signature)
 
 

@@ -51,7 +51,7 @@ class Member(NamedTuple):
             return Any
         if self.origin is abc.ItemsView and len(self.arguments) == 2:
             return types.GenericAlias(tuple, self.arguments)
-        return self.arguments[-1] if self.origin is abc.ValuesView else self.arguments[0]
+        return self.arguments[0]
 
 
 def members(hint: Any) -> tuple[Member, ...]:

@@ -1,0 +1,196 @@
+"""The workers that serve one run: lent by the pool, told what the run is about, and given back at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import selectors
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+from jd_compute import codec, outcome, output, protocol
+from jd_compute.channel import CAN_PASS_FILES, Message
+from jd_compute.launcher import Worker
+from jd_compute.memory import MemoryFile
+from jd_compute.pool import Pool, runs
+from jd_compute.tasks import Lane
+from jd_core.backend import Work
+
+#: Seconds that workers of a run that was given up have to come to an end by themselves before they are killed.
+GRACE_SECONDS = 0.05
+
+
+class Crew:
+    """The workers of one run, each on a lane.
+
+    Args:
+        pool: where workers come from.
+        work: what they are to do.
+
+    Attributes:
+        run: the run's number.
+        lanes: the workers that serve it now.
+        size: how many there are to be.
+    """
+
+    def __init__(self, pool: Pool, work: Work) -> None:
+        self.run = next(runs)
+        self.lanes: list[Lane] = []
+        self.size = work.workers if work.calls is None else min(work.workers, work.calls)
+        self._pool = pool
+        self._work = work
+        self._selector = selectors.DefaultSelector()
+        self._orders: tuple[list[bytes | memoryview], list[MemoryFile | memoryview]] | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there are as many workers as there are to be."""
+        return len(self.lanes) >= self.size
+
+    def calls_left(self, lane: Lane) -> float:
+        """Returns how many more calls the worker may make before it is replaced."""
+        most = self._pool.settings.most_calls
+        return math.inf if most is None else most - lane.worker.calls
+
+    def enlist(self) -> bytearray | None:
+        """Adds an idle worker, or as many new ones as are missing, at once.
+
+        Returns:
+            What an initializer raised, encoded; None if all went well.
+        """
+        idle = self._pool.take_idle()
+        if idle is not None:
+            self._add(idle)
+            return None
+        failed: bytearray | None = None
+        for worker, raised in self._pool.start(self.size - len(self.lanes)):
+            if raised:
+                failed = raised
+                self._pool.discard(worker)
+            else:
+                self._add(worker)
+        return failed
+
+    def dismiss(self, lane: Lane) -> None:
+        """Ends a worker, and its lane."""
+        self._remove(lane)
+        self._pool.discard(lane.worker)
+
+    def bury(self, lane: Lane) -> str:
+        """Ends the lane of a dead worker, and says how that ended."""
+        self._remove(lane)
+        return self._pool.bury(lane.worker)
+
+    def tell(
+        self, lane: Lane, kind: int, *parts: bytes | memoryview, buffers: Sequence[MemoryFile | memoryview] = ()
+    ) -> None:
+        """Sends a message to a worker. If it is dead, that shows as end-of-file in a moment, and not here."""
+        lane.in_transit = True
+        with contextlib.suppress(OSError):
+            lane.worker.channel.send(kind, *parts, buffers=buffers)
+        lane.in_transit = False
+
+    def hear(self, lane: Lane) -> Message:
+        """Receives a message from a worker; raises EOFError if it is dead."""
+        lane.in_transit = True
+        message = lane.worker.channel.receive()
+        lane.in_transit = False
+        return message
+
+    def wait(self, seconds: float | None) -> list[Lane]:
+        """Waits for messages, at most so long, and returns the lanes that have any."""
+        return [key.data for key, _ in self._selector.select(seconds)]
+
+    def brief_again(self) -> None:
+        """Tells all workers once more what the run is about: it must be encoded in another way."""
+        self._forget_orders()
+        for lane in self.lanes:
+            self._brief(lane)
+
+    def release(self) -> None:
+        """Gives the workers back; those that still do something for this run get a moment to stop, and are then killed."""
+        for lane in self.lanes:
+            if lane.tasks and lane.worker.status is not None:
+                lane.worker.status.cancel(self.run)
+        try:
+            self._drain(time.monotonic() + GRACE_SECONDS)
+        finally:
+            self._forget_orders()
+            self._selector.close()
+            for lane in self.lanes:
+                if lane.tasks or lane.in_transit:
+                    self._pool.discard(lane.worker)
+                else:
+                    self._pool.give_back(lane.worker)
+            self.lanes.clear()
+
+    def _add(self, worker: Worker) -> None:
+        lane = Lane(worker)
+        self.lanes.append(lane)
+        self._selector.register(worker.channel, selectors.EVENT_READ, lane)
+        self._brief(lane)
+
+    def _remove(self, lane: Lane) -> None:
+        self.lanes.remove(lane)
+        self._selector.unregister(lane.worker.channel)
+
+    def _brief(self, lane: Lane) -> None:
+        if self._orders is None:
+            self._orders = self._encode_orders()
+        parts, buffers = self._orders
+        self.tell(lane, protocol.WORK, *parts, buffers=buffers)
+
+    def _encode_orders(self) -> tuple[list[bytes | memoryview], list[MemoryFile | memoryview]]:
+        """Returns the message that says what this run is about. Its large constants are shared by all workers."""
+        work = self._work
+        try:
+            code = codec.encode((work.function, dict(work.constants)))
+        except codec.REFUSALS as error:
+            raise outcome.unsendable_code(work, error) from error
+        orders = protocol.Orders(
+            run=self.run,
+            stop_at_failure=work.stop_at_failure,
+            one_by_one=work.timeout is not None or work.chunksize == 1,
+            folder=os.getcwd(),
+            path=list(sys.path),
+            levels=output.levels(),
+        )
+        packed = protocol.pack(orders)
+        return [protocol.ORDERS_HEADER.pack(len(packed)), packed, code.data], list(_shared(code.buffers))
+
+    def _forget_orders(self) -> None:
+        for buffer in self._orders[1] if self._orders else ():
+            if isinstance(buffer, MemoryFile):
+                buffer.close()
+        self._orders = None
+
+    def _drain(self, deadline: float) -> None:
+        """Reads and drops what workers still send for this run, until all are through or the deadline has come."""
+        while any(lane.tasks for lane in self.lanes) and (left := deadline - time.monotonic()) > 0:
+            for lane in self.wait(left):
+                if lane.in_transit:
+                    return  # interrupted within a message: what follows cannot be read
+                try:
+                    message = self.hear(lane)
+                except EOFError:
+                    self.bury(lane)
+                    continue
+                if message.kind == protocol.OUTPUT:
+                    output.show(memoryview(message.body))
+                elif message.kind == protocol.UNLOADABLE or (
+                    message.kind == protocol.RESULT and protocol.RESULT_HEADER.unpack_from(message.body)[3]
+                ):
+                    lane.tasks.popleft()
+
+
+def _shared(buffers: Sequence[memoryview]) -> Iterator[MemoryFile | memoryview]:
+    for buffer in buffers:
+        if CAN_PASS_FILES:
+            try:
+                yield MemoryFile(buffer, common=True)
+                continue
+            except OSError:  # no memory is left that can be shared: it goes to each worker through its channel
+                pass
+        yield buffer
