@@ -12,7 +12,7 @@ import typing
 
 import pytest
 from jd_core.annotations import UnresolvedError
-from jd_core.errors import SignatureError
+from jd_core.errors import BatchingError, SignatureError
 from jd_core.hints import Batch, Each, Parameter, Role, fits, inspect_function
 from jd_core.kinds import named
 from jd_core.meaning import members
@@ -791,6 +791,13 @@ def test_union_builds_what_was_passed():
     assert parameter.build((1, 2), (1, 2, 3)) == (1, 2)
     assert parameter.build([1, 2], {1, 2, 3}) == {1, 2}
     assert parameter.build(range(2), range(5)) == [0, 1]
+
+
+def test_batch_that_cannot_be_built_names_the_parameter():
+    """SPEC 3: elements that do not make the hinted type are an error that names parameter, type and remedy."""
+    with pytest.raises(BatchingError, match=r"parameter x: cannot make a set, .* of a list: .*; pass a set") as caught:
+        parameter_of(set[int]).build([[1]], [[1]])
+    assert isinstance(caught.value.__cause__, TypeError)
 
 
 def test_parameter_and_signature_are_frozen():

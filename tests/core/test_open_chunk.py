@@ -1,4 +1,4 @@
-"""`jd_core.open_chunk`: calls that are taken by several workers, and results that come in at their places in any order."""
+"""`jd_core.open_chunk`: calls taken by several workers, and results that come in at their places in any order."""
 
 import threading
 

@@ -1,7 +1,7 @@
 """Holds a Ray cluster of several nodes on this machine until its input ends. Needs Ray, and nothing of this repository.
 
-Usage: python cluster_process.py FOLDER CLIENT_PORT CPUS...: a head without CPUs, and one node for each number of CPUs. Prints
-the head's address. Commands on the standard input: ``kill N`` kills the N-th of the nodes, ``add CPUS`` adds one.
+Usage: python cluster_process.py FOLDER CLIENT_PORT CPUS...: a head without CPUs, and a node for each number of CPUs.
+Prints the head's address. Commands on the standard input: ``kill N`` kills the N-th node, ``add CPUS`` adds one.
 """
 
 import sys
@@ -10,6 +10,7 @@ from ray.cluster_utils import Cluster
 
 
 def main() -> None:
+    """Starts the cluster, does as it is told, and ends it."""
     folder, client_port, *cpus = sys.argv[1:]
     head = {"num_cpus": 0, "node_ip_address": "127.0.0.1", "temp_dir": folder, "include_dashboard": False}
     if client_port != "0":

@@ -39,7 +39,7 @@ def cluster(*nodes: dict[str, float], dead: int = 0) -> Any:
     ],
 )
 def test_offered(options: dict[str, Any], expected: int) -> None:
-    """SPEC 1: the default is what the cluster offers, counted node by node for what one call asks; dead nodes have nothing."""
+    """SPEC 1: the default is what the cluster offers, node by node, for what one call asks; dead nodes have nothing."""
     ray = cluster({"CPU": 3.0, "disk": 2.0}, {"CPU": 4.0, "GPU": 1.0, "accelerator_type:A100": 1.0}, dead=2)
     assert capacity.offered(ray, options) == expected
 

@@ -18,6 +18,7 @@ CANARY = "canary-51c2"
 
 
 def through(obj: Any, copy: Any = codec.copy_all) -> Any:
+    """Returns what arrives of an object."""
     return codec.decode(codec.encode(obj), copy)
 
 
@@ -65,13 +66,13 @@ class Unloadable:
         return int, ("not a number",)
 
 
-class WithArguments(Exception):
+class WithArgumentsError(Exception):
     def __init__(self, code: int, *, reason: str) -> None:
         super().__init__(f"{reason} ({code})")
         self.code = code
 
 
-class WithPrefix(Exception):
+class WithPrefixError(Exception):
     def __init__(self, text: str) -> None:
         super().__init__(f"broken: {text}")
 
@@ -81,7 +82,7 @@ class OddSystemError(OSError):
         super().__init__(number, f"odd at {where}")
 
 
-class WithLock(Exception):
+class WithLockError(Exception):
     def __init__(self) -> None:
         super().__init__("locked")
         self.lock = threading.Lock()
@@ -158,9 +159,9 @@ def test_modules_by_value(module: types.ModuleType) -> None:
         KeyboardInterrupt(),
         StopIteration(4),
         ImportError("none", name="m", path="p"),
-        ExceptionGroup("several", [ValueError("one"), WithPrefix("two")]),
-        WithArguments(7, reason="odd"),
-        WithPrefix("once"),
+        ExceptionGroup("several", [ValueError("one"), WithPrefixError("two")]),
+        WithArgumentsError(7, reason="odd"),
+        WithPrefixError("once"),
         OddSystemError("here", number=5),
     ],
     ids=lambda error: type(error).__name__,
@@ -182,7 +183,7 @@ def test_exceptions_come_back(error: BaseException) -> None:
 
 def test_exceptions_that_cannot_come_back() -> None:
     """One that does not pickle is known to be so at the worker."""
-    assert codec.encode_exception(WithLock()) is None
+    assert codec.encode_exception(WithLockError()) is None
 
 
 def test_values_are_pickled_together_where_all_unpickle() -> None:

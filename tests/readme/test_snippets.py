@@ -1,7 +1,8 @@
 """Every Python block of README.md and of the packages' READMEs is run as a script, as a reader would paste it.
 
-What a block prints stands in the text block right after it, or else in a comment on the line of each ``print``. In both,
-``...`` stands for anything. A comment before a block says what else there is to know: ``<!-- snippet: WORDS -->`` with
+What a block prints stands in the text block right after it, or else in a comment on the line of each ``print``. In
+both, ``...`` stands for anything. A comment before a block says what else there is to know, as in
+``<!-- snippet: continues needs=httpx -->``:
 
 - ``continues``: it is pasted below the block before it;
 - ``file=NAME``: it is saved under that name, and blocks after it may import it;
@@ -38,7 +39,9 @@ READMES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md"))]
 LIMIT = 100
 
 _BLOCK = re.compile(
-    r"(?:^<!-- snippet: (?P<words>[^\n]*) -->\n\n)?^```python\n(?P<code>.*?)^```$(?:\n\n^```text\n(?P<output>.*?)^```$)?",
+    r"(?:^<!-- snippet: (?P<words>[^\n]*) -->\n\n)?"
+    r"^```python\n(?P<code>.*?)^```$"
+    r"(?:\n\n^```text\n(?P<output>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -170,5 +173,6 @@ def test_snippet(snippet: Snippet, tmp_path: Path) -> None:
 def test_every_block_is_seen() -> None:
     """No Python block escapes: not one that is indented, unfenced at its end or of another spelling."""
     for readme in READMES:
-        opened = re.findall(r"^ *`{3,} *(?:py|python|pycon|python3)\b", readme.read_text(encoding="utf-8"), re.MULTILINE)
+        text = readme.read_text(encoding="utf-8")
+        opened = re.findall(r"^ *`{3,} *(?:py|python|pycon|python3)\b", text, re.MULTILINE)
         assert len(opened) == len(snippets(readme)) > 0, readme

@@ -103,7 +103,7 @@ class Distributed(Generic[P, R_co]):
     def __call__(
         self: Distributed[Concatenate[A, Q], R], a: Iterable[A], /, *args: Q.args, **kwargs: Q.kwargs
     ) -> list[R]: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Runs one call per element, or per batch, of the positional arguments and returns the aggregated results.
 
         Args:
@@ -127,13 +127,13 @@ class Distributed(Generic[P, R_co]):
         del args, kwargs
         return aggregate([] if run is None else execution.collect(run), self._options.aggregate, joined)
 
-    async def aio(self, *args: Any, **kwargs: Any) -> Any:
+    async def aio(self, /, *args: Any, **kwargs: Any) -> Any:
         """Like the call itself, awaited: the event loop goes on meanwhile. Cancelling it cancels the run."""
         run, joined = self._start(args, Constants(kwargs), ordered=False)
         del args, kwargs
         return aggregate([] if run is None else await execution.acollect(run), self._options.aggregate, joined)
 
-    def stream(self, *args: Any, **kwargs: Any) -> Stream[Any]:
+    def stream(self, /, *args: Any, **kwargs: Any) -> Stream[Any]:
         """Returns an iterator over the results, one per call, in input order, as they come; never joined.
 
         The arguments are checked at once; calls start when the iterator is first asked, and inputs are read only
@@ -141,11 +141,11 @@ class Distributed(Generic[P, R_co]):
         """
         return self._stream(execution.in_order, args, Constants(kwargs), ordered=True)
 
-    def as_completed(self, *args: Any, **kwargs: Any) -> Stream[tuple[int, Any]]:
+    def as_completed(self, /, *args: Any, **kwargs: Any) -> Stream[tuple[int, Any]]:
         """Returns an iterator over (index of the call, result) in the order in which calls finish; else as `stream`."""
         return self._stream(execution.as_completed, args, Constants(kwargs), ordered=False)
 
-    async def astream(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+    async def astream(self, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         """Returns an async iterator over the results, one per call, in input order, as they come; never joined."""
         run, _ = self._start(args, Constants(kwargs), ordered=True)
         del args, kwargs
@@ -158,7 +158,7 @@ class Distributed(Generic[P, R_co]):
         finally:
             await results.aclose()
 
-    def local(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+    def local(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Calls the undecorated function once, here and now."""
         return self.__wrapped__(*args, **kwargs)
 

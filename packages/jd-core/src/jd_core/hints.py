@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Union
 
 from jd_core.annotations import Names, UnresolvedError, names_of, resolve
-from jd_core.errors import SignatureError
+from jd_core.errors import BatchingError, SignatureError
 from jd_core.fitting import fits, fits_member
 from jd_core.kinds import ANY, Kind, kind_of_return, kind_of_type
 from jd_core.meaning import Batch, Each, Member, members
@@ -59,7 +59,10 @@ class Parameter:
             BatchingError: the elements do not make such a batch.
         """
         kind = next((kind for kind in self.kinds if kind.holds(like)), self.kinds[0])
-        return kind.build(part)
+        try:
+            return kind.build(part)
+        except BatchingError as error:
+            raise BatchingError(f"parameter {self.name}: {error}") from error.__cause__
 
     def is_already_batched(self, value: Any, first: Any) -> bool:
         """Whether the elements of what was passed are batches themselves, so that each goes to one call as it is.

@@ -71,7 +71,7 @@ class Kind:
             return self.make(part)
         except Exception as error:
             raise BatchingError(
-                f"cannot make a {self.name} of a {type(part).__name__} for a parameter that is hinted so: {error}; "
+                f"cannot make a {self.name}, as the hint says, of a {type(part).__name__}: {error}; "
                 f"pass a {self.name}, or change the hint"
             ) from error
 

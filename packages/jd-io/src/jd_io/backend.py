@@ -23,6 +23,7 @@ class IoBackend(Backend):
 
     name = "io"
     message_seconds = 2e-5
+    shares_calls = True
     options = {"max_per_second": MAX_PER_SECOND}
 
     def default_workers(self, options: Mapping[str, Any]) -> int:

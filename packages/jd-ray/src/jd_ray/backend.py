@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any, ClassVar
 
 from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Option, Work
+
 from jd_ray import capacity, connection
 
 _AMOUNT = Option("a number, 0 or more, as for ray.remote", (int, float), lambda value: value >= 0)
@@ -26,8 +27,8 @@ def _are_resources(value: Mapping[Any, Any]) -> bool:
 class RayBackend(Backend):
     """Runs chunks as Ray tasks, at most a window of them in flight.
 
-    An initialised Ray is used as it is and never shut down; see `connection` for the rest. Options go to Ray under their own
-    names and mean what they mean for ``ray.remote``, for one call each, except that ``max_retries`` is 0 unless given: a call
+    An initialised Ray is used as it is and never shut down; see `connection` for the rest. Options go to Ray under
+    their own names and mean what they mean for ``ray.remote``, except that ``max_retries`` is 0 unless given: a call
     whose worker died is found and named by this package, and run again by ``retries``.
     """
 

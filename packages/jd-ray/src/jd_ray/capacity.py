@@ -1,4 +1,4 @@
-"""How many calls a Ray cluster can run at once, and how that is said in words; for the number of workers and for warnings."""
+"""How many calls a Ray cluster can run at once, for the number of workers; and in words, for a warning."""
 
 from __future__ import annotations
 
@@ -62,10 +62,12 @@ def waiting(ray: Any, name: str, options: Mapping[str, Any], seconds: float) -> 
         if possible
         else "no node has so much: ask for less, or add a node that has it"
     )
+    present = _words(_only(asked, ray.cluster_resources()))
+    free = _words(_only(asked, ray.available_resources()))
+    preparing = "; its runtime_env may still be being prepared" if options.get("runtime_env") else ""
     return (
         f"distribute: Ray has started no call of {name} for {seconds:.0f} s: each asks for {_words(asked)}; of it the "
-        f"cluster has {_words(_only(asked, ray.cluster_resources()))}, free {_words(_only(asked, ray.available_resources()))}"
-        f": {remedy}" + ("; a runtime_env may still be being prepared" if options.get("runtime_env") else "")
+        f"cluster has {present}, free {free}: {remedy}{preparing}"
     )
 
 

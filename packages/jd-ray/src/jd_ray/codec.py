@@ -1,7 +1,7 @@
 """How functions, arguments, results and exceptions travel between the caller and a Ray worker; used at both ends.
 
-Everything is pickled here, explicitly, rather than by Ray on the way: so that what does not pickle is known by call and by
-part, and large buffers (arrays) go beside the pickle, into Ray's object store, where a worker maps them without a copy.
+Everything is pickled here, explicitly, rather than by Ray on the way: so that what does not pickle is known by call and
+by part, and large buffers (arrays) go beside the pickle, into Ray's object store, where a worker maps them uncopied.
 
 This module is sent to workers as source (see `shipping`): it imports only the standard library and Ray.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import importlib
 import io
 import pickle
 import sys
@@ -20,7 +19,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from ray import cloudpickle
+import ray.cloudpickle
+
+#: Ray's own copy, at both ends the same.
+cloudpickle: Any = ray.cloudpickle
 
 #: Buffers of at least so many bytes go beside the pickle.
 BESIDE_BYTES = 1 << 16
@@ -31,8 +33,8 @@ _DEPENDABLE = sys.stdlib_module_names | {"numpy", "pandas", "polars", "pyarrow"}
 _registering = threading.Lock()
 
 
-#: One pickled object, as plain as it travels: the pickle (protocol 5; bytes, or a buffer if it is large), the buffers that
-#: go beside it, in order, and for each of these whether it was writable.
+#: One pickled object, as plain as it travels: the pickle (protocol 5; bytes, or a buffer if it is large), the buffers
+#: that go beside it, in order, and for each of these whether it was writable.
 Encoded: TypeAlias = tuple[Any, list[Any], list[bool]]
 
 
@@ -74,7 +76,9 @@ def path_to_wrapped(function: types.FunctionType) -> list[str] | None:
     if _goes_by_value(function.__module__):
         return None
     path = function.__qualname__.split(".")
-    found: Any = functools.reduce(lambda owner, name: getattr(owner, name, None), path, module)
+    found: Any = module
+    for name in path:
+        found = getattr(found, name, None)
     if found is function:
         return None
     while found is not None and found is not function:
@@ -161,8 +165,9 @@ def decode(encoded: Encoded, copy: Callable[[bool], type | None]) -> Any:
             where it is, in the object store, read-only.
     """
     data, buffers, writable = encoded
-    copies = [buffer if (kind := copy(was)) is None else kind(buffer) for buffer, was in zip(buffers, writable)]
-    return pickle.loads(data, buffers=copies)
+    kinds = map(copy, writable)
+    placed = [buffer if kind is None else kind(buffer) for buffer, kind in zip(buffers, kinds, strict=True)]
+    return pickle.loads(data, buffers=placed)
 
 
 def copy_all(writable: bool) -> type | None:
@@ -194,13 +199,13 @@ def encode_exception(error: BaseException) -> bytes | None:
             back = pickle.loads(file.getvalue())
             if type(back) is type(error) and _same_arguments(back.args, error.args):
                 return file.getvalue()
-        except BaseException:  # noqa: S112 - whatever a class of the user's raises, the next way is tried
-            continue
+        except BaseException:
+            continue  # whatever a class of the user's raises, the next way is tried
     return None
 
 
 def _same_arguments(ones: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
-    if len(ones) != len(others) or any(type(one) is not type(other) for one, other in zip(ones, others)):
+    if len(ones) != len(others) or any(type(one) is not type(other) for one, other in zip(ones, others, strict=True)):
         return False
     try:
         return bool(ones == others) or repr(ones) == repr(others)
@@ -209,8 +214,8 @@ def _same_arguments(ones: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
 
 
 def attributes(error: BaseException) -> dict[str, Any]:
-    """Returns all that an exception holds beside its arguments: a built-in one also in fields outside its ``__dict__``."""
-    found: dict[str, Any] = {}
+    """Returns all that an exception holds: a built-in one also in fields outside its ``__dict__``."""
+    found: dict[str, Any] = {"args": error.args}
     for cls in type(error).__mro__:
         for name, field in vars(cls).items():
             if isinstance(field, types.MemberDescriptorType) and not isinstance(error, BaseExceptionGroup):
@@ -223,8 +228,9 @@ def attributes(error: BaseException) -> dict[str, Any]:
 def describe(obj: Any, error: BaseException) -> str:
     """Returns in words, without showing any value, which part of ``obj`` cannot be pickled and what that part is."""
     path, part = _culprit(obj, "", 0)
-    where = f"its part {path} " if path else "it "
-    return f"{where}is a {type(part).__module__}.{type(part).__qualname__}, which cannot be pickled ({type(error).__name__})"
+    where = f"its part {path}" if path else "it"
+    kind = f"{type(part).__module__}.{type(part).__qualname__}"
+    return f"{where} is a {kind}, which cannot be pickled ({type(error).__name__})"
 
 
 def _culprit(obj: Any, path: str, depth: int) -> tuple[str, Any]:
@@ -248,7 +254,7 @@ def _parts(obj: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(obj, types.MethodType):
         yield from ((".__func__", obj.__func__), (".__self__", obj.__self__))
     elif isinstance(obj, types.FunctionType):
-        cells = zip(obj.__code__.co_freevars, obj.__closure__ or ())
+        cells = zip(obj.__code__.co_freevars, obj.__closure__ or (), strict=True)
         yield from ((f".{name}", cell.cell_contents) for name, cell in cells)
         names = [name for name in obj.__code__.co_names if name in obj.__globals__]
         yield from ((f".{name}", obj.__globals__[name]) for name in names)
@@ -259,12 +265,3 @@ def _parts(obj: Any) -> Iterator[tuple[str, Any]]:
 def missing_module(error: BaseException) -> str | None:
     """Returns the top-level name of the module whose import failed, if that is what ``error`` says."""
     return error.name.partition(".")[0] if isinstance(error, ImportError) and error.name else None
-
-
-def importable(module: str) -> bool:
-    """Whether this process can import the module."""
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        return False
-    return True

@@ -1,7 +1,7 @@
 """Finds the Ray cluster that a run uses, or starts one on this machine: ``connect`` is the first step of every run.
 
-An initialised Ray is used as it is. Else it is the option ``address``, else the variable ``RAY_ADDRESS``, else the cluster
-that was started last on this machine, else one that is started now, bound to loopback, and ends with the interpreter.
+An initialised Ray is used as it is. Else it is the option ``address``, else the variable ``RAY_ADDRESS``, else the
+cluster that was started last on this machine, else one that is started now, on loopback, and ends with the interpreter.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jd_core.errors import BackendError
+
 from jd_ray import probe
 
 logger = logging.getLogger("just_distribute.ray")

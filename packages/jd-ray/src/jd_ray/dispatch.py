@@ -7,7 +7,7 @@
                      └── to be run again ┘   a node was lost; a worker died, and each call is tried alone;
                                              a module is missing on the workers, and goes by value
 
-The function and its constants are one object in Ray's store, put once. What a task's end means is decided in `outcomes`.
+The function and its constants are one object in Ray's store, put once. `outcomes` puts what came back into words.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
 from jd_core.errors import BackendError, CallTimeoutError, SerializationError
+
 from jd_ray import capacity, codec, outcomes, remote, shipping
 from jd_ray.outcomes import Piece
 from jd_ray.starts import Starts

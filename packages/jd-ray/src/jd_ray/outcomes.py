@@ -12,6 +12,7 @@ from typing import Any
 
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
 from jd_core.errors import RemoteError, SerializationError, WorkerDiedError
+
 from jd_ray import codec, remote
 
 
@@ -58,10 +59,10 @@ def result(work: Work, piece: Piece, done: remote.Done) -> ChunkResult:
         try:
             values = codec.decode(done.values, codec.copy_all)
         except Exception as error:
-            values = [None] * done.count
-            failures = [_lost_value(work, piece.start + at, error) for at in range(done.count)]
+            values = [None] * done.calls
+            failures = [_lost_value(work, piece.start + at, error) for at in range(done.calls)]
     else:
-        values = [None] * done.count
+        values = [None] * done.calls
         for at, encoded in enumerate(done.values):
             if not isinstance(encoded, str):
                 try:
@@ -85,8 +86,8 @@ def _failure(work: Work, piece: Piece, raised: remote.Raised) -> Failure:
     if raised.exception is not None:
         try:
             return Failure(index, pickle.loads(raised.exception), raised.traceback)
-        except Exception:  # noqa: S110 - its class is not to be had here: the stand-in below says all that is known
-            pass
+        except Exception:
+            pass  # its class is not to be had here: the stand-in below says all that is known
     return Failure(index, RemoteError(f"{raised.kind}: {raised.message}\n\n{raised.traceback}"), raised.traceback)
 
 
@@ -111,7 +112,8 @@ def argument_error(work: Work, piece: Piece, error: Exception) -> SerializationE
                 f"{codec.describe(argument, own)}: pass plain data and make such objects inside the function"
             )
     return SerializationError(
-        f"distribute: the arguments of call {index} of {work.name} cannot be sent to a Ray worker ({type(error).__name__})"
+        f"distribute: the arguments of call {index} of {work.name} cannot be sent to a Ray worker: together they raise "
+        f"{type(error).__name__}: pass plain data"
     )
 
 

@@ -1,4 +1,4 @@
-"""Asks within seconds whether a Ray cluster answers at an address, before Ray itself, which retries for minutes, is let at it.
+"""Asks within seconds whether a Ray cluster answers at an address, before Ray itself, which retries for minutes, does.
 
 Used by `connection`. Each question has a time limit; together they stay below ten seconds.
 """
@@ -6,6 +6,7 @@ Used by `connection`. Each question has a time limit; together they stay below t
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import socket
 import threading
@@ -72,14 +73,12 @@ def check_cluster(address: str) -> None:
 
 
 def check_client_server(address: str) -> None:
-    """Raises a BackendError unless Ray's client server at ``ray://host:port`` takes a first request from this process."""
-    try:
-        import grpc  # noqa: F401
-    except ImportError:
+    """Raises a BackendError unless Ray's client server at ``ray://host:port`` takes a first request."""
+    if importlib.util.find_spec("grpc") is None:
         raise BackendError(
             f"distribute: the address {address!r} needs Ray's client: pip install 'ray[client]', or use the address "
             "of the cluster itself, 'host:port', from one of its machines"
-        ) from None
+        )
     host, port = split_address(address)
     _check_request(address, lambda: _ping(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"))
 

@@ -1,7 +1,7 @@
 """What runs inside a Ray worker: one piece of a chunk. Nothing here raises; what happened is in what is returned.
 
-This module is sent to workers as source (see `shipping`), beside `codec` and `jd_core.worker`: it imports only those, the
-standard library and Ray. `dispatch` starts it and takes what it returns.
+This module is sent to workers as source (see `shipping`), beside `codec` and `jd_core.worker`: it imports only those,
+the standard library and Ray. `dispatch` starts it and takes what it returns.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class Done(NamedTuple):
     """A piece that was run.
 
     Attributes:
-        count: number of calls that were run, failed ones included.
+        calls: number of calls that were run, failed ones included.
         together: whether ``values`` is one pickle of all results.
         values: the results as `codec.encode_values` gives them, with None at a failed call.
         failures: in order, each the fields of a `Raised`.
         seconds: what the calls took.
     """
 
-    count: int
+    calls: int
     together: bool
     values: Any
     failures: list[tuple[Any, ...]]
@@ -132,7 +132,7 @@ def run_piece(
         stop_at_failure: end with the first failed call.
         started: set this key in Ray's key-value store when the calls begin; None: do not.
     """
-    with worker.as_worker():
+    with worker.as_worker(), Cancellation() as cancellation:
         try:
             call = prepared.get(run, work)
         except BaseException as error:
@@ -146,13 +146,13 @@ def run_piece(
 
             internal_kv._internal_kv_put(started, b"")
         began = time.perf_counter()
-        with _cancellation() as cancelled:
+        with cancellation.interrupting():
             values, failures = worker.run_calls(
                 call,
                 arguments,
                 len(arguments[0]),
                 stop_at_failure=stop_at_failure,
-                between=cancelled,
+                between=lambda *_: cancellation.requested,
                 clock=time.perf_counter,
             )
         seconds = time.perf_counter() - began
@@ -163,6 +163,45 @@ def run_piece(
             raised += [Raised(at, None, "", one, "") for at, one in enumerate(encoded) if isinstance(one, str)]
             raised.sort(key=lambda failure: failure.offset)
         return Done(len(values), together, encoded, [tuple(failure) for failure in raised], seconds)
+
+
+class Cancellation:
+    """Whether this task was cancelled, which Ray does with an interrupt of its main thread.
+
+    A call that runs then sees a KeyboardInterrupt, as any program would; no further call may start. Code that unpickles
+    is not interrupted: it may be importing a module that cannot be imported a second time.
+
+    Attributes:
+        requested: whether it was.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._interrupts = False
+        self._before: Any = None
+
+    def __enter__(self) -> Cancellation:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._on_interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Lets code in the block be interrupted."""
+        self._interrupts = True
+        try:
+            yield
+        finally:
+            self._interrupts = False
+
+    def _on_interrupt(self, *_: object) -> None:
+        self.requested = True
+        if self._interrupts:
+            raise KeyboardInterrupt
 
 
 def _raised(offset: int, error: BaseException) -> Raised:
@@ -179,27 +218,3 @@ def _in_words(error: BaseException) -> tuple[str, str, str]:
         return kind, str(error), worker.traceback_text(error)
     except Exception:
         return kind, "(its message cannot be shown)", ""
-
-
-@contextmanager
-def _cancellation() -> Iterator[Callable[..., bool]]:
-    """Gives a function that tells whether this task was cancelled.
-
-    Ray cancels a task with an interrupt of its main thread. The call that runs then sees a KeyboardInterrupt, as any
-    program would; but no further call may start.
-    """
-    cancelled = False
-
-    def on_interrupt(*_: Any) -> None:
-        nonlocal cancelled
-        cancelled = True
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda *_: False
-        return
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield lambda *_: cancelled
-    finally:
-        signal.signal(signal.SIGINT, before)

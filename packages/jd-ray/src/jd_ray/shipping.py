@@ -1,8 +1,8 @@
-"""What goes to the workers and how: the remote function, which needs nothing there but Python and Ray, and the user's modules.
+"""What goes to the workers and how: the remote function, which needs nothing there but Ray, and the user's modules.
 
-Ray sends a function of an importable module by name, which fails where that module is not installed. So the function sent
-belongs to no module, and carries the source of the modules it needs. A worker loads them once, as a package of their own:
-what it may have installed of these packages, in whatever version, is not used.
+Ray sends a function of an importable module by name, which fails where that module is not installed. So the function
+sent belongs to no module, and carries the source of the modules it needs. A worker loads them once, as a package of
+their own: what it may have installed of these packages, in whatever version, is not used.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from jd_core import worker
+
 from jd_ray import codec, remote
 
 
@@ -25,17 +26,19 @@ def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
     import sys
     import types
 
-    loaded = sys.modules.get(f"{package}.remote")
-    if loaded is None:
+    parent: Any = sys.modules.get(package)
+    # A task that is cancelled may have left it half loaded.
+    if not hasattr(parent, "run_piece"):
         parent = sys.modules[package] = types.ModuleType(package)
         for name, source in sources.items():
             loaded = types.ModuleType(f"{package}.{name}")
             loaded.__package__ = package
             loaded.__file__ = f"<{package}.{name}>"
             sys.modules[loaded.__name__] = loaded
-            exec(compile(source, loaded.__file__, "exec"), loaded.__dict__)  # noqa: S102
+            exec(compile(source, loaded.__file__, "exec"), loaded.__dict__)
             setattr(parent, name, loaded)
-    outcome = loaded.run_piece(*arguments)
+        parent.run_piece = parent.remote.run_piece
+    outcome = parent.run_piece(*arguments)
     return type(outcome).__name__, tuple(outcome)
 
 
@@ -77,8 +80,8 @@ _OURS = frozenset({"jd_core", "jd_compute", "jd_io", "jd_web", "jd_ray", "just_d
 def to_send_by_value(missing: str, function: Callable[..., Any], already: Container[str]) -> str | None:
     """Returns the module to send by value, since workers cannot import ``missing``; None if there is none to send.
 
-    That is the missing module itself if it is the user's own code; what is installed has to be installed there, too. Else
-    it may be the function's module that imports the missing one, but the function that needs it not.
+    That is the missing module itself if it is the user's own code; what is installed has to be installed there, too.
+    Else it may be the function's module that imports the missing one, but the function that needs it not.
     """
     own = str(getattr(worker.innermost(function), "__module__", None)).partition(".")[0]
     for module in (missing, own):

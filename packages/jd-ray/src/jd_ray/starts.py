@@ -1,7 +1,7 @@
 """Which tasks have begun to run: Ray tells when a task ends, but not when it starts.
 
-A task that was given a key sets it in Ray's key-value store when its calls begin. Used for ``timeout``, which counts from
-then, and for the warning that nothing could be started; other tasks have no key, and no cost.
+A task that was given a key sets it in Ray's key-value store when its calls begin. Used for ``timeout``, which counts
+from then, and for the warning that nothing could be started; other tasks have no key, and no cost.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ class WebBackend(Backend):
 
     name = "web"
     message_seconds = 1e-4
+    shares_calls = True
     options = {"max_per_second": MAX_PER_SECOND}
 
     def default_workers(self, options: Mapping[str, Any]) -> int:

@@ -1,7 +1,7 @@
 """The suite that every backend passes, shipped so that a third-party backend can be held to the same contract.
 
-Each line of the contract in `jd_core.backend.Backend` has a class of tests here; `BackendContract` has them all. Subclass
-it in a test module of your own, name the job, and state what the backend cannot do, each with its reason::
+Each line of the contract in `jd_core.backend.Backend` has a class of tests here; `BackendContract` has them all.
+Subclass it in a test module of your own, name the job, and state what the backend cannot do, each with its reason::
 
     from jd_core.testing import BackendContract
 
@@ -9,8 +9,8 @@ it in a test module of your own, name the job, and state what the backend cannot
         job = "mine"
         cannot = {"end a running call": "a thread cannot be ended from outside"}
 
-Only this package needs pytest (``pip install "jd-core[testing]"``). A backend that breaks the contract may hang: run the
-suite with a limit for each test, such as pytest-timeout's.
+Only this package needs pytest (``pip install "jd-core[testing]"``). A backend that breaks the contract may hang: run
+the suite with a limit for each test, such as pytest-timeout's.
 """
 
 import pytest

@@ -11,18 +11,18 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from jd_core.backend import Backend, Chunk, ChunkResult, Work
+from jd_core.backend import Backend, Chunk, Work
 from jd_core.testing import functions
 from jd_core.testing.harness import SOON_SECONDS, Contract, Feed, Way, chunks_of, needs, wait_until
 
 
 class EndingContract(Contract):
-    """Line 4: closing, an exception in the input, Ctrl-C and ``cancelled`` end a run and release all that is its own."""
+    """Line 4: closing, an exception in the input, Ctrl-C and ``cancelled`` end a run and release what is its own."""
 
     def endless(self, function: Callable[..., Any], folder: str, **changes: Any) -> tuple[Work, Feed]:
         """Returns work and an input without end."""
@@ -100,7 +100,7 @@ class EndingContract(Contract):
         work, feed = self.endless(functions.recorded, folder)
 
         async def take_one() -> None:
-            results = cast("AsyncGenerator[ChunkResult, None]", backend.arun(work, feed))
+            results = backend.arun(work, feed)
             async with contextlib.aclosing(results):
                 await anext(results)
 

@@ -67,7 +67,10 @@ class FailingContract(Contract):
         """A StopIteration becomes a RuntimeError, as in PEP 479: it never shortens a result."""
         work = self.work(function, {"at": (1, 5), "error": StopIteration})
         gathered = self.gather(backend, work, chunks_of(range(6), sizes=(3,)), way)
-        assert {index: type(raised) for index, raised in gathered.failures.items()} == {1: RuntimeError, 5: RuntimeError}
+        assert {index: type(raised) for index, raised in gathered.failures.items()} == {
+            1: RuntimeError,
+            5: RuntimeError,
+        }
         assert gathered.ordered() == [None if value in (1, 5) else expected(value) for value in range(6)]
 
     def test_every_call_fails(self, backend: Backend, way: Way) -> None:
@@ -90,7 +93,7 @@ class FailingContract(Contract):
             assert "raise_at" in _frames(error)
 
     def test_stop_at_failure(self, backend: Backend, way: Way) -> None:
-        """With ``stop_at_failure`` the failure is there, with the results before it in its chunk; nothing comes twice."""
+        """With ``stop_at_failure`` the failure is there, with the results before it in its chunk, and nothing twice."""
         work = self.work(functions.raise_at, {"at": (3,), "error": ValueError}, stop_at_failure=True)
         gathered = self.gather(backend, work, chunks_of(range(8), sizes=(8,)), way)
         assert set(gathered.failures) == {3}

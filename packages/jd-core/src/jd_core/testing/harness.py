@@ -133,7 +133,7 @@ class Gathered(dict[int, Any]):
         first = result.chunk.start + result.offset
         assert isinstance(result.values, list)
         assert result.values, "a result is never empty"
-        assert 0 <= result.offset
+        assert result.offset >= 0
         assert result.offset + len(result.values) <= len(result.chunk)
         assert result.seconds >= 0.0
         for index, value in enumerate(result.values, first):
@@ -176,7 +176,9 @@ class Contract:
         own = cls.__module__.startswith(f"{__package__}.")
         for name in () if own else vars(cls):
             if name.startswith("test_") and any(hasattr(base, name) for base in cls.__bases__):
-                raise TypeError(f"{cls.__name__} overrides {name}; state what the backend cannot do in `cannot` instead")
+                raise TypeError(
+                    f"{cls.__name__} overrides {name}; state what the backend cannot do in `cannot` instead"
+                )
 
     @pytest.fixture
     def backend(self) -> Backend:
@@ -199,7 +201,7 @@ class Contract:
     @pytest.fixture(autouse=True)
     def _able(self, request: pytest.FixtureRequest) -> None:
         ability = getattr(request.function, "needs", None)
-        if ability in self.cannot:
+        if ability is not None and ability in self.cannot:
             pytest.skip(f"cannot {ability}: {self.cannot[ability]}")
 
     def work(self, function: Callable[..., Any], constants: Mapping[str, Any] | None = None, **changes: Any) -> Work:

@@ -50,7 +50,9 @@ class ResultsContract(Contract):
         assert gathered.ordered() == [11 * value for value in range(50)]
 
     @pytest.mark.parametrize(
-        "column", [range(0, 40, 2), tuple("abcdefgh"), array.array("d", [0.5, 1.5, 2.5])], ids=["range", "tuple", "array"]
+        "column",
+        [range(0, 40, 2), tuple("abcdefgh"), array.array("d", [0.5, 1.5, 2.5])],
+        ids=["range", "tuple", "array"],
     )
     def test_columns_of_any_sequence(self, backend: Backend, column: Sequence[Any]) -> None:
         """A column is any sequence: each call gets one element, of its own type."""

@@ -1,9 +1,10 @@
-"""Lines 5 and 6 of the contract: one instance serves many runs, starts workers only for calls, and marks what they run."""
+"""Lines 5 and 6 of the contract: one instance serves many runs, starts workers for calls only, marks what they run."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import importlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -106,7 +107,9 @@ class ServingContract(Contract):
         assert gathered.ordered() == [1]
 
     @needs("mark what it runs")
-    @pytest.mark.parametrize("function", [functions.is_inside, functions.is_inside_coroutine], ids=["plain", "coroutine"])
+    @pytest.mark.parametrize(
+        "function", [functions.is_inside, functions.is_inside_coroutine], ids=["plain", "coroutine"]
+    )
     def test_calls_are_marked(self, backend: Backend, way: Way, function: Callable[..., Any]) -> None:
         """Line 6: in a call, `inside_worker` is true; in the caller it is not, before, while and after."""
         assert not inside_worker.get()
@@ -142,7 +145,7 @@ class ServingContract(Contract):
 def _children() -> set[int]:
     """Returns the ids of this process's children; none where the system does not tell."""
     try:
-        import psutil
+        psutil = importlib.import_module("psutil")
     except ImportError:
         return set()
     return {child.pid for child in psutil.Process().children(recursive=True)}

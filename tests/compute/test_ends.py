@@ -1,0 +1,130 @@
+"""Promises 7 and 8: Ctrl-C, the end of the caller, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from jd_core import distribute
+
+SIGNALS = pathlib.Path(__file__).parent / "scripts" / "signals.py"
+
+
+def start_waiting(job, folder):
+    """Starts the script in a session of its own and returns it when two calls are running, with its descendants."""
+    process = subprocess.Popen(
+        [sys.executable, str(SIGNALS), job, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while len(list(folder.iterdir())) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    return process, psutil.Process(process.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize("job", ["compute", "io", "web"])
+def test_one_ctrl_c_is_enough(tmp_path, job):
+    """SPEC 5 and 8, 7: it returns within two seconds, without a word, the next call works, and no process is left."""
+    process, descendants = start_waiting(job, tmp_path)
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    assert time.monotonic() - began < 2.0
+    assert (output, errors, process.returncode) == ("[0, 1, 4, 9, 16]\n", "", 0)
+    assert not psutil.wait_procs(descendants, timeout=5.0)[1]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_their_caller(tmp_path, how):
+    """SPEC 8, 7: no child five seconds after the caller's end, also when a call is running."""
+    process, descendants = start_waiting("compute", tmp_path)
+    assert len(descendants) >= 2
+    process.send_signal(how)
+    process.communicate(timeout=20)
+    assert not psutil.wait_procs(descendants, timeout=5.0)[1]
+
+
+def test_two_hundred_calls_leave_nothing_behind():
+    """SPEC 8, 8: descriptors, threads, children and memory as before, after successes and failures."""
+
+    def sometimes(number):
+        if number == 7:
+            raise ValueError(number)
+        return bytes(number)
+
+    run = distribute(sometimes, job="compute", workers=2)
+    caller = psutil.Process()
+
+    def rounds(count):
+        for turn in range(count):
+            if turn % 4:
+                run(range(7))
+            else:
+                with pytest.raises(ValueError):
+                    run(range(20))
+        gc.collect()
+
+    def census():
+        return caller.num_fds(), threading.active_count(), len(caller.children())
+
+    rounds(20)
+    before, memory = census(), caller.memory_info().rss
+    rounds(200)
+    assert census() == before
+    assert caller.memory_info().rss - memory < 5_000_000
+
+
+def test_nothing_is_left_in_shared_memory_or_the_temporary_folder(tmp_path):
+    """SPEC 8, 8 and issue of large buffers: what is shared has no name, and the sockets' folder goes."""
+    script = (
+        "import sys, numpy as np, os, tempfile\n"
+        "from jd_core import distribute\n"
+        "@distribute('compute', workers=2)\n"
+        "def double(array):\n"
+        "    if array[0] == 3: os._exit(1)\n"
+        "    return array * 2\n"
+        "try:\n"
+        "    double([np.full(1 << 18, float(k)) for k in range(6)])\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__)\n"
+    )
+    shared = pathlib.Path("/dev/shm")
+    before = set(shared.iterdir()) if shared.exists() else set()
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+    assert done.stdout == "WorkerDiedError\n", done.stderr
+    left = {path for path in tmp_path.rglob("*") if path.name.startswith("jd-")}
+    assert not left
+    assert not {path for path in (set(shared.iterdir()) if shared.exists() else set()) - before if "jd" in path.name}
+
+
+def test_idle_workers_end_after_their_time():
+    """SPEC 6: an idle worker ends by itself, and the next call starts another."""
+
+    def process_id(_):
+        return os.getpid()
+
+    run = distribute(process_id, job="compute", workers=1, idle_seconds=0.2)
+    (first,) = run([0])
+    psutil.Process(first)  # it is there: it waits for more
+    while psutil.pid_exists(first):
+        time.sleep(0.01)
+    assert run([0]) != [first]

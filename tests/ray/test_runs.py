@@ -1,0 +1,392 @@
+"""Runs on the session's local Ray: what the contract suite does not know of Ray."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jd_core.backend import Chunk, Work
+from jd_core.errors import BackendError, RemoteError, SerializationError, WorkerDiedError
+from jd_core.testing import functions, wait_until
+from jd_ray import dispatch, shipping
+
+pytestmark = pytest.mark.ray
+
+CANARY = "canary-9d4e"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[str]:
+    """A folder for what workers record; at the end, calls that are still held go on."""
+    yield str(tmp_path)
+    (tmp_path / functions.GO).touch()
+
+
+def test_ray_stays_initialised(ray: Runs) -> None:
+    """SPEC 6 ray: a Ray that was already initialised is used, and left as it was found, whatever the option says."""
+    import ray as module
+
+    before = module.get_runtime_context().gcs_address
+    assert ray.run(abs, [-1, -2], options={"address": "no-such-host:1"}).ordered() == [1, 2]
+    assert ray.backend.default_workers({}) == 2
+    assert module.is_initialized()
+    assert module.get_runtime_context().gcs_address == before
+
+
+def test_tasks_have_the_name_of_the_function(ray: Runs) -> None:
+    """Issue 6: task names in Ray's dashboard are the user's function names."""
+
+    def task_name(_: int) -> str:
+        import ray as module
+
+        return module.get_runtime_context().get_task_name()
+
+    assert ray.run(task_name, [1], name="area").ordered() == ["area"]
+
+
+def test_the_function_is_unpickled_once_per_worker(ray: Runs, folder: str) -> None:
+    """SPEC 6 ray: function and constants are put into the object store once, and unpickled once per worker and run."""
+    outcome = ray.run(_constant_of, range(60), size=3, constants={"counted": _Counted(folder)})
+    assert outcome.ordered() == list(range(60))
+    assert functions.count(folder, "unpickled") <= 2
+    assert functions.count(folder, "pickled") == 1
+
+
+class _Counted:
+    """A constant that leaves a file each time that it is pickled or unpickled."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __getstate__(self) -> str:
+        functions.record(self.folder, "pickled")
+        return self.folder
+
+    def __setstate__(self, folder: str) -> None:
+        self.folder = folder
+        functions.record(folder, "unpickled")
+
+
+def _constant_of(value: int, *, counted: Any) -> int:
+    return value
+
+
+def test_a_constant_larger_than_ray_takes_in_a_function(ray: Runs) -> None:
+    """ARCHITECTURE, traps: a constant over 95 MiB, which Ray refuses inside a function, is shared, read-only, uncopied."""
+    numpy = pytest.importorskip("numpy")
+    constant = numpy.ones(13_000_000)  # 104 MB
+
+    def look(_: int, *, constant: Any) -> tuple[float, bool, bool]:
+        return float(constant[-1]), constant.flags.writeable, constant.flags.owndata
+
+    assert ray.run(look, range(4), constants={"constant": constant}).ordered() == [(1.0, False, False)] * 4
+
+
+def test_large_arguments_and_results(ray: Runs) -> None:
+    """SPEC 4: an argument may be written into, and a result too, as in a plain loop; the caller's stays as it is."""
+    numpy = pytest.importorskip("numpy")
+    arrays = [numpy.full(200_000, number, dtype=float) for number in range(4)]
+
+    def increase(array: Any) -> Any:
+        array += 1
+        return array
+
+    results = ray.run(increase, arrays, size=2).ordered()
+    assert [result[0] for result in results] == [1, 2, 3, 4]
+    assert [array[0] for array in arrays] == [0, 1, 2, 3]
+    results[0] += 1
+
+
+def test_modules_that_workers_cannot_import(ray: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SPEC 6 ray: the user's own modules, that no worker has, go by value, also those that only an argument needs."""
+    (tmp_path / "only_here").mkdir()
+    (tmp_path / "only_here" / "__init__.py").write_text("")
+    (tmp_path / "only_here" / "shapes.py").write_text(
+        "from jd_core import distribute\n"
+        "from only_there import Point\n"
+        "def helper(point):\n    return Point(point.x * 2)\n"
+        "@distribute(job='ray')\ndef double(point):\n    return helper(point)\n"
+    )
+    (tmp_path / "only_there.py").write_text("class Point:\n    def __init__(self, x):\n        self.x = x\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    from only_here.shapes import double  # type: ignore[import-not-found]
+    from only_there import Point  # type: ignore[import-not-found]
+
+    points = ray.run(double.__wrapped__, [Point(number) for number in range(6)]).ordered()
+    assert [point.x for point in points] == [0, 2, 4, 6, 8, 10]
+    assert all(type(point) is Point for point in points)
+
+
+def test_a_module_that_must_be_installed(ray: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is installed here but not there is no code to carry along: the error names it and the option to use."""
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    (site / "installed_here.py").write_text("def one(x):\n    return 1\n")
+    monkeypatch.syspath_prepend(site)
+    from installed_here import one  # type: ignore[import-not-found]
+
+    with pytest.raises(SerializationError, match=r"no module 'installed_here'.*option runtime_env="):
+        ray.run(one, range(3))
+
+
+def test_what_to_send_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the user's own code is carried along: nothing of the standard library, of Ray, or of these packages."""
+    for missing in ("json", "sys", "ray", "jd_core", "no_such_module", "__main__"):
+        assert shipping.to_send_by_value(missing, len, ()) is None
+    own = test_what_to_send_by_value.__module__.partition(".")[0]
+    assert shipping.to_send_by_value(own, len, ()) == own
+    assert shipping.to_send_by_value("jd_core", functools.partial(test_what_to_send_by_value), ()) == own
+    assert shipping.to_send_by_value(own, len, {own}) is None
+
+
+def test_a_crash_is_blamed_alone(ray: Runs, folder: str) -> None:
+    """SPEC 5: the call whose worker dies is blamed by index; those that shared its chunk are run again, and no others."""
+
+    def crash(value: int, *, folder: str) -> int:
+        functions.record(folder, f"call{value}")
+        if value == 7:
+            os._exit(3)
+        return value
+
+    outcome = ray.run(crash, range(12), size=4, constants={"folder": folder})
+    assert set(outcome.failures) == {7}
+    assert isinstance(outcome.failures[7], WorkerDiedError)
+    assert "call 7 of f died" in str(outcome.failures[7])
+    assert [outcome.values[index] for index in range(12) if index != 7] == [*range(7), *range(8, 12)]
+    counts = [functions.count(folder, f"call{value}") for value in range(12)]
+    assert counts == [1, 1, 1, 1, 2, 2, 2, 2, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("how", ["exit", "kill", "segfault"])
+def test_chunksize_one_runs_no_call_twice(ray: Runs, folder: str, how: str) -> None:
+    """SPEC 5: with ``chunksize=1`` a call whose worker dies, in whatever way, was run at most once."""
+
+    def crash(value: int, *, folder: str, how: str) -> int:
+        functions.record(folder)
+        if value == 1:
+            if how == "exit":
+                sys.exit(0) if value != 1 else os._exit(0)
+            if how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            import ctypes
+
+            ctypes.string_at(0)
+        return value
+
+    outcome = ray.run(crash, range(3), chunksize=1, constants={"folder": folder, "how": how})
+    assert {index: type(error) for index, error in outcome.failures.items()} == {1: WorkerDiedError}
+    assert functions.count(folder) == 3
+
+
+def test_a_chunk_that_the_user_fixed_is_no_single_call(ray: Runs) -> None:
+    """A chunksize above 1 shares messages: the calls beside a crash have their results."""
+
+    def crash(value: int) -> int:
+        if value == 2:
+            os._exit(1)
+        return value
+
+    outcome = ray.run(crash, range(6), size=3, chunksize=3)
+    assert set(outcome.failures) == {2}
+
+
+def test_max_retries_is_rays(ray: Runs, folder: str) -> None:
+    """SPEC 6 ray: ``max_retries`` goes to Ray under its own name: Ray itself runs a crashed task again."""
+
+    def crash_once(value: int, *, folder: str) -> int:
+        functions.record(folder)
+        if functions.count(folder) == 1:
+            os._exit(1)
+        return value
+
+    outcome = ray.run(crash_once, [5], chunksize=1, constants={"folder": folder}, options={"max_retries": 1})
+    assert outcome.ordered() == [5]
+
+
+def test_timeouts_count_from_the_start(ray: Runs) -> None:
+    """SPEC 5: time in Ray's queue is no time of the call: six calls of 0.6 s on two CPUs all stay below 1.2 s."""
+
+    def take(value: int) -> int:
+        time.sleep(0.6)
+        return value
+
+    assert ray.run(take, range(6), size=6, workers=6, timeout=1.2).ordered() == list(range(6))
+
+
+def test_the_window_is_bounded(ray: Runs, folder: str) -> None:
+    """SPEC 6 ray: no more calls run at once than the run's workers, however large the cluster; 2 CPUs, 1 worker."""
+
+    def overlap(value: int, *, folder: str) -> int:
+        functions.record(folder, "running")
+        time.sleep(0.02)
+        found = functions.count(folder, "running")
+        for name in os.listdir(folder):
+            os.remove(os.path.join(folder, name))
+        return found
+
+    assert ray.run(overlap, range(10), workers=1, constants={"folder": folder}).ordered() == [1] * 10
+
+
+def test_abandoned_runs_cancel_what_runs(ray: Runs, folder: str) -> None:
+    """Issue 6: abandoned runs cancel their tasks promptly: a call that computes is interrupted, one that blocks killed."""
+
+    def last(value: int, *, folder: str) -> int:
+        if value == 0:
+            return value
+        functions.record(folder)
+        if value == 1:
+            try:
+                while True:
+                    value += 1
+            except KeyboardInterrupt:
+                functions.record(folder, "interrupted")
+                raise
+        lock = threading.Lock()
+        lock.acquire()
+        lock.acquire()
+        return value
+
+    results = ray.start(last, range(8), constants={"folder": folder})
+    assert next(results).values == [0]
+    wait_until(lambda: functions.count(folder) >= 2)
+    began = time.monotonic()
+    results.close()
+    assert time.monotonic() - began < 2
+    assert functions.count(folder, "interrupted") == 1
+    assert ray.run(abs, range(4)).ordered() == [0, 1, 2, 3]
+    assert functions.count(folder) == 2
+
+
+def test_errors_of_ray_are_backend_errors(ray: Runs) -> None:
+    """Contract 3: what Ray refuses or cannot do is a BackendError, not an exception of Ray's."""
+    with pytest.raises(BackendError, match=r"Ray could not run f: ValueError.*"):
+        ray.run(abs, [1], options={"resources": {"disk": 0.00000001}})
+
+
+def test_waiting_is_said(ray: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Issue 6: where no call can start for a while, a warning names what is asked and what is there, once."""
+    monkeypatch.setattr(dispatch, "WAITING_SECONDS", 0.2)
+    results = ray.start(abs, range(3), options={"num_gpus": 3}, cancelled=lambda: bool(caplog.records))
+    with caplog.at_level(logging.WARNING, "just_distribute.ray"):
+        assert list(results) == []
+    (record,) = caplog.records
+    assert "each asks for CPU 1, GPU 3; of it the cluster has CPU 2, GPU 0" in record.message
+
+
+def test_nothing_is_said_of_long_calls(
+    ray: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call that takes its time has started: no warning."""
+    monkeypatch.setattr(dispatch, "WAITING_SECONDS", 0.5)
+    with caplog.at_level(logging.WARNING, "just_distribute.ray"):
+        assert ray.run(lambda value: time.sleep(1.2), [1]).ordered() == [None]
+    assert not caplog.records
+
+
+def test_what_cannot_be_sent_is_named(ray: Runs) -> None:
+    """SPEC 5: function, constant, argument or result that cannot travel is named with the part; values are not shown."""
+    lock = threading.Lock()
+
+    def closed(value: int) -> Any:
+        return lock, value
+
+    with pytest.raises(SerializationError, match=r"the function f cannot be sent .*its part \.lock is a _thread\.lock"):
+        ray.run(closed, [1])
+    with pytest.raises(SerializationError, match=r"constant 'key' of f cannot be sent .*part \[key 0\]") as caught:
+        ray.run(functions.give_constants, [1], constants={"key": {CANARY: lock}, "other": CANARY})
+    assert CANARY not in str(caught.value)
+    outcome = ray.run(functions.same, [1, (CANARY, lock), 3], size=3)
+    assert set(outcome.failures) == {1}
+    assert "argument 0 of call 1 of f cannot be sent" in str(outcome.failures[1])
+    assert CANARY not in str(outcome.failures[1])
+    outcome = ray.run(_make_lock, range(4), size=4)
+    assert "the result of call 2 of f cannot be sent back" in str(outcome.failures[2])
+    assert "its part [1] is a _thread.lock" in str(outcome.failures[2])
+    assert [outcome.values[index] for index in (0, 1, 3)] == [0, 1, 3]
+
+
+def _make_lock(value: int) -> Any:
+    return [value, threading.Lock()] if value == 2 else value
+
+
+def test_exceptions_that_cannot_come_back(ray: Runs) -> None:
+    """SPEC 5: an exception that cannot come back is a RemoteError with its type, message and traceback."""
+
+    def fail(value: int) -> None:
+        raise functions.UnsendableError("a message")
+
+    failure = ray.run(fail, [1]).failures[0]
+    assert isinstance(failure, RemoteError)
+    assert "UnsendableError: a message" in str(failure)
+    assert "in fail" in str(failure)
+
+
+def test_a_worker_traceback_has_no_frames_of_ours(ray: Runs) -> None:
+    """The traceback that comes with an exception begins in the user's function."""
+
+    def fail(value: int) -> None:
+        raise ValueError("broken")
+
+    traceback = ray.run(fail, [1]).tracebacks[0]
+    assert traceback is not None
+    assert traceback.count("File ") == 1
+    assert "in fail" in traceback
+
+
+def test_classes_of_the_caller_come_home(ray: Runs) -> None:
+    """SPEC 5: instances of a class that only the caller has come back as instances of that class."""
+
+    class Local:
+        def __init__(self, x: int) -> None:
+            self.x = x
+
+    results = ray.run(Local, range(4), size=2).ordered()
+    assert [result.x for result in results] == [0, 1, 2, 3]
+    assert all(type(result) is Local for result in results)
+
+
+def test_globals_are_those_of_the_time_of_the_call(ray: Runs) -> None:
+    """SPEC 5: a global that a function sent by value uses has the value of now, on a warm worker, too."""
+    namespace: dict[str, Any] = {"__name__": "__main__", "factor": 1}
+    exec("def scale(x):\n    return x * factor", namespace)
+    for factor in (2, 3):
+        namespace["factor"] = factor
+        assert ray.run(namespace["scale"], range(3)).ordered() == [0, factor, 2 * factor]
+
+
+def test_input_is_read_lazily(ray: Runs) -> None:
+    """SPEC 8, 9: an endless input is no matter, and no more of it is read than fits the window."""
+    read = 0
+
+    def endless() -> Iterator[Chunk]:
+        nonlocal read
+        for index in itertools.count():
+            read += 1
+            yield Chunk(index, ([index],))
+
+    results = ray.backend.run(Work(abs, {}, 2, "abs"), endless())
+    assert [next(results).chunk.start for _ in range(5)]
+    results.close()
+    assert read <= 5 + 4
+
+
+def test_calls_in_calls_run_in_place(ray: Runs) -> None:
+    """SPEC 5: a distributed call inside a worker runs its calls there, in that worker's process."""
+
+    def outer(value: int) -> bool:
+        from jd_core import distribute
+
+        inner = distribute(lambda _: os.getpid(), job="ray")
+        return set(inner(range(value + 2))) == {os.getpid()}
+
+    assert ray.run(outer, range(2)).ordered() == [True, True]

@@ -1,0 +1,201 @@
+"""What READMEs and CONTRIBUTING.md say beside their Python blocks: commands, tables, links, a backend that works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import jd_core
+import pytest
+from jd_core import Each, distribute, errors, registry
+from jd_core.options import COMMON, Options
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("packages/*/README.md"))]
+PROJECTS = {
+    file.parent.name: tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+    for file in ROOT.glob("packages/*/pyproject.toml")
+}
+ENVIRONMENTS: dict[str, Any] = tomllib.loads((ROOT / "hatch.toml").read_text(encoding="utf-8"))["envs"]
+
+#: What PyPI has under the name of the meta-package, and what is other code.
+OTHER_CODE = Version("0.1.6")
+
+SHELLS = {"sh", "bash", "shell", "console"}
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Returns the commands of a page's shell blocks and code spans, as words, without comments."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    lines = [line for language, code in blocks if language in SHELLS for line in code.splitlines()]
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    lines += re.findall(r"`((?:pip|hatch|just-distribute|python -m) [^`]+)`", prose)
+    parts = [part for line in lines for part in re.split(r" && ", line)]
+    return [words for part in parts if (words := shlex.split(part, comments=True))]
+
+
+COMMANDS = sorted({(page.relative_to(ROOT).as_posix(), tuple(words)) for page in PAGES for words in commands(page)})
+
+
+@pytest.mark.parametrize(("page", "words"), COMMANDS, ids=str)
+def test_command(page: str, words: tuple[str, ...]) -> None:
+    """Issue "the whole house", README: what a shell line names exists, and installs this project and no other."""
+    match words:
+        case ["pip", "install", *arguments]:
+            options = {"--find-links", "-e"}
+            wanted = [word for at, word in enumerate(arguments) if not {word, *arguments[at - 1 : at]} & options]
+            assert wanted
+            for requirement in map(Requirement, wanted):
+                check_requirement(requirement)
+        case ["hatch", "run", script, *_]:
+            environment, _, name = script.rpartition(":")
+            assert name in scripts(environment.rpartition(" ")[2] or "default"), f"hatch.toml has no script {script}"
+        case ["hatch", "build", "--all"]:
+            assert ENVIRONMENTS["default"]["workspace"]["members"] == ["packages/*"]
+        case ["just-distribute", command, *_] | ["python", "-m", "just_distribute", command, *_]:
+            assert "just-distribute" in PROJECTS["just-distribute"]["scripts"]
+            line = [sys.executable, "-m", "just_distribute", command, "--help"]
+            subprocess.run(line, check=True, capture_output=True, timeout=30)
+        case _:
+            pytest.fail(f"{page} has a command that this test does not know: {shlex.join(words)}")
+
+
+def check_requirement(requirement: Requirement) -> None:
+    """Fails if a requirement means a package of this project and does not fit the one in this repository."""
+    project = PROJECTS.get(requirement.name)
+    assert project is not None or requirement.name in {"hatch", "httpx", "tqdm", "pytest"}
+    if project is not None:
+        assert OTHER_CODE not in requirement.specifier, f"{requirement} may fetch the other just-distribute"
+        assert Version(project["version"]) in requirement.specifier
+        assert requirement.extras <= set(project.get("optional-dependencies", {}))
+
+
+def scripts(environment: str) -> set[str]:
+    """Returns the names of the scripts of a Hatch environment; detached ones inherit none."""
+    own = ENVIRONMENTS.get(environment, {})
+    inherited = {} if own.get("template") == environment or own.get("detached") else ENVIRONMENTS["default"]["scripts"]
+    return {*own.get("scripts", {}), *(inherited if environment in ENVIRONMENTS else {})}
+
+
+def test_the_two_commands_stand_first() -> None:
+    """Issue "the whole house", README: the two set-up commands, as a newcomer is to type them."""
+    first = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
+    assert first is not None
+    assert first[1].split("\n")[:2] == ["pip install hatch && hatch run demo", "pip install hatch && hatch run test"]
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Returns the cells of the README's table whose first column has that heading."""
+    tables = re.findall(r"(?:^\|.*\|\n)+", README, re.MULTILINE)
+    table = next(table for table in tables if table.startswith(f"| {heading} |"))
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def codes(cell: str) -> list[str]:
+    """Returns what stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_options_table() -> None:
+    """SPEC 1: the README lists each option, in the decorator's order, with its default."""
+    assert [codes(name) for name, *_ in rows("option")] == [[name] for name in ("job", *COMMON)]
+    defaults = {one.name: getattr(Options(), one.name) for one in fields(Options)}
+    for name, default, _ in rows("option"):
+        if codes(default):
+            assert codes(default) == [repr(defaults[codes(name)[0]]).replace("'", '"')]
+        else:
+            assert defaults[codes(name)[0]] is None
+
+
+def test_backend_options_table() -> None:
+    """SPEC 1: the README lists the options of each backend, and no others."""
+    for jobs, options in rows("job"):
+        for job in codes(jobs):
+            if job in registry.installed():
+                assert set(codes(options)) == set(registry.backend_class(job).options)
+
+
+def test_jobs_table() -> None:
+    """SPEC 1: the README names each job with its alias."""
+    found = {names[1]: names[0] for _, job, *_ in rows("the function") for names in [codes(job)]}
+    assert found == registry.ALIASES
+
+
+def test_errors_table() -> None:
+    """SPEC 5: the README names each error class and what it also is."""
+    named = {codes(cell)[0]: codes(cell)[1:] for cell, _ in rows("error (each is a `DistributeError`)")}
+    public = {name for name in jd_core.__all__ if name.endswith("Error")}
+    assert set(named) == public - {"DistributeError"}
+    for name, also in named.items():
+        cls = getattr(errors, name)
+        assert issubclass(cls, errors.DistributeError)
+        assert {base.__name__ for base in cls.__bases__ if not issubclass(base, errors.DistributeError)} == set(also)
+
+
+BATCHES = [row for row in rows("hint") if codes(row[1])]
+
+
+@pytest.mark.parametrize("row", BATCHES, ids=lambda row: " ".join(row[:2]))
+def test_batches_table(row: list[str]) -> None:
+    """SPEC 2: each row of the README's table is so."""
+    hints, passed, gets, _ = map(codes, row)
+    for parameters in hints:
+        names: dict[str, Any] = {"Annotated": Annotated, "Each": Each}
+        exec(f"def function({parameters}) -> None:\n    got.append(tuple(locals().values()))", names)
+        got: list[tuple[Any, ...]] = names.setdefault("got", [])
+        distribute(names["function"], job="io", workers=1, batch_size=2)(*map(eval, passed))
+        assert got[0] == tuple(map(eval, gets))
+
+
+def test_backend_of_ones_own(tmp_path: Path) -> None:
+    """Issue "the whole house", README: the backend shown there works once declared, and passes the contract's suite."""
+    files = r"^<!-- snippet: file=(\w+\.py).*? -->\n\n```python\n(.*?)^```$"
+    blocks = dict(re.findall(files, README, re.MULTILINE | re.DOTALL))
+    for name in ("jd_pool.py", "test_pool.py"):
+        (tmp_path / name).write_text(blocks[name], encoding="utf-8")
+    declared = re.search(r"```toml\n\[project\.entry-points\.\"(.*?)\"\]\n(\w+) = \"(.*?)\"\n```", README)
+    assert declared is not None
+    # What an installer makes of it.
+    metadata = tmp_path / "jd_pool-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: jd-pool\nVersion: 1.0\n", encoding="utf-8")
+    (metadata / "entry_points.txt").write_text("[{}]\n{} = {}\n".format(*declared.groups()), encoding="utf-8")
+    (tmp_path / "use_pool.py").write_text(
+        "from jd_core import distribute\nprint(distribute(divmod, job='pool')([7, 8], [2, 3]))\n", encoding="utf-8"
+    )
+    used = subprocess.run([sys.executable, "use_pool.py"], cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert (used.stdout, used.stderr) == ("[(3, 1), (2, 2)]\n", "")
+    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=30", "test_pool.py"]
+    checked = subprocess.run(suite, cwd=tmp_path, capture_output=True, text=True, timeout=110)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert re.search(r"\d{2,} passed", checked.stdout)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_paths(page: Path) -> None:
+    """Links inside the repository, and the files and modules that are named, exist."""
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", text):
+        assert (page.parent / target).exists(), target
+    if page.name == "CONTRIBUTING.md":
+        for path in re.findall(r"`((?:packages|tests|benchmarks|\.ci)/[\w./-]*|[\w-]+\.(?:toml|ini|md))`", text):
+            assert (ROOT / path).exists(), path
+        for module in re.findall(r"`(jd_\w+\.\w+|just_distribute\.\w+)[\w.]*`", text):
+            assert module_exists(module), module
+
+
+def module_exists(name: str) -> bool:
+    """Returns whether one of the packages has this module."""
+    package, _, module = name.partition(".")
+    source = ROOT / "packages" / package.replace("_", "-") / "src" / package
+    return (source / f"{module}.py").exists() or (source / module).is_dir()
