@@ -229,11 +229,21 @@ def test_array_round_trip(values, size):
 
 
 @given(parts=st.lists(st.dictionaries(st.integers(0, 9), st.integers())))
-def test_mappings_are_merged_in_order(parts):
-    """SPEC 4: of equal keys the last one counts, and the type is the hinted one."""
-    merged = {}
-    for part in parts:
-        merged.update(part)
+def test_mappings_with_different_values_for_a_key_are_refused(parts):
+    """SPEC 4: the result equals the whole's or there is an error; which of two values is right only the caller knows."""
+    items = {item for part in parts for item in part.items()}
+    if len(items) == len(dict(items)):
+        assert named("dict").join(parts) == dict(items)
+    else:
+        with pytest.raises(BatchingError, match="aggregate=callable"):
+            named("dict").join(parts)
+
+
+@given(keys=st.lists(st.integers(), unique=True), size=st.integers(1, 5))
+def test_mappings_are_merged_in_order(keys, size):
+    """SPEC 4: in the order of the calls, and the type is the hinted one."""
+    merged = {key: -key for key in keys}
+    parts = [{key: -key for key in part} for part in cut(keys, size)]
     for name, into in [
         ("dict", dict),
         ("collections.OrderedDict", collections.OrderedDict),

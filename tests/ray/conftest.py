@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -76,14 +77,6 @@ def chunks(columns: Sequence[Sequence[Any]], size: int) -> Iterator[Chunk]:
         yield Chunk(start, tuple(column[start : start + size] for column in columns))
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    """Waits until ``condition()`` is true; fails if it is not within ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} seconds"
-        time.sleep(0.01)
-
-
 @pytest.fixture
 def ray(ray_cluster: None) -> Runs:
     """The backend, with the session's local Ray initialised."""
@@ -129,6 +122,7 @@ class ClusterProcess:
     Attributes:
         environment: with which others can connect.
         address: ``host:port`` of its head.
+        client_address: that of its client server, if it has one.
     """
 
     def __init__(
@@ -140,6 +134,7 @@ class ClusterProcess:
         python: str = sys.executable,
     ) -> None:
         self.environment = environment
+        self.client_address = f"ray://127.0.0.1:{client_port}"
         folder = str(Path(environment["RAY_TMPDIR"]) / "ray")
         self._process = subprocess.Popen(
             [python, str(HERE / "cluster_process.py"), folder, str(client_port), *map(str, workers)],
@@ -183,8 +178,7 @@ class Script:
     seconds: float
 
 
-def script(code: str, environment: dict[str, str], *arguments: str, python: str = sys.executable) -> Script:
-    """Runs a program in a process of its own; fails if it fails. Modules beside these tests can be imported."""
+def _script(code: str, environment: dict[str, str], *arguments: str, python: str = sys.executable) -> Script:
     began = time.monotonic()
     done = subprocess.run(
         [python, "-c", textwrap.dedent(code), *arguments],
@@ -197,3 +191,37 @@ def script(code: str, environment: dict[str, str], *arguments: str, python: str 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return Script(done.stdout, done.stderr, time.monotonic() - began)
+
+
+@pytest.fixture
+def script() -> Callable[..., Script]:
+    """Runs a program, given as text, with an environment in a process of its own; fails if it fails."""
+    return _script
+
+
+@pytest.fixture(scope="session")
+def new_cluster(new_environment: Callable[[], dict[str, str]]) -> Iterator[Callable[..., ClusterProcess]]:
+    """Starts a cluster of its own for who asks; all end with the session."""
+    clusters: list[ClusterProcess] = []
+
+    def start(**settings: Any) -> ClusterProcess:
+        clusters.append(ClusterProcess(new_environment(), **settings))
+        return clusters[-1]
+
+    yield start
+    for cluster in clusters:
+        cluster.close()
+
+
+@pytest.fixture(scope="session")
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def cluster(new_cluster: Callable[..., ClusterProcess], free_port: int) -> ClusterProcess:
+    """A head without CPUs, with Ray's client server, and two nodes of one CPU each; for tests that leave it as it is."""
+    return new_cluster(workers=[1, 1], client_port=free_port)

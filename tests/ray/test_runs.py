@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Iterator[str]:
     (tmp_path / functions.GO).touch()
 
 
-def test_ray_stays_initialised(ray: Runs) -> None:
+def test_ray_stays_initialised(ray) -> None:
     """SPEC 6 ray: a Ray that was already initialised is used, and left as it was found, whatever the option says."""
     import ray as module
 
@@ -43,7 +43,7 @@ def test_ray_stays_initialised(ray: Runs) -> None:
     assert module.get_runtime_context().gcs_address == before
 
 
-def test_tasks_have_the_name_of_the_function(ray: Runs) -> None:
+def test_tasks_have_the_name_of_the_function(ray) -> None:
     """Issue 6: task names in Ray's dashboard are the user's function names."""
 
     def task_name(_: int) -> str:
@@ -54,7 +54,7 @@ def test_tasks_have_the_name_of_the_function(ray: Runs) -> None:
     assert ray.run(task_name, [1], name="area").ordered() == ["area"]
 
 
-def test_the_function_is_unpickled_once_per_worker(ray: Runs, folder: str) -> None:
+def test_the_function_is_unpickled_once_per_worker(ray, folder: str) -> None:
     """SPEC 6 ray: function and constants are put into the object store once, and unpickled once per worker and run."""
     outcome = ray.run(_constant_of, range(60), size=3, constants={"counted": _Counted(folder)})
     assert outcome.ordered() == list(range(60))
@@ -81,7 +81,7 @@ def _constant_of(value: int, *, counted: Any) -> int:
     return value
 
 
-def test_a_constant_larger_than_ray_takes_in_a_function(ray: Runs) -> None:
+def test_a_constant_larger_than_ray_takes_in_a_function(ray) -> None:
     """ARCHITECTURE, traps: a constant over 95 MiB, which Ray refuses inside a function, is shared, read-only, uncopied."""
     numpy = pytest.importorskip("numpy")
     constant = numpy.ones(13_000_000)  # 104 MB
@@ -92,7 +92,7 @@ def test_a_constant_larger_than_ray_takes_in_a_function(ray: Runs) -> None:
     assert ray.run(look, range(4), constants={"constant": constant}).ordered() == [(1.0, False, False)] * 4
 
 
-def test_large_arguments_and_results(ray: Runs) -> None:
+def test_large_arguments_and_results(ray) -> None:
     """SPEC 4: an argument may be written into, and a result too, as in a plain loop; the caller's stays as it is."""
     numpy = pytest.importorskip("numpy")
     arrays = [numpy.full(200_000, number, dtype=float) for number in range(4)]
@@ -107,7 +107,7 @@ def test_large_arguments_and_results(ray: Runs) -> None:
     results[0] += 1
 
 
-def test_modules_that_workers_cannot_import(ray: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_that_workers_cannot_import(ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SPEC 6 ray: the user's own modules, that no worker has, go by value, also those that only an argument needs."""
     (tmp_path / "only_here").mkdir()
     (tmp_path / "only_here" / "__init__.py").write_text("")
@@ -127,7 +127,7 @@ def test_modules_that_workers_cannot_import(ray: Runs, tmp_path: Path, monkeypat
     assert all(type(point) is Point for point in points)
 
 
-def test_a_module_that_must_be_installed(ray: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_that_must_be_installed(ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is installed here but not there is no code to carry along: the error names it and the option to use."""
     site = tmp_path / "site-packages"
     site.mkdir()
@@ -149,7 +149,7 @@ def test_what_to_send_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shipping.to_send_by_value(own, len, {own}) is None
 
 
-def test_a_crash_is_blamed_alone(ray: Runs, folder: str) -> None:
+def test_a_crash_is_blamed_alone(ray, folder: str) -> None:
     """SPEC 5: the call whose worker dies is blamed by index; those that shared its chunk are run again, and no others."""
 
     def crash(value: int, *, folder: str) -> int:
@@ -168,7 +168,7 @@ def test_a_crash_is_blamed_alone(ray: Runs, folder: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["exit", "kill", "segfault"])
-def test_chunksize_one_runs_no_call_twice(ray: Runs, folder: str, how: str) -> None:
+def test_chunksize_one_runs_no_call_twice(ray, folder: str, how: str) -> None:
     """SPEC 5: with ``chunksize=1`` a call whose worker dies, in whatever way, was run at most once."""
 
     def crash(value: int, *, folder: str, how: str) -> int:
@@ -188,7 +188,7 @@ def test_chunksize_one_runs_no_call_twice(ray: Runs, folder: str, how: str) -> N
     assert functions.count(folder) == 3
 
 
-def test_a_chunk_that_the_user_fixed_is_no_single_call(ray: Runs) -> None:
+def test_a_chunk_that_the_user_fixed_is_no_single_call(ray) -> None:
     """A chunksize above 1 shares messages: the calls beside a crash have their results."""
 
     def crash(value: int) -> int:
@@ -200,7 +200,7 @@ def test_a_chunk_that_the_user_fixed_is_no_single_call(ray: Runs) -> None:
     assert set(outcome.failures) == {2}
 
 
-def test_max_retries_is_rays(ray: Runs, folder: str) -> None:
+def test_max_retries_is_rays(ray, folder: str) -> None:
     """SPEC 6 ray: ``max_retries`` goes to Ray under its own name: Ray itself runs a crashed task again."""
 
     def crash_once(value: int, *, folder: str) -> int:
@@ -213,7 +213,7 @@ def test_max_retries_is_rays(ray: Runs, folder: str) -> None:
     assert outcome.ordered() == [5]
 
 
-def test_timeouts_count_from_the_start(ray: Runs) -> None:
+def test_timeouts_count_from_the_start(ray) -> None:
     """SPEC 5: time in Ray's queue is no time of the call: six calls of 0.6 s on two CPUs all stay below 1.2 s."""
 
     def take(value: int) -> int:
@@ -223,7 +223,7 @@ def test_timeouts_count_from_the_start(ray: Runs) -> None:
     assert ray.run(take, range(6), size=6, workers=6, timeout=1.2).ordered() == list(range(6))
 
 
-def test_the_window_is_bounded(ray: Runs, folder: str) -> None:
+def test_the_window_is_bounded(ray, folder: str) -> None:
     """SPEC 6 ray: no more calls run at once than the run's workers, however large the cluster; 2 CPUs, 1 worker."""
 
     def overlap(value: int, *, folder: str) -> int:
@@ -237,7 +237,7 @@ def test_the_window_is_bounded(ray: Runs, folder: str) -> None:
     assert ray.run(overlap, range(10), workers=1, constants={"folder": folder}).ordered() == [1] * 10
 
 
-def test_abandoned_runs_cancel_what_runs(ray: Runs, folder: str) -> None:
+def test_abandoned_runs_cancel_what_runs(ray, folder: str) -> None:
     """Issue 6: abandoned runs cancel their tasks promptly: a call that computes is interrupted, one that blocks killed."""
 
     def last(value: int, *, folder: str) -> int:
@@ -267,13 +267,13 @@ def test_abandoned_runs_cancel_what_runs(ray: Runs, folder: str) -> None:
     assert functions.count(folder) == 2
 
 
-def test_errors_of_ray_are_backend_errors(ray: Runs) -> None:
+def test_errors_of_ray_are_backend_errors(ray) -> None:
     """Contract 3: what Ray refuses or cannot do is a BackendError, not an exception of Ray's."""
     with pytest.raises(BackendError, match=r"Ray could not run f: ValueError.*"):
         ray.run(abs, [1], options={"resources": {"disk": 0.00000001}})
 
 
-def test_waiting_is_said(ray: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_waiting_is_said(ray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Issue 6: where no call can start for a while, a warning names what is asked and what is there, once."""
     monkeypatch.setattr(dispatch, "WAITING_SECONDS", 0.2)
     results = ray.start(abs, range(3), options={"num_gpus": 3}, cancelled=lambda: bool(caplog.records))
@@ -283,9 +283,7 @@ def test_waiting_is_said(ray: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pyt
     assert "each asks for CPU 1, GPU 3; of it the cluster has CPU 2, GPU 0" in record.message
 
 
-def test_nothing_is_said_of_long_calls(
-    ray: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_is_said_of_long_calls(ray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A call that takes its time has started: no warning."""
     monkeypatch.setattr(dispatch, "WAITING_SECONDS", 0.5)
     with caplog.at_level(logging.WARNING, "just_distribute.ray"):
@@ -293,7 +291,7 @@ def test_nothing_is_said_of_long_calls(
     assert not caplog.records
 
 
-def test_what_cannot_be_sent_is_named(ray: Runs) -> None:
+def test_what_cannot_be_sent_is_named(ray) -> None:
     """SPEC 5: function, constant, argument or result that cannot travel is named with the part; values are not shown."""
     lock = threading.Lock()
 
@@ -319,7 +317,7 @@ def _make_lock(value: int) -> Any:
     return [value, threading.Lock()] if value == 2 else value
 
 
-def test_exceptions_that_cannot_come_back(ray: Runs) -> None:
+def test_exceptions_that_cannot_come_back(ray) -> None:
     """SPEC 5: an exception that cannot come back is a RemoteError with its type, message and traceback."""
 
     def fail(value: int) -> None:
@@ -331,7 +329,7 @@ def test_exceptions_that_cannot_come_back(ray: Runs) -> None:
     assert "in fail" in str(failure)
 
 
-def test_a_worker_traceback_has_no_frames_of_ours(ray: Runs) -> None:
+def test_a_worker_traceback_has_no_frames_of_ours(ray) -> None:
     """The traceback that comes with an exception begins in the user's function."""
 
     def fail(value: int) -> None:
@@ -343,7 +341,7 @@ def test_a_worker_traceback_has_no_frames_of_ours(ray: Runs) -> None:
     assert "in fail" in traceback
 
 
-def test_classes_of_the_caller_come_home(ray: Runs) -> None:
+def test_classes_of_the_caller_come_home(ray) -> None:
     """SPEC 5: instances of a class that only the caller has come back as instances of that class."""
 
     class Local:
@@ -355,7 +353,7 @@ def test_classes_of_the_caller_come_home(ray: Runs) -> None:
     assert all(type(result) is Local for result in results)
 
 
-def test_globals_are_those_of_the_time_of_the_call(ray: Runs) -> None:
+def test_globals_are_those_of_the_time_of_the_call(ray) -> None:
     """SPEC 5: a global that a function sent by value uses has the value of now, on a warm worker, too."""
     namespace: dict[str, Any] = {"__name__": "__main__", "factor": 1}
     exec("def scale(x):\n    return x * factor", namespace)
@@ -364,7 +362,7 @@ def test_globals_are_those_of_the_time_of_the_call(ray: Runs) -> None:
         assert ray.run(namespace["scale"], range(3)).ordered() == [0, factor, 2 * factor]
 
 
-def test_input_is_read_lazily(ray: Runs) -> None:
+def test_input_is_read_lazily(ray) -> None:
     """SPEC 8, 9: an endless input is no matter, and no more of it is read than fits the window."""
     read = 0
 
@@ -380,7 +378,7 @@ def test_input_is_read_lazily(ray: Runs) -> None:
     assert read <= 5 + 4
 
 
-def test_calls_in_calls_run_in_place(ray: Runs) -> None:
+def test_calls_in_calls_run_in_place(ray) -> None:
     """SPEC 5: a distributed call inside a worker runs its calls there, in that worker's process."""
 
     def outer(value: int) -> bool:

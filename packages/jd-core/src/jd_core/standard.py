@@ -74,15 +74,33 @@ def join_arrays(parts: list[Any]) -> Any:
 
 
 def merge_mappings(parts: list[Any]) -> dict[Any, Any]:
-    """Returns the items of all parts; of those with equal keys the last."""
+    """Returns the items of all parts.
+
+    Raises:
+        ValueError: two parts have different values for a key. Over all elements at once the function would have given one
+            of them, or their sum, or something else: only the caller knows which.
+    """
     merged: dict[Any, Any] = {}
-    for part in parts:
+    for number, part in enumerate(parts):
+        for key in merged.keys() & part.keys():
+            if not _same(merged[key], part[key]):
+                raise ValueError(
+                    f"the mapping of call {number} and an earlier one have different values for one key; "
+                    f"say how to merge them with aggregate=callable"
+                )
         merged.update(part)
     return merged
 
 
+def _same(one: Any, other: Any) -> bool:
+    try:
+        return one is other or bool(one == other)
+    except Exception:  # arrays say neither yes nor no
+        return False
+
+
 def merge_ordered(parts: list[Any]) -> Any:
-    """Returns the items of all parts as an ``OrderedDict``; of those with equal keys the last."""
+    """Returns the items of all parts as an ``OrderedDict``; raises as `merge_mappings`."""
     return OrderedDict(merge_mappings(parts))
 
 

@@ -1,0 +1,217 @@
+"""Clusters of several nodes whose nodes come and go, and Ray's client; each in processes of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(200)]
+
+#: Connects to a cluster and lets the program run in it; a call leaves a file named after the node that it is on.
+BEGIN = """
+import os, sys, time, threading
+from pathlib import Path
+folder, address = Path(sys.argv[1]), sys.argv[2]
+import ray
+from jd_core.backend import Chunk, Work
+from jd_core.testing import wait_until
+from jd_ray.backend import RayBackend
+
+def gathered(results):
+    values, failures = {}, {}
+    for result in results:
+        for index, value in enumerate(result.values, result.chunk.start + result.offset):
+            assert index not in values
+            values[index] = value
+        failures.update({failure.index: failure.exception for failure in result.failures})
+    assert sorted(values) == list(range(len(values)))
+    return [values[index] for index in sorted(values)], failures
+
+def tell(command):
+    print(command, flush=True)
+    assert sys.stdin.readline() == "done\\n"
+
+backend = RayBackend()
+options = {"address": address}
+"""
+
+
+@pytest.fixture
+def conversation(new_cluster, tmp_path):
+    """Runs a program that can have its cluster's nodes killed and added; fails if the program does."""
+    import subprocess
+    import sys
+    import textwrap
+    import threading
+
+    def run(code, *, workers):
+        cluster = new_cluster(workers=workers)
+        process = subprocess.Popen(
+            [sys.executable, "-c", BEGIN + textwrap.dedent(code), str(tmp_path), cluster.address],
+            env=cluster.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(tmp_path / "errors").open("w"),
+            text=True,
+        )
+        limit = threading.Timer(120, process.kill)
+        limit.start()
+        for line in process.stdout:
+            cluster.tell(line.strip())
+            process.stdin.write("done\n")
+            process.stdin.flush()
+        process.communicate()
+        limit.cancel()
+        assert process.returncode == 0, (tmp_path / "errors").read_text()
+
+    return run
+
+
+def test_a_lost_node(conversation):
+    """SPEC 8, 11: a node is killed while it is seen busy: right results within 30 s, and no call is blamed."""
+    conversation(
+        """
+        def call(x, *, folder):
+            import os, time
+            import ray
+            node = ray.get_runtime_context().get_node_id()
+            (folder / f"node-{node}").touch()
+            (folder / f"call-{x}-{time.monotonic_ns()}").touch()
+            if not (folder / "go").exists():
+                deadline = time.monotonic() + 60
+                while not (folder / "go").exists() and time.monotonic() < deadline:
+                    time.sleep(0.005)
+            return x * x
+
+        work = Work(call, {"folder": folder}, 2, "call", stop_at_failure=False, options=options)
+        chunks = (Chunk(start, (range(start, start + 10),)) for start in range(0, 100, 10))
+
+        def lose():
+            wait_until(lambda: len(list(folder.glob("node-*"))) == 2, 60)
+            tell("kill 0")
+            (folder / "go").touch()
+
+        loser = threading.Thread(target=lose)
+        loser.start()
+        began = time.monotonic()
+        values, failures = gathered(backend.run(work, chunks))
+        loser.join()
+        assert not failures
+        assert values == [x * x for x in range(100)]
+        assert time.monotonic() - began < 30 + 20, "with the time that workers take to start"
+        assert len(list(folder.glob("call-*"))) > 100, "what was lost with the node ran again"
+        assert len({path.name.split("-")[1] for path in folder.glob("call-*")}) == 100
+        """,
+        workers=[1, 1],
+    )
+
+
+def test_lost_results(conversation):
+    """Issue 6: results that are lost with the node that holds them are made again elsewhere; with chunksize=1 blamed."""
+    conversation(
+        """
+        import logging
+
+        def large(x, *, folder):
+            import time
+            (folder / f"done-{time.monotonic_ns()}").touch()
+            return bytes([x]) * 2_000_000
+
+        def held(chunks, chunksize=None):
+            work = Work(large, {"folder": folder}, 2, "large", stop_at_failure=False, chunksize=chunksize, options=options)
+            return backend.run(work, chunks)
+
+        def chunks():
+            yield Chunk(0, ([0],))
+            yield Chunk(1, ([1],))
+            wait_until(lambda: len(list(folder.glob("done-*"))) >= 2, 60)
+            time.sleep(0.5)
+            tell("add 2")
+            tell("kill 0")
+            yield Chunk(2, ([2],))
+
+        # Nothing is fetched before it is asked for, so that the results are lost with the only node that has them.
+        waiting = ray.wait
+        ray.wait = lambda refs, **settings: waiting(refs, **{**settings, "fetch_local": False})
+        values, failures = gathered(held(chunks()))
+        assert not failures
+        assert [(value[0], len(value)) for value in values] == [(x, 2_000_000) for x in range(3)]
+        """,
+        workers=[2],
+    )
+
+
+def test_a_cluster_that_grows(conversation):
+    """Issue 6: with the workers left to the cluster, a run uses the node that is added while it goes on."""
+    conversation(
+        """
+        from jd_core import distribute
+
+        @distribute(job="ray", chunksize=1, return_exceptions=True, **options)
+        def node(x, *, folder):
+            import time
+            import ray
+            name = ray.get_runtime_context().get_node_id()
+            (folder / f"node-{name}").touch()
+            time.sleep(0.05)
+            return name
+
+        results = node.stream(range(10_000), folder=folder)
+        first = next(results)
+        tell("add 2")
+        for name in results:
+            if name != first:
+                break
+        wait_until(lambda: len(list(folder.glob("node-*"))) == 2)
+        results.close()
+        assert backend.default_workers(options) == 3
+        """,
+        workers=[1],
+    )
+
+
+CLIENT = """
+import sys, time
+from pathlib import Path
+import pytest
+from jd_core import WorkerDiedError, CallTimeoutError, distribute
+folder, address = Path(sys.argv[1]), sys.argv[2]
+
+class OwnError(Exception):
+    def __init__(self, code, *, reason):
+        super().__init__(reason)
+        self.code = code
+
+@distribute(job="ray", address=address)
+def call(x, *, folder=None):
+    import os, time
+    import ray
+    if x == 3:
+        raise OwnError(7, reason="odd")
+    if x == 5:
+        os._exit(1)
+    if x == 6:
+        time.sleep(60)
+    return x, ray.get_runtime_context().get_node_id()
+
+began = time.monotonic()
+results = call(range(-5000, 0))
+assert [x for x, _ in results] == list(range(-5000, 0))
+assert len({node for _, node in results}) <= 2
+with pytest.raises(OwnError) as caught:
+    call([1, 2, 3, 4])
+assert caught.value.code == 7
+results = call.options(return_exceptions=True)([4, 5, 4, 4])
+assert [type(result) for result in results] == [tuple, WorkerDiedError, tuple, tuple]
+results = call.options(return_exceptions=True, timeout=1)([4, 6])
+assert [type(result) for result in results] == [tuple, CallTimeoutError]
+import ray
+from ray.util import client
+assert client.ray.is_connected()
+constant = bytes(20_000_000)
+assert distribute(lambda x, constant: len(constant), job="ray")(range(10), constant=constant) == [20_000_000] * 10
+"""
+
+
+def test_ray_client(script, cluster, tmp_path):
+    """SPEC 6 ray: through ``ray://`` everything is the same: results, the user's exceptions, deaths, timeouts, constants."""
+    script(CLIENT, cluster.environment, str(tmp_path), cluster.client_address)

@@ -1,0 +1,160 @@
+"""Which cluster is used, and what happens where none is; each in a process of its own."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from jd_core.testing import wait_until
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(150)]
+
+#: Connects, runs calls and prints where; argument: the option ``address`` or nothing.
+USE = """
+import logging, sys, time
+logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stdout)
+logging.getLogger("ray").setLevel(logging.ERROR)
+from jd_core import distribute
+options = {"address": sys.argv[1]} if len(sys.argv) > 1 else {}
+
+@distribute(job="ray", **options)
+def double(x):
+    return 2 * x
+
+assert "ray" not in sys.modules, "ray is imported when a run needs it"
+assert double([]) == []
+assert "ray" not in sys.modules, "an empty input needs no Ray"
+assert double(range(100)) == [2 * x for x in range(100)]
+import ray
+print("used", ray.get_runtime_context().gcs_address)
+"""
+
+#: As `USE`, where it fails: prints the error and after how many seconds it came.
+FAIL = """
+import sys, time
+import ray
+exec(sys.argv[2])
+from jd_core import BackendError, distribute
+began = time.monotonic()
+try:
+    distribute(abs, job="ray", address=sys.argv[1])([1])
+except BackendError as error:
+    print(error)
+print("seconds", time.monotonic() - began)
+assert not ray.is_initialized()
+"""
+
+
+def failed(script, address, environment, preparation=""):
+    """Returns the error of a program that cannot connect, which has to come within ten seconds."""
+    done = script(FAIL, environment, address, preparation)
+    message, _, seconds = done.output.rpartition("seconds ")
+    assert float(seconds) < 10
+    return message
+
+
+def test_none_is_started_on_loopback(script, new_environment):
+    """SPEC 6 ray: where there is no Ray, one is started, bound to loopback, said in one line; it ends with the interpreter."""
+    look = """
+import psutil
+processes = psutil.Process().children(recursive=True)
+listening = [c.laddr.ip for p in [psutil.Process(), *processes] for c in p.net_connections("tcp") if c.status == "LISTEN"]
+print("listening", sorted({ip.removeprefix("::ffff:") for ip in listening}))
+print("processes", *[p.pid for p in processes])
+"""
+    psutil = pytest.importorskip("psutil")
+    done = script(USE + look, new_environment())
+    said = [line for line in done.output.splitlines() if line.startswith("just_distribute.ray: ")]
+    assert len(said) == 1
+    assert "started Ray" in said[0]
+    assert "used 127.0.0.1:" in done.output
+    assert "listening ['127.0.0.1']" in done.output
+    assert done.errors == ""
+    (processes,) = [line.split()[1:] for line in done.output.splitlines() if line.startswith("processes")]
+    assert processes
+    wait_until(lambda: not any(psutil.pid_exists(int(process)) for process in processes))
+
+
+def test_threads_that_call_first_at_once(script, new_environment):
+    """SPEC 6 ray: one Ray is started however many threads call first; a handler of SIGTERM stays."""
+    done = script(
+        """
+        import signal, threading
+        from concurrent.futures import ThreadPoolExecutor
+        from jd_core import distribute
+        signal.signal(signal.SIGTERM, handler := lambda *_: None)
+        together = threading.Barrier(6)
+        double = distribute(lambda x: 2 * x, job="ray")
+
+        def call(number):
+            together.wait()
+            return double(range(number, number + 5))
+
+        with ThreadPoolExecutor(6) as threads:
+            results = list(threads.map(call, range(6)))
+        assert results == [[2 * x for x in range(number, number + 5)] for number in range(6)]
+        import ray
+        assert sum(node["Alive"] for node in ray.nodes()) == 1
+        double([1])
+        assert signal.getsignal(signal.SIGTERM) is handler
+        """,
+        new_environment(),
+    )
+    assert done.errors == ""
+
+
+@pytest.mark.parametrize("by", ["option", "variable", "found"])
+def test_a_running_cluster(script, cluster, by):
+    """SPEC 6 ray: a cluster is used by the option ``address``, else RAY_ADDRESS, else since it runs on this machine."""
+    if by == "option":
+        done = script(USE, cluster.environment | {"RAY_ADDRESS": "127.0.0.1:1"}, cluster.address)
+    elif by == "variable":
+        done = script(USE, cluster.environment | {"RAY_ADDRESS": cluster.address})
+    else:
+        done = script(USE, cluster.environment)
+    assert "connected to Ray" in done.output
+    assert f"used {cluster.address}" in done.output
+
+
+def test_a_cluster_that_is_gone(script, new_environment, cluster):
+    """A cluster that crashed leaves its address behind on the machine: a new one is started."""
+    from pathlib import Path
+
+    environment = new_environment()
+    Path(environment["RAY_TMPDIR"], "ray", "ray_current_cluster").write_text("127.0.0.1:1")
+    assert "started Ray" in script(USE, environment).output
+
+
+@pytest.mark.parametrize("token", ["another", "none"])
+@pytest.mark.parametrize("way", ["address", "client_address"])
+def test_a_refused_token(script, cluster, way, token):
+    """SPEC 6 ray: a token that is refused is one clear error within 10 s, which says where Ray takes it from."""
+    environment = cluster.environment | {"RAY_AUTH_TOKEN": secrets.token_hex(16)}
+    if token == "none":
+        environment["RAY_AUTH_MODE"] = "disabled"
+        del environment["RAY_AUTH_TOKEN"]
+    address = getattr(cluster, way)
+    message = failed(script, address, environment)
+    assert f"the Ray cluster at '{address}' refused this process's token: set RAY_AUTH_MODE=token" in message
+    assert cluster.environment["RAY_AUTH_TOKEN"] not in message
+
+
+@pytest.mark.parametrize("way", ["address", "client_address"])
+def test_versions_that_do_not_match(script, cluster, way):
+    """SPEC 6 ray: another version of Ray there is one clear error within 10 s that names both."""
+    address = getattr(cluster, way)
+    message = failed(script, address, cluster.environment, "ray.__version__ = '2.1.0'")
+    assert f"the Ray cluster at '{address}' does not match this process" in message
+    assert "Ray: 2.1.0" in message
+    assert "Install the cluster's version" in message
+
+
+def test_the_client_port_without_its_scheme(script, cluster):
+    """The port of the client server, written as if it were the cluster's, is told from it."""
+    address = cluster.client_address.removeprefix("ray://")
+    assert "not a Ray cluster that this process can use" in failed(script, address, cluster.environment)
+
+
+def test_nobody_there(script, new_environment):
+    """SPEC 6 ray: an address where nothing answers is one clear error within 10 s."""
+    assert "no Ray cluster answers at '127.0.0.1:1'" in failed(script, "127.0.0.1:1", new_environment())
