@@ -123,6 +123,7 @@ class Crew:
                 if lane.tasks or lane.in_transit:
                     self._pool.discard(lane.worker)
                 else:
+                    self.tell(lane, protocol.END)
                     self._pool.give_back(lane.worker)
             self.lanes.clear()
 

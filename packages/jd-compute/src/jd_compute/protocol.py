@@ -11,6 +11,7 @@ from typing import Any
 WORK = 1  # ORDERS_HEADER, a pickled Orders, the encoded (function, constants)
 CHUNK = 2  # CHUNK_HEADER, the encoded columns
 RESEND = 3  # RESEND_HEADER: results that were sent did not unpickle; send them one by one
+END = 4  # nothing: the run is over, so close what was made for it
 
 # Worker to caller.
 READY = 16  # a pickled Raised, or nothing: the initializer has run

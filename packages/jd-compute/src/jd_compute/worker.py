@@ -23,7 +23,7 @@ from typing import Any
 from jd_compute import outcome, output, protocol, status
 from jd_compute.channel import CAN_PASS_FILES, Channel, Message, connect
 from jd_compute.codec import Encoded, dumps, encode, loads
-from jd_core.worker import inside_worker, plain, run_calls, traceback_text
+from jd_core.worker import inside_worker, plain, release, run_calls, traceback_text
 
 #: Seconds after which the results that a running chunk has so far are sent.
 FLUSH_SECONDS = 0.1
@@ -118,6 +118,8 @@ class _Server:
             elif message.kind == protocol.CHUNK:
                 self.output.begin()
                 self._run_chunk(message)
+            elif message.kind == protocol.END:
+                self._release()
             elif message.kind == protocol.RESEND:
                 self._resend(message.body)
             del message  # or the arguments of the last chunk stay in memory while this waits
@@ -133,6 +135,7 @@ class _Server:
     def _take_orders(self, message: Message) -> None:
         self.enter(status.LOADING)
         self._kept.clear()
+        self._release()
         self._call = self._unloadable = None
         body = memoryview(message.body)
         (length,) = protocol.ORDERS_HEADER.unpack_from(body)
@@ -152,6 +155,10 @@ class _Server:
         except BaseException as error:
             self._unloadable = _unloadable("function", error)
         self.enter(status.IDLE)
+
+    def _release(self) -> None:
+        if self._call is not None:
+            release(self._call)
 
     def _run_chunk(self, message: Message) -> None:
         body = memoryview(message.body)

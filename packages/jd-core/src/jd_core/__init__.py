@@ -15,6 +15,7 @@ from jd_core.errors import (
 )
 from jd_core.hints import Batch, Each
 from jd_core.options import Retry
+from jd_core.resources import per_worker
 
 __all__ = [
     "BackendError",
@@ -32,6 +33,7 @@ __all__ = [
     "SignatureError",
     "WorkerDiedError",
     "distribute",
+    "per_worker",
 ]
 
 __version__ = "1.0.0"

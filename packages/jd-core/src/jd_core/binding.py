@@ -105,7 +105,7 @@ def _check_keywords(
             raise SignatureError(
                 f"{signature.name}() got {name} twice: distributed by position and constant by keyword"
             )
-        if name in allowed or (open_ended and name not in positional_only):
+        if name in allowed or open_ended:
             continue
         if name in positional_only:
             raise SignatureError(f"{signature.name}() takes {name} by position only, so it cannot be a constant")
@@ -122,7 +122,7 @@ def _check_missing(signature: Signature, rest: list[inspect.Parameter], kwargs: 
             inspect.Parameter.VAR_POSITIONAL,
             inspect.Parameter.VAR_KEYWORD,
         )
-        if not required or one.name in kwargs:
+        if not required or (one.name in kwargs and one.kind is not inspect.Parameter.POSITIONAL_ONLY):
             continue
         constant = f"pass {one.name}=... to hold it constant"
         if one.kind is inspect.Parameter.POSITIONAL_ONLY:

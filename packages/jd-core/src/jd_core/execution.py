@@ -129,7 +129,7 @@ class Run:
         ahead = self._fed - (self._consumed if self._ordered else self._settled)
         if self._options.buffersize is not None:
             size = min(size, self._options.buffersize - ahead)
-        elif self._ordered and ahead > CHUNKS_AHEAD * self._work.workers * size:
+        elif self._ordered and ahead + size > CHUNKS_AHEAD * self._work.workers * size:
             size = 0
         if size <= 0:
             return None

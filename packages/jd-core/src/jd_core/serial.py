@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from typing import Any
 
 from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Failure, Work
-from jd_core.worker import plain, run_calls
+from jd_core.worker import plain, release, run_calls
 
 
 class SerialBackend(Backend):
@@ -26,14 +26,17 @@ class SerialBackend(Backend):
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs each chunk as it is pulled."""
         call = plain(work.function, work.constants)
-        for chunk in chunks:
-            if chunk is None:
-                time.sleep(POLL_SECONDS)
-                continue
-            began = time.perf_counter()
-            values, failed = run_calls(call, chunk.columns, len(chunk), stop_at_failure=work.stop_at_failure)
-            failures = tuple(Failure(chunk.start + offset, error) for offset, error in failed)
-            yield ChunkResult(chunk, values, failures, time.perf_counter() - began)
+        try:
+            for chunk in chunks:
+                if chunk is None:
+                    time.sleep(POLL_SECONDS)
+                    continue
+                began = time.perf_counter()
+                values, failed = run_calls(call, chunk.columns, len(chunk), stop_at_failure=work.stop_at_failure)
+                failures = tuple(Failure(chunk.start + offset, error) for offset, error in failed)
+                yield ChunkResult(chunk, values, failures, time.perf_counter() - began)
+        finally:
+            release(call)
 
     async def arun(self, work: Work, chunks: Iterator[Chunk | None]) -> AsyncGenerator[ChunkResult, None]:
         """Runs each chunk as it is pulled; coroutines run on a loop of another thread, one after the other."""

@@ -14,7 +14,7 @@ from jd_core.errors import BackendError, CallTimeoutError
 from jd_core.open_chunk import OpenChunk, unstarred
 from jd_core.pacing import Pacer
 from jd_core.sharing import Source
-from jd_core.worker import close_loop, inside_worker
+from jd_core.worker import close_loop, inside_worker, release
 
 #: Seconds that an ended run waits for threads whose calls may be about to end. A thread cannot be killed.
 PARTING_SECONDS = 0.05
@@ -132,6 +132,7 @@ class ThreadWorkers:
                     self._take_watched(worker, opened)
                 else:
                     self._take(opened)
+            release(self._call)
             close_loop()
         except BaseException as error:
             if not worker.left_behind:

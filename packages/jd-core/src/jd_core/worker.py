@@ -11,6 +11,7 @@ import contextvars
 import functools
 import inspect
 import itertools
+import logging
 import threading
 import traceback
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -63,12 +64,15 @@ class Bound(functools.partial[Any]):
 def plain(function: Callable[..., Any], constants: Mapping[str, Any]) -> Callable[..., Any]:
     """Returns a plain callable of one call's distributed arguments that gives that call's result.
 
-    Constants are bound; a coroutine is run to its end; what a generator function (plain or async) yields becomes a list.
+    Constants are bound, those made by `jd_core.per_worker` in each thread at its first call; a coroutine is run to its end;
+    what a generator function (plain or async) yields becomes a list.
 
     Args:
         function: the user's function, of any kind.
         constants: keyword arguments that are the same for every call.
     """
+    if any(is_per_worker(constant) for constant in constants.values()):
+        return WithResources(function, constants)
     call = Bound(function, **constants) if constants else function
     kind = innermost(function)
     if inspect.iscoroutinefunction(kind):
@@ -78,6 +82,79 @@ def plain(function: Callable[..., Any], constants: Mapping[str, Any]) -> Callabl
     if inspect.isgeneratorfunction(kind):
         return lambda *arguments: list(call(*arguments))
     return call
+
+
+def is_per_worker(constant: Any) -> bool:
+    """Whether a constant is a `jd_core.per_worker`. Told by an attribute: its class may have come here by value."""
+    return getattr(constant, "makes_one_per_worker", False) is True
+
+
+class WithResources:
+    """A plain callable (see `plain`) with constants that each thread makes for itself, at its first call.
+
+    Such a constant is entered where it is a context manager, and what entering gives is passed. `release` closes it.
+    """
+
+    def __init__(self, function: Callable[..., Any], constants: Mapping[str, Any]) -> None:
+        self._function = function
+        self._constants = constants
+        self._thread = threading.local()
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Returns the result of one call."""
+        call = getattr(self._thread, "call", None)
+        if call is None:
+            call = self._prepare()
+        return call(*arguments)
+
+    def _prepare(self) -> Callable[..., Any]:
+        constants = dict(self._constants)
+        self._thread.opened = opened = []
+        for name, constant in constants.items():
+            if is_per_worker(constant):
+                made = constant.factory()
+                constants[name] = _enter(made)
+                opened.append(made)
+        self._thread.call = call = plain(self._function, constants)
+        return call
+
+    def release(self) -> None:
+        """Closes what this thread has made, the last first. What goes wrong there concerns no call, and is logged."""
+        opened = getattr(self._thread, "opened", [])
+        self._thread.__dict__.clear()
+        for made in reversed(opened):
+            try:
+                _close(made)
+            except Exception:
+                logging.getLogger("just_distribute").exception("closing a %s failed", type(made).__qualname__)
+
+
+def release(call: Callable[..., Any]) -> None:
+    """Closes what this thread has made for ``call``, a plain callable of `plain`, if anything."""
+    if isinstance(call, WithResources):
+        call.release()
+
+
+def _enter(made: Any) -> Any:
+    if hasattr(made, "__enter__"):
+        return made.__enter__()
+    if hasattr(made, "__aenter__"):
+        return run_coroutine(made.__aenter__())
+    return made
+
+
+def _close(made: Any) -> None:
+    if hasattr(made, "__exit__"):
+        made.__exit__(None, None, None)
+    elif hasattr(made, "__aexit__"):
+        run_coroutine(made.__aexit__(None, None, None))
+        return
+    # Leaving does not close everything: a database connection only ends its transaction.
+    close = getattr(made, "close", None)
+    if callable(close):
+        closing = close()
+        if inspect.iscoroutine(closing):
+            run_coroutine(closing)
 
 
 async def collect_async(items: Any) -> list[Any]:

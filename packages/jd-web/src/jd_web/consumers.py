@@ -127,44 +127,41 @@ class Consumers:
                 self._tasks.append(task)
 
     async def _consume(self) -> None:
+        source = self._source
         opened: OpenChunk | None = None
         try:
             while True:
-                with self._source.lock:
-                    opened = self._source.following(opened)
-                if opened is not None:
-                    if self._demand:
-                        self._spread()
-                    await self._take(opened)
-                elif self._source.stopped or self._source.ended:
-                    return
-                else:
+                with source.lock:
+                    opened = source.following(opened)
+                if opened is None:
+                    if source.stopped or source.ended:
+                        return
                     self._demand = 0
                     await self._more()
+                    continue
+                if self._demand:
+                    self._spread()
+                # All in one coroutine: each further one between the loop and the call costs at every step of every call.
+                call = self._unstarred if opened.starred else self._call
+                values = opened.values
+                done = 0
+                began = time.perf_counter()
+                for offset, argument in opened.calls:
+                    if source.stopped:
+                        break
+                    try:
+                        values[offset] = await call(argument)
+                    except BaseException as error:
+                        self._failed(opened, offset, error)
+                    done += 1
+                source.account(opened, done, time.perf_counter() - began)
+                if done == len(values):
+                    # Calls that never wait do not let others run; between chunks they do.
+                    await asyncio.sleep(0)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            self._source.crash(error)
-
-    async def _take(self, opened: OpenChunk) -> None:
-        source, values = self._source, opened.values
-        call = self._unstarred if opened.starred else self._call
-        done = 0
-        began = time.perf_counter()
-        try:
-            for offset, argument in opened.calls:
-                if source.stopped:
-                    return
-                try:
-                    values[offset] = await call(argument)
-                except BaseException as error:
-                    self._failed(opened, offset, error)
-                done += 1
-        finally:
-            source.account(opened, done, time.perf_counter() - began)
-        if done == len(values):
-            # Calls that never wait do not let others run; between chunks they do.
-            await asyncio.sleep(0)
+            source.crash(error)
 
     async def _more(self) -> None:
         future = self._loop.create_future()

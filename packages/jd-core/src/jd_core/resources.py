@@ -1,0 +1,54 @@
+"""Constants that cannot be shared or sent: a client, a connection, a model. Each worker makes its own.
+
+Workers that are threads or processes make them in `jd_core.worker.WithResources`; those on an event loop share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar, cast
+
+T = TypeVar("T")
+
+
+class PerWorker(Generic[T]):
+    """The mark that `per_worker` leaves among the constants of a call.
+
+    Attributes:
+        factory: makes the object.
+        makes_one_per_worker: true; how a worker knows it.
+    """
+
+    makes_one_per_worker = True
+
+    def __init__(self, factory: Callable[[], T]) -> None:
+        if not callable(factory):
+            raise TypeError(
+                f"per_worker: {type(factory).__name__} object is not callable; pass what makes the object, "
+                f"such as its class or a lambda, not the object itself"
+            )
+        self.factory = factory
+
+    def __repr__(self) -> str:
+        return f"per_worker({getattr(self.factory, '__qualname__', type(self.factory).__qualname__)})"
+
+
+def per_worker(factory: Callable[[], T]) -> T:
+    """Makes a constant of which every worker has its own::
+
+        fetch(urls, client=per_worker(httpx.AsyncClient))
+
+    The object is made at a worker's first call: once per thread in "io", per process in "compute" and "ray", and per run in
+    "web", whose workers share one event loop. A context manager (also an asynchronous one) is entered, and its value
+    passed. At the end of the run it is left, and closed if it has ``close``.
+
+    Args:
+        factory: makes the object; called without arguments, in the worker. An error in it is the call's error.
+
+    Returns:
+        To type checkers the object, so that the call type-checks; at run time a mark in its place.
+
+    Raises:
+        TypeError: ``factory`` is not callable.
+    """
+    return cast("T", PerWorker(factory))
