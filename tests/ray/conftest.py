@@ -223,5 +223,5 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def cluster(new_cluster: Callable[..., ClusterProcess], free_port: int) -> ClusterProcess:
-    """A head without CPUs, with Ray's client server, and two nodes of one CPU each; for tests that leave it as it is."""
+    """A head without CPUs, with Ray's client server, and two nodes of one CPU each; tests leave it as it is."""
     return new_cluster(workers=[1, 1], client_port=free_port)

@@ -106,7 +106,7 @@ def test_a_lost_node(conversation):
 
 
 def test_lost_results(conversation):
-    """Issue 6: results that are lost with the node that holds them are made again elsewhere; with chunksize=1 blamed."""
+    """Issue 6: results that are lost with the node that holds them are made again elsewhere."""
     conversation(
         """
         import logging
@@ -116,9 +116,7 @@ def test_lost_results(conversation):
             (folder / f"done-{time.monotonic_ns()}").touch()
             return bytes([x]) * 2_000_000
 
-        def held(chunks, chunksize=None):
-            work = Work(large, {"folder": folder}, 2, "large", stop_at_failure=False, chunksize=chunksize, options=options)
-            return backend.run(work, chunks)
+        work = Work(large, {"folder": folder}, 2, "large", stop_at_failure=False, options=options)
 
         def chunks():
             yield Chunk(0, ([0],))
@@ -132,7 +130,7 @@ def test_lost_results(conversation):
         # Nothing is fetched before it is asked for, so that the results are lost with the only node that has them.
         waiting = ray.wait
         ray.wait = lambda refs, **settings: waiting(refs, **{**settings, "fetch_local": False})
-        values, failures = gathered(held(chunks()))
+        values, failures = gathered(backend.run(work, chunks()))
         assert not failures
         assert [(value[0], len(value)) for value in values] == [(x, 2_000_000) for x in range(3)]
         """,
@@ -213,5 +211,5 @@ assert distribute(lambda x, constant: len(constant), job="ray")(range(10), const
 
 
 def test_ray_client(script, cluster, tmp_path):
-    """SPEC 6 ray: through ``ray://`` everything is the same: results, the user's exceptions, deaths, timeouts, constants."""
+    """SPEC 6 ray: ``ray://`` is all the same: results, the user's exceptions, deaths, timeouts, constants."""
     script(CLIENT, cluster.environment, str(tmp_path), cluster.client_address)

@@ -48,7 +48,7 @@ class ComputeBackend(Backend):
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs chunks on worker processes; see the contract."""
         # Here, because these import pathos, dill and cloudpickle.
-        from jd_compute import codec, dispatch, pool
+        from jd_compute import codec, dispatch, outcome, pool
 
         options = work.options
         initializer = options.get("initializer")
@@ -57,7 +57,7 @@ class ComputeBackend(Backend):
         except codec.REFUSALS as error:
             raise SerializationError(
                 f"option initializer={initializer!r} cannot be sent to a worker process: {error}"
-            ) from error
+            ) from outcome.bare(error)
         settings = pool.Settings(
             method=options.get("start_method") or DEFAULT_METHOD,
             initializer=encoded,

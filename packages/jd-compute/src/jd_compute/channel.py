@@ -66,31 +66,42 @@ class Channel:
         self._socket = connection
         self._header = bytearray(_HEADER.size)
         self._sending = threading.Lock()  # a worker's threads print while its main thread sends results
+        self._held = b""
 
     def fileno(self) -> int:
         """Returns the file descriptor, for waiting."""
         return self._socket.fileno()
 
-    def send(self, kind: int, *parts: Buffer, buffers: Sequence[memoryview | MemoryFile] = ()) -> None:
+    def send(
+        self, kind: int, *parts: Buffer, buffers: Sequence[memoryview | MemoryFile] = (), hold: bool = False
+    ) -> None:
         """Sends one message.
 
         Args:
             kind: what it is, 0 to 255.
             *parts: its bytes; joined by the receiver, not here, so that nothing large is copied.
             buffers: large buffers: as shared memory, or through the connection where there is none to be had.
+            hold: another message follows at once; a small one may wait for it, so that the receiver wakes up once.
 
         Raises:
             OSError: the other end is gone.
         """
         with self._sending:
-            self._send(kind, parts, buffers)
+            self._send(kind, parts, buffers, hold)
 
-    def _send(self, kind: int, parts: Sequence[Buffer], buffers: Sequence[memoryview | MemoryFile]) -> None:
+    def _send(
+        self, kind: int, parts: Sequence[Buffer], buffers: Sequence[memoryview | MemoryFile], hold: bool
+    ) -> None:
         size = sum(len(part) for part in parts)
-        header = _HEADER.pack(size, kind, len(buffers))
+        header = self._held + _HEADER.pack(size, kind, len(buffers))
+        self._held = b""
         if not buffers:
             if size <= NEVER_BLOCKS:
-                self._socket.sendall(b"".join((header, *parts)))
+                message = b"".join((header, *parts))
+                if hold:
+                    self._held = message
+                else:
+                    self._socket.sendall(message)
             else:
                 self._socket.sendall(header)
                 for part in parts:
@@ -112,6 +123,10 @@ class Channel:
             for buffer in placed:
                 if isinstance(buffer, MemoryFile) and not buffer.common:
                     buffer.close()
+
+    def drop_held(self) -> None:
+        """Forgets a message that waits for another one that did not come."""
+        self._held = b""
 
     def receive(self) -> Message:
         """Waits for one message and returns it.

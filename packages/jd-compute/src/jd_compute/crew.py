@@ -17,6 +17,7 @@ from jd_compute.memory import MemoryFile
 from jd_compute.pool import Pool, runs
 from jd_compute.tasks import Lane
 from jd_core.backend import Work
+from jd_core.worker import is_per_worker
 
 #: Seconds that workers of a run that was given up have to come to an end by themselves before they are killed.
 GRACE_SECONDS = 0.05
@@ -41,7 +42,9 @@ class Crew:
         self.size = work.workers if work.calls is None else min(work.workers, work.calls)
         self._pool = pool
         self._work = work
-        self._selector = selectors.DefaultSelector()
+        self._has_resources = any(is_per_worker(constant) for constant in work.constants.values())
+        # Not epoll where there is a choice: a run has few workers, and often is over in less time than setting that up.
+        self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.DefaultSelector)()
         self._orders: tuple[list[bytes | memoryview], list[MemoryFile | memoryview]] | None = None
 
     @property
@@ -84,12 +87,17 @@ class Crew:
         return self._pool.bury(lane.worker)
 
     def tell(
-        self, lane: Lane, kind: int, *parts: bytes | memoryview, buffers: Sequence[MemoryFile | memoryview] = ()
+        self,
+        lane: Lane,
+        kind: int,
+        *parts: bytes | memoryview,
+        buffers: Sequence[MemoryFile | memoryview] = (),
+        hold: bool = False,
     ) -> None:
         """Sends a message to a worker. If it is dead, that shows as end-of-file in a moment, and not here."""
         lane.in_transit = True
         with contextlib.suppress(OSError):
-            lane.worker.channel.send(kind, *parts, buffers=buffers)
+            lane.worker.channel.send(kind, *parts, buffers=buffers, hold=hold)
         lane.in_transit = False
 
     def hear(self, lane: Lane) -> Message:
@@ -123,7 +131,9 @@ class Crew:
                 if lane.tasks or lane.in_transit:
                     self._pool.discard(lane.worker)
                 else:
-                    self.tell(lane, protocol.END)
+                    lane.worker.channel.drop_held()
+                    if self._has_resources:
+                        self.tell(lane, protocol.END)
                     self._pool.give_back(lane.worker)
             self.lanes.clear()
 
@@ -141,7 +151,7 @@ class Crew:
         if self._orders is None:
             self._orders = self._encode_orders()
         parts, buffers = self._orders
-        self.tell(lane, protocol.WORK, *parts, buffers=buffers)
+        self.tell(lane, protocol.WORK, *parts, buffers=buffers, hold=True)
 
     def _encode_orders(self) -> tuple[list[bytes | memoryview], list[MemoryFile | memoryview]]:
         """Returns the message that says what this run is about. Its large constants are shared by all workers."""
@@ -149,7 +159,7 @@ class Crew:
         try:
             code = codec.encode((work.function, dict(work.constants)))
         except codec.REFUSALS as error:
-            raise outcome.unsendable_code(work, error) from error
+            raise outcome.unsendable_code(work, error) from outcome.bare(error)
         orders = protocol.Orders(
             run=self.run,
             stop_at_failure=work.stop_at_failure,

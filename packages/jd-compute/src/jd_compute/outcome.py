@@ -87,5 +87,11 @@ def unreadable_result(index: int, error: BaseException) -> SerializationError:
     return made
 
 
+def bare(error: BaseException) -> BaseException:
+    """Returns an exception without its traceback: the frames of a pickler hold what was pickled, constants too."""
+    error.__context__ = None
+    return error.with_traceback(None)
+
+
 def _show(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

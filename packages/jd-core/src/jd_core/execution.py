@@ -69,6 +69,7 @@ class Run:
             tuple[float, int, Chunk]
         ] = []  # heap of (monotonic time due, index, chunk of that one call)
         self._progress: progress.Progress = progress.Silent()
+        self.internals = failures.HiddenInternals(backend)
 
     def segments(self) -> Generator[Segment, None, None]:
         """Yields the results as they come; raises the first failure. Closing it cancels the run."""
@@ -157,6 +158,7 @@ class Run:
             failures.annotate(error, failure.index, self._plan.calls, self._plan.names, result.chunk)
             if not self._options.return_exceptions:
                 yield from self._final(start + given, values[given:position])
+                self.internals.failure = error
                 raise error
             values[position] = error
         yield from self._final(start + given, values[given:] if given else values)
@@ -206,27 +208,29 @@ def collect(run: Run) -> list[Any]:
         Exception: the first failure; its ``partial`` holds the results there were, by index.
     """
     reorder, results = Reorder(), []
-    try:
-        for segment in run.segments():
-            for values in reorder.push(segment):
-                results.extend(values)
-    except Exception as error:
-        _keep_partial(error, results, reorder)
-        raise
+    with run.internals:
+        try:
+            for segment in run.segments():
+                for values in reorder.push(segment):
+                    results.extend(values)
+        except Exception as error:
+            _keep_partial(error, results, reorder)
+            raise
     return results
 
 
 async def acollect(run: Run) -> list[Any]:
     """Like `collect`, on the caller's event loop."""
     reorder, results = Reorder(), []
-    try:
-        async with contextlib.aclosing(run.asegments()) as segments:
-            async for segment in segments:
-                for values in reorder.push(segment):
-                    results.extend(values)
-    except Exception as error:
-        _keep_partial(error, results, reorder)
-        raise
+    with run.internals:
+        try:
+            async with contextlib.aclosing(run.asegments()) as segments:
+                async for segment in segments:
+                    for values in reorder.push(segment):
+                        results.extend(values)
+        except Exception as error:
+            _keep_partial(error, results, reorder)
+            raise
     return results
 
 
@@ -242,17 +246,16 @@ def _keep_partial(error: Exception, results: list[Any], reorder: Reorder) -> Non
 def in_order(run: Run) -> Generator[Any, None, None]:
     """Yields the results one by one, in order, as soon as all before them are there."""
     reorder = Reorder()
-    with contextlib.closing(run.segments()) as segments:
+    with run.internals, contextlib.closing(run.segments()) as segments:
         for segment in segments:
             for values in reorder.push(segment):
-                for value in values:
-                    yield value
+                yield from values
                 run.consumed(len(values))
 
 
 def as_completed(run: Run) -> Generator[tuple[int, Any], None, None]:
     """Yields (index, result) as calls finish."""
-    with contextlib.closing(run.segments()) as segments:
+    with run.internals, contextlib.closing(run.segments()) as segments:
         for start, values in segments:
             yield from enumerate(values, start)
 
@@ -260,9 +263,10 @@ def as_completed(run: Run) -> Generator[tuple[int, Any], None, None]:
 async def ain_order(run: Run) -> AsyncGenerator[Any, None]:
     """Like `in_order`, on the caller's event loop."""
     reorder = Reorder()
-    async with contextlib.aclosing(run.asegments()) as segments:
-        async for segment in segments:
-            for values in reorder.push(segment):
-                for value in values:
-                    yield value
-                run.consumed(len(values))
+    with run.internals:
+        async with contextlib.aclosing(run.asegments()) as segments:
+            async for segment in segments:
+                for values in reorder.push(segment):
+                    for value in values:
+                        yield value
+                    run.consumed(len(values))

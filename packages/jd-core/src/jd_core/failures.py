@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterator
+from types import TracebackType
 
-from jd_core.backend import Chunk, Failure
-from jd_core.errors import CallError, RemoteTraceback
+from jd_core.backend import Backend, Chunk, Failure
+from jd_core.errors import CallError, DistributeError, RemoteTraceback
 
 _shorten = reprlib.Repr()
 _shorten.maxstring = _shorten.maxother = 60
@@ -45,6 +47,42 @@ def annotate(error: BaseException, index: int, calls: int | None, names: tuple[s
     note = f"distribute: call {index}{of} failed: {shown}"
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)
+
+
+class HiddenInternals:
+    """A ``with`` block whose exceptions leave it without this library's own frames in their traceback.
+
+    What failed is the user's function or input, and the way through the library explains nothing; above all, the locals of
+    these frames are the constants and results of other calls, which tools that show locals would spread. An error that is
+    not one of a call's, an interruption or a `DistributeError` keeps them: then the library itself may be at fault.
+
+    Args:
+        backend: its package's frames are hidden, too.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._hidden = {__name__.partition(".")[0], type(backend).__module__.partition(".")[0]}
+        self.failure: BaseException | None = None
+
+    def __enter__(self) -> HiddenInternals:
+        """Returns itself; set ``failure`` to the exception of a call that is raised on."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Takes the frames out."""
+        if error is None or not (error is self.failure or isinstance(error, (DistributeError, KeyboardInterrupt))):
+            return
+        kept = None
+        for one in reversed(list(_entries(trace))):
+            if one.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in self._hidden:
+                one.tb_next, kept = kept, one
+        error.__traceback__ = kept
+
+
+def _entries(trace: TracebackType | None) -> Iterator[TracebackType]:
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
 
 
 def _arguments(error: BaseException) -> str:

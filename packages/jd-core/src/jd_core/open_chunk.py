@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -57,20 +56,22 @@ class OpenChunk:
         values = self.values
         if not self.left and not self._given:
             return [self._part(0, values)]
+        # A list of bools is searched in C; the values themselves are not compared, since their == may be anything.
+        new = [value is not _MISSING and value is not _GIVEN for value in values[self._first :]]
+        count = len(new)
+        new += False, True  # what ends the last run, and the search
         parts = []
-        for is_new, group in itertools.groupby(range(self._first, len(values)), self._is_new):
-            if is_new:
-                offsets = list(group)
-                start, end = offsets[0], offsets[-1] + 1
-                parts.append(self._part(start, values[start:end]))
-                values[start:end] = [_GIVEN] * (end - start)
-                self._given = True
+        start = new.index(True)
+        while start < count:
+            end = new.index(False, start)
+            offset, after = self._first + start, self._first + end
+            parts.append(self._part(offset, values[offset:after]))
+            values[offset:after] = [_GIVEN] * (end - start)
+            self._given = True
+            start = new.index(True, end)
         while self._first < len(values) and values[self._first] is _GIVEN:
             self._first += 1
         return parts
-
-    def _is_new(self, offset: int) -> bool:
-        return self.values[offset] is not _MISSING and self.values[offset] is not _GIVEN
 
     def _part(self, start: int, values: list[Any]) -> ChunkResult:
         failures: tuple[Failure, ...] = ()

@@ -7,14 +7,16 @@ cluster that was started last on this machine, else one that is started now, on 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import logging
 import os
+import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jd_core.errors import BackendError
@@ -99,7 +101,11 @@ def _init(ray: Any, address: str | None, *, bind_loopback: bool = False, **setti
     level = logging.getLogger("ray").level
     try:
         with _ray_constants(**attempts, **loopback):
-            ray.init(address=address, logging_level=logging.ERROR, **settings)
+            initialise = functools.partial(ray.init, address=address, logging_level=logging.ERROR, **settings)
+            if address == "local" and not in_main_thread:
+                _in_lasting_thread(initialise)
+            else:
+                initialise()
     except Exception as error:
         with contextlib.suppress(Exception):
             ray.shutdown()
@@ -108,6 +114,24 @@ def _init(ray: Any, address: str | None, *, bind_loopback: bool = False, **setti
         logging.getLogger("ray").setLevel(level or logging.WARNING)
         if in_main_thread and on_terminate not in (None, signal.SIG_DFL):
             signal.signal(signal.SIGTERM, on_terminate)
+
+
+def _in_lasting_thread(start: Callable[[], Any]) -> None:
+    """Calls ``start`` in a thread that lives as long as the interpreter: Linux ends Ray's processes with their thread."""
+    outcome: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            start()
+        except Exception as error:
+            outcome.put(error)
+        else:
+            outcome.put(None)
+            threading.Event().wait()
+
+    threading.Thread(target=run, name="just-distribute-ray", daemon=True).start()
+    if (error := outcome.get()) is not None:
+        raise error
 
 
 def _explained(address: str | None, error: Exception) -> BackendError:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from . import codec, worker
 
@@ -180,7 +180,7 @@ class Cancellation:
         self._interrupts = False
         self._before: Any = None
 
-    def __enter__(self) -> Cancellation:
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._on_interrupt)
         return self

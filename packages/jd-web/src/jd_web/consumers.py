@@ -141,7 +141,7 @@ class Consumers:
                     continue
                 if self._demand:
                     self._spread()
-                # All in one coroutine: each further one between the loop and the call costs at every step of every call.
+                # All in one coroutine: each one more between the loop and the call costs at every step of every call.
                 call = self._unstarred if opened.starred else self._call
                 values = opened.values
                 done = 0
