@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -27,8 +28,9 @@ def squares(workers=2, **options):
 def wait_until_gone(pids):
     """Waits until the processes have ended, or are only waited for by their parent."""
     for pid in pids:
-        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.005)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.005)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -52,7 +54,7 @@ def test_a_worker_killed_at_a_random_moment_is_named_within_two_seconds(run_scri
 def test_killed_idle_workers_are_replaced_without_a_word(all_of_them):
     """SPEC 8, 1: a worker that dies between calls costs nobody anything."""
     run = squares()
-    pids = {pid for _, pid in run(range(50), )} | {pid for _, pid in run.options(chunksize=1)(range(50))}
+    pids = {pid for _, pid in run(range(50))} | {pid for _, pid in run.options(chunksize=1)(range(50))}
     victims = list(pids)[: None if all_of_them else 1]
     for pid in victims:
         os.kill(pid, signal.SIGKILL)

@@ -27,7 +27,7 @@ def gathered(results):
     return [values[index] for index in sorted(values)], failures
 
 def tell(command):
-    print(command, flush=True)
+    print("tell:", command, flush=True)
     assert sys.stdin.readline() == "done\\n"
 
 backend = RayBackend()
@@ -45,20 +45,22 @@ def conversation(new_cluster, tmp_path):
 
     def run(code, *, workers):
         cluster = new_cluster(workers=workers)
-        process = subprocess.Popen(
-            [sys.executable, "-c", BEGIN + textwrap.dedent(code), str(tmp_path), cluster.address],
-            env=cluster.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(tmp_path / "errors").open("w"),
-            text=True,
-        )
+        with (tmp_path / "errors").open("w") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-c", BEGIN + textwrap.dedent(code), str(tmp_path), cluster.address],
+                env=cluster.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         limit = threading.Timer(120, process.kill)
         limit.start()
         for line in process.stdout:
-            cluster.tell(line.strip())
-            process.stdin.write("done\n")
-            process.stdin.flush()
+            if line.startswith("tell: "):
+                cluster.tell(line.removeprefix("tell: ").strip())
+                process.stdin.write("done\n")
+                process.stdin.flush()
         process.communicate()
         limit.cancel()
         assert process.returncode == 0, (tmp_path / "errors").read_text()

@@ -54,12 +54,12 @@ def failed(script, address, environment, preparation=""):
 
 
 def test_none_is_started_on_loopback(script, new_environment):
-    """SPEC 6 ray: where there is no Ray, one is started, bound to loopback, said in one line; it ends with the interpreter."""
+    """SPEC 6 ray: where there is no Ray, one is started on loopback, said in one line; it ends with the interpreter."""
     look = """
 import psutil
 processes = psutil.Process().children(recursive=True)
-listening = [c.laddr.ip for p in [psutil.Process(), *processes] for c in p.net_connections("tcp") if c.status == "LISTEN"]
-print("listening", sorted({ip.removeprefix("::ffff:") for ip in listening}))
+sockets = [socket for process in [psutil.Process(), *processes] for socket in process.net_connections("tcp")]
+print("listening", sorted({s.laddr.ip.removeprefix("::ffff:") for s in sockets if s.status == "LISTEN"}))
 print("processes", *[p.pid for p in processes])
 """
     psutil = pytest.importorskip("psutil")

@@ -82,7 +82,7 @@ def _constant_of(value: int, *, counted: Any) -> int:
 
 
 def test_a_constant_larger_than_ray_takes_in_a_function(ray) -> None:
-    """ARCHITECTURE, traps: a constant over 95 MiB, which Ray refuses inside a function, is shared, read-only, uncopied."""
+    """ARCHITECTURE, traps: a constant over 95 MiB, which Ray refuses in a function, is shared, read-only, uncopied."""
     numpy = pytest.importorskip("numpy")
     constant = numpy.ones(13_000_000)  # 104 MB
 
@@ -150,7 +150,7 @@ def test_what_to_send_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_crash_is_blamed_alone(ray, folder: str) -> None:
-    """SPEC 5: the call whose worker dies is blamed by index; those that shared its chunk are run again, and no others."""
+    """SPEC 5: the call whose worker dies is blamed by index; those that shared its chunk run again, and no others."""
 
     def crash(value: int, *, folder: str) -> int:
         functions.record(folder, f"call{value}")
@@ -238,7 +238,7 @@ def test_the_window_is_bounded(ray, folder: str) -> None:
 
 
 def test_abandoned_runs_cancel_what_runs(ray, folder: str) -> None:
-    """Issue 6: abandoned runs cancel their tasks promptly: a call that computes is interrupted, one that blocks killed."""
+    """Issue 6: abandoned runs cancel their tasks: a call that computes is interrupted, one that blocks killed."""
 
     def last(value: int, *, folder: str) -> int:
         if value == 0:

@@ -117,7 +117,7 @@ def _init(ray: Any, address: str | None, *, bind_loopback: bool = False, **setti
 
 
 def _in_lasting_thread(start: Callable[[], Any]) -> None:
-    """Calls ``start`` in a thread that lives as long as the interpreter: Linux ends Ray's processes with their thread."""
+    """Calls ``start`` in a thread that lives as long as the interpreter: Linux ends Ray's processes with it."""
     outcome: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
     def run() -> None:

@@ -1,0 +1,210 @@
+"""SPEC 5: retries: further attempts, counted on disk, after exceptions, deaths and timeouts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jd_core import CallTimeoutError, Retry, WorkerDiedError
+from jd_core.testing import functions
+
+Parallel = Callable[..., Any]
+
+#: Attempts after hardly any wait.
+QUICK = {"initial": 0.001, "maximum": 0.002}
+
+
+def attempts(folder: str, values: int) -> list[int]:
+    """Returns how often the call of each value was attempted."""
+    return [functions.count(folder, f"call{value}") for value in range(values)]
+
+
+def flaky(value: int, *, folder: str, failures: int, at: tuple[int, ...] = (2, 5)) -> int:
+    """Fails so many times for some values, then succeeds."""
+    functions.record(folder, f"call{value}")
+    if value in at and functions.count(folder, f"call{value}") <= failures:
+        raise ConnectionError(f"attempt {functions.count(folder, f'call{value}')}")
+    return value
+
+
+async def flaky_coroutine(value: int, *, folder: str, failures: int) -> int:
+    """As `flaky`."""
+    await asyncio.sleep(0)
+    return flaky(value, folder=folder, failures=failures)
+
+
+@pytest.mark.parametrize("chunksize", ["auto", 1, 4])
+@pytest.mark.parametrize("function", [flaky, flaky_coroutine])
+def test_success_after_failures(
+    parallel: Parallel, folder: str, function: Callable[..., Any], chunksize: int | str
+) -> None:
+    """SPEC 5: a call that fails is attempted again, and only that call; its result stands at its place."""
+    results = parallel(function, retries=Retry(2, **QUICK), chunksize=chunksize)(range(8), folder=folder, failures=2)
+    assert results == list(range(8))
+    assert attempts(folder, 8) == [1, 1, 3, 1, 1, 3, 1, 1]
+
+
+@pytest.mark.parametrize("retries", [1, 3])
+def test_the_last_error_is_raised(parallel: Parallel, folder: str, retries: int) -> None:
+    """SPEC 5, promise 6: with retries=k a call runs at most k + 1 times; the last error is raised, with one note."""
+    with pytest.raises(ConnectionError, match=f"attempt {retries + 1}") as caught:
+        parallel(flaky, retries=Retry(retries, **QUICK))(range(3), folder=folder, failures=99)
+    assert caught.value.__notes__ == ["distribute: call 2 of 3 failed: value=2"]
+    assert attempts(folder, 3) == [1, 1, retries + 1]
+
+
+def test_a_number_of_retries(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: retries takes a number, too."""
+    assert parallel(flaky, retries=1)(range(4), folder=folder, failures=1) == [0, 1, 2, 3]
+    assert attempts(folder, 4) == [1, 1, 2, 1]
+
+
+def test_no_retries(parallel: Parallel, folder: str) -> None:
+    """Promise 6: without retries no call runs twice."""
+    with pytest.raises(ConnectionError, match="attempt 1"):
+        parallel(flaky)(range(8), folder=folder, failures=1)
+    assert max(attempts(folder, 8)) == 1
+
+
+def test_retries_with_return_exceptions(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: with return_exceptions, what fails to the end stands in the list; the rest succeeds."""
+    function = parallel(flaky, retries=Retry(1, **QUICK), return_exceptions=True)
+    results = function(range(8), folder=folder, failures=99, at=(1, 6))
+    assert [type(result) for result in results] == [int, ConnectionError, *[int] * 4, ConnectionError, int]
+    assert attempts(folder, 8) == [1, 2, 1, 1, 1, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("on", "expected"),
+    [
+        (ConnectionError, 2),
+        (OSError, 2),
+        ((KeyError, ConnectionError), 2),
+        (lambda error: "attempt 1" in str(error), 2),
+        (KeyError, 1),
+        (lambda error: False, 1),
+    ],
+    ids=["its type", "its base", "one of several", "callable", "another type", "callable that refuses"],
+)
+def test_which_errors(parallel: Parallel, folder: str, on: Any, expected: int) -> None:
+    """SPEC 5: Retry.on says which errors are worth another attempt."""
+    function = parallel(flaky, retries=Retry(3, on=on, **QUICK), return_exceptions=True)
+    function([2], folder=folder, failures=1)
+    assert functions.count(folder, "call2") == expected
+
+
+def test_exits_are_attempted_again(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: a SystemExit, which is a CallError, is attempted again as well."""
+
+    def function(value: int, *, folder: str) -> int:
+        functions.record(folder)
+        if functions.count(folder) == 1:
+            raise SystemExit(1)
+        return value
+
+    assert parallel(function, retries=Retry(1, **QUICK))([7], folder=folder) == [7]
+
+
+def test_a_waiting_retry_occupies_no_worker(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: while a call waits for its next attempt, the one worker runs all others."""
+
+    def function(value: int, *, folder: str) -> int:
+        functions.record(folder, f"call{value}")
+        if value == 0 and functions.count(folder, "call0") == 1:
+            raise ConnectionError
+        return functions.count(folder, "call")
+
+    results = parallel(function, workers=1, chunksize=1, retries=Retry(1, initial=1.0))(range(6), folder=folder)
+    assert results[0] == 7  # the seventh attempt of all
+    assert sorted(results[1:]) == [2, 3, 4, 5, 6]
+
+
+def test_waits_grow(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: the waits between attempts grow exponentially, with jitter, up to the maximum."""
+
+    def function(value: int, *, folder: str) -> None:
+        Path(folder, f"time-{time.time_ns()}").touch()
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        parallel(function, retries=Retry(3, initial=0.1, maximum=0.2))([1], folder=folder)
+    times = sorted(int(path.name.removeprefix("time-")) / 1e9 for path in Path(folder).glob("time-*"))
+    waits = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    assert [wait >= least for wait, least in zip(waits, (0.05, 0.1, 0.1), strict=True)] == [True] * 3
+
+
+def test_retries_within_a_stream(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: a stream keeps its order over retries."""
+    stream = parallel(flaky, retries=Retry(2, **QUICK)).stream(range(8), folder=folder, failures=2)
+    assert list(stream) == list(range(8))
+
+
+def test_retries_of_aio(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: .aio attempts again, too."""
+    awaitable = parallel(flaky, retries=Retry(2, **QUICK)).aio(range(8), folder=folder, failures=2)
+    assert asyncio.run(awaitable) == list(range(8))
+
+
+def test_retries_of_generators(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: retries with an input without a length, and with a small buffer."""
+    function = parallel(flaky, retries=Retry(2, **QUICK), buffersize=2)
+    assert function(iter(range(8)), folder=folder, failures=2) == list(range(8))
+
+
+def test_timeouts_are_attempts(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: a timeout counts as an attempt; the next one may succeed."""
+
+    def function(value: int, *, folder: str) -> int:
+        functions.record(folder, f"call{value}")
+        if value == 1 and functions.count(folder, "call1") == 1:
+            functions.hold(folder)
+        return value
+
+    assert parallel(function, timeout=0.5, retries=Retry(1, **QUICK))(range(4), folder=folder) == [0, 1, 2, 3]
+    assert functions.count(folder, "call1") == 2
+
+
+def test_timeouts_to_the_end(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: when every attempt takes too long, the timeout is raised."""
+    with pytest.raises(CallTimeoutError):
+        parallel(functions.held, timeout=0.2, retries=Retry(1, **QUICK))([1], folder=folder)
+    assert functions.count(folder) == 2
+
+
+@pytest.mark.usefixtures("only_apart")
+def test_deaths_are_attempts(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: the death of a worker counts as an attempt of the call that it ran."""
+
+    def function(value: int, *, folder: str) -> int:
+        functions.record(folder, f"call{value}")
+        if value == 1 and functions.count(folder, "call1") == 1:
+            os._exit(5)
+        return value
+
+    assert parallel(function, chunksize=1, retries=Retry(1, **QUICK))(range(4), folder=folder) == [0, 1, 2, 3]
+    assert attempts(folder, 4) == [1, 2, 1, 1]
+
+
+@pytest.mark.usefixtures("only_apart")
+def test_deaths_to_the_end(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: when every attempt dies, the death is raised."""
+
+    def function(value: int, *, folder: str) -> None:
+        functions.record(folder)
+        os._exit(5)
+
+    with pytest.raises(WorkerDiedError, match="5"):
+        parallel(function, chunksize=1, retries=Retry(1, **QUICK))([1], folder=folder)
+    assert functions.count(folder) == 2
+
+
+def test_other_results_survive(parallel: Parallel, folder: str) -> None:
+    """SPEC 5: while some calls are attempted again, none of the others is run twice."""
+    function = parallel(flaky, retries=Retry(3, **QUICK), chunksize=3)
+    assert function(range(30), folder=folder, failures=3, at=tuple(range(0, 30, 4))) == list(range(30))
+    assert attempts(folder, 30) == [4 if value % 4 == 0 else 1 for value in range(30)]
