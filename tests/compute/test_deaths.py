@@ -12,7 +12,6 @@ import time
 import numpy as np
 import psutil
 import pytest
-
 from jd_core import WorkerDiedError, distribute
 
 

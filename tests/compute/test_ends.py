@@ -13,7 +13,6 @@ import time
 
 import psutil
 import pytest
-
 from jd_core import distribute
 
 SIGNALS = pathlib.Path(__file__).parent / "scripts" / "signals.py"
@@ -72,7 +71,7 @@ def test_two_hundred_calls_leave_nothing_behind():
             if turn % 4:
                 run(range(7))
             else:
-                with pytest.raises(ValueError):
+                with pytest.raises(ValueError, match="7"):
                     run(range(20))
         gc.collect()
 

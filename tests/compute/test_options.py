@@ -12,7 +12,6 @@ import threading
 
 import numpy as np
 import pytest
-
 from jd_core import SerializationError, distribute
 
 
@@ -237,3 +236,17 @@ def test_a_million_elements_of_a_generator_do_not_fill_the_caller():
 def test_partials_of_importable_functions_travel():
     """SPEC 1: a partial is a function like any other."""
     assert distribute(functools.partial(divmod, 17), job="compute", workers=2)([5, 3]) == [(3, 2), (5, 2)]
+
+
+def test_a_distributed_call_in_a_thread_of_a_worker_runs_in_that_worker():
+    """SPEC 5, nested calls: also where the user's function starts threads of its own."""
+    import concurrent.futures
+
+    inner = distribute(lambda x: os.getpid(), job="compute", workers=2)
+
+    def outer(x):
+        with concurrent.futures.ThreadPoolExecutor(1) as threads:
+            return os.getpid(), threads.submit(inner, range(3)).result()
+
+    for pid, pids in distribute(outer, job="compute", workers=2)(range(2)):
+        assert pids == [pid] * 3

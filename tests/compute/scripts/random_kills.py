@@ -11,7 +11,6 @@ import threading
 import time
 
 import psutil
-
 from jd_core import WorkerDiedError, distribute
 
 workers, rounds = int(sys.argv[1]), int(sys.argv[2])

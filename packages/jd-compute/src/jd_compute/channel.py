@@ -72,9 +72,7 @@ class Channel:
         """Returns the file descriptor, for waiting."""
         return self._socket.fileno()
 
-    def send(
-        self, kind: int, *parts: Buffer, buffers: Sequence[memoryview | MemoryFile] = (), hold: bool = False
-    ) -> None:
+    def send(self, kind: int, *parts: Buffer, buffers: Sequence[memoryview | MemoryFile] = (), hold: bool = False) -> None:
         """Sends one message.
 
         Args:
@@ -89,9 +87,7 @@ class Channel:
         with self._sending:
             self._send(kind, parts, buffers, hold)
 
-    def _send(
-        self, kind: int, parts: Sequence[Buffer], buffers: Sequence[memoryview | MemoryFile], hold: bool
-    ) -> None:
+    def _send(self, kind: int, parts: Sequence[Buffer], buffers: Sequence[memoryview | MemoryFile], hold: bool) -> None:
         size = sum(len(part) for part in parts)
         header = self._held + _HEADER.pack(size, kind, len(buffers))
         self._held = b""

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import cloudpickle
+from jd_core.decorator import Distributed
 
 from jd_compute.memory import LARGE
-from jd_core.decorator import Distributed
 
 loads = pickle.loads
 

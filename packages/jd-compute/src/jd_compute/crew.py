@@ -10,14 +10,15 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
+from jd_core.backend import Work
+from jd_core.worker import is_per_worker
+
 from jd_compute import codec, outcome, output, protocol
 from jd_compute.channel import CAN_PASS_FILES, Message
 from jd_compute.launcher import Worker
 from jd_compute.memory import MemoryFile
 from jd_compute.pool import Pool, runs
 from jd_compute.tasks import Lane
-from jd_core.backend import Work
-from jd_core.worker import is_per_worker
 
 #: Seconds that workers of a run that was given up have to come to an end by themselves before they are killed.
 GRACE_SECONDS = 0.05

@@ -20,13 +20,14 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
+from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Failure, Work
+from jd_core.errors import CallTimeoutError, WorkerDiedError
+
 from jd_compute import codec, outcome, output, protocol, status
 from jd_compute.channel import NEVER_BLOCKS
 from jd_compute.crew import Crew
 from jd_compute.pool import Pool
 from jd_compute.tasks import Lane, Task, blame, parts, was_at_work
-from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Failure, Work
-from jd_core.errors import CallTimeoutError, WorkerDiedError
 
 #: A second chunk is sent ahead to a worker whose last one took less than this: then the way there and back shows.
 SHORT_SECONDS = 0.005

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import signal
 import threading
 import time
 import warnings
@@ -19,12 +20,12 @@ import multiprocess.connection
 import multiprocess.context
 import multiprocess.pool
 import multiprocess.spawn
+from jd_core.errors import WorkerDiedError
 from pathos.pools import ProcessPool
 
 from jd_compute import protocol, worker
 from jd_compute.channel import CAN_PASS_FILES, Address, Channel
 from jd_compute.status import Status
-from jd_core.errors import WorkerDiedError
 
 #: Seconds a process may take from its start to its first message; a loaded machine may take many to import numpy.
 START_SECONDS = 120.0
@@ -70,8 +71,6 @@ class Worker:
 
 def describe_exit(code: int | None) -> str:
     """Returns how a process ended, in words."""
-    import signal
-
     if code is None:
         return "does not end"
     if code >= 0:
@@ -157,7 +156,7 @@ def _start_pool(count: int, method: str, arguments: tuple[Any, ...]) -> multipro
     """Starts processes that run ``worker.serve(*arguments)``, and returns their pool, which pathos then has forgotten."""
     context = _context(method)
     name = f"just-distribute-{next(_numbers)}"
-    with _starting, _without_main(), warnings.catch_warnings():
+    with _starting, _without_main(), _interrupts_held(), warnings.catch_warnings():
         # Forking with threads is what `start_method="fork"` asks for.
         warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
         pool = ProcessPool(nodes=count, id=name, context=context)
@@ -187,6 +186,19 @@ def _context(method: str) -> Any:
         # All that a worker imports is there when the server forks it. Has no effect if the server runs already.
         context.set_forkserver_preload(["jd_compute.worker"])
     return context
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Holds Ctrl-C back while processes start, which would print a traceback each; they unblock it when they are ready."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from jd_compute import codec, protocol
 from jd_core import diagnosis
 from jd_core.backend import Chunk, Failure, Work
 from jd_core.errors import RemoteError, SerializationError
+
+from jd_compute import codec, protocol
 
 
 def failure(index: int, raised: protocol.Raised) -> Failure:

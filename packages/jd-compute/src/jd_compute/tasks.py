@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jd_compute import status
-from jd_compute.launcher import Worker
 from jd_core import kinds
 from jd_core.backend import Chunk, Failure
+
+from jd_compute import status
+from jd_compute.launcher import Worker
 
 
 @dataclass(slots=True, eq=False)
@@ -104,9 +105,7 @@ def blame(task: Task, page: status.Status | None) -> Blame:
 
 def was_at_work(task: Task, page: status.Status | None) -> bool:
     """Whether the worker had taken the task up, so that one of its calls may be to blame."""
-    return page is None or (
-        page.chunk == task.number and page.phase in (status.DECODING, status.RUNNING, status.ENCODING)
-    )
+    return page is None or (page.chunk == task.number and page.phase in (status.DECODING, status.RUNNING, status.ENCODING))
 
 
 def parts(chunk: Chunk, *spans: tuple[int, int]) -> tuple[Chunk, ...]:

@@ -20,10 +20,11 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from jd_core.worker import mark_process, plain, release, run_calls, traceback_text
+
 from jd_compute import outcome, output, protocol, status
 from jd_compute.channel import CAN_PASS_FILES, Channel, Message, connect
 from jd_compute.codec import Encoded, dumps, encode, loads
-from jd_core.worker import inside_worker, plain, release, run_calls, traceback_text
 
 #: Seconds after which the results that a running chunk has so far are sent.
 FLUSH_SECONDS = 0.1
@@ -67,11 +68,13 @@ def _prepare_process(startup: protocol.Startup) -> None:
     # Ctrl-C reaches all processes of the terminal; what it ends is for the caller to decide. A handler, and not SIG_IGN,
     # because programs started by the user's function would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see launcher
     os.environ.update(startup.environment)
     if startup.threads is not None:
         for variable in THREAD_VARIABLES:
             os.environ.setdefault(variable, str(startup.threads))
-    inside_worker.set(True)
+    mark_process()
 
 
 def _die_with_the_caller() -> None:
@@ -90,9 +93,7 @@ def _die_with_the_caller() -> None:
         if select.select([caller.sentinel], [], [], 0)[0]:
             os._exit(0)
     else:
-        threading.Thread(
-            target=lambda: (caller.join(), os._exit(0)), name="just-distribute-caller", daemon=True
-        ).start()
+        threading.Thread(target=lambda: (caller.join(), os._exit(0)), name="just-distribute-caller", daemon=True).start()
 
 
 class _Server:

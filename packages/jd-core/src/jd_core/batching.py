@@ -123,9 +123,7 @@ class Plan:
         self.calls = calls
         self.cut = cut
         self._columns = columns
-        self._lockstep = [
-            column for column in columns if not isinstance(column, (BatchColumn, EmptyBatches))
-        ] or columns
+        self._lockstep = [column for column in columns if not isinstance(column, (BatchColumn, EmptyBatches))] or columns
         self._start = 0
 
     def take(self, count: int) -> Chunk | None:
@@ -152,9 +150,7 @@ class Plan:
     def _raise_unequal(self, taken: list[int]) -> None:
         ended = min(taken)
         shown = ", ".join(
-            f"{column.parameter.name} has {count}"
-            if count == ended
-            else f"{column.parameter.name} has at least {count}"
+            f"{column.parameter.name} has {count}" if count == ended else f"{column.parameter.name} has at least {count}"
             for column, count in zip(self._lockstep, taken, strict=True)
         )
         raise BatchingError(f"{self.name}() got collections of unequal length: {shown}; make them equally long")
@@ -180,7 +176,7 @@ def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: C
         if not is_cut and kinds.is_frame(column.value):
             raise SignatureError(
                 f"{call.name}() got a {type(column.value).__name__} for {column.parameter.name}, which is gone through "
-                f"element by element, and a frame has no elements: pass a column or its rows, or hint the parameter as a frame"
+                f"element by element, and a frame has no elements: pass a column or its rows, or hint it as a frame"
             )
     if not any(cut):
         return Plan(call.name, columns, _common_length(call.name, columns), cut=False)

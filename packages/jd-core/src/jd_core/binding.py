@@ -94,17 +94,13 @@ def _check_keywords(
     signature: Signature, declared: list[inspect.Parameter], distributed: set[str], kwargs: Mapping[str, Any]
 ) -> None:
     allowed = [
-        one.name
-        for one in declared
-        if one.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        one.name for one in declared if one.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     ]
     open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in declared)
     positional_only = {one.name for one in declared if one.kind is inspect.Parameter.POSITIONAL_ONLY}
     for name in kwargs:
         if name in allowed and name in distributed:
-            raise SignatureError(
-                f"{signature.name}() got {name} twice: distributed by position and constant by keyword"
-            )
+            raise SignatureError(f"{signature.name}() got {name} twice: distributed by position and constant by keyword")
         if name in allowed or open_ended:
             continue
         if name in positional_only:

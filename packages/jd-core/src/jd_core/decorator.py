@@ -20,7 +20,7 @@ from jd_core.chunking import Pace
 from jd_core.hints import Signature, inspect_function
 from jd_core.kinds import Kind
 from jd_core.options import Options, Retry, resolve
-from jd_core.worker import inside_worker
+from jd_core.worker import is_inside_worker
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -206,7 +206,7 @@ class Distributed(Generic[P, R_co]):
         if signature is None:
             raise TypeError(f"{self._name}() is a {type(self.__wrapped__).__name__}: call it on its class")
         call = binding.bind(signature, args, constants)
-        backend = serial.backend if inside_worker.get() else registry.backend(options.job)
+        backend = serial.backend if is_inside_worker() else registry.backend(options.job)
         workers = _Workers(backend, options)
         planned = plan(call, autobatch=options.autobatch, batch_size=options.batch_size, workers=workers)
         joined = signature.returns if planned.cut and not options.return_exceptions else None

@@ -42,9 +42,7 @@ class Run:
         ordered: whether results are held back until those before them are there; what is held back counts as read ahead.
     """
 
-    def __init__(
-        self, plan: Plan, work: Work, backend: Backend, options: Options, pace: Pace, *, ordered: bool
-    ) -> None:
+    def __init__(self, plan: Plan, work: Work, backend: Backend, options: Options, pace: Pace, *, ordered: bool) -> None:
         self._plan = plan
         self._work = work
         self._backend = backend
@@ -65,9 +63,7 @@ class Run:
         self._consumed = 0  # calls whose results the caller has taken
         self._exhausted = False
         self._attempts: dict[int, int] = {}  # failed attempts of each call that is being retried
-        self._waiting: list[
-            tuple[float, int, Chunk]
-        ] = []  # heap of (monotonic time due, index, chunk of that one call)
+        self._waiting: list[tuple[float, int, Chunk]] = []  # heap of (monotonic time due, index, chunk of that one call)
         self._progress: progress.Progress = progress.Silent()
         self.internals = failures.HiddenInternals(backend)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterator
 from types import TracebackType
+from typing import Self
 
 from jd_core.backend import Backend, Chunk, Failure
 from jd_core.errors import CallError, DistributeError, RemoteTraceback
@@ -64,7 +65,7 @@ class HiddenInternals:
         self._hidden = {__name__.partition(".")[0], type(backend).__module__.partition(".")[0]}
         self.failure: BaseException | None = None
 
-    def __enter__(self) -> HiddenInternals:
+    def __enter__(self) -> Self:
         """Returns itself; set ``failure`` to the exception of a call that is raised on."""
         return self
 

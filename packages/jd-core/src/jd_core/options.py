@@ -85,13 +85,9 @@ COMMON: Mapping[str, Option] = {
     ),
     "buffersize": _or_none(_WHOLE),
     "timeout": _or_none(_SECONDS),
-    "retries": Option(
-        "a whole number of at least 0, or Retry(...)", (int, Retry), lambda n: isinstance(n, Retry) or n >= 0
-    ),
+    "retries": Option("a whole number of at least 0, or Retry(...)", (int, Retry), lambda n: isinstance(n, Retry) or n >= 0),
     "return_exceptions": _FLAG,
-    "progress": Option(
-        "True, False, or a callable of (done, total)", accepts=lambda v: isinstance(v, bool) or callable(v)
-    ),
+    "progress": Option("True, False, or a callable of (done, total)", accepts=lambda v: isinstance(v, bool) or callable(v)),
 }
 
 

@@ -67,8 +67,7 @@ class Bar:
             from tqdm.auto import tqdm
         except ImportError:
             raise DistributeError(
-                f"{name}(): progress=True needs the package tqdm: pip install tqdm "
-                f"(or pass progress=callable(done, total))"
+                f"{name}(): progress=True needs the package tqdm: pip install tqdm (or pass progress=callable(done, total))"
             ) from None
         self._bar: Any = tqdm(total=total, desc=name, unit="call", mininterval=INTERVAL)
 

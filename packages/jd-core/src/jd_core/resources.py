@@ -34,7 +34,9 @@ class PerWorker(Generic[T]):
 
 
 def per_worker(factory: Callable[[], T]) -> T:
-    """Makes a constant of which every worker has its own::
+    """Makes a constant of which every worker has its own.
+
+    As in::
 
         fetch(urls, client=per_worker(httpx.AsyncClient))
 

@@ -28,6 +28,21 @@ inside_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("just_distr
 BLOCK_SECONDS = 0.0005
 
 
+_whole_process = False
+
+
+def mark_process() -> None:
+    """Marks all code of this process as run by a worker, also in threads that the user's function starts."""
+    global _whole_process
+    _whole_process = True
+    inside_worker.set(True)
+
+
+def is_inside_worker() -> bool:
+    """Whether the code that asks is run by a worker."""
+    return _whole_process or inside_worker.get()
+
+
 @contextmanager
 def as_worker() -> Iterator[None]:
     """Marks the code inside the ``with`` block, in this context only, as run by a worker."""
@@ -56,9 +71,7 @@ class Bound(functools.partial[Any]):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return (
-            f"Bound({getattr(self.func, '__qualname__', type(self.func).__name__)}, constants={sorted(self.keywords)})"
-        )
+        return f"Bound({getattr(self.func, '__qualname__', type(self.func).__name__)}, constants={sorted(self.keywords)})"
 
 
 def plain(function: Callable[..., Any], constants: Mapping[str, Any]) -> Callable[..., Any]:

@@ -36,7 +36,7 @@ class WebBackend(Backend):
     """
 
     name = "web"
-    message_seconds = 1e-4
+    message_seconds = 2e-5
     shares_calls = True
     options = {"max_per_second": MAX_PER_SECOND}
 

@@ -1,0 +1,21 @@
+"""A Ray with a client server on loopback, in a process of its own: prints its address, and ends when its input does.
+
+Usage: python -m benchmarks.cluster FOLDER PORT
+"""
+
+import sys
+
+from ray.cluster_utils import Cluster
+
+
+def main() -> None:
+    folder, port = sys.argv[1:]
+    head = {"num_cpus": 2, "node_ip_address": "127.0.0.1", "temp_dir": folder, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args={**head, "ray_client_server_port": int(port)})
+    print(f"ray://127.0.0.1:{port}", flush=True)
+    sys.stdin.read()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()

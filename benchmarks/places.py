@@ -1,0 +1,85 @@
+"""What must run beside a row while it is measured: nothing, a web server, a local Ray, a Ray behind ``ray://``."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+@contextlib.contextmanager
+def nothing() -> Iterator[None]:
+    yield
+
+
+@contextlib.contextmanager
+def program(module: str, *arguments: str) -> Iterator[str]:
+    """Runs a module in a process of its own, gives the first line it prints, and ends it by closing its input."""
+    command = [sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        line = process.stdout.readline().strip()
+        if not line:
+            raise RuntimeError(f"{module} ended before it was ready")
+        try:
+            yield line
+        finally:
+            process.stdin.close()
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """A web server; gives its address."""
+    importlib.import_module("aiohttp")
+    with program("benchmarks.server") as address:
+        yield address
+
+
+@contextlib.contextmanager
+def _ray_folder() -> Iterator[str]:
+    """A folder with a short path, since the sockets in it may have 107 characters, and a way to this package."""
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ.pop("RAY_ADDRESS", None)
+    with tempfile.TemporaryDirectory(prefix="jd-bench-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def _connected(**settings: Any) -> Iterator[None]:
+    ray = importlib.import_module("ray")
+    ray.init(log_to_driver=False, logging_level="ERROR", **settings)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def local_ray() -> Iterator[None]:
+    """A Ray with two CPUs on this machine, to which this process is connected."""
+    settings = {"num_cpus": 2, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    memory = 2 << 30
+    with _ray_folder() as folder, _connected(
+        address="local", _temp_dir=folder, object_store_memory=memory, **settings
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def ray_client() -> Iterator[None]:
+    """A Ray with two CPUs in another process, to which this process is connected as a client."""
+    importlib.import_module("ray")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    with _ray_folder() as folder, program("benchmarks.cluster", folder, port) as address, _connected(address=address):
+        yield
