@@ -1,24 +1,21 @@
 """Ours and theirs: each makes a function ready to be called for many inputs, in the way its documentation recommends.
 
-A contender is a context manager for a function; inside, the workers are there (the stdlib's, pathos' and mpire's by
-``forkserver``, as ours, since the process has threads) and ``run(items, **constants)`` gives the list of results.
-What is not installed raises ImportError.
+A contender is a context manager for a function. Inside it the workers are there, and ``run(items, **constants)`` gives the
+results. Pools of processes start by ``forkserver``, as ours does: forking is not safe in a process with threads, and warm
+workers are alike. What is not installed raises ImportError. Coroutines are in `loops`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextlib
-import functools
 import importlib
 import io
-import itertools
 import multiprocessing
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -29,91 +26,68 @@ from benchmarks.places import ROOT
 Function = Callable[..., Any]
 Contender = Callable[[Function], AbstractContextManager[Function]]
 
-#: Processes of every pool.
+#: Processes of every pool, and of ours.
 WORKERS = 2
 
-#: Chunks for each worker, where the chunk size is ours to choose: as `multiprocessing.Pool.map` does by default.
-CHUNKS_PER_WORKER = 4
+#: What `multiprocessing.Pool.map` cuts by default, for those where the size of chunks is the caller's choice.
+CHUNKS = 4 * WORKERS
 
 
-def bind(function: Function, constants: dict[str, Any]) -> Function:
-    return functools.partial(function, **constants) if constants else function
+def slices(items: Any) -> list[Any]:
+    """Returns a sequence or array in as many parts as there are chunks, all but the last equally long."""
+    size = -(-len(items) // CHUNKS)
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def ours(job: str, how: str = "", workers: int = WORKERS, **options: Any) -> Contender:
-    """The distributed function, or with ``how`` a list of what that method gives."""
-
-    @contextlib.contextmanager
-    def contender(function: Function) -> Iterator[Function]:
-        distributed = distribute(function, job=job, workers=workers, **options)
-        method = getattr(distributed, how) if how else None
-        yield distributed if method is None else lambda items, **constants: list(method(items, **constants))
-
-    return contender
+@contextlib.contextmanager
+def ours(function: Function, *, stream: bool = False, **options: Any) -> Iterator[Function]:
+    """The distributed function, called or streamed."""
+    distributed = distribute(function, **{"workers": WORKERS, **options})
+    yield (lambda items: list(distributed.stream(items))) if stream else distributed
 
 
-class _Terminal(io.StringIO):
+class Terminal(io.StringIO):
+    """What is taken for a terminal, so that a progress bar is drawn."""
+
     def isatty(self) -> bool:
         return True
 
 
-def ours_watched(job: str, **options: Any) -> Contender:
-    """The distributed function with ``progress=True``, in front of what it takes for a terminal."""
+@contextlib.contextmanager
+def ours_with_bar(function: Function, **options: Any) -> Iterator[Function]:
+    with ours(function, progress=True, **options) as distributed:
 
-    @contextlib.contextmanager
-    def contender(function: Function) -> Iterator[Function]:
-        with ours(job, progress=True, **options)(function) as distributed:
+        def run(items: Any) -> Any:
+            with contextlib.redirect_stderr(Terminal()):
+                return distributed(items)
 
-            def run(items: Any) -> Any:
-                with contextlib.redirect_stderr(_Terminal()):
-                    return distributed(items)
-
-            yield run
-
-    return contender
-
-
-def ours_on_loop(workers: int) -> Contender:
-    """``await f.aio(...)`` on the caller's loop."""
-
-    def main(function: Function, items: Any, constants: dict[str, Any]) -> Coroutine[Any, Any, Any]:
-        return distribute(function, job="web", workers=workers).aio(items, **constants)
-
-    return on_loop(main)
+        yield run
 
 
 @contextlib.contextmanager
 def loop(function: Function) -> Iterator[Function]:
-    yield lambda items, **constants: [function(item, **constants) for item in items]
+    yield lambda items: [function(item) for item in items]
 
 
 @contextlib.contextmanager
 def half_a_loop(function: Function) -> Iterator[Function]:
-    """The ideal on two CPUs, where two calls after each other are alike: one of them."""
+    """The ideal on two CPUs: of each two calls, which are alike, one is made."""
     yield lambda items: [result for item in items[::2] for result in [function(item)] * 2]
 
 
-def ideal_threads(workers: int) -> Contender:
-    """What calls that sleep take if nothing else costs anything: their sum, shared equally, slept."""
-
-    @contextlib.contextmanager
-    def contender(function: Function) -> Iterator[Function]:
-        def run(items: Sequence[float]) -> list[float]:
-            time.sleep(sum(items) / workers)
-            return list(items)
-
-        yield run
-
-    return contender
+@contextlib.contextmanager
+def one_sleep(_: Function, *, workers: int) -> Iterator[Function]:
+    """The ideal for calls that sleep and return for how long: their sum, shared equally, at one go."""
+    yield lambda items: time.sleep(sum(items) / workers) or list(items)
 
 
 @contextlib.contextmanager
 def copies(function: Function) -> Iterator[Function]:
-    """The constants copied once for each worker, and a plain loop."""
+    """A plain loop, after the constant was copied once for each worker."""
 
-    def run(items: Any, **constants: Any) -> list[Any]:
-        copied = [{name: value.copy() for name, value in constants.items()} for _ in range(WORKERS)]
-        return [function(item, **copied[index % WORKERS]) for index, item in enumerate(items)]
+    def run(items: Any, *, table: Any) -> list[Any]:
+        copied = [table.copy() for _ in range(WORKERS)]
+        return [function(item, table=copied[index % WORKERS]) for index, item in enumerate(items)]
 
     yield run
 
@@ -121,29 +95,20 @@ def copies(function: Function) -> Iterator[Function]:
 @contextlib.contextmanager
 def multiprocessing_pool(function: Function) -> Iterator[Function]:
     with multiprocessing.get_context("forkserver").Pool(WORKERS) as pool:
-        yield lambda items, **constants: pool.map(bind(function, constants), items)
+        yield lambda items: pool.map(function, items)
 
 
 @contextlib.contextmanager
 def process_executor(function: Function) -> Iterator[Function]:
     """With large chunks for very long iterables, as its documentation says."""
-    context = multiprocessing.get_context("forkserver")
-    with concurrent.futures.ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
-
-        def run(items: Any) -> list[Any]:
-            size = len(items) // (WORKERS * CHUNKS_PER_WORKER) if len(items) > 1000 else 1
-            return list(pool.map(function, items, chunksize=size))
-
-        yield run
+    with concurrent.futures.ProcessPoolExecutor(WORKERS, multiprocessing.get_context("forkserver")) as pool:
+        yield lambda items: list(pool.map(function, items, chunksize=max(1, len(items) // CHUNKS // 100 * 100)))
 
 
-def thread_executor(workers: int) -> Contender:
-    @contextlib.contextmanager
-    def contender(function: Function) -> Iterator[Function]:
-        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            yield lambda items: list(pool.map(function, items))
-
-    return contender
+@contextlib.contextmanager
+def thread_executor(function: Function, *, workers: int) -> Iterator[Function]:
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        yield lambda items: list(pool.map(function, items))
 
 
 @contextlib.contextmanager
@@ -158,90 +123,71 @@ def pathos(function: Function) -> Iterator[Function]:
         pool.clear()
 
 
-def joblib(**settings: Any) -> Contender:
-    """Its loky workers; batches of tasks are sized by measured durations unless ``batch_size`` is given."""
-
-    @contextlib.contextmanager
-    def contender(function: Function) -> Iterator[Function]:
-        module = importlib.import_module("joblib")
-        with module.Parallel(n_jobs=WORKERS, **settings) as parallel:
-            yield lambda items: parallel(module.delayed(function)(item) for item in items)
-
-    return contender
+@contextlib.contextmanager
+def joblib(function: Function, **settings: Any) -> Iterator[Function]:
+    """Workers of loky; ``batch_size="auto"``, its default, follows measured durations."""
+    module = importlib.import_module("joblib")
+    with module.Parallel(n_jobs=WORKERS, **settings) as parallel:
+        yield lambda items: parallel(module.delayed(function)(item) for item in items)
 
 
 @contextlib.contextmanager
 def joblib_slices(function: Function) -> Iterator[Function]:
-    """An array cut into as many slices as ours makes of it, and the results joined."""
+    """An array in the slices that ours makes of it, and the results joined."""
     numpy = importlib.import_module("numpy")
-    with joblib()(function) as run:
-        yield lambda array: numpy.concatenate(run(numpy.array_split(array, WORKERS * CHUNKS_PER_WORKER)))
+    with joblib(function) as run:
+        yield lambda array: numpy.concatenate(run(slices(array)))
 
 
 @contextlib.contextmanager
 def mpire(function: Function) -> Iterator[Function]:
-    workers = importlib.import_module("mpire").WorkerPool(n_jobs=WORKERS, start_method="forkserver", keep_alive=True)
-    with workers as pool:
+    pool = importlib.import_module("mpire").WorkerPool(n_jobs=WORKERS, start_method="forkserver", keep_alive=True)
+    with pool:
         yield lambda items: pool.map(function, items)
 
 
-def script(path: str, needs: str = "just_distribute") -> Contender:
-    """A whole program, from the interpreter's start to its end; gives what it prints."""
-
-    @contextlib.contextmanager
-    def contender(_: Function) -> Iterator[Function]:
-        importlib.import_module(needs)
-        yield lambda items: run_script(path, str(len(items)))
-
-    return contender
+def run_script(name: str, *arguments: str) -> str:
+    """Runs a whole program, from the start of the interpreter to its end, and returns what it prints."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "scripts" / name), *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
 
 
-def run_script(path: str, *arguments: str) -> str:
-    command = [sys.executable, str(ROOT / "benchmarks" / "scripts" / path), *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+@contextlib.contextmanager
+def script(_: Function, *, name: str, needs: str) -> Iterator[Function]:
+    importlib.import_module(needs)
+    yield lambda items: run_script(name, str(len(items)))
 
 
-def on_loop(main: Callable[[Function, Any, dict[str, Any]], Coroutine[Any, Any, Any]]) -> Contender:
-    """Coroutines on an event loop that is kept."""
-
-    @contextlib.contextmanager
-    def contender(function: Function) -> Iterator[Function]:
-        with asyncio.Runner() as runner:
-            yield lambda items, **constants: runner.run(main(function, items, constants))
-
-    return contender
-
-
-def with_client(contender: Contender, connections: int) -> Contender:
-    """Gives every call ``client=``, an aiohttp client of as many connections, made on the loop of the run."""
-
-    @contextlib.contextmanager
-    def wrapped(function: Function) -> Iterator[Function]:
-        aiohttp = importlib.import_module("aiohttp")
-        with contender(function) as run:
-            yield run
-
-    return wrapped
+@contextlib.contextmanager
+def ray_pool(function: Function) -> Iterator[Function]:
+    pool = importlib.import_module("ray.util.multiprocessing").Pool(processes=WORKERS)
+    try:
+        yield lambda items: pool.map(function, items)
+    finally:
+        pool.terminate()
+        pool.join()
 
 
-async def await_one_by_one(function: Function, items: Any, constants: dict[str, Any]) -> list[Any]:
-    return [await function(item, **constants) for item in items]
+@contextlib.contextmanager
+def ray_tasks(function: Function) -> Iterator[Function]:
+    """One task per element."""
+    ray = importlib.import_module("ray")
+    task = ray.remote(function)
+    yield lambda items: ray.get([task.remote(item) for item in items])
 
 
-def consumers(workers: int) -> Contender:
-    """What an expert writes by hand: so many tasks that take from one iterator."""
+@contextlib.contextmanager
+def ray_chunks(function: Function) -> Iterator[Function]:
+    """What an expert writes by hand: constants put once, and a task for each chunk."""
+    ray = importlib.import_module("ray")
 
-    async def main(function: Function, items: Any, constants: dict[str, Any]) -> list[Any]:
-        results = [None] * len(items)
-        calls = enumerate(items)
+    @ray.remote
+    def run_chunk(chunk: Any, table: Any) -> list[Any]:
+        return [function(item, table=table) for item in chunk]
 
-        async def consume() -> None:
-            for index, item in calls:
-                results[index] = await function(item, **constants)
+    def run(items: Any, *, table: Any) -> list[Any]:
+        put = ray.put(table)
+        results = ray.get([run_chunk.remote(chunk, put) for chunk in slices(items)])
+        return [result for chunk in results for result in chunk]
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(consume())
-        return results
-
-    return on_loop(main)
+    yield run

@@ -17,9 +17,7 @@ def cluster(*nodes: dict[str, float], dead: int = 0) -> Any:
     for node in nodes:
         for name, amount in node.items():
             total[name] = total.get(name, 0) + amount
-    return SimpleNamespace(
-        nodes=lambda: rows, cluster_resources=lambda: total, available_resources=lambda: {"memory": 5.0}
-    )
+    return SimpleNamespace(nodes=lambda: rows, cluster_resources=lambda: total, available_resources=lambda: {"memory": 5.0})
 
 
 @pytest.mark.parametrize(

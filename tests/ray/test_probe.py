@@ -45,9 +45,7 @@ def test_nobody_there(kind: str, scheme: str, request: pytest.FixtureRequest) ->
     """SPEC 6 ray: an address where no Ray answers is one clear error within 10 s that names it and the remedy."""
     address = scheme + request.getfixturevalue(kind)
     began = time.monotonic()
-    with pytest.raises(
-        BackendError, match=rf"no Ray cluster answers at '{address}' .*: check the address .*RAY_ADDRESS"
-    ):
+    with pytest.raises(BackendError, match=rf"no Ray cluster answers at '{address}' .*: check the address .*RAY_ADDRESS"):
         probe.check_answers(address)
     assert time.monotonic() - began < 10
 

@@ -292,7 +292,7 @@ def test_nothing_is_said_of_long_calls(ray, monkeypatch: pytest.MonkeyPatch, cap
 
 
 def test_what_cannot_be_sent_is_named(ray) -> None:
-    """SPEC 5: function, constant, argument or result that cannot travel is named with the part; values are not shown."""
+    """SPEC 5: a function, constant, argument or result that cannot travel is named with the part; no value is shown."""
     lock = threading.Lock()
 
     def closed(value: int) -> Any:

@@ -14,8 +14,8 @@ from jd_core.errors import (
     WorkerDiedError,
 )
 from jd_core.hints import Batch, Each
-from jd_core.options import Retry
 from jd_core.resources import per_worker
+from jd_core.retrying import Retry
 
 __all__ = [
     "BackendError",

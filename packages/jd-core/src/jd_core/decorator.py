@@ -19,7 +19,8 @@ from jd_core.batching import plan
 from jd_core.chunking import Pace
 from jd_core.hints import Signature, inspect_function
 from jd_core.kinds import Kind
-from jd_core.options import Options, Retry, resolve
+from jd_core.options import Options, resolve
+from jd_core.retrying import Retry
 from jd_core.worker import is_inside_worker
 
 P = ParamSpec("P")

@@ -173,7 +173,7 @@ class Run:
             return False
         self._attempts[failure.index] = made
         columns = tuple([argument] for argument in chunk.arguments(failure.index - chunk.start))
-        due = time.monotonic() + self._retry.wait(made)
+        due = time.monotonic() + self._retry.wait(error, made)
         heapq.heappush(self._waiting, (due, failure.index, Chunk(failure.index, columns)))
         return True
 

@@ -5,7 +5,6 @@ First room of the house: `resolve` turns what the user wrote into `Options`; not
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,55 +12,8 @@ from typing import Any
 from jd_core import registry
 from jd_core.backend import Option, closest
 from jd_core.errors import BackendNotInstalledError
+from jd_core.retrying import SECONDS, WHOLE, Retry
 
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """When and how often a failed call is attempted again.
-
-    The wait before the k-th further attempt is ``initial * 2**(k-1)`` seconds, at most ``maximum``, of which the upper
-    half is random ("equal jitter" of Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015). A
-    waiting call occupies no worker.
-
-    Attributes:
-        attempts: further attempts after the first, at least 1: ``retries=3`` is ``Retry(3)``, at most four runs.
-        on: exception type or types that are worth another attempt, or a callable that says so of an exception. Deaths
-            of workers and timeouts are `WorkerDiedError` and `CallTimeoutError`.
-        initial: seconds before the first further attempt.
-        maximum: the longest wait, in seconds.
-    """
-
-    attempts: int
-    on: type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool] = Exception
-    initial: float = 0.1
-    maximum: float = 30.0
-
-    def __post_init__(self) -> None:
-        """Raises a TypeError or ValueError that names the field, its value and what is allowed."""
-        _WHOLE.check("Retry.attempts", self.attempts)
-        _SECONDS.check("Retry.initial", self.initial)
-        _SECONDS.check("Retry.maximum", self.maximum)
-        types = self.on if isinstance(self.on, tuple) else (self.on,)
-        if not callable(self.on) and not all(isinstance(one, type) and issubclass(one, BaseException) for one in types):
-            raise TypeError(f"distribute: Retry.on={self.on!r} must be exception types, or a callable of an exception")
-
-    def again(self, error: BaseException, attempts_made: int) -> bool:
-        """Returns whether a call that failed ``attempts_made`` times, at last with ``error``, is attempted again."""
-        if attempts_made > self.attempts:
-            return False
-        if isinstance(self.on, (type, tuple)):
-            return isinstance(error, self.on)
-        return bool(self.on(error))
-
-    def wait(self, attempts_made: int) -> float:
-        """Returns the seconds to wait after a call failed ``attempts_made`` times."""
-        # The exponent is bounded because 2.0**1024 overflows; every maximum is reached long before.
-        longest = min(self.maximum, self.initial * 2.0 ** min(attempts_made - 1, 60))
-        return longest * random.uniform(0.5, 1.0)
-
-
-_WHOLE = Option("a whole number of at least 1", (int,), lambda n: n >= 1)
-_SECONDS = Option("a number of seconds above 0", (int, float), lambda seconds: seconds > 0)
 _FLAG = Option("True or False", (bool,))
 
 
@@ -71,9 +23,9 @@ def _or_none(option: Option) -> Option:
 
 #: The options of every job, in the order of the decorator's parameters.
 COMMON: Mapping[str, Option] = {
-    "workers": _or_none(_WHOLE),
+    "workers": _or_none(WHOLE),
     "autobatch": _FLAG,
-    "batch_size": _or_none(_WHOLE),
+    "batch_size": _or_none(WHOLE),
     "chunksize": Option(
         "a whole number of at least 1, or 'auto'",
         (int, str),
@@ -83,8 +35,8 @@ COMMON: Mapping[str, Option] = {
         "'auto', 'list', or a callable of the list of results",
         accepts=lambda value: value in ("auto", "list") if isinstance(value, str) else callable(value),
     ),
-    "buffersize": _or_none(_WHOLE),
-    "timeout": _or_none(_SECONDS),
+    "buffersize": _or_none(WHOLE),
+    "timeout": _or_none(SECONDS),
     "retries": Option("a whole number of at least 0, or Retry(...)", (int, Retry), lambda n: isinstance(n, Retry) or n >= 0),
     "return_exceptions": _FLAG,
     "progress": Option("True, False, or a callable of (done, total)", accepts=lambda v: isinstance(v, bool) or callable(v)),

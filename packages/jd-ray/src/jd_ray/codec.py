@@ -111,34 +111,43 @@ def by_value(modules: Iterable[str]) -> Iterator[None]:
                 cloudpickle.unregister_pickle_by_value(module)
 
 
-def encode(obj: Any) -> Encoded:
-    """Pickles one object. Raises whatever the object raises."""
-    return _encode(obj)[0]
+def encode(obj: Any, beside: bool = True) -> Encoded:
+    """Pickles one object. Raises whatever the object raises.
+
+    Args:
+        obj: the object.
+        beside: whether large buffers go beside the pickle; Ray's client does not take them.
+    """
+    return _encode(obj, beside)[0]
 
 
-def encode_values(values: list[Any]) -> tuple[bool, Any]:
+def encode_values(values: list[Any], beside: bool = True) -> tuple[bool, Any]:
     """Pickles results: together where all of them are sure to unpickle, else each for itself.
+
+    Args:
+        values: the results.
+        beside: as for `encode`.
 
     Returns:
         ``(True, encoded)`` or ``(False, [encoded, or which part of it cannot be pickled, ...])``.
     """
     try:
-        encoded, foreign = _encode(values)
+        encoded, foreign = _encode(values, beside)
         if not foreign:
             return True, encoded
     except Exception:
         pass
-    return False, [_encode_or_error(value) for value in values]
+    return False, [_encode_or_error(value, beside) for value in values]
 
 
-def _encode_or_error(value: Any) -> Encoded | str:
+def _encode_or_error(value: Any, beside: bool) -> Encoded | str:
     try:
-        return _encode(value)[0]
+        return _encode(value, beside)[0]
     except Exception as error:
         return describe(value, error)
 
 
-def _encode(obj: Any) -> tuple[Encoded, bool]:
+def _encode(obj: Any, beside: bool) -> tuple[Encoded, bool]:
     buffers: list[pickle.PickleBuffer] = []
 
     def goes_inside(buffer: pickle.PickleBuffer) -> bool:
@@ -148,10 +157,10 @@ def _encode(obj: Any) -> tuple[Encoded, bool]:
         return inside
 
     file = io.BytesIO()
-    pickler = _Pickler(file, protocol=5, buffer_callback=goes_inside)
+    pickler = _Pickler(file, protocol=5, buffer_callback=goes_inside if beside else None)
     pickler.dump(obj)
     data: Any = file.getvalue()
-    if len(data) >= BESIDE_BYTES:
+    if beside and len(data) >= BESIDE_BYTES:
         data = pickle.PickleBuffer(data)
     return (data, list(buffers), [not buffer.raw().readonly for buffer in buffers]), pickler.foreign
 

@@ -73,6 +73,7 @@ class Dispatch:
         self._sent_with: dict[Any, int] = {}
         self._run = uuid.uuid4().hex
         self._by_value: set[str] = set()
+        self._through_client = shipping.through_client()
         self._sent_work = self._put_work()
         self._starts = Starts(self._run, every_task=work.timeout is not None)
         options = {name: work.options[name] for name in _TASK_OPTIONS if name in work.options}
@@ -116,10 +117,13 @@ class Dispatch:
     def _put_work(self) -> Any:
         try:
             with codec.by_value(self._by_value):
-                encoded = codec.encode((self.work.function, dict(self.work.constants)))
+                encoded = codec.encode((self.work.function, dict(self.work.constants)), not self._through_client)
         except Exception as error:
             raise outcomes.unsendable_work(self.work, error) from None
-        return self._ask(lambda: self.ray.put(encoded))
+        ref = self._ask(lambda: self.ray.put(encoded))
+        # Ray gives a task the object that it refers to; without buffers beside it, that is a copy for each task. A worker
+        # that gets a list asks for the object once.
+        return [ref] if self._through_client else ref
 
     def _fill(self) -> Iterator[ChunkResult]:
         """Starts tasks until the window is full or nothing is there to start; gives calls that cannot be sent."""
@@ -134,7 +138,7 @@ class Dispatch:
             piece = self._waiting.popleft()
             try:
                 with codec.by_value(self._by_value):
-                    columns = codec.encode(piece.columns())
+                    columns = codec.encode(piece.columns(), not self._through_client)
             except Exception as error:
                 if piece.count > 1:
                     self._waiting.extendleft(reversed(piece.calls()))
@@ -142,7 +146,8 @@ class Dispatch:
                     yield piece.failed(outcomes.argument_error(self.work, piece, error))
                 continue
             key = self._starts.key()
-            arguments = (self._run, self._sent_work, columns, self.work.stop_at_failure, key)
+            beside = not self._through_client
+            arguments = (self._run, self._sent_work, columns, self.work.stop_at_failure, key, beside)
             ref = self._ask(functools.partial(self._task.remote, *arguments))
             self._in_flight[ref] = piece
             self._sent_with[ref] = len(self._by_value)
@@ -197,9 +202,7 @@ class Dispatch:
             piece = self._in_flight.pop(ref)
             self._starts.ended(ref)
             self.ray.cancel(ref, force=True)
-            message = (
-                f"distribute: call {piece.start} of {self.work.name} took longer than timeout={self.work.timeout:g} s"
-            )
+            message = f"distribute: call {piece.start} of {self.work.name} took longer than timeout={self.work.timeout:g} s"
             yield piece.failed(CallTimeoutError(f"{message}; its worker was ended: raise timeout, or pass None"))
 
     def _ended(self, piece: Piece, ref: Any, sent_with: int) -> Iterator[ChunkResult]:

@@ -89,12 +89,16 @@ class Prepared:
         self._lock = threading.Lock()
         self._sweeping = False
 
-    def get(self, run: str, work: codec.Encoded) -> Callable[..., Any]:
+    def get(self, run: str, work: Any) -> Callable[..., Any]:
         """Returns a plain callable of one call's arguments, made from the pickled function and constants if need be."""
         with self._lock:
             held = self._calls.get(run)
         if held is not None:
             return held[0]
+        if isinstance(work, list):
+            import ray
+
+            work = ray.get(work[0])
         function, constants = codec.decode(work, codec.copy_none)
         return worker.plain(function, constants)
 
@@ -121,16 +125,17 @@ prepared = Prepared()
 
 
 def run_piece(
-    run: str, work: codec.Encoded, columns: codec.Encoded, stop_at_failure: bool, started: bytes | None
+    run: str, work: Any, columns: codec.Encoded, stop_at_failure: bool, started: bytes | None, beside: bool
 ) -> Done | Refused:
     """Runs consecutive calls.
 
     Args:
         run: names the run, the same for all its pieces.
-        work: the function and its constants, encoded.
+        work: the function and its constants, encoded; or a list with the reference to them.
         columns: the arguments, encoded: one sequence per parameter.
         stop_at_failure: end with the first failed call.
         started: set this key in Ray's key-value store when the calls begin; None: do not.
+        beside: whether large buffers may go back beside the pickle of the results.
     """
     with worker.as_worker(), Cancellation() as cancellation:
         try:
@@ -157,7 +162,7 @@ def run_piece(
             )
         seconds = time.perf_counter() - began
         prepared.keep(run, call)
-        together, encoded = codec.encode_values(values)
+        together, encoded = codec.encode_values(values, beside)
         raised = [_raised(offset, error) for offset, error in failures]
         if not together:
             raised += [Raised(at, None, "", one, "") for at, one in enumerate(encoded) if isinstance(one, str)]

@@ -61,10 +61,14 @@ def _native_task(ray: Any) -> Any:
 
 def task(ray: Any) -> Any:
     """Returns Ray's remote function for `function`: one per process, so that workers fetch it once."""
+    # Through Ray's client it belongs to one connection.
+    return ray.remote(function()) if through_client() else _native_task(ray)
+
+
+def through_client() -> bool:
+    """Whether this process is connected through Ray's client (``ray://``)."""
     client = sys.modules.get("ray.util.client")
-    if client is not None and client.ray.is_connected():
-        return ray.remote(function())  # it belongs to one connection of Ray's client
-    return _native_task(ray)
+    return client is not None and client.ray.is_connected()
 
 
 def received(returned: tuple[str, tuple[Any, ...]]) -> remote.Done | remote.Refused:

@@ -1,0 +1,141 @@
+"""Takes ours and a peer in turns, and says by how much they differ."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.peers import Contender, Function
+from benchmarks.places import nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What was measured: one line of the table.
+
+    Attributes:
+        row: name of the row.
+        peer: what ours was compared with.
+        limit: what ``measured`` may be at most; None: it is only shown.
+        measured: the median of ours divided by theirs, pair by pair; of a row about memory, megabytes. None if skipped.
+        ours: median, in seconds; None if there is none.
+        theirs: the same.
+        reason: why it was skipped.
+    """
+
+    row: str
+    peer: str
+    limit: float | None
+    measured: float | None = None
+    ours: float | None = None
+    theirs: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Somebody to be compared with; `pairs` is for those that take too long to be measured as often as the row says."""
+
+    name: str
+    contender: Contender
+    limit: float | None
+    pairs: int | None
+
+
+def against(
+    name: str, contender: Callable[..., Any], limit: float | None = None, *, pairs: int | None = None, **settings: Any
+) -> Peer:
+    """Returns a peer; ``settings`` are the contender's."""
+    return Peer(name, functools.partial(contender, **settings), limit, pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of work, and with whom ours is compared at it.
+
+    Attributes:
+        inputs: gives fresh ``(items, constants)``, of a size, with what the place gives.
+        size, quick: the size that is measured, and that of a warm-up and of ``--quick``.
+        pairs: how often each is measured.
+        place: what must run beside it; see `places`.
+    """
+
+    name: str
+    work: str
+    function: Function
+    inputs: Callable[[int, Any], tuple[Any, dict[str, Any]]]
+    ours: Contender
+    peers: tuple[Peer, ...]
+    size: int
+    quick: int
+    pairs: int = 15
+    place: Callable[[], AbstractContextManager[Any]] = nothing
+
+    def figures(self, *, quick: bool = False, pairs: int | None = None) -> Iterator[Figure]:
+        """Measures ours against each peer, who is warm by then; their first results must be equal.
+
+        Raises:
+            AssertionError: they are not.
+        """
+        size = self.quick if quick else self.size
+        with self.place() as place, self.ours(self.function) as ours:
+            for peer in self.peers:
+                with peer.contender(self.function) as theirs:
+                    count = pairs or (1 if quick else peer.pairs or self.pairs)
+                    yield self._compare(peer, ours, theirs, functools.partial(self.inputs, place=place), size, count)
+
+    def _compare(
+        self, peer: Peer, ours: Function, theirs: Function, inputs: Callable[[int], Any], size: int, pairs: int
+    ) -> Figure:
+        for run in (ours, theirs):
+            timed(run, *inputs(self.quick))
+        seconds: list[tuple[float, float]] = []
+        for _ in range(pairs):
+            one, our_results = timed(ours, *inputs(size))
+            other, their_results = timed(theirs, *inputs(size))
+            if not seconds and not equal(our_results, their_results):
+                raise AssertionError(f"{self.name}: ours and {peer.name} gave different results")
+            del our_results, their_results
+            seconds.append((one, other))
+        ratio = statistics.median(one / other for one, other in seconds)
+        return Figure(self.name, peer.name, peer.limit, ratio, *map(statistics.median, zip(*seconds, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A row about memory: ``measure(size)`` gives megabytes, which may be ``limit`` at most."""
+
+    name: str
+    work: str
+    measure: Callable[[int], float]
+    limit: float
+    size: int
+    quick: int
+
+    def figures(self, *, quick: bool = False, pairs: int | None = None) -> Iterator[Figure]:
+        """Measures once; ``pairs`` is for the likeness with `Row`."""
+        yield Figure(self.name, "MB", self.limit, self.measure(self.quick if quick else self.size))
+
+
+def timed(run: Function, items: Any, constants: dict[str, Any]) -> tuple[float, Any]:
+    """Returns how many seconds ``run`` took, and its results; garbage of what ran before is not its business."""
+    gc.collect()
+    began = time.perf_counter()
+    results = run(items, **constants)
+    return time.perf_counter() - began, results
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether results are equal: lists of values or of arrays, texts, arrays."""
+    if isinstance(one, list) and one and hasattr(one[0], "dtype"):
+        return len(one) == len(other) and all(map(equal, one, other))
+    with contextlib.suppress(ValueError):  # of arrays that are compared
+        return bool(one == other)
+    return bool((one == other).all())

@@ -1,0 +1,102 @@
+"""When a failed call is attempted again, and how long that waits."""
+
+from __future__ import annotations
+
+import email.message
+import email.utils
+import time
+import types
+import urllib.error
+
+import pytest
+
+from jd_core import CallTimeoutError, Retry
+from jd_core.retrying import retry_after
+
+
+def headers(value):
+    """Returns HTTP headers as urllib gives them: found whatever the case."""
+    message = email.message.Message()
+    message["retry-after"] = value
+    return message
+
+
+def with_attributes(**attributes):
+    """Returns an exception that carries attributes, as clients' exceptions do."""
+    error = RuntimeError("too many requests")
+    vars(error).update(attributes)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (with_attributes(retry_after=7), 7.0),
+        (with_attributes(retry_after=-1.5), 0.0),
+        (with_attributes(headers=headers("12")), 12.0),
+        (with_attributes(response=types.SimpleNamespace(headers=headers("3"))), 3.0),
+        (urllib.error.HTTPError("http://127.0.0.1/", 429, "no", headers("5"), None), 5.0),
+        (with_attributes(headers=headers("soon")), None),
+        (with_attributes(retry_after="soon"), None),
+        (with_attributes(response=None), None),
+        (ValueError(), None),
+    ],
+)
+def test_what_a_server_asks_for_is_found_in_each_shape(error, seconds):
+    """SPEC 5 and RFC 9110: an attribute, or the header on the exception or its response."""
+    assert retry_after(error) == seconds
+
+
+def test_a_date_is_the_time_until_then():
+    """RFC 9110: Retry-After may be an HTTP date; one in the past asks for nothing."""
+    later = email.utils.formatdate(time.time() + 100, usegmt=True)
+    earlier = email.utils.formatdate(time.time() - 100, usegmt=True)
+    assert 95 < (retry_after(with_attributes(headers=headers(later))) or 0) <= 100
+    assert retry_after(with_attributes(headers=headers(earlier))) == 0.0
+
+
+def test_waits_double_up_to_the_maximum_with_half_of_each_random():
+    """SPEC 5: exponential backoff and jitter."""
+    retry = Retry(50, initial=1.0, maximum=8.0)
+    for made, longest in [(1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 8.0), (2000, 8.0)]:
+        waits = [retry.wait(ValueError(), made) for _ in range(50)]
+        assert longest / 2 <= min(waits) < max(waits) <= longest
+
+
+def test_a_server_that_asks_for_longer_gets_it():
+    """SPEC 5: it is polite to wait as long as one is asked to."""
+    assert Retry(1, initial=0.1, maximum=0.2).wait(with_attributes(retry_after=60), 1) == 60.0
+
+
+@pytest.mark.parametrize(
+    ("on", "again"),
+    [
+        (Exception, True),
+        (TimeoutError, True),
+        ((KeyError, CallTimeoutError), True),
+        (KeyError, False),
+        (lambda error: "late" in str(error), True),
+        (lambda error: False, False),
+    ],
+)
+def test_which_errors_are_worth_another_attempt(on, again):
+    """SPEC 5: by type, types, or a callable; and never more often than said."""
+    retry = Retry(2, on=on)
+    assert [retry.again(CallTimeoutError("late"), made) for made in (1, 2, 3)] == [again, again, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"attempts": 0}, "Retry.attempts=0"),
+        ({"attempts": 1.5}, "Retry.attempts=1.5"),
+        ({"attempts": 1, "initial": 0}, "Retry.initial=0"),
+        ({"attempts": 1, "maximum": -1}, "Retry.maximum=-1"),
+        ({"attempts": 1, "on": "ValueError"}, "Retry.on='ValueError'"),
+        ({"attempts": 1, "on": (ValueError, 3)}, "Retry.on="),
+    ],
+)
+def test_a_wrong_retry_is_refused_when_it_is_made(arguments, named):
+    """SPEC 1: the message names the field, the value and what is allowed."""
+    with pytest.raises((TypeError, ValueError), match=named.replace(".", r"\.")):
+        Retry(**arguments)
