@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
+
 from benchmarks.peers import Contender, Function
 from benchmarks.places import nothing
 
@@ -85,11 +87,22 @@ class Row:
             AssertionError: they are not.
         """
         size = self.quick if quick else self.size
-        with self.place() as place, self.ours(self.function) as ours:
+        with contextlib.ExitStack() as stack:
+            try:
+                place = stack.enter_context(self.place())
+                ours = stack.enter_context(self.ours(self.function))
+            except ImportError as error:
+                yield from (Figure(self.name, peer.name, peer.limit, reason=str(error)) for peer in self.peers)
+                return
             for peer in self.peers:
-                with peer.contender(self.function) as theirs:
+                with contextlib.ExitStack() as ready:
+                    try:
+                        theirs = ready.enter_context(peer.contender(self.function))
+                    except ImportError as error:
+                        yield Figure(self.name, peer.name, peer.limit, reason=str(error))
+                        continue
                     count = pairs or (1 if quick else peer.pairs or self.pairs)
-                    yield self._compare(peer, ours, theirs, functools.partial(self.inputs, place=place), size, count)
+                    yield self._compare(peer, ours, theirs, lambda size: self.inputs(size, place), size, count)
 
     def _compare(
         self, peer: Peer, ours: Function, theirs: Function, inputs: Callable[[int], Any], size: int, pairs: int
@@ -134,8 +147,6 @@ def timed(run: Function, items: Any, constants: dict[str, Any]) -> tuple[float, 
 
 def equal(one: Any, other: Any) -> bool:
     """Whether results are equal: lists of values or of arrays, texts, arrays."""
-    if isinstance(one, list) and one and hasattr(one[0], "dtype"):
-        return len(one) == len(other) and all(map(equal, one, other))
-    with contextlib.suppress(ValueError):  # of arrays that are compared
-        return bool(one == other)
-    return bool((one == other).all())
+    if isinstance(one, list) and one and isinstance(one[0], numpy.ndarray):
+        return len(one) == len(other) and all(map(numpy.array_equal, one, other))
+    return bool(numpy.array_equal(one, other)) if isinstance(one, numpy.ndarray) else bool(one == other)

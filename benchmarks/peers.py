@@ -102,7 +102,11 @@ def multiprocessing_pool(function: Function) -> Iterator[Function]:
 def process_executor(function: Function) -> Iterator[Function]:
     """With large chunks for very long iterables, as its documentation says."""
     with concurrent.futures.ProcessPoolExecutor(WORKERS, multiprocessing.get_context("forkserver")) as pool:
-        yield lambda items: list(pool.map(function, items, chunksize=max(1, len(items) // CHUNKS // 100 * 100)))
+
+        def run(items: Any) -> list[Any]:
+            return list(pool.map(function, items, chunksize=len(items) // CHUNKS if len(items) > 1000 else 1))
+
+        yield run
 
 
 @contextlib.contextmanager

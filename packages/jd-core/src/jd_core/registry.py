@@ -7,8 +7,8 @@ that people ask for most, so that the error for a missing one can say what to in
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import threading
+from typing import TYPE_CHECKING
 
 from jd_core.backend import Backend, closest
 from jd_core.errors import BackendError, BackendNotInstalledError
@@ -22,13 +22,18 @@ ALIASES = {"processes": "compute", "threads": "io", "coroutines": "web", "cluste
 #: The package that brings each job, for the error that says so.
 PACKAGES = {"compute": "jd-compute", "io": "jd-io", "web": "jd-web", "ray": "jd-ray"}
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 _instances: dict[str, Backend] = {}
 _lock = threading.Lock()
 
 
 @functools.cache
-def installed() -> dict[str, importlib.metadata.EntryPoint]:
+def installed() -> dict[str, EntryPoint]:
     """Returns the entry points of the installed backends by job. Scanned once per process: a scan reads the disk."""
+    import importlib.metadata  # here, because it is a third of what importing this package would take
+
     return {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
 
 
