@@ -52,7 +52,7 @@ class Peer:
 
 
 def against(
-    name: str, contender: Callable[..., Any], limit: float | None = None, *, pairs: int | None = None, **settings: Any
+    name: str, contender: Callable[..., Any], limit: float | None = None, /, pairs: int | None = None, **settings: Any
 ) -> Peer:
     """Returns a peer; ``settings`` are the contender's."""
     return Peer(name, functools.partial(contender, **settings), limit, pairs)
@@ -73,10 +73,10 @@ class Row:
     work: str
     function: Function
     inputs: Callable[[int, Any], tuple[Any, dict[str, Any]]]
-    ours: Contender
-    peers: tuple[Peer, ...]
     size: int
     quick: int
+    ours: Contender
+    peers: list[Peer]
     pairs: int = 15
     place: Callable[[], AbstractContextManager[Any]] = nothing
 
@@ -128,9 +128,9 @@ class Memory:
     name: str
     work: str
     measure: Callable[[int], float]
-    limit: float
     size: int
     quick: int
+    limit: float
 
     def figures(self, *, quick: bool = False, pairs: int | None = None) -> Iterator[Figure]:
         """Measures once; ``pairs`` is for the likeness with `Row`."""

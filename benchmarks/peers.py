@@ -46,19 +46,14 @@ def ours(function: Function, *, stream: bool = False, **options: Any) -> Iterato
     yield (lambda items: list(distributed.stream(items))) if stream else distributed
 
 
-class Terminal(io.StringIO):
-    """What is taken for a terminal, so that a progress bar is drawn."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 @contextlib.contextmanager
 def ours_with_bar(function: Function, **options: Any) -> Iterator[Function]:
+    """The distributed function with ``progress=True``, with what it takes for a terminal."""
+    terminal = type("Terminal", (io.StringIO,), {"isatty": lambda self: True})
     with ours(function, progress=True, **options) as distributed:
 
         def run(items: Any) -> Any:
-            with contextlib.redirect_stderr(Terminal()):
+            with contextlib.redirect_stderr(terminal()):
                 return distributed(items)
 
         yield run
@@ -128,10 +123,10 @@ def pathos(function: Function) -> Iterator[Function]:
 
 
 @contextlib.contextmanager
-def joblib(function: Function, **settings: Any) -> Iterator[Function]:
-    """Workers of loky; ``batch_size="auto"``, its default, follows measured durations."""
+def joblib(function: Function) -> Iterator[Function]:
+    """Batches follow measured durations, its default; a fixed ``batch_size`` was no faster for tiny calls."""
     module = importlib.import_module("joblib")
-    with module.Parallel(n_jobs=WORKERS, **settings) as parallel:
+    with module.Parallel(n_jobs=WORKERS) as parallel:
         yield lambda items: parallel(module.delayed(function)(item) for item in items)
 
 

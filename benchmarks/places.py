@@ -69,9 +69,7 @@ def local_ray() -> Iterator[None]:
     """A Ray with two CPUs on this machine, to which this process is connected."""
     settings = {"num_cpus": 2, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     memory = 2 << 30
-    with _ray_folder() as folder, _connected(
-        address="local", _temp_dir=folder, object_store_memory=memory, **settings
-    ):
+    with _ray_folder() as folder, _connected(address="local", _temp_dir=folder, object_store_memory=memory, **settings):
         yield
 
 

@@ -1,19 +1,20 @@
-"""The table of what is measured: each row says what work it is, with whom ours is compared, and what may be reached at most.
+"""The table of what is measured: each row says what work it is, with whom ours is compared, and how far it may be off.
 
-A limit is ours divided by theirs; a speed-up of 1.9 over the plain loop is a limit of 1 / 1.9. No limit: just shown.
+A limit is ours divided by theirs; a speed-up of 1.9 over the plain loop is a limit of 1 / 1.9. Without a limit a figure is
+just shown.
 """
 
 from __future__ import annotations
 
 import functools
-import random
 from collections.abc import Callable
 from typing import Any
 
 import numpy
 
-from benchmarks import loops, peers, places, work
+from benchmarks import loops, peers, work
 from benchmarks.measure import Memory, Row, against
+from benchmarks.places import local_ray, nothing, ray_client, server
 
 Inputs = tuple[Any, dict[str, Any]]
 
@@ -22,13 +23,12 @@ def numbers(size: int, _: object) -> Inputs:
     return range(size), {}
 
 
-def lengths(length: Callable[[int, int], float]) -> Callable[[int, object], Inputs]:
-    """Calls by how many seconds they last, a function of index and number."""
-    return lambda size, _: ([length(index, size) for index in range(size)], {})
+def lengths(length: Callable[[int], float]) -> Callable[[int, object], Inputs]:
+    """Gives for each call, by its index, how many seconds it lasts."""
+    return lambda size, _: ([length(index) for index in range(size)], {})
 
 
 def arrays(size: int, _: object) -> Inputs:
-    """Arrays of 8 MB."""
     return [numpy.full(1_000_000, float(index)) for index in range(size)], {}
 
 
@@ -37,7 +37,6 @@ def one_array(size: int, _: object) -> Inputs:
 
 
 def table(megabytes: int) -> Callable[[int, object], Inputs]:
-    """Indices, and a constant of so many megabytes."""
     return lambda size, _: (range(size), {"table": numpy.arange(megabytes * 125_000, dtype=float)})
 
 
@@ -45,37 +44,85 @@ def urls(size: int, address: str) -> Inputs:
     return [f"{address}/{number}" for number in range(size)], {}
 
 
-def shuffled(size: int, _: object) -> Inputs:
-    items = [LONG_LAST(index, size) for index in range(size)]
-    random.Random(0).shuffle(items)
-    return items, {}
+def ours(job: str, **options: Any) -> Any:
+    return functools.partial(peers.ours, job=job, **options)
 
 
-def LONG_LAST(index: int, size: int) -> float:  # noqa: N802
-    return 0.2 if index >= 0.9 * size else 0.005
+LOOP = functools.partial(against, "plain loop", peers.loop)
+POOL = functools.partial(against, "`multiprocessing.Pool.map`", peers.multiprocessing_pool)
+EXECUTOR = functools.partial(against, "`ProcessPoolExecutor.map`", peers.process_executor)
+PATHOS = functools.partial(against, "pathos", peers.pathos)
+JOBLIB = functools.partial(against, "joblib", peers.joblib)
+MPIRE = functools.partial(against, "mpire", peers.mpire)
+THREADS = functools.partial(against, "`ThreadPoolExecutor.map`", peers.thread_executor)
+CONSUMERS = functools.partial(against, "consumers by hand", loops.consumers)
+RAY_POOL = functools.partial(against, "`ray.util.multiprocessing.Pool.map`", peers.ray_pool)
+RAY_TASKS = functools.partial(against, "a task for each call", peers.ray_tasks)
 
+compute, ray = ours("compute"), ours("ray")
+ten_long = lengths(lambda index: 0.08 if index % 30 == 29 else 0.005)
+long_last = lengths(lambda index: 0.2 if index >= 90 else 0.005)
+long_spread = lengths(lambda index: 0.2 if index % 10 == 9 else 0.005)
 
-def ours(**options: Any) -> Any:
-    return functools.partial(peers.ours, **options)
+# fmt: off
+# name, work, function, inputs, how many, how many in a warm-up, ours, [whom it is compared with (at most)]
+ROWS: list[Row | Memory] = [
+    Row("tiny-calls", "200,000 calls of `x * x`, a `range`", work.square, numbers, 200_000, 2_000, compute,
+        [LOOP(1.3), POOL(0.6), EXECUTOR(1.0), PATHOS(0.03, pairs=7), JOBLIB(0.03, pairs=7), MPIRE(0.02, pairs=7)]),
+    Row("ten-calls", "a warm call of 10 elements", work.square, numbers, 10, 10, compute,
+        [POOL(0.7), EXECUTOR(1.0), PATHOS(0.1), JOBLIB(0.1)], pairs=101),
+    Row("even-calls", "300 calls of 5 ms (speed-up of 1.9)", work.spin, lengths(lambda index: 0.005), 300, 20, compute,
+        [LOOP(1 / 1.9)], pairs=9),
+    Row("skewed-calls", "the same with ten of 80 ms, one of them last (speed-up of 1.8)", work.spin, ten_long, 300, 30,
+        compute, [LOOP(1 / 1.8)], pairs=9),
+    Row("arrays-in", "25 fresh arrays of 8 MB in", work.touch, arrays, 25, 3, compute, [EXECUTOR(0.3), JOBLIB(0.5)]),
+    Row("arrays-in-out", "25 fresh arrays of 8 MB in and out", work.increment, arrays, 25, 3, compute,
+        [EXECUTOR(0.3), JOBLIB(0.3)]),
+    Row("large-array", "one array of 400 MB, autobatched, array out", work.increment_batch, one_array, 50_000_000, 100_000,
+        compute, [against("joblib, same slices, joined", peers.joblib_slices, 0.3)], pairs=9),
+    Row("large-constant", "a fresh constant of 100 MB, 1,000 small calls", work.pick, table(megabytes=100), 1_000, 10,
+        compute, [against("a copy of it for each worker", peers.copies, 1.5)]),
+    Row("whole-script", "a whole script with a first call of 10 elements", work.square, numbers, 10, 10,
+        functools.partial(peers.script, name="first_call.py", needs="just_distribute"),
+        [against("the same with joblib", peers.script, 0.5, name="first_call_joblib.py", needs="joblib")]),
+    Memory("stream-memory", "streaming 1,000,000 elements from a generator: growth of the parent",
+           lambda size: float(peers.run_script("stream_memory.py", str(size))), 1_000_000, 10_000, limit=20),
 
+    Row("io-tiny-calls", "50,000 calls of `x * x`, io, 8 threads", work.square, numbers, 50_000, 1_000,
+        ours("io", workers=8), [THREADS(0.08, workers=8)]),
+    Row("io-sleeps", "10,000 sleeps of 1 ms, io, 64 threads", work.sleep, lengths(lambda index: 0.001), 10_000, 640,
+        ours("io", workers=64), [against("ideal", peers.one_sleep, 1.5, workers=64)]),
+    Row("web-tiny-calls", "100,000 calls of an empty coroutine, web, 100 workers", work.echo, numbers, 100_000, 1_000,
+        ours("web", workers=100),
+        [against("plain await loop", loops.await_loop, 2),
+         against("semaphore and gather", loops.semaphore_and_gather, 0.1, workers=100),
+         against("aiometer", loops.aiometer, 0.02, workers=100, pairs=3)]),
+    Row("web-sleeps", "30,000 sleeps of 5 ms, web, 1,000 workers", work.sleep_on_loop, lengths(lambda index: 0.005),
+        30_000, 2_000, ours("web", workers=1_000), [CONSUMERS(1.1, workers=1_000)]),
+    Row("web-requests", "5,000 GETs on loopback, `aio` with aiohttp's client, 200 at once", work.fetch, urls, 5_000, 200,
+        functools.partial(loops.ours_on_loop, workers=200, connections=200),
+        [CONSUMERS(1.05, workers=200, connections=200)], place=server),
+    *(Row(f"{job}-urllib", f"the same through `urllib` in plain functions, {job}, 64 workers", work.fetch_plainly, urls,
+          5_000, 100, ours(job, workers=64), [THREADS(1.05, workers=64)], place=server) for job in ("web", "io")),
 
-COMPUTE = (
-    Row(
-        "tiny-calls",
-        "200,000 calls of `x * x`, a `range`",
-        work.square,
-        numbers,
-        ours(job="compute"),
-        (
-            against("plain loop", peers.loop, 1.3),
-            against("multiprocessing.Pool.map", peers.multiprocessing_pool, 0.6),
-            against("concurrent.futures", peers.process_executor, 1.0),
-            against("pathos", peers.pathos, 0.03, pairs=7),
-            against("joblib", peers.joblib, 0.03, pairs=7),
-            against("joblib, batch_size given", peers.joblib, batch_size=200_000 // peers.CHUNKS, pairs=7),
-            against("mpire", peers.mpire, 0.02, pairs=7),
-        ),
-        size=200_000,
-        quick=2_000,
-    ),
-)
+    Row("ray-tiny-calls", "20,000 calls of `x * x`, ray", work.square, numbers, 20_000, 100, ray,
+        [RAY_POOL(0.4), RAY_TASKS(0.01, pairs=3)], place=local_ray),
+    Row("ray-even-calls", "100 calls of 20 ms, ray", work.spin, lengths(lambda index: 0.02), 100, 10, ray,
+        [against("ideal: half of the plain loop", peers.half_a_loop, 1.1)], place=local_ray),
+    Row("ray-skewed-calls", "90 calls of 5 ms, then ten of 200 ms, ray", work.spin, long_last, 100, 20, ray,
+        [RAY_POOL(0.9)], pairs=9, place=local_ray),
+    Row("ray-spread-calls", "the same, the long ones spread evenly", work.spin, long_spread, 100, 20, ray,
+        [RAY_POOL()], pairs=9, place=local_ray),
+    Row("ray-constant", "a fresh constant of 200 MB, 100 calls, ray", work.pick, table(megabytes=200), 100, 10, ray,
+        [against("one `ray.put` and chunks by hand", peers.ray_chunks, 1.2)], place=local_ray),
+    Row("ray-client", "5,000 calls of `x * x` through `ray://`", work.square, numbers, 5_000, 50, ray,
+        [RAY_TASKS(0.1, pairs=3)], place=ray_client),
+
+    *(row for job, function, place in (("compute", work.square, nothing), ("io", work.square, nothing),
+                                       ("web", work.echo, nothing), ("ray", work.square, local_ray)) for row in (
+        Row(f"{job}-stream", f"`stream` over 1,000,000 tiny elements, {job}", function, numbers, 1_000_000, 2_000,
+            ours(job, stream=True), [against("the plain call", peers.ours, 1.5, job=job)], place=place),
+        Row(f"{job}-progress", f"`progress=True` over 100,000 tiny calls, {job}", function, numbers, 100_000, 2_000,
+            functools.partial(peers.ours_with_bar, job=job), [against("without it", peers.ours, 1.02, job=job)],
+            pairs=101, place=place))),
+]

@@ -22,13 +22,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """A local Ray with two CPUs, on loopback, started once, with a temporary folder of its own."""
+def ray_cluster() -> Iterator[str]:
+    """A local Ray with two CPUs, on loopback, started once, with a temporary folder of its own; gives its address."""
     ray = pytest.importorskip("ray", reason="ray is not installed", exc_type=ImportError)
     # A short path: the sockets in it may have 107 characters.
     folder = tempfile.mkdtemp(prefix="jd-ray-", dir="/tmp")
     os.environ.pop("RAY_ADDRESS", None)
-    ray.init(
+    started = ray.init(
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
@@ -37,7 +37,7 @@ def ray_cluster() -> Iterator[None]:
         _temp_dir=folder,
         object_store_memory=150_000_000,
     )
-    yield
+    yield started.address_info["address"]
     ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
 

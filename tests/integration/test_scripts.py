@@ -6,25 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-Start = Callable[[str, str], str]
-
 #: Seconds that a program may take, Ray's start included.
 LIMIT = 50
-
-#: What comes before each program: the job, and a Ray of its own for the cluster.
-HEAD = """
-JOB = {job!r}
-if JOB == "ray":
-    import ray
-    ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _node_ip_address="127.0.0.1",
-        object_store_memory=100_000_000,
-    )
-"""
 
 PROGRAM = """
 from dataclasses import dataclass
@@ -78,74 +66,88 @@ print("done", __name__)
 """
 
 
-def run(arguments: list[str], folder: Path, job: str) -> str:
-    """Runs Python in a session of its own and returns what it printed."""
-    environment = {**os.environ, "PYTHONWARNINGS": "default"}
-    environment.pop("RAY_ADDRESS", None)
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    assert done.returncode == 0, done.stderr
-    if job != "ray":  # Ray says things of its own
-        assert done.stderr == ""
-    return done.stdout
+@dataclass(frozen=True)
+class Programs:
+    """Starts programs for one job.
 
+    Attributes:
+        job: the job, which programs find under the name ``JOB``.
+        folder: where they run.
+        environment: what is added to the environment.
+    """
 
-def as_file(program: str, folder: Path, job: str) -> str:
-    """``python file.py``."""
-    (folder / "program.py").write_text(program)
-    return run(["program.py"], folder, job)
+    job: str
+    folder: Path
+    environment: dict[str, str]
 
+    def python(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Runs Python in a session of its own, to its end, which is to be this exit code."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONWARNINGS": "default", **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert done.returncode == code, done.stderr
+        return done
 
-def as_module(program: str, folder: Path, job: str) -> str:
-    """``python -m package.module``."""
-    (folder / "package").mkdir()
-    (folder / "package" / "__init__.py").touch()
-    (folder / "package" / "module.py").write_text(program)
-    return run(["-m", "package.module"], folder, job)
+    def output(self, *arguments: str) -> str:
+        """Runs Python and returns what it printed; it is to say nothing on standard error."""
+        done = self.python(*arguments)
+        if self.job != "ray":  # Ray says things of its own
+            assert done.stderr == ""
+        return done.stdout
 
+    def file(self, program: str) -> str:
+        """Runs ``python file.py``."""
+        (self.folder / "program.py").write_text(self.head + program)
+        return self.output("program.py")
 
-def as_command(program: str, folder: Path, job: str) -> str:
-    """``python -c``."""
-    return run(["-c", program], folder, job)
+    def module(self, program: str) -> str:
+        """Runs ``python -m package.module``."""
+        (self.folder / "package").mkdir()
+        (self.folder / "package" / "__init__.py").touch()
+        (self.folder / "package" / "module.py").write_text(self.head + program)
+        return self.output("-m", "package.module")
 
+    def command(self, program: str) -> str:
+        """Runs ``python -c``."""
+        return self.output("-c", self.head + program)
 
-def as_cells(program: str, folder: Path, job: str) -> str:
-    """As a notebook does: cell by cell, in a ``__main__`` that has no file."""
-    notebook = f"""
-import sys, types
+    def cells(self, program: str) -> str:
+        """Runs it as a notebook does: statement by statement, in a ``__main__`` that has no file."""
+        notebook = f"""
+import ast, sys, types
 module = types.ModuleType("__main__")
 sys.modules["__main__"] = module
-for number, cell in enumerate({program.split(chr(10) * 2)!r}):
-    exec(compile(cell, f"<cell {{number}}>", "exec"), module.__dict__)
+for number, cell in enumerate(ast.parse({self.head + program!r}).body):
+    exec(compile(ast.Module([cell], []), f"<cell {{number}}>", "exec"), module.__dict__)
 """
-    return run(["-c", notebook], folder, job)
+        return self.output("-c", notebook)
+
+    @property
+    def head(self) -> str:
+        """What comes before each program."""
+        return f"JOB = {self.job!r}\n"
 
 
-STARTS = {"file": as_file, "module": as_module, "command": as_command, "cells": as_cells}
+@pytest.fixture
+def programs(job: str, tmp_path: Path, request: pytest.FixtureRequest) -> Programs:
+    """Starts programs for each of the jobs; for ray with the cluster of this session, found by RAY_ADDRESS."""
+    environment = {"RAY_ADDRESS": request.getfixturevalue("ray_cluster")} if job == "ray" else {}
+    return Programs(job, tmp_path, environment)
 
 
-@pytest.fixture(params=STARTS)
-def start(request: pytest.FixtureRequest, script_job: str, tmp_path: Path) -> Callable[[str], str]:
-    """Starts a program for the job in each of the ways, and returns what it printed."""
-    if script_job == "ray" and request.param in ("module", "command"):
-        pytest.skip("a Ray for each way to start would take long: a file and cells are tried")
-    begin = STARTS[request.param]
-    return lambda program: begin(HEAD.format(job=script_job) + program, tmp_path, script_job)
-
-
-@pytest.fixture(params=["compute", "io", "web", pytest.param("ray", marks=pytest.mark.ray)])
-def script_job(request: pytest.FixtureRequest) -> str:
-    """The job of a program; as `job`, but the session's Ray is not needed."""
-    found: str = request.param
-    pytest.importorskip(f"jd_{found}")
+@pytest.fixture(params=["file", "module", "command", "cells"])
+def start(request: pytest.FixtureRequest, programs: Programs) -> Callable[[str], str]:
+    """Starts a program in each of the ways, and returns what it printed."""
+    if programs.job == "ray" and request.param in ("module", "command"):
+        pytest.skip("each program takes seconds to connect to Ray: a file and cells differ most")
+    found: Callable[[str], str] = getattr(programs, request.param)
     return found
 
 
@@ -196,10 +198,8 @@ def test_modules_beside_the_program(start: Callable[[str], str]) -> None:
     assert start(IMPORTED) == "[4, 9]\n"
 
 
-def test_unfinished_streams_at_exit(script_job: str, tmp_path: Path) -> None:
+def test_unfinished_streams_at_exit(programs: Programs) -> None:
     """SPEC 5: a program that ends with a stream half read ends, without words."""
-    if script_job == "ray":
-        pytest.skip("what Ray says at exit is its own")
     program = """
 import itertools
 from jd_core import distribute
@@ -207,13 +207,11 @@ from jd_core import distribute
 stream = distribute(lambda value: value, job=JOB, workers=2).stream(itertools.count())
 print(next(stream), next(stream))
 """
-    assert as_file(HEAD.format(job=script_job) + program, tmp_path, script_job) == "0 1\n"
+    assert programs.file(program) == "0 1\n"
 
 
-def test_errors_at_the_top(script_job: str, tmp_path: Path) -> None:
+def test_errors_at_the_top(programs: Programs) -> None:
     """SPEC 5: an uncaught failure ends the program with its traceback, note and the worker's lines."""
-    if script_job == "ray":
-        pytest.skip("what Ray says at exit is its own")
     program = """
 from jd_core import distribute
 
@@ -222,11 +220,7 @@ def inverse(value):
 
 distribute(inverse, job=JOB, workers=2)([1, 0])
 """
-    (tmp_path / "program.py").write_text(HEAD.format(job=script_job) + program)
-    done = subprocess.run(
-        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, start_new_session=True
-    )
-    assert done.returncode == 1
-    assert "return 1 / value" in done.stderr
-    assert "ZeroDivisionError: division by zero" in done.stderr
-    assert done.stderr.rstrip().endswith("distribute: call 1 of 2 failed: value=0")
+    (programs.folder / "program.py").write_text(programs.head + program)
+    shown = programs.python("program.py", code=1).stderr
+    assert "return 1 / value" in shown
+    assert "ZeroDivisionError: division by zero\ndistribute: call 1 of 2 failed: value=0\n" in shown

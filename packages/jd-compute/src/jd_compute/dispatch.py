@@ -118,7 +118,7 @@ class Dispatch:
             return
         # The initializer raised: what it raised is what happened to the calls that wait for it.
         what: protocol.Raised = codec.loads(raised)
-        failures = tuple(outcome.failure(chunk.start + offset, what) for offset in range(len(chunk)))
+        failures = tuple(outcome.failure(self._work.name, chunk.start + offset, what) for offset in range(len(chunk)))
         yield ChunkResult(chunk, [None] * len(chunk), failures)
 
     def _send(self, lane: Lane, chunk: Chunk, deaths: int) -> Iterator[ChunkResult]:
@@ -188,7 +188,7 @@ class Dispatch:
         number, first, count, done, seconds, length = header.unpack_from(message)
         task = lane.task(number)
         raised = codec.loads(message[header.size : header.size + length]) if length else ()
-        failures = tuple(outcome.failure(task.chunk.start + offset, what) for offset, what in raised)
+        failures = tuple(outcome.failure(self._work.name, task.chunk.start + offset, what) for offset, what in raised)
         task.done, task.finished = first + count, done
         values: list[Any] = []
         if count:
@@ -213,12 +213,12 @@ class Dispatch:
         for index, item in enumerate(codec.loads(message[protocol.RESEND_HEADER.size :]), task.chunk.start + first):
             value = None
             if isinstance(item, protocol.Raised):
-                failures.setdefault(index, outcome.failure(index, item))
+                failures.setdefault(index, outcome.failure(self._work.name, index, item))
             else:
                 try:
                     value = codec.loads(item)
                 except codec.REFUSALS as error:
-                    failures.setdefault(index, Failure(index, outcome.unreadable_result(index, error)))
+                    failures.setdefault(index, Failure(index, outcome.unreadable_result(self._work.name, index, error)))
             values.append(value)
         self._finish(lane, task)
         yield ChunkResult(task.chunk, values, tuple(failures[index] for index in sorted(failures)), seconds, first)
@@ -264,7 +264,7 @@ class Dispatch:
             if verdict is None:
                 if task.deaths + 1 > MOST_DEATHS:
                     raise WorkerDiedError(
-                        f"{task.deaths + 1} worker processes, one after the other, ended ({how}) before they could run "
+                        f"{task.deaths + 1} worker processes, one after the other, ended with {how} before they could run "
                         f"call {task.chunk.start} of {self._work.name}()"
                         + (": unpickling the function ends the process" if loading else "")
                     )
@@ -278,8 +278,8 @@ class Dispatch:
                     task.chunk,
                     index,
                     WorkerDiedError(
-                        f"the worker process ended ({how}) while it ran call {index}; calls that shared its message are "
-                        f"run again. If it was out of memory, use fewer workers or smaller batches"
+                        f"{self._work.name}(): the worker process ended with {how} while it ran call {index}. "
+                        f"If it was out of memory, use fewer workers or smaller batches"
                     ),
                 )
 
@@ -299,8 +299,8 @@ class Dispatch:
             if verdict.culprit is not None:
                 index = task.chunk.start + verdict.culprit
                 error = CallTimeoutError(
-                    f"call {index} took longer than timeout={timeout:g} seconds; its worker process was killed. "
-                    f"Allow more with timeout=..., or None for no limit"
+                    f"{self._work.name}(): call {index} took longer than timeout={timeout:g} seconds, "
+                    f"and its worker process was killed; allow more time, or None for no limit"
                 )
                 yield self._one_failed(task.chunk, index, error)
 

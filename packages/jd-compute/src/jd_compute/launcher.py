@@ -117,8 +117,8 @@ def launch(count: int, method: str, startup: protocol.Startup) -> list[tuple[Wor
     if not ready:
         ends = {describe_exit(process.exitcode) for process in processes.values()}
         raise WorkerDiedError(
-            f"{count} worker processes ended before they were ready ({', '.join(sorted(ends))}): "
-            f"look for an initializer that ends the process, too little memory, or start_method={method!r}"
+            f"no worker process got ready: {count} started and ended with {', '.join(sorted(ends))}. "
+            f"Look for an initializer that ends the process, or too little memory; start_method={method!r}"
         )
     return ready
 
@@ -133,7 +133,10 @@ def _collect(
     while waiting:
         sources = [address, *channels.values(), *(process.sentinel for process in waiting.values())]
         if not multiprocess.connection.wait(sources, max(0.0, deadline - time.monotonic())):
-            raise WorkerDiedError(f"{len(waiting)} worker processes were not ready within {START_SECONDS:.0f} s")
+            raise WorkerDiedError(
+                f"{len(waiting)} of {len(processes)} started worker processes were not ready within "
+                f"{START_SECONDS:.0f} s; look for an initializer that hangs"
+            )
         if multiprocess.connection.wait([address], 0) and (accepted := address.accept()) is not None:
             channel, pid = accepted
             channels[pid] = channel

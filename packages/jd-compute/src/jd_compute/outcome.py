@@ -9,11 +9,11 @@ from jd_core.errors import RemoteError, SerializationError
 from jd_compute import codec, protocol
 
 
-def failure(index: int, raised: protocol.Raised) -> Failure:
+def failure(name: str, index: int, raised: protocol.Raised) -> Failure:
     """Returns the failure of a call as its worker reported it."""
     if raised.refused:
         error: BaseException = SerializationError(
-            f"call {index} ran, but its result cannot be sent back from its worker: {raised.message}; "
+            f"{name}(): call {index} ran, but its result cannot be sent back from its worker: {raised.message}; "
             f"return plain data, or make it picklable"
         )
         return Failure(index, error, raised.traceback)
@@ -78,10 +78,10 @@ def unloadable(name: str, index: int, report: protocol.Unloadable) -> Serializat
     )
 
 
-def unreadable_result(index: int, error: BaseException) -> SerializationError:
+def unreadable_result(name: str, index: int, error: BaseException) -> SerializationError:
     """Returns the error for a result that was sent back but does not unpickle here."""
     made = SerializationError(
-        f"the result of call {index} was sent back, but does not unpickle: {_show(error)}; "
+        f"{name}(): the result of call {index} was sent back, but does not unpickle: {_show(error)}; "
         f"return plain data, or mend its __setstate__ or __reduce__"
     )
     made.__cause__ = error

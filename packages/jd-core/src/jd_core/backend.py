@@ -164,11 +164,14 @@ class Backend(ABC):
         name: the job's name, as in ``distribute(job=...)``.
         message_seconds: about what it costs to send a chunk and get its result, in seconds; chunks are made large
             enough that this stays a few percent of the work in them.
+        shares_calls: whether the calls of a chunk are taken one by one by whichever worker is free. Then a slow call holds
+            no other back, and chunks are larger: as many calls as all workers together make in some milliseconds.
         options: the backend's own options by name.
     """
 
     name: ClassVar[str]
     message_seconds: ClassVar[float]
+    shares_calls: ClassVar[bool] = False
     options: ClassVar[Mapping[str, Option]] = {}
 
     @abstractmethod

@@ -7,6 +7,7 @@ can be known before anything is read (lengths above all) is checked when the pla
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ BATCHES_PER_WORKER = 4
 
 #: Elements per batch where neither ``batch_size`` nor the input's length is known.
 UNKNOWN_LENGTH_BATCH = 1000
+
+#: Seconds after which reading an iterator stops with what there is: a slow one must not hold its first elements back.
+READ_SECONDS = 0.01
 
 _MISSING = object()
 
@@ -51,6 +55,20 @@ class Column:
             self._rest = itertools.chain((first,), self._rest)
         return first
 
+    def take_ready(self, count: int) -> Sequence[Any]:
+        """Like `take`, but at least one element may be all that a slow iterator has to give for now."""
+        if self._slice is not None:
+            return self.take(count)
+        part: list[Any] = []
+        patience = time.monotonic() + READ_SECONDS
+        block = 1
+        while len(part) < count and (fresh := self.take(min(block, count - len(part)))):
+            part.extend(fresh)
+            if time.monotonic() > patience:
+                break
+            block *= 2  # so that looking at the clock costs nothing per element
+        return part
+
     def take(self, count: int) -> Sequence[Any]:
         """Returns the next elements, ``count`` of them or as many as there are, as a slice or a list."""
         part: Sequence[Any]
@@ -77,10 +95,18 @@ class BatchColumn:
         """Number of elements, not batches, that were read."""
         return self._column.taken
 
+    def take_ready(self, count: int) -> list[Any]:
+        """Like `take`, but at least one batch may be all that a slow iterator has to give for now."""
+        patience = time.monotonic() + READ_SECONDS
+        return self._take(count, lambda: time.monotonic() > patience)
+
     def take(self, count: int) -> list[Any]:
         """Returns the next batches, ``count`` of them or as many as there are; the last one may be shorter."""
+        return self._take(count, lambda: False)
+
+    def _take(self, count: int, enough: Callable[[], bool]) -> list[Any]:
         batches: list[Any] = []
-        while len(batches) < count:
+        while len(batches) < count and not (batches and enough()):
             part = self._column.take(self._size)
             if not kinds.length(part):
                 break
@@ -97,6 +123,10 @@ class EmptyBatches:
         self.parameter = column.parameter
         self._empty = self.parameter.build(column.take(0), column.value)
         self._left = calls
+
+    def take_ready(self, count: int) -> list[Any]:
+        """As `take`."""
+        return self.take(count)
 
     def take(self, count: int) -> list[Any]:
         """Returns the next empty batches."""
@@ -127,14 +157,14 @@ class Plan:
         self._start = 0
 
     def take(self, count: int) -> Chunk | None:
-        """Returns the next ``count`` calls, or as many as there are; None when there are none.
+        """Returns the next ``count`` calls, or as many as there are, or as a slow iterator has; None when there are none.
 
         Raises:
             BatchingError: one argument turns out shorter than another.
             Exception: whatever reading an argument raises.
         """
         first, *others = self._columns
-        head = first.take(count)
+        head = first.take_ready(count)
         # Where the first argument has ended, one element of each other shows whether it has ended as well.
         columns = (head, *(column.take(len(head) or 1) for column in others))
         if len(self._lockstep) > 1:

@@ -59,9 +59,10 @@ def bind(signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any])
             string, bytes, a mapping, a frame for an element parameter) stands where a collection of calls is meant.
     """
     if not args:
+        constants = f" ({', '.join(kwargs)} by keyword: constant)" if kwargs else ""
         raise SignatureError(
-            f"{signature.name}() got no positional argument, so there is nothing to distribute: pass the collections "
-            f"positionally, or call {signature.name}.local(...) for one plain call"
+            f"{signature.name}() got no positional argument{constants}, so there is nothing to distribute: pass the "
+            f"collections positionally, or call {signature.name}.local(...) for one plain call"
         )
     declared = list(signature.signature.parameters.values())
     parameters = _parameters(signature, declared, args)
@@ -84,7 +85,8 @@ def _parameters(signature: Signature, declared: list[inspect.Parameter], args: t
     if variadic is None:
         names = ", ".join(parameter.name for parameter in found) or "none"
         raise SignatureError(
-            f"{signature.name}() takes {len(found)} positional arguments ({names}) but {len(args)} were given"
+            f"{signature.name}() takes {len(found)} positional argument{'s' * (len(found) != 1)} ({names}) "
+            f"but {len(args)} were given"
         )
     rest = by_name[variadic.name]
     return found + [Parameter(f"{rest.name}[{k}]", rest.role, rest.hint, rest.kinds) for k in range(surplus)]
@@ -107,8 +109,8 @@ def _check_keywords(
             raise SignatureError(f"{signature.name}() takes {name} by position only, so it cannot be a constant")
         free = [other for other in allowed if other not in distributed]
         raise SignatureError(
-            f"{signature.name}() has no parameter {name!r}{closest(name, free)}; "
-            f"options of the distribution go to {signature.name}.options(...), not to the call"
+            f"{signature.name}() has no parameter {name!r}{closest(name, free)}. "
+            f"Options of the distribution go to {signature.name}.options(...), not to the call"
         )
 
 

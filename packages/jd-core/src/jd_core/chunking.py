@@ -7,11 +7,21 @@ shrink and no worker straggles at the end. It is bounded by measured time, so th
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
+from jd_core.backend import Backend
+
 #: A chunk holds at least this many times the work of its own message where there is work enough: 2 % overhead.
 MESSAGE_SHARE = 50
 
 #: Chunks per worker that are left to give when a chunk is cut; 2, so that a chunk is half of a worker's even share.
 SHARES = 2
+
+#: Where workers share the calls of a chunk, all of them together work on it for about so many seconds.
+SHARED_SECONDS = 0.01
+
+#: And it holds at most so many calls: more gain nothing, and looking for those that are done takes longer.
+MOST_SHARED = 4096
 
 #: The last, small chunks are at least this fraction of a full one, or the end of a run of tiny calls is all messages.
 SMALLEST = 8
@@ -35,41 +45,29 @@ class Pace:
         return max(1, int(seconds * self._calls / self._seconds)) if self._calls else None
 
 
-class Sizer:
-    """Gives the size of each chunk, from what is left and what finished calls took.
+class Sizer(ABC):
+    """Gives the size of each chunk of a run, from what is left and what finished calls took.
 
     Args:
         pace: what calls of the function took, here and in earlier runs.
-        workers: how many chunks run at once.
-        message_seconds: what sending a chunk and getting its result costs.
+        workers: how many calls run at once.
         total: number of calls of the run; None if unknown.
         fixed: the size if the user chose one.
-        buffersize: how many calls may be read ahead; chunks are small enough that every worker gets one.
+        most: the largest size that leaves something for every worker within the buffer; None: no limit.
     """
 
-    def __init__(
-        self,
-        pace: Pace,
-        workers: int,
-        message_seconds: float,
-        *,
-        total: int | None,
-        fixed: int | None,
-        buffersize: int | None,
-    ) -> None:
+    def __init__(self, pace: Pace, workers: int, total: int | None, fixed: int | None, most: int | None) -> None:
         self._pace = pace
         self._workers = workers
-        # One thread hands out all messages, so with many workers their work must outweigh it together.
-        self._target = message_seconds * max(MESSAGE_SHARE, 4 * workers)
         self._left = total
         self._fixed = fixed
-        self._most = None if buffersize is None else max(1, buffersize // (2 * workers))
-        self._last = 1
+        self._most = most
+        self._last = 0
 
     def next(self) -> int:
         """Returns the number of calls for the next chunk, at least 1."""
-        size = self._fixed or self._guided()
-        return size if self._most is None else min(size, self._most)
+        size = self._fixed or self._automatic()
+        return max(1, size if self._most is None else min(size, self._most))
 
     def given(self, calls: int) -> None:
         """Takes note that a chunk of ``calls`` calls was given out."""
@@ -77,7 +75,29 @@ class Sizer:
         if self._left is not None:
             self._left -= calls
 
-    def _guided(self) -> int:
+    @abstractmethod
+    def ahead(self, size: int) -> int:
+        """Returns how many calls keep all workers busy, in chunks of ``size``."""
+
+    @abstractmethod
+    def _automatic(self) -> int: ...
+
+
+class Guided(Sizer):
+    """For workers that each run a whole chunk: ever smaller shares of what is left."""
+
+    def __init__(
+        self, message_seconds: float, pace: Pace, workers: int, total: int | None, fixed: int | None, buffer: int | None
+    ) -> None:
+        super().__init__(pace, workers, total, fixed, None if buffer is None else buffer // (2 * workers))
+        # One thread hands out all messages, so with many workers their work must outweigh it together.
+        self._target = message_seconds * max(MESSAGE_SHARE, 4 * workers)
+
+    def ahead(self, size: int) -> int:
+        """A chunk for each worker."""
+        return self._workers * size
+
+    def _automatic(self) -> int:
         full = self._pace.calls_in(self._target)
         if full is None:
             return 1  # nothing is known yet: try one call, so that long ones are spread from the start
@@ -85,4 +105,38 @@ class Sizer:
             return min(full, 2 * self._last)
         share = -(-self._left // (SHARES * self._workers))
         even = -(-self._left // self._workers)
-        return max(1, min(full, max(share, min(even, full // SMALLEST))))
+        return min(full, max(share, min(even, full // SMALLEST)))
+
+
+class Shared(Sizer):
+    """For workers that take the calls of a chunk one by one, whoever is free: large chunks let nobody straggle."""
+
+    def __init__(self, pace: Pace, workers: int, total: int | None, fixed: int | None, buffer: int | None) -> None:
+        super().__init__(pace, workers, total, fixed, None if buffer is None else buffer // 2)
+
+    def ahead(self, size: int) -> int:
+        """A call for each worker, or one chunk if that is more."""
+        return max(self._workers, size)
+
+    def _automatic(self) -> int:
+        full = self._pace.calls_in(SHARED_SECONDS * self._workers)
+        size = MOST_SHARED if full is None else min(full, MOST_SHARED)
+        if full is None or self._left is None:
+            size = min(size, 2 * self._last)
+        return size if self._left is None else min(size, self._left)
+
+
+def sizer(backend: Backend, pace: Pace, workers: int, *, total: int | None, fixed: int | None, buffer: int | None) -> Sizer:
+    """Returns the policy for a run on ``backend``.
+
+    Args:
+        backend: where the calls run.
+        pace: what calls of the function took in earlier runs.
+        workers: how many calls run at once.
+        total: number of calls of the run; None if unknown.
+        fixed: calls per chunk if the user chose it.
+        buffer: how many calls may be read ahead if the user chose it.
+    """
+    if backend.shares_calls:
+        return Shared(pace, workers, total, fixed, buffer)
+    return Guided(backend.message_seconds, pace, workers, total, fixed, buffer)

@@ -285,6 +285,11 @@ class Stream(Generator[R, None, None]):
         self._results = results
         self._asked = False
 
+    def __iter__(self) -> Generator[R, None, None]:
+        """Returns the results themselves: a loop over them then costs no Python call per result."""
+        self._asked = True
+        return self._results
+
     def __next__(self) -> R:
         """Returns the next result, waiting for it."""
         self._asked = True

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from jd_core import failures, progress
 from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
 from jd_core.batching import Plan
-from jd_core.chunking import Pace, Sizer
+from jd_core.chunking import Pace, sizer
 from jd_core.errors import BackendError
 from jd_core.options import Options
 
@@ -50,14 +50,7 @@ class Run:
         self._retry = options.retry
         self._ordered = ordered
         self._pace = pace
-        self._sizer = Sizer(
-            pace,
-            work.workers,
-            backend.message_seconds,
-            total=plan.calls,
-            fixed=work.chunksize,
-            buffersize=options.buffersize,
-        )
+        self._sizer = sizer(backend, pace, work.workers, total=plan.calls, fixed=work.chunksize, buffer=options.buffersize)
         self._fed = 0  # calls given to the backend for the first time
         self._settled = 0  # calls that have their result, or failed for good
         self._consumed = 0  # calls whose results the caller has taken
@@ -126,7 +119,7 @@ class Run:
         ahead = self._fed - (self._consumed if self._ordered else self._settled)
         if self._options.buffersize is not None:
             size = min(size, self._options.buffersize - ahead)
-        elif self._ordered and ahead + size > CHUNKS_AHEAD * self._work.workers * size:
+        elif self._ordered and ahead + size > CHUNKS_AHEAD * self._sizer.ahead(size):
             size = 0
         if size <= 0:
             return None

@@ -27,7 +27,10 @@ def exception_of(failure: Failure) -> BaseException:
         error.__cause__ = cause
     if isinstance(error, Exception):
         return error
-    wrapped = CallError(f"the call raised {type(error).__name__}({_arguments(error)}), which ends that call only")
+    wrapped = CallError(
+        f"the call raised {type(error).__name__}({_arguments(error)}), which ends that call only; "
+        f"raise an ordinary exception, or return a value, to end it on purpose"
+    )
     wrapped.__cause__ = error
     return wrapped
 

@@ -95,7 +95,7 @@ class Kind:
             if not accepts(part):
                 raise BatchingError(
                     f"cannot join the results into one {self.name}, as the return hint says: "
-                    f"call {index} of {len(parts)} returned a {type(part).__name__}; "
+                    f"call {index} of {len(parts)} returned an object of type {type(part).__name__}; "
                     f"return a {self.name}, or use aggregate='list' for one result per call"
                 )
         try:

@@ -59,9 +59,7 @@ def _library(name: str, merge: Any, make: Any, cut: Any, accepts: Any = None, *,
     return Kind(name, merge, make, cut, accepts, frame=frame, nests=False)
 
 
-def _abstract(
-    name: str, make: Callable[[Any], Any] = standard.as_is, into: Any = list, *, any_kind: bool = True
-) -> Kind:
+def _abstract(name: str, make: Callable[[Any], Any] = standard.as_is, into: Any = list, *, any_kind: bool = True) -> Kind:
     return Kind(f"collections.abc.{name}", standard.chained(into), make, accepts=is_collection, abstract=any_kind)
 
 

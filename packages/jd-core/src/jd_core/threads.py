@@ -14,7 +14,7 @@ from jd_core.errors import BackendError, CallTimeoutError
 from jd_core.open_chunk import OpenChunk, unstarred
 from jd_core.pacing import Pacer
 from jd_core.sharing import Source
-from jd_core.worker import close_loop, inside_worker, release
+from jd_core.worker import close_loop, inside_worker
 
 #: Seconds that an ended run waits for threads whose calls may be about to end. A thread cannot be killed.
 PARTING_SECONDS = 0.05
@@ -37,16 +37,25 @@ class ThreadWorkers:
         call: the plain callable of one call's arguments.
         pacer: keeps starts to a rate, or None.
         prefix: start of the threads' names.
+        release: called in each thread at its end: closes what that has made for the call.
     """
 
     def __init__(
-        self, source: Source, work: Work, call: Callable[..., Any], pacer: Pacer | None, *, prefix: str
+        self,
+        source: Source,
+        work: Work,
+        call: Callable[..., Any],
+        pacer: Pacer | None,
+        *,
+        prefix: str,
+        release: Callable[[], None],
     ) -> None:
         self._source = source
         self._work = work
         self._call = call
         self._unstarred = unstarred(call)
         self._pacer = pacer
+        self._release = release
         self._prefix = f"{prefix}-{next(_runs)}"
         self._numbers = itertools.count(1)
         self._watched = work.timeout is not None or pacer is not None
@@ -132,7 +141,7 @@ class ThreadWorkers:
                     self._take_watched(worker, opened)
                 else:
                     self._take(opened)
-            release(self._call)
+            self._release()
             close_loop()
         except BaseException as error:
             if not worker.left_behind:

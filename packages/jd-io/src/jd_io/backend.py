@@ -11,7 +11,7 @@ from jd_core.cpus import usable_cpus
 from jd_core.pacing import MAX_PER_SECOND, Pacer
 from jd_core.sharing import Source
 from jd_core.threads import ThreadWorkers
-from jd_core.worker import plain
+from jd_core.worker import plain, release
 
 
 class IoBackend(Backend):
@@ -37,7 +37,7 @@ class IoBackend(Backend):
         source = Source(work, chunks, signal.set)
         call = plain(work.function, work.constants)
         pacer = None if rate is None else Pacer(rate)
-        workers = ThreadWorkers(source, work, call, pacer, prefix="just-distribute-io")
+        workers = ThreadWorkers(source, work, call, pacer, prefix="just-distribute-io", release=lambda: release(call))
         try:
             yield from driving.run(source, workers, work, signal)
         finally:

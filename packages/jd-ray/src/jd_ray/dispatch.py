@@ -7,7 +7,7 @@
                      └── to be run again ┘   a node was lost; a worker died, and each call is tried alone;
                                              a module is missing on the workers, and goes by value
 
-The function and its constants are one object in Ray's store, put once. `outcomes` puts what came back into words.
+The function and its constants, unless tiny, are one object in Ray's store. `outcomes` puts what came back into words.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ MOST_LOSSES = 5
 
 #: Seconds without any call having started after which a warning says what is asked for and what is there.
 WAITING_SECONDS = 10.0
+
+#: A function with its constants of at most so many bytes goes with each task: that is cheaper than to look it up.
+INLINE_BYTES = 1 << 13
 
 #: Seconds between two looks at the size of the cluster.
 GROWTH_SECONDS = 2.0
@@ -79,7 +82,10 @@ class Dispatch:
         options = {name: work.options[name] for name in _TASK_OPTIONS if name in work.options}
         self._task = self._ask(lambda: shipping.task(ray).options(**{"max_retries": 0, **options}, name=work.name))
         self._looked_at_cluster = time.monotonic()
-        self._window = self._window_for(capacity.offered(ray, work.options))
+        given = work.workers
+        self._window = self._window_for(
+            given if isinstance(given, capacity.Offered) else capacity.offered(ray, work.options)
+        )
         self._warn_at: float | None = time.monotonic() + WAITING_SECONDS
 
     def results(self) -> Generator[ChunkResult, None, None]:
@@ -96,6 +102,7 @@ class Dispatch:
     def close(self) -> None:
         """Cancels what is in flight: what has not started at once, what runs by an interrupt and then by force."""
         left = list(self._in_flight)
+        abandoned = bool(left)
         self._in_flight.clear()
         self._waiting.clear()
         with contextlib.suppress(Exception):
@@ -104,7 +111,7 @@ class Dispatch:
                     self.ray.cancel(ref, force=force)
                 if left:
                     left = self.ray.wait(left, num_returns=len(left), timeout=seconds)[1]
-        self._starts.close()
+        self._starts.close(abandoned)
 
     def _window_for(self, offered: int) -> int:
         """Returns how many tasks may be in flight so that no more than the run's workers run at once.
@@ -120,6 +127,9 @@ class Dispatch:
                 encoded = codec.encode((self.work.function, dict(self.work.constants)), not self._through_client)
         except Exception as error:
             raise outcomes.unsendable_work(self.work, error) from None
+        data, buffers, _ = encoded
+        if not buffers and len(memoryview(data)) <= INLINE_BYTES:
+            return encoded
         ref = self._ask(lambda: self.ray.put(encoded))
         # Ray gives a task the object that it refers to; without buffers beside it, that is a copy for each task. A worker
         # that gets a list asks for the object once.

@@ -23,8 +23,12 @@ except ImportError:
 else:
     worker.inside_worker = _installed
 
-#: Seconds for which a worker keeps a run's function and constants after a piece: they pin memory of the object store.
+#: Seconds for which a worker keeps a run's function and constants after a piece.
 KEEP_SECONDS = 10.0
+
+#: A pickle of fewer bytes, whose buffers are in the object store, is unpickled anew for each piece: what is kept would pin
+#: the buffers there after the run.
+SMALL_BYTES = 1 << 20
 
 
 class Raised(NamedTuple):
@@ -81,15 +85,16 @@ class Refused(NamedTuple):
     traceback: str
 
 
-class Prepared:
-    """The runs whose function and constants this worker holds ready, each until some seconds after its last piece."""
+class Housekeeping:
+    """What this worker holds between pieces, each until some seconds later: runs made ready, and keys that it has set."""
 
     def __init__(self) -> None:
         self._calls: dict[str, tuple[Callable[..., Any], float]] = {}
+        self._keys: list[bytes] = []
         self._lock = threading.Lock()
         self._sweeping = False
 
-    def get(self, run: str, work: Any) -> Callable[..., Any]:
+    def prepare(self, run: str, work: Any) -> Callable[..., Any]:
         """Returns a plain callable of one call's arguments, made from the pickled function and constants if need be."""
         with self._lock:
             held = self._calls.get(run)
@@ -100,28 +105,48 @@ class Prepared:
 
             work = ray.get(work[0])
         function, constants = codec.decode(work, codec.copy_none)
-        return worker.plain(function, constants)
+        call = worker.plain(function, constants)
+        data, buffers, _ = work
+        if not buffers or len(memoryview(data)) >= SMALL_BYTES:
+            with self._lock:
+                self._calls[run] = call, time.monotonic() + KEEP_SECONDS
+        return call
 
-    def keep(self, run: str, call: Callable[..., Any]) -> None:
-        """Keeps what `get` returned for the run's next piece."""
+    def set_key(self, key: bytes) -> None:
+        """Sets a key in Ray's key-value store."""
+        from ray.experimental import internal_kv
+
+        internal_kv._internal_kv_put(key, b"")
+
+    def finish(self, run: str, key: bytes | None) -> None:
+        """Keeps the run for its next piece, and removes the key later: not while the caller waits for this piece."""
         with self._lock:
-            self._calls[run] = call, time.monotonic() + KEEP_SECONDS
-            if not self._sweeping:
+            if run in self._calls:
+                self._calls[run] = self._calls[run][0], time.monotonic() + KEEP_SECONDS
+            if key is not None:
+                self._keys.append(key)
+            if (self._calls or self._keys) and not self._sweeping:
                 self._sweeping = True
                 threading.Thread(target=self._sweep, name="just-distribute-sweep", daemon=True).start()
 
     def _sweep(self) -> None:
+        from ray.experimental import internal_kv
+
         while True:
             time.sleep(KEEP_SECONDS / 4)
             with self._lock:
                 now = time.monotonic()
                 self._calls = {run: held for run, held in self._calls.items() if held[1] > now}
-                if not self._calls:
+                keys, self._keys = self._keys, []
+            for key in keys:
+                internal_kv._internal_kv_del(key)
+            with self._lock:
+                if not (self._calls or self._keys):
                     self._sweeping = False
                     return
 
 
-prepared = Prepared()
+housekeeping = Housekeeping()
 
 
 def run_piece(
@@ -139,7 +164,7 @@ def run_piece(
     """
     with worker.as_worker(), Cancellation() as cancellation:
         try:
-            call = prepared.get(run, work)
+            call = housekeeping.prepare(run, work)
         except BaseException as error:
             return _refused("work", error)
         try:
@@ -147,9 +172,7 @@ def run_piece(
         except BaseException as error:
             return _refused("arguments", error)
         if started is not None:
-            from ray.experimental import internal_kv
-
-            internal_kv._internal_kv_put(started, b"")
+            housekeeping.set_key(started)
         began = time.perf_counter()
         with cancellation.interrupting():
             values, failures = worker.run_calls(
@@ -161,7 +184,7 @@ def run_piece(
                 clock=time.perf_counter,
             )
         seconds = time.perf_counter() - began
-        prepared.keep(run, call)
+        housekeeping.finish(run, started)
         together, encoded = codec.encode_values(values, beside)
         raised = [_raised(offset, error) for offset, error in failures]
         if not together:

@@ -1,7 +1,8 @@
 """Which tasks have begun to run: Ray tells when a task ends, but not when it starts.
 
 A task that was given a key sets it in Ray's key-value store when its calls begin. Used for ``timeout``, which counts
-from then, and for the warning that nothing could be started; other tasks have no key, and no cost.
+from then, and for the warning that nothing could be started; other tasks have no key, and no cost. The worker removes the
+key when it has time.
 """
 
 from __future__ import annotations
@@ -45,10 +46,7 @@ class Starts:
         """Notes that a task ended."""
         self._first_ended = True
         self._seen.pop(ref, None)
-        key = self._keys.pop(ref, None)
-        if key is not None and self._every_task:
-            with contextlib.suppress(Exception):
-                _store()._internal_kv_del(key)
+        self._keys.pop(ref, None)
 
     def any(self) -> bool:
         """Whether any task has started."""
@@ -64,9 +62,9 @@ class Starts:
                     self._seen.setdefault(ref, now)
         return [ref for ref, since in self._seen.items() if now - since >= seconds]
 
-    def close(self) -> None:
-        """Removes the run's keys."""
-        if self._used:
+    def close(self, abandoned: bool) -> None:
+        """Removes the keys that no worker removes, since it was killed or never got to its task."""
+        if self._used and (self._every_task or abandoned):
             with contextlib.suppress(Exception):
                 _store()._internal_kv_del(self._prefix, del_by_prefix=True)
 

@@ -17,6 +17,7 @@ from jd_core.threads import ThreadWorkers
 from jd_web.calls import InThread, as_coroutine
 from jd_web.consumers import Consumers, limited, paced
 from jd_web.loop import abandon, loop_name, running_loop
+from jd_web.resources import Resources
 
 #: Seconds that cancelled calls have to clean up before `run` returns; they go on cleaning up behind it.
 CLEANUP_SECONDS = 5.0
@@ -52,12 +53,13 @@ class WebBackend(Backend):
         chunks = itertools.chain((first,), chunks)
         signal = driving.Signal()
         with running_loop() as loop:
-            call = as_coroutine(work)
+            resources = _resources(work)
+            call = as_coroutine(work, resources)
             if call is None:
                 yield from _run_in_threads(work, chunks, signal, loop)
                 return
             source = Source(work, chunks, _once_per_tick(loop, signal.set))
-            consumers = Consumers(source, work, _mannered(call, work), loop, own_loop=True)
+            consumers = Consumers(source, work, _mannered(call, work), loop, resources, own_loop=True)
             patience = CLEANUP_SECONDS
             try:
                 yield from driving.run(source, consumers, work, signal)
@@ -74,7 +76,8 @@ class WebBackend(Backend):
         """
         loop = asyncio.get_running_loop()
         event = asyncio.Event()
-        call = as_coroutine(work)
+        resources = _resources(work)
+        call = as_coroutine(work, resources)
         if call is None:
 
             def wake() -> None:
@@ -83,7 +86,7 @@ class WebBackend(Backend):
 
             source = Source(work, chunks, wake)
             in_thread = InThread(work, loop)
-            threads = ThreadWorkers(source, work, in_thread, _pacer(work), prefix=_THREADS)
+            threads = ThreadWorkers(source, work, in_thread, _pacer(work), prefix=_THREADS, release=in_thread.release)
             try:
                 async with contextlib.aclosing(driving.arun(source, threads, work, event)) as results:
                     async for result in results:
@@ -95,7 +98,7 @@ class WebBackend(Backend):
                     await asyncio.sleep(0.001)
             return
         source = Source(work, chunks, event.set)
-        consumers = Consumers(source, work, _mannered(call, work), loop, own_loop=False)
+        consumers = Consumers(source, work, _mannered(call, work), loop, resources, own_loop=False)
         try:
             async with contextlib.aclosing(driving.arun(source, consumers, work, event)) as results:
                 async for result in results:
@@ -113,7 +116,7 @@ def _run_in_threads(
 ) -> Generator[ChunkResult, None, None]:
     source = Source(work, chunks, signal.set)
     in_thread = InThread(work, loop)
-    threads = ThreadWorkers(source, work, in_thread, _pacer(work), prefix=_THREADS)
+    threads = ThreadWorkers(source, work, in_thread, _pacer(work), prefix=_THREADS, release=in_thread.release)
     try:
         yield from driving.run(source, threads, work, signal)
     finally:
@@ -128,6 +131,10 @@ def _mannered(call: Callable[..., Awaitable[Any]], work: Work) -> Callable[..., 
         call = limited(call, work)
     pacer = _pacer(work)
     return call if pacer is None else paced(call, pacer)
+
+
+def _resources(work: Work) -> Resources | None:
+    return Resources(work.constants) if Resources.are_in(work.constants) else None
 
 
 def _pacer(work: Work) -> Pacer | None:

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import functools
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jd_core.backend import Work
-from jd_core.worker import collect_async, innermost, plain
+from jd_core.worker import Bound, collect_async, innermost, plain, release
+
+from jd_web.resources import Resources
 
 
-def as_coroutine(work: Work) -> Callable[..., Awaitable[Any]] | None:
+def as_coroutine(work: Work, resources: Resources | None) -> Callable[..., Awaitable[Any]] | None:
     """Returns what gives the awaitable of one call's arguments; None if the function is a plain one.
 
     What an async generator yields becomes a list.
+
+    Args:
+        work: the run's.
+        resources: its constants, if some are to be made on the loop.
     """
-    call = functools.partial(work.function, **work.constants) if work.constants else work.function
     kind = innermost(work.function)
+    if resources is not None:
+        if not (inspect.iscoroutinefunction(kind) or inspect.isasyncgenfunction(kind)):
+            return None
+
+        async def with_resources(*arguments: Any) -> Any:
+            result = work.function(*arguments, **await resources.open())
+            return await (collect_async(result) if inspect.isasyncgen(result) else result)
+
+        return with_resources
+    call = Bound(work.function, **work.constants) if work.constants else work.function
     if inspect.iscoroutinefunction(kind):
         return call
     if inspect.isasyncgenfunction(kind):
@@ -57,6 +71,10 @@ class InThread:
             return future.result()
         finally:
             self._pending.discard(future)
+
+    def release(self) -> None:
+        """Closes what this thread has made for the call."""
+        release(self._call)
 
     def close(self) -> None:
         """Cancels what is awaited."""

@@ -16,6 +16,8 @@ from jd_core.pacing import Pacer
 from jd_core.sharing import Source
 from jd_core.worker import inside_worker
 
+from jd_web.resources import Resources
+
 #: Consumers that one consumer wakes.
 SPREAD = 2
 
@@ -28,6 +30,7 @@ class Consumers:
         work: what is the same for all of them.
         call: gives the awaitable of one call's arguments.
         loop: where the tasks run.
+        resources: constants that are made on the loop, and closed with it; None if there are none.
         own_loop: whether the loop is this library's, so that nobody else cancels tasks on it.
 
     Attributes:
@@ -40,6 +43,7 @@ class Consumers:
         work: Work,
         call: Callable[..., Awaitable[Any]],
         loop: asyncio.AbstractEventLoop,
+        resources: Resources | None,
         *,
         own_loop: bool,
     ) -> None:
@@ -49,6 +53,7 @@ class Consumers:
         self._unstarred = unstarred(call)
         self._loop = loop
         self._own_loop = own_loop
+        self._resources = resources
         self._cancelled = False
         self.closing = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -89,6 +94,8 @@ class Consumers:
                 await asyncio.wait(pending)
             except asyncio.CancelledError as error:
                 cancelled = error  # who is in a hurry must wait for the calls as well
+        if self._resources is not None:
+            await self._resources.close()
         if cancelled is not None:
             raise cancelled
 

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import importlib.metadata
 import os
+import queue
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -23,10 +24,11 @@ class LoopThread:
     """A running event loop: uvloop's where that is installed, else asyncio's."""
 
     def __init__(self) -> None:
-        self.loop = new_event_loop()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="just-distribute-web-loop", daemon=True)
+        made: queue.SimpleQueue[asyncio.AbstractEventLoop] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, args=(made,), name="just-distribute-web-loop", daemon=True)
         self._thread.start()
+        self.loop = made.get()
 
     def is_current(self) -> bool:
         """Returns whether the caller is on this loop's thread."""
@@ -39,7 +41,10 @@ class LoopThread:
             self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(2 * CLOSING_SECONDS)
 
-    def _run(self) -> None:
+    def _run(self, made: queue.SimpleQueue[asyncio.AbstractEventLoop]) -> None:
+        # Made here, where Ctrl-C cannot leave it half made.
+        self.loop = new_event_loop()
+        made.put(self.loop)
         asyncio.set_event_loop(self.loop)
         while not (self._closing or self.loop.is_closed()):
             # It ends early with a task of the user's that raises SystemExit or KeyboardInterrupt, or stops the loop:

@@ -192,9 +192,7 @@ async def raise_at_coroutine(value: int, *, at: tuple[int, ...], error: Callable
     return raise_at(value, at=at, error=error)
 
 
-def raise_at_generator(
-    value: int, *, at: tuple[int, ...], error: Callable[[], BaseException]
-) -> Generator[int, None, None]:
+def raise_at_generator(value: int, *, at: tuple[int, ...], error: Callable[[], BaseException]) -> Generator[int, None, None]:
     """As `raise_at`, after having yielded."""
     yield value
     yield raise_at(value, at=at, error=error)

@@ -176,9 +176,7 @@ class Contract:
         own = cls.__module__.startswith(f"{__package__}.")
         for name in () if own else vars(cls):
             if name.startswith("test_") and any(hasattr(base, name) for base in cls.__bases__):
-                raise TypeError(
-                    f"{cls.__name__} overrides {name}; state what the backend cannot do in `cannot` instead"
-                )
+                raise TypeError(f"{cls.__name__} overrides {name}; state what the backend cannot do in `cannot` instead")
 
     @pytest.fixture
     def backend(self) -> Backend:

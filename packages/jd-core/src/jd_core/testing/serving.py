@@ -107,9 +107,7 @@ class ServingContract(Contract):
         assert gathered.ordered() == [1]
 
     @needs("mark what it runs")
-    @pytest.mark.parametrize(
-        "function", [functions.is_inside, functions.is_inside_coroutine], ids=["plain", "coroutine"]
-    )
+    @pytest.mark.parametrize("function", [functions.is_inside, functions.is_inside_coroutine], ids=["plain", "coroutine"])
     def test_calls_are_marked(self, backend: Backend, way: Way, function: Callable[..., Any]) -> None:
         """Line 6: in a call, `inside_worker` is true; in the caller it is not, before, while and after."""
         assert not inside_worker.get()

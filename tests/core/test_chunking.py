@@ -1,0 +1,137 @@
+"""How many calls travel together."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, ClassVar
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+from jd_core.chunking import MESSAGE_SHARE, MOST_SHARED, Pace, Sizer, sizer
+from jd_core.serial import SerialBackend
+
+
+class Guided(SerialBackend):
+    """Stands for a backend whose workers run whole chunks, at a millisecond a message."""
+
+    message_seconds = 0.001
+
+
+class Shared(SerialBackend):
+    """Stands for a backend whose workers share a chunk's calls."""
+
+    shares_calls: ClassVar[bool] = True
+
+
+def paced(seconds: float | None) -> Pace:
+    """Returns a pace of so many seconds a call; None: unknown."""
+    pace = Pace()
+    if seconds is not None:
+        pace.learn(1000, 1000 * seconds)
+    return pace
+
+
+def made(
+    backend: type[SerialBackend] = Guided, seconds: float | None = None, workers: int = 2, **given: Any
+) -> Sizer:
+    """Makes the policy of a run."""
+    return sizer(backend(), paced(seconds), workers, **{"total": None, "fixed": None, "buffer": None, **given})
+
+
+def sizes(policy: Sizer, total: int) -> list[int]:
+    """Returns the sizes of all chunks of a run."""
+    found: list[int] = []
+    while total:
+        size = min(policy.next(), total)
+        policy.given(size)
+        found.append(size)
+        total -= size
+    return found
+
+
+@given(
+    backend=st.sampled_from([Guided, Shared]),
+    seconds=st.one_of(st.none(), st.floats(1e-8, 10.0)),
+    workers=st.integers(1, 64),
+    total=st.one_of(st.none(), st.integers(1, 10**9)),
+    fixed=st.one_of(st.none(), st.integers(1, 10**6)),
+    buffer=st.one_of(st.none(), st.integers(1, 10**6)),
+)
+def test_sizes_are_sound(
+    backend: type[SerialBackend],
+    seconds: float | None,
+    workers: int,
+    total: int | None,
+    fixed: int | None,
+    buffer: int | None,
+) -> None:
+    """SPEC 1: a size is at least 1, never above the one chosen, nor above a buffer."""
+    policy = made(backend, seconds, workers, total=total, fixed=fixed, buffer=buffer)
+    for _ in range(20):
+        size = policy.next()
+        assert size >= 1
+        assert fixed is None or size <= fixed
+        assert buffer is None or size <= max(1, buffer)
+        assert policy.ahead(size) >= workers
+        policy.given(size)
+
+
+@pytest.mark.parametrize("backend", [Guided, Shared])
+def test_a_fixed_size(backend: type[SerialBackend]) -> None:
+    """SPEC 1: chunksize decides."""
+    assert sizes(made(backend, 0.1, total=100, fixed=30), 100) == [30, 30, 30, 10]
+
+
+def test_the_first_chunk_of_unknown_calls_is_one() -> None:
+    """ARCHITECTURE, The backend contract: long calls are spread from the start."""
+    assert made(total=1_000_000).next() == 1
+    assert made(Shared).next() == 1
+
+
+def test_chunks_shrink() -> None:
+    """ARCHITECTURE, The backend contract: large chunks first, then ever smaller, so that no worker straggles."""
+    found = sizes(made(seconds=1e-6, total=1_000_000), 1_000_000)
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 10 * found[-1]
+
+
+def test_a_message_costs_a_few_percent() -> None:
+    """ARCHITECTURE, The backend contract: a chunk is worth its message, where there is work enough."""
+    found = sizes(made(seconds=1e-5, total=10_000_000), 10_000_000)
+    messages = len(found) * 0.001
+    assert messages <= 10_000_000 * 1e-5 * 2 / MESSAGE_SHARE
+
+
+def test_long_calls_travel_alone() -> None:
+    """ARCHITECTURE, The backend contract: calls longer than many messages are not held together."""
+    assert set(sizes(made(seconds=5.0, total=100), 100)) == {1}
+
+
+def test_unknown_lengths_double() -> None:
+    """ARCHITECTURE, The backend contract: for unknown lengths sizes double up to what messages ask for."""
+    policy = made(seconds=1e-6)
+    found = []
+    for _ in range(30):
+        found.append(policy.next())
+        policy.given(found[-1])
+    assert all(later <= max(1, 2 * size) for size, later in itertools.pairwise(found))
+
+
+def test_shared_chunks_are_bounded() -> None:
+    """ARCHITECTURE, The backend contract: where workers share calls, a chunk holds no more than pays."""
+    assert made(Shared, 1e-9, total=10**9).next() == MOST_SHARED
+
+
+def test_a_pace_follows_what_calls_take() -> None:
+    """ARCHITECTURE, The backend contract: later reports count more than earlier ones."""
+    pace = Pace()
+    assert pace.calls_in(1.0) is None
+    pace.learn(10, 0.0)
+    assert pace.calls_in(1.0) is None
+    pace.learn(10, 1.0)
+    assert pace.calls_in(1.0) == 10
+    for _ in range(20):
+        pace.learn(10, 10.0)
+    assert pace.calls_in(10.0) == 10
+    assert pace.calls_in(1e-9) == 1

@@ -1,0 +1,112 @@
+"""Options: resolved, checked, frozen."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from typing import Any
+
+import pytest
+from jd_core import distribute, registry
+from jd_core.backend import Option, closest
+from jd_core.options import COMMON, Options, resolve
+from jd_core.retrying import Retry
+
+
+def test_defaults() -> None:
+    """SPEC 1: the defaults of the decorator."""
+    options = resolve({})
+    assert options == Options()
+    assert dataclasses.asdict(options) == {
+        "job": "compute",
+        "workers": None,
+        "autobatch": True,
+        "batch_size": None,
+        "chunksize": "auto",
+        "aggregate": "auto",
+        "buffersize": None,
+        "timeout": None,
+        "retries": 0,
+        "return_exceptions": False,
+        "progress": False,
+        "backend": {},
+    }
+
+
+def test_every_option_is_declared_once() -> None:
+    """SPEC 1: the table of options, the frozen record and the decorator's signature name the same ones, in one order."""
+    names = [*COMMON]
+    assert [field.name for field in dataclasses.fields(Options)] == ["job", *names, "backend"]
+    overloads = typing.get_overloads(distribute)
+    with_options = [inspect.signature(one).parameters for one in overloads if len(inspect.signature(one).parameters) > 3]
+    assert with_options
+    for parameters in with_options:
+        declared = [one.name for one in parameters.values() if one.kind is one.KEYWORD_ONLY]
+        assert declared == ["job", *names]
+
+
+def test_options_are_frozen() -> None:
+    """STYLE, stamina: no state leaks from call to call."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        resolve({}).workers = 3  # type: ignore[misc]
+
+
+def test_overrides() -> None:
+    """SPEC 1: overrides replace what they name and keep the rest."""
+    base = resolve({"job": "io", "workers": 3, "max_per_second": 7})
+    changed = resolve({"timeout": 1.5}, base)
+    assert (changed.job, changed.workers, changed.timeout, changed.backend) == ("io", 3, 1.5, {"max_per_second": 7})
+    assert base.timeout is None
+
+
+def test_another_job_drops_the_backends_own_options() -> None:
+    """SPEC 1: the own options of one backend mean nothing to another."""
+    base = resolve({"job": "io", "workers": 3, "max_per_second": 7})
+    assert resolve({"job": "compute"}, base).backend == {}
+    assert resolve({"job": "threads"}, base).backend == {"max_per_second": 7}
+    assert resolve({"job": "compute"}, base).workers == 3
+
+
+def test_retries() -> None:
+    """SPEC 1: retries is a number or a Retry; 0 is none."""
+    assert resolve({}).retry is None
+    assert resolve({"retries": 3}).retry == Retry(3)
+    rule = Retry(2, on=OSError)
+    assert resolve({"retries": rule}).retry is rule
+
+
+def test_own_options_of_a_backend_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SPEC 1: without its package, a backend's own options cannot be checked yet; common ones are."""
+    monkeypatch.setattr(registry, "installed", dict)
+    assert resolve({"job": "ray", "num_gpus": 1}).backend == {"num_gpus": 1}
+    with pytest.raises(ValueError, match="workers=0"):
+        resolve({"job": "ray", "workers": 0})
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "error"),
+    [
+        (Option("a number", (int, float)), "1", TypeError),
+        (Option("a number", (int,)), True, TypeError),
+        (Option("a flag", (bool,)), 1, TypeError),
+        (Option("above 2", (int,), lambda n: n > 2), 2, ValueError),
+        (Option("a number", (int, float)), 1, None),
+        (Option("a flag", (bool,)), True, None),
+        (Option("anything"), True, None),
+        (Option("above 2", (int,), lambda n: n > 2), 3, None),
+    ],
+)
+def test_an_option_checks(option: Option, value: Any, error: type[Exception] | None) -> None:
+    """SPEC 1: a wrong type is a TypeError, a wrong value a ValueError; both say what is allowed."""
+    if error is None:
+        option.check("name", value)
+    else:
+        with pytest.raises(error, match=f"option name={value!r} must be {option.allowed}"):
+            option.check("name", value)
+
+
+def test_closest() -> None:
+    """SPEC 1: the closest name is offered where one is close."""
+    assert closest("worker", ["workers", "timeout"]) == "; did you mean 'workers'?"
+    assert closest("xyz", ["workers", "timeout"]) == ""
