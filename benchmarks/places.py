@@ -47,10 +47,11 @@ def server() -> Iterator[str]:
 
 @contextlib.contextmanager
 def _ray_folder() -> Iterator[str]:
-    """A folder with a short path, since the sockets in it may have 107 characters, and a way to this package."""
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    """A folder for Ray alone, with a short path: the sockets in it may have 107 characters."""
     os.environ.pop("RAY_ADDRESS", None)
+    os.environ["PYTHONPATH"] = str(ROOT)  # for the workers
     with tempfile.TemporaryDirectory(prefix="jd-bench-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        os.environ["RAY_TMPDIR"] = folder
         yield folder
 
 

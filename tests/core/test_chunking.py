@@ -32,9 +32,7 @@ def paced(seconds: float | None) -> Pace:
     return pace
 
 
-def made(
-    backend: type[SerialBackend] = Guided, seconds: float | None = None, workers: int = 2, **given: Any
-) -> Sizer:
+def made(backend: type[SerialBackend] = Guided, seconds: float | None = None, workers: int = 2, **given: Any) -> Sizer:
     """Makes the policy of a run."""
     return sizer(backend(), paced(seconds), workers, **{"total": None, "fixed": None, "buffer": None, **given})
 

@@ -25,9 +25,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
     [
         pytest.param({}, None, id="no control groups"),
         pytest.param({"proc/self/cgroup": V2}, None, id="nothing mounted"),
-        pytest.param(
-            {"proc/self/cgroup": V2, "sys/fs/cgroup/team/job/cpu.max": "max 100000\n"}, None, id="v2: no limit"
-        ),
+        pytest.param({"proc/self/cgroup": V2, "sys/fs/cgroup/team/job/cpu.max": "max 100000\n"}, None, id="v2: no limit"),
         pytest.param(
             {"proc/self/cgroup": V2, "sys/fs/cgroup/team/job/cpu.max": "250000 100000\n"},
             (2.5, "/sys/fs/cgroup/team/job/cpu.max"),

@@ -29,8 +29,7 @@ def test_parts_give_each_result_once(order, looks, failed):
                     given[index] = value
                 failures.update({failure.index: failure.exception.args for failure in part.failures})
                 assert all(
-                    100 + part.offset <= failure.index < 100 + part.offset + len(part.values)
-                    for failure in part.failures
+                    100 + part.offset <= failure.index < 100 + part.offset + len(part.values) for failure in part.failures
                 )
     assert given == {offset: None if offset in failed else "abcdefghi"[offset] for offset in range(9)}
     assert failures == {100 + offset: (offset,) for offset in failed}

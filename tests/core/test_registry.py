@@ -12,7 +12,6 @@ from jd_core import BackendError, BackendNotInstalledError, distribute, registry
 from jd_core.serial import SerialBackend
 
 made = 0
-first_made = threading.Event()
 
 
 class MineBackend(SerialBackend):

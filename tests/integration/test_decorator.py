@@ -375,7 +375,9 @@ def test_unknown_options(options: dict[str, Any], closest: str) -> None:
     assert "buffersize" in message
 
 
-@pytest.mark.parametrize(("job", "closest"), [("comput", "compute"), ("thread", "threads"), ("rays", "ray"), ("webb", "web")])
+@pytest.mark.parametrize(
+    ("job", "closest"), [("comput", "compute"), ("thread", "threads"), ("rays", "ray"), ("webb", "web")]
+)
 def test_unknown_jobs(job: str, closest: str) -> None:
     """SPEC 1: an unknown job names the closest one."""
     with pytest.raises(ValueError, match=f"did you mean '{closest}'"):
@@ -439,6 +441,6 @@ def test_a_job_that_is_not_installed(name: str, monkeypatch: pytest.MonkeyPatch)
     assert function.local(2, 3) == "6m"
     with pytest.raises(BackendNotInstalledError) as caught:
         function(range(3))
-    assert str(caught.value) == f"job={name!r} needs the package jd-{name}: pip install \"just-distribute[{name}]\""
+    assert str(caught.value) == f'job={name!r} needs the package jd-{name}: pip install "just-distribute[{name}]"'
     with pytest.raises(BackendNotInstalledError):
         function.stream(range(3))

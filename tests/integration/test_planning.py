@@ -15,7 +15,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from jd_core import BatchingError, Batch, Each, SignatureError
+from jd_core import Batch, BatchingError, Each, SignatureError
 from jd_core.testing import functions
 
 Parallel = Callable[..., Any]
@@ -52,7 +52,7 @@ ELEMENTS: dict[str, tuple[Any, list[Any]]] = {
     "fixed tuple": (tuple[int, str], [(1, "a"), (2, "b")]),
     "a name that cannot be resolved": ("NoSuchName", [1, 2]),
     "Each": (Annotated[list[int], Each], [[1, 2], [3]]),
-    "Optional value": (Optional[int], [1, None]),
+    "Optional value": (Optional[int], [1, None]),  # noqa: UP045 - it is what is tried,
 }
 
 
@@ -170,7 +170,7 @@ def mixed(number: int, batch: list[int]) -> tuple[int, list[int]]:
 
 def test_elements_in_lockstep(parallel: Parallel) -> None:
     """SPEC 3: elements only: one call per element, in lockstep."""
-    assert parallel(pair)(range(4), "a b c d".split()) == ["0a", "1b", "2c", "3d"]
+    assert parallel(pair)(range(4), ["a", "b", "c", "d"]) == ["0a", "1b", "2c", "3d"]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 10, 1000])
@@ -353,7 +353,7 @@ def test_unequal_lengths_that_show_late(
     with pytest.raises(BatchingError, match="unequal length") as caught:
         parallel(pair, chunksize=1)(left(), right())
     assert shown in str(caught.value)
-    assert parallel(pair)(range(3), "a b c".split()) == ["0a", "1b", "2c"]
+    assert parallel(pair)(range(3), ["a", "b", "c"]) == ["0a", "1b", "2c"]
 
 
 def test_late_unequal_batches(parallel: Parallel) -> None:

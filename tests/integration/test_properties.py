@@ -132,9 +132,7 @@ def test_elements_and_batches(job: str) -> None:
         function = distribute(combined, job=job, workers=workers, chunksize=chunksize)
         assert function(values, flat) == plain_loop(combined, values, slices)
 
-    checked(
-        job, equals_the_loop, values=numbers, width=st.integers(0, 4), workers=workers, chunksize=chunksizes
-    )
+    checked(job, equals_the_loop, values=numbers, width=st.integers(0, 4), workers=workers, chunksize=chunksizes)
 
 
 @pytest.mark.parametrize("function", [counted, awaited])
@@ -157,18 +155,14 @@ def test_streams(job: str) -> None:
         assert list(function.stream(iter(values))) == plain_loop(shown, values)
         assert sorted(function.as_completed(iter(values))) == list(enumerate(plain_loop(shown, values)))
 
-    checked(
-        job, equals_the_loop, values=numbers, workers=workers, chunksize=chunksizes, buffersize=buffersizes
-    )
+    checked(job, equals_the_loop, values=numbers, workers=workers, chunksize=chunksizes, buffersize=buffersizes)
 
 
 def test_failures(job: str) -> None:
     """Promise 3: results and exceptions each stand at their call's place, and none is missing."""
 
     def has_each_in_its_place(values: list[int], workers: int, chunksize: Any) -> None:
-        function = distribute(
-            fails_at_multiples, job=job, workers=workers, chunksize=chunksize, return_exceptions=True
-        )
+        function = distribute(fails_at_multiples, job=job, workers=workers, chunksize=chunksize, return_exceptions=True)
         results = function(values)
         assert len(results) == len(values)
         for value, result in zip(values, results, strict=True):

@@ -194,7 +194,7 @@ def test_aggregate_callable(parallel: Parallel) -> None:
 def test_results_that_cannot_be_joined(parallel: Parallel) -> None:
     """SPEC 4: a result that is no collection, where the hint says one, is an error that names the call."""
     lying = returning(lambda values: values if values[0] == 0 else None, list[int])
-    with pytest.raises(BatchingError, match=r"call 1 of 3 returned a NoneType") as caught:
+    with pytest.raises(BatchingError, match=r"call 1 of 3 returned an object of type NoneType") as caught:
         parallel(lying, batch_size=7)(VALUES)
     assert "aggregate='list'" in str(caught.value)
 
@@ -287,9 +287,7 @@ def test_large_results(parallel: Parallel) -> None:
 
 def test_many_results(parallel: Parallel) -> None:
     """SPEC 4: a hundred thousand tiny calls equal the plain loop."""
-    assert parallel(functions.add)(range(100_000), range(100_000), plus=1) == [
-        2 * value + 1 for value in range(100_000)
-    ]
+    assert parallel(functions.add)(range(100_000), range(100_000), plus=1) == [2 * value + 1 for value in range(100_000)]
 
 
 def test_globals_are_current(parallel: Parallel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
 from collections.abc import Callable
@@ -40,9 +41,7 @@ async def flaky_coroutine(value: int, *, folder: str, failures: int) -> int:
 
 @pytest.mark.parametrize("chunksize", ["auto", 1, 4])
 @pytest.mark.parametrize("function", [flaky, flaky_coroutine])
-def test_success_after_failures(
-    parallel: Parallel, folder: str, function: Callable[..., Any], chunksize: int | str
-) -> None:
+def test_success_after_failures(parallel: Parallel, folder: str, function: Callable[..., Any], chunksize: int | str) -> None:
     """SPEC 5: a call that fails is attempted again, and only that call; its result stands at its place."""
     results = parallel(function, retries=Retry(2, **QUICK), chunksize=chunksize)(range(8), folder=folder, failures=2)
     assert results == list(range(8))
@@ -137,7 +136,7 @@ def test_waits_grow(parallel: Parallel, folder: str) -> None:
     with pytest.raises(ConnectionError):
         parallel(function, retries=Retry(3, initial=0.1, maximum=0.2))([1], folder=folder)
     times = sorted(int(path.name.removeprefix("time-")) / 1e9 for path in Path(folder).glob("time-*"))
-    waits = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    waits = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert [wait >= least for wait, least in zip(waits, (0.05, 0.1, 0.1), strict=True)] == [True] * 3
 
 

@@ -33,46 +33,55 @@ class Login:
 
 
 def returns(value: str, *, token: Any) -> str:
+    """Returns a secret."""
     return RESULT
 
 
 def raises(value: str, *, token: Any) -> str:
+    """Raises."""
     if value == "bad":
         raise ValueError("mine")
     return RESULT
 
 
 def exits(value: str, *, token: Any) -> str:
+    """Exits."""
     if value == "bad":
         raise SystemExit(3)
     return RESULT
 
 
 def dies(value: str, *, token: Any) -> str:
+    """Ends its process."""
     if value == "bad":
         os._exit(3)
     return RESULT
 
 
 def gives_what_does_not_travel(value: str, *, token: Any) -> Any:
+    """Returns what does not pickle."""
     return [RESULT, functions.Unsendable()] if value == "bad" else RESULT
 
 
 def gives_what_does_not_arrive(value: str, *, token: Any) -> Any:
+    """Returns what does not unpickle."""
     return [RESULT, functions.Unloadable()] if value == "bad" else RESULT
 
 
 def takes_long(value: str, *, token: Any) -> str:
+    """Takes longer than its timeout."""
     if value == "bad":
         time.sleep(1.0)
     return RESULT
 
 
 async def raises_in_a_coroutine(value: str, *, token: Any) -> str:
+    """Raises."""
     return raises(value, token=token)
 
 
 def raises_in_a_generator(value: str, *, token: Any) -> Iterator[str]:
+    """Raises."""
     yield raises(value, token=token)
 
 

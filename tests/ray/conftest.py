@@ -204,8 +204,9 @@ def new_cluster(new_environment: Callable[[], dict[str, str]]) -> Iterator[Calla
     """Starts a cluster of its own for who asks; all end with the session."""
     clusters: list[ClusterProcess] = []
 
-    def start(**settings: Any) -> ClusterProcess:
-        clusters.append(ClusterProcess(new_environment(), **settings))
+    def start(without: Sequence[str] = (), **settings: Any) -> ClusterProcess:
+        environment = {name: value for name, value in new_environment().items() if name not in without}
+        clusters.append(ClusterProcess(environment, **settings))
         return clusters[-1]
 
     yield start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(200)]
 
 #: Connects to a cluster and lets the program run in it; a call leaves a file named after the node that it is on.
 BEGIN = """
@@ -88,7 +88,7 @@ def test_a_lost_node(conversation):
         chunks = (Chunk(start, (range(start, start + 10),)) for start in range(0, 100, 10))
 
         def lose():
-            wait_until(lambda: len(list(folder.glob("node-*"))) == 2, 60)
+            wait_until(lambda: len(list(folder.glob("node-*"))) == len(list(folder.glob("call-*"))) == 2, 60)
             tell("kill 0")
             (folder / "go").touch()
 
@@ -135,6 +135,7 @@ def test_lost_results(conversation):
         values, failures = gathered(backend.run(work, chunks()))
         assert not failures
         assert [(value[0], len(value)) for value in values] == [(x, 2_000_000) for x in range(3)]
+        assert len(list(folder.glob("done-*"))) == 5, "the two that were lost ran again"
         """,
         workers=[2],
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from jd_core import distribute
-from jd_ray import codec
+from jd_ray import codec, parts
 
 CANARY = "canary-51c2"
 
@@ -217,7 +217,7 @@ def test_the_part_is_named() -> None:
         return lock
 
     error = TypeError()
-    assert ".hidden[1] is a _thread.lock" in codec.describe(point, error)
-    assert ".lock is a _thread.lock" in codec.describe(closed, error)
-    assert ".args[0] is a _thread.lock" in codec.describe(functools.partial(print, lock), error)
-    assert codec.describe(lock, error).startswith("it is a _thread.lock")
+    assert ".hidden[1] is a _thread.lock" in parts.describe(point, error)
+    assert ".lock is a _thread.lock" in parts.describe(closed, error)
+    assert ".args[0] is a _thread.lock" in parts.describe(functools.partial(print, lock), error)
+    assert parts.describe(lock, error).startswith("it is a _thread.lock")

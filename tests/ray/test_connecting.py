@@ -7,7 +7,7 @@ import secrets
 import pytest
 from jd_core.testing import wait_until
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(150)]
 
 #: Connects, runs calls and prints where; argument: the option ``address`` or nothing.
 USE = """

@@ -120,6 +120,8 @@ class Crew:
 
     def release(self) -> None:
         """Gives the workers back; those that still do something for this run get a moment to stop, and are then killed."""
+        if self._pool.ended:
+            return  # a stream that was left unfinished is closed with the interpreter's last breath
         for lane in self.lanes:
             if lane.tasks and lane.worker.status is not None:
                 lane.worker.status.cancel(self.run)

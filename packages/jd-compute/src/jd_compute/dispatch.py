@@ -156,7 +156,7 @@ class Dispatch:
     def _wait(self) -> list[Lane]:
         """Waits for messages, or until it is time to look after something else, and returns the lanes that have any."""
         limits = []
-        if self._paused and self._free_lane() is not None:
+        if self._paused and (self._free_lane() is not None or not self._crew.is_complete):
             limits.append(POLL_SECONDS)
         if self._work.cancelled is not None:
             limits.append(CANCEL_SECONDS)

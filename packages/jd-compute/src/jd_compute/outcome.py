@@ -84,7 +84,7 @@ def unreadable_result(name: str, index: int, error: BaseException) -> Serializat
         f"{name}(): the result of call {index} was sent back, but does not unpickle: {_show(error)}; "
         f"return plain data, or mend its __setstate__ or __reduce__"
     )
-    made.__cause__ = error
+    made.__cause__ = bare(error)
     return made
 
 

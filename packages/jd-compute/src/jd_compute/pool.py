@@ -33,10 +33,16 @@ class Settings:
 
 
 class Pool:
-    """The workers of one kind. Each run has workers of its own while it lasts, so runs never wait for each other."""
+    """The workers of one kind. Each run has workers of its own while it lasts, so runs never wait for each other.
+
+    Attributes:
+        settings: what the workers have in common.
+        ended: all workers have ended, because the interpreter does.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.ended = False
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._lent: set[Worker] = set()
@@ -91,6 +97,7 @@ class Pool:
 
     def end(self) -> None:
         """Ends all workers, also those that are lent: the interpreter ends."""
+        self.ended = True
         with self._lock:
             workers = [*self._idle, *self._lent]
             self._idle.clear()

@@ -58,7 +58,7 @@ class Orders:
     """What all chunks of a run have in common, once per worker.
 
     Attributes:
-        run: the run's number; later runs have higher ones.
+        run: the run's number.
         stop_at_failure: end a chunk at its first failed call.
         one_by_one: publish every call, not blocks of calls.
         folder: the caller's working directory.

@@ -49,10 +49,11 @@ class Status:
 
     def is_cancelled(self, run: int) -> bool:
         """Worker: whether the caller has given this run up."""
-        return bool(self._numbers[_CANCELLED] >= run)
+        # Not >=: of two threads' runs the one with the lower number may be served after the other.
+        return bool(self._numbers[_CANCELLED] == run)
 
     def cancel(self, run: int) -> None:
-        """Caller: gives up this run and all before it that this worker served."""
+        """Caller: gives this run up."""
         self._numbers[_CANCELLED] = run
 
     @property

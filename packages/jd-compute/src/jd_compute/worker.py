@@ -107,6 +107,7 @@ class _Server:
         self._orders: protocol.Orders | None = None
         self._call: Callable[..., Any] | None = None
         self._unloadable: protocol.Unloadable | None = None
+        self._has_failed = False
         self._kept: dict[int, list[Any]] = {}  # values of the last chunks, in case the caller cannot unpickle them
 
     def serve(self) -> None:
@@ -136,6 +137,7 @@ class _Server:
     def _take_orders(self, message: Message) -> None:
         self.enter(status.LOADING)
         self._kept.clear()
+        self._has_failed = False
         self._release()
         self._call = self._unloadable = None
         body = memoryview(message.body)
@@ -166,7 +168,7 @@ class _Server:
         run, number, count = protocol.CHUNK_HEADER.unpack_from(body)
         orders, call = self._orders, self._call
         assert orders is not None
-        if self.status is not None and self.status.is_cancelled(run):
+        if self._has_failed or (self.status is not None and self.status.is_cancelled(run)):
             self.output.end()
             self.channel.send(protocol.RESULT, protocol.RESULT_HEADER.pack(number, 0, 0, True, 0.0, 0))
             return
@@ -193,6 +195,8 @@ class _Server:
             one_by_one=orders.one_by_one,
             clock=time.perf_counter,
         )
+        # What is at hand already must not start after the failure that ends the run.
+        self._has_failed = bool(failures) and orders.stop_at_failure
         reporter.send(values, failures, done=True)
 
     def _resend(self, message: bytearray) -> None:

@@ -3,7 +3,7 @@
 Everything is pickled here, explicitly, rather than by Ray on the way: so that what does not pickle is known by call and
 by part, and large buffers (arrays) go beside the pickle, into Ray's object store, where a worker maps them uncopied.
 
-This module is sent to workers as source (see `shipping`): it imports only the standard library and Ray.
+This module is sent to workers as source (see `shipping`): it imports only `parts`, the standard library and Ray.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import ray.cloudpickle
+
+from . import parts
 
 #: Ray's own copy, at both ends the same.
 cloudpickle: Any = ray.cloudpickle
@@ -144,7 +146,7 @@ def _encode_or_error(value: Any, beside: bool) -> Encoded | str:
     try:
         return _encode(value, beside)[0]
     except Exception as error:
-        return describe(value, error)
+        return parts.describe(value, error)
 
 
 def _encode(obj: Any, beside: bool) -> tuple[Encoded, bool]:
@@ -232,43 +234,6 @@ def attributes(error: BaseException) -> dict[str, Any]:
                 if value is not None and not name.startswith("__"):
                     found[name] = value
     return {**found, **getattr(error, "__dict__", {})}
-
-
-def describe(obj: Any, error: BaseException) -> str:
-    """Returns in words, without showing any value, which part of ``obj`` cannot be pickled and what that part is."""
-    path, part = _culprit(obj, "", 0)
-    where = f"its part {path}" if path else "it"
-    kind = f"{type(part).__module__}.{type(part).__qualname__}"
-    return f"{where} is a {kind}, which cannot be pickled ({type(error).__name__})"
-
-
-def _culprit(obj: Any, path: str, depth: int) -> tuple[str, Any]:
-    if depth < 8:
-        for name, part in _parts(obj):
-            try:
-                cloudpickle.dumps(part)
-            except Exception:
-                return _culprit(part, path + name, depth + 1)
-    return path, obj
-
-
-def _parts(obj: Any) -> Iterator[tuple[str, Any]]:
-    """Gives the parts of an object with how each is reached; keys of mappings are not shown, they may be secret."""
-    if isinstance(obj, dict):
-        yield from ((f"[key {place}]", part) for place, part in enumerate(list(obj.values())[:1000]))
-    elif isinstance(obj, (list, tuple)):
-        yield from ((f"[{place}]", part) for place, part in enumerate(obj[:1000]))
-    elif isinstance(obj, functools.partial):
-        yield from ((".func", obj.func), (".args", obj.args), (".keywords", obj.keywords))
-    elif isinstance(obj, types.MethodType):
-        yield from ((".__func__", obj.__func__), (".__self__", obj.__self__))
-    elif isinstance(obj, types.FunctionType):
-        cells = zip(obj.__code__.co_freevars, obj.__closure__ or (), strict=True)
-        yield from ((f".{name}", cell.cell_contents) for name, cell in cells)
-        names = [name for name in obj.__code__.co_names if name in obj.__globals__]
-        yield from ((f".{name}", obj.__globals__[name]) for name in names)
-    elif not isinstance(obj, type):
-        yield from ((f".{name}", part) for name, part in getattr(obj, "__dict__", {}).items())
 
 
 def missing_module(error: BaseException) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
 from jd_core.errors import RemoteError, SerializationError, WorkerDiedError
 
-from jd_ray import codec, remote
+from jd_ray import codec, parts, remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def argument_error(work: Work, piece: Piece, error: Exception) -> SerializationE
         except Exception as own:
             return SerializationError(
                 f"distribute: argument {place} of call {index} of {work.name} cannot be sent to a Ray worker: "
-                f"{codec.describe(argument, own)}: pass plain data and make such objects inside the function"
+                f"{parts.describe(argument, own)}: pass plain data and make such objects inside the function"
             )
     return SerializationError(
         f"distribute: the arguments of call {index} of {work.name} cannot be sent to a Ray worker: together they raise "
@@ -138,10 +138,10 @@ def unsendable_work(work: Work, error: Exception) -> SerializationError:
         except Exception as own:
             return SerializationError(
                 f"distribute: the constant {name!r} of {work.name} cannot be sent to Ray workers: "
-                f"{codec.describe(constant, own)}: pass plain data and make such objects inside the function"
+                f"{parts.describe(constant, own)}: pass plain data and make such objects inside the function"
             )
     return SerializationError(
-        f"distribute: the function {work.name} cannot be sent to Ray workers: {codec.describe(work.function, error)}: "
+        f"distribute: the function {work.name} cannot be sent to Ray workers: {parts.describe(work.function, error)}: "
         "make such objects inside the function"
     )
 

@@ -1,7 +1,7 @@
 """What runs inside a Ray worker: one piece of a chunk. Nothing here raises; what happened is in what is returned.
 
-This module is sent to workers as source (see `shipping`), beside `codec` and `jd_core.worker`: it imports only those,
-the standard library and Ray. `dispatch` starts it and takes what it returns.
+This module is sent to workers as source (see `shipping`), with `codec` and `jd_core.worker`: it imports only these, the
+standard library and Ray. `dispatch` starts it and takes what it returns.
 """
 
 from __future__ import annotations
@@ -174,15 +174,19 @@ def run_piece(
         if started is not None:
             housekeeping.set_key(started)
         began = time.perf_counter()
-        with cancellation.interrupting():
-            values, failures = worker.run_calls(
-                call,
-                arguments,
-                len(arguments[0]),
-                stop_at_failure=stop_at_failure,
-                between=lambda *_: cancellation.requested,
-                clock=time.perf_counter,
-            )
+        try:
+            with cancellation.interrupting():
+                values, failures = worker.run_calls(
+                    call,
+                    arguments,
+                    len(arguments[0]),
+                    stop_at_failure=stop_at_failure,
+                    between=lambda *_: cancellation.requested,
+                    clock=time.perf_counter,
+                )
+        finally:
+            if cancellation.requested:
+                worker.close_loop()  # a coroutine that was interrupted must not go on in the next piece's loop
         seconds = time.perf_counter() - began
         housekeeping.finish(run, started)
         together, encoded = codec.encode_values(values, beside)

@@ -10,25 +10,29 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
+import uuid
 from typing import Any
+
+#: Seconds between two looks at which tasks have begun.
+LOOK_SECONDS = 0.1
 
 
 class Starts:
     """The starts of one run's tasks.
 
     Args:
-        run: names the run.
         every_task: give each task a key; else only the first, which is the first that Ray starts, too.
     """
 
-    def __init__(self, run: str, *, every_task: bool) -> None:
-        self._prefix = f"just_distribute:{run}:".encode()
+    def __init__(self, *, every_task: bool) -> None:
+        self._prefix = f"just_distribute:{uuid.uuid4().hex}:".encode()
         self._numbers = itertools.count()
         self._every_task = every_task
         self._first_ended = False
         self._keys: dict[Any, bytes] = {}
         self._seen: dict[Any, float] = {}
         self._used = False
+        self._looked = 0.0
 
     def key(self) -> bytes | None:
         """Returns the key for the next task, None if it needs none."""
@@ -53,9 +57,13 @@ class Starts:
         return self._first_ended or bool(_store()._internal_kv_list(self._prefix))
 
     def running_for(self, seconds: float) -> list[Any]:
-        """Returns the tasks that were first seen running at least so many seconds ago; to be asked often."""
+        """Returns the tasks that were first seen running at least so many seconds ago; to be asked often.
+
+        It looks for new ones at most every `LOOK_SECONDS`, so a task may be taken to have started that much later.
+        """
         now = time.monotonic()
-        if len(self._seen) < len(self._keys):
+        if len(self._seen) < len(self._keys) and now - self._looked >= min(LOOK_SECONDS, seconds / 4):
+            self._looked = now
             started = set(_store()._internal_kv_list(self._prefix))
             for ref, key in self._keys.items():
                 if key in started:

@@ -13,8 +13,7 @@ import importlib.metadata
 import os
 import queue
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 #: Seconds that tasks left on a loop have to end when the loop is closed.
 CLOSING_SECONDS = 1.0
@@ -25,10 +24,13 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._closing = False
-        made: queue.SimpleQueue[asyncio.AbstractEventLoop] = queue.SimpleQueue()
+        made: queue.SimpleQueue[asyncio.AbstractEventLoop | BaseException] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, args=(made,), name="just-distribute-web-loop", daemon=True)
         self._thread.start()
-        self.loop = made.get()
+        loop = made.get()
+        if isinstance(loop, BaseException):
+            raise loop
+        self.loop = loop
 
     def is_current(self) -> bool:
         """Returns whether the caller is on this loop's thread."""
@@ -41,9 +43,12 @@ class LoopThread:
             self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(2 * CLOSING_SECONDS)
 
-    def _run(self, made: queue.SimpleQueue[asyncio.AbstractEventLoop]) -> None:
-        # Made here, where Ctrl-C cannot leave it half made.
-        self.loop = new_event_loop()
+    def _run(self, made: queue.SimpleQueue[asyncio.AbstractEventLoop | BaseException]) -> None:
+        try:
+            self.loop = new_event_loop()  # here, where Ctrl-C cannot leave it half made
+        except BaseException as error:
+            made.put(error)
+            return
         made.put(self.loop)
         asyncio.set_event_loop(self.loop)
         while not (self._closing or self.loop.is_closed()):
@@ -64,11 +69,10 @@ class LoopThread:
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """Returns a new loop: uvloop's where that is installed, else asyncio's."""
     try:
-        uvloop: Any = importlib.import_module("uvloop")
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
+        make: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
+    except (ImportError, AttributeError):  # an uninstalled one may leave an empty folder behind
+        make = asyncio.new_event_loop
+    return make()
 
 
 def loop_name() -> str:

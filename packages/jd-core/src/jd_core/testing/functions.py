@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from jd_core.worker import inside_worker
+from jd_core.worker import is_inside_worker
 
 #: Seconds between two looks at a file that is waited for.
 LOOK_SECONDS = 0.002
@@ -170,13 +170,13 @@ def take_long(value: Any, *, seconds: float) -> Any:
 
 def is_inside(value: Any) -> bool:
     """Returns whether this runs marked as inside a worker."""
-    return inside_worker.get()
+    return is_inside_worker()
 
 
 async def is_inside_coroutine(value: Any) -> bool:
     """As `is_inside`."""
     await asyncio.sleep(0)
-    return inside_worker.get()
+    return is_inside_worker()
 
 
 def raise_at(value: int, *, at: tuple[int, ...], error: Callable[[], BaseException]) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import pytest
+
 from jd_core.backend import Backend, Chunk
 from jd_core.testing import functions
 from jd_core.testing.harness import Contract, Gathered, Way, chunks_of, needs
@@ -85,3 +87,19 @@ class PullingContract(Contract):
             yield Chunk(1, ([1],))
 
         assert self.gather(backend, work, chunks(), way).ordered() == [0, 1]
+
+    @needs("run several calls at once")
+    def test_shared_calls(self, backend: Backend, way: Way, folder: str) -> None:
+        """Where the backend says that it shares a chunk's calls, a slow one holds back no other of its chunk."""
+        if not backend.shares_calls:
+            pytest.skip("shares_calls is false: each worker runs a whole chunk")
+        work = self.work(functions.held_at, {"folder": folder, "at": 1})
+
+        def chunks() -> Iterator[Chunk | None]:
+            yield Chunk(0, (range(6),))
+            while feed.with_backend[0] > 1:
+                yield None
+            self.let_go(folder)
+
+        feed = self.feed(work, chunks(), way)
+        assert self.gather(backend, work, feed, way).ordered() == list(range(6))

@@ -14,7 +14,7 @@ import pytest
 from jd_core.backend import Backend, Option
 from jd_core.testing import functions
 from jd_core.testing.harness import Contract, Gathered, Way, chunks_of, needs
-from jd_core.worker import inside_worker
+from jd_core.worker import is_inside_worker
 
 #: Runs at once, from as many threads.
 THREADS = 6
@@ -110,10 +110,10 @@ class ServingContract(Contract):
     @pytest.mark.parametrize("function", [functions.is_inside, functions.is_inside_coroutine], ids=["plain", "coroutine"])
     def test_calls_are_marked(self, backend: Backend, way: Way, function: Callable[..., Any]) -> None:
         """Line 6: in a call, `inside_worker` is true; in the caller it is not, before, while and after."""
-        assert not inside_worker.get()
+        assert not is_inside_worker()
         gathered = self.gather(backend, self.work(function), chunks_of(range(6), sizes=(2,)), way)
         assert gathered.ordered() == [True] * 6
-        assert not inside_worker.get()
+        assert not is_inside_worker()
 
     def test_the_caller_is_not_marked_meanwhile(self, backend: Backend) -> None:
         """Line 6: neither is the caller marked between two results, nor the input that it gives."""
@@ -121,11 +121,11 @@ class ServingContract(Contract):
 
         def values() -> Any:
             for chunk in chunks_of(range(6), sizes=(2,)):
-                seen.append(inside_worker.get())
+                seen.append(is_inside_worker())
                 yield chunk
 
         for _ in backend.run(self.work(functions.same), values()):
-            seen.append(inside_worker.get())
+            seen.append(is_inside_worker())
         assert not any(seen)
 
     def test_what_it_says_of_itself(self, backend: Backend) -> None:
@@ -133,6 +133,7 @@ class ServingContract(Contract):
         assert isinstance(backend.name, str)
         assert backend.name
         assert backend.message_seconds > 0
+        assert isinstance(backend.shares_calls, bool)
         assert all(isinstance(name, str) and isinstance(option, Option) for name, option in backend.options.items())
         workers = backend.default_workers(self.options)
         assert isinstance(workers, int)

@@ -1,0 +1,133 @@
+"""The small parts of the contract between the core and the backends."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
+from jd_core.serial import SerialBackend
+from jd_core.testing import BackendContract, Contract, Feed, Gathered, chunks_of
+
+
+def test_a_chunk_knows_its_calls() -> None:
+    """ARCHITECTURE, The seams: a chunk has as many calls as its columns have elements."""
+    chunk = Chunk(10, (range(3), ["a", "b", "c"]))
+    assert len(chunk) == 3
+    assert [chunk.arguments(offset) for offset in range(3)] == [(0, "a"), (1, "b"), (2, "c")]
+
+
+def test_arguments_of_a_series_go_by_position() -> None:
+    """ARCHITECTURE, The seams: a pandas series is gone through by position, not by label."""
+    chunk = Chunk(0, (pd.Series([10, 20, 30], index=[2, 1, 0]), np.array([1, 2, 3])))
+    assert [chunk.arguments(offset) for offset in range(3)] == [(10, 1), (20, 2), (30, 3)]
+
+
+def test_secrets_are_not_shown() -> None:
+    """Promise 12: neither chunks nor work nor results show what they hold."""
+    chunk = Chunk(0, (["canary"],))
+    work = Work(function=abs, constants={"token": "canary"}, workers=1, name="abs", options={"key": "canary"})
+    result = ChunkResult(chunk, ["canary"], (Failure(0, ValueError("canary"), "canary"),))
+    assert "canary" not in f"{chunk!r} {work!r} {result!r}"
+
+
+def test_the_seams_are_frozen() -> None:
+    """ARCHITECTURE, The seams: frozen, slotted dataclasses."""
+    for kind in (Chunk, Work, Failure, ChunkResult):
+        assert dataclasses.is_dataclass(kind)
+        assert hasattr(kind, "__slots__")
+        assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+def test_a_backend_must_run() -> None:
+    """ARCHITECTURE, The backend contract: an ABC."""
+
+    class Nothing(Backend):
+        pass
+
+    with pytest.raises(TypeError, match="abstract"):
+        Nothing()  # type: ignore[abstract]
+
+
+# The suite itself: it must be able to fail.
+
+
+def feed(*sizes: int, most: int = 4) -> Feed:
+    """Chunks of the given sizes."""
+    return Feed(chunks_of(range(sum(sizes)), sizes=sizes), most)
+
+
+def test_the_suite_notices_greed() -> None:
+    """ARCHITECTURE, The backend contract: pulling too much fails."""
+    with pytest.raises(AssertionError, match="5 chunks are with the backend, and 4 may be"):
+        list(feed(*[1] * 9))
+
+
+def test_the_suite_notices_a_result_that_comes_twice() -> None:
+    """ARCHITECTURE, The backend contract: two results for a call fail."""
+    gathered = Gathered()
+    gathered.add(ChunkResult(Chunk(0, ([1],)), [1]))
+    with pytest.raises(AssertionError, match="two results"):
+        gathered.add(ChunkResult(Chunk(0, ([1],)), [1]))
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        ChunkResult(Chunk(0, ([1],)), []),
+        ChunkResult(Chunk(0, ([1],)), [1, 2]),
+        ChunkResult(Chunk(0, ([1, 2],)), [1], offset=2),
+        ChunkResult(Chunk(0, ([1],)), [1], (Failure(0, ValueError()),)),
+        ChunkResult(Chunk(0, ([1],)), [None], (Failure(1, ValueError()),)),
+        ChunkResult(Chunk(0, ([1, 2],)), [None, None], (Failure(1, ValueError()), Failure(0, ValueError()))),
+        ChunkResult(Chunk(0, ([1],)), [1], seconds=-1.0),
+        ChunkResult(Chunk(0, ([1],)), (1,)),  # type: ignore[arg-type]
+    ],
+)
+def test_the_suite_notices_results_of_a_wrong_form(result: ChunkResult) -> None:
+    """ARCHITECTURE, The backend contract: a result that is not as its docstring says fails."""
+    with pytest.raises(AssertionError):
+        Gathered().add(result)
+
+
+def test_the_suite_notices_results_that_are_missing() -> None:
+    """ARCHITECTURE, The backend contract: a missing call fails."""
+    gathered = Gathered()
+    gathered.add(ChunkResult(Chunk(1, ([1],)), [1]))
+    with pytest.raises(AssertionError):
+        gathered.ordered()
+
+
+def test_the_suite_refuses_to_be_weakened() -> None:
+    """STYLE, contract suites: no backend drops or overrides a test without a stated reason."""
+    with pytest.raises(TypeError, match="overrides test_a_single_call"):
+
+        class Weakened(BackendContract):
+            def test_a_single_call(self) -> None:  # type: ignore[override]
+                pass
+
+    with pytest.raises(TypeError, match="names \\['fly'\\]"):
+
+        class Boasting(BackendContract):
+            cannot = {"fly": "no wings"}
+
+
+def test_the_suite_runs_both_ways() -> None:
+    """ARCHITECTURE, The backend contract: `run` and `arun` give the same."""
+
+    class Mine(Contract):
+        pass
+
+    suite, backend = Mine(), SerialBackend()
+    for way in ("run", "arun"):
+        assert suite.gather(backend, suite.work(abs), chunks_of([-1, 2]), way).ordered() == [1, 2]  # type: ignore[arg-type]
+    assert asyncio.run(_first(backend, suite.work(abs))) == [1]
+
+
+async def _first(backend: Backend, work: Work) -> list[int]:
+    async for result in backend.arun(work, chunks_of([-1])):
+        return result.values
+    return []

@@ -1,0 +1,124 @@
+"""The exception that the user sees."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import pytest
+from jd_core import CallError, SignatureError, worker
+from jd_core.backend import Chunk, Failure
+from jd_core.errors import RemoteTraceback
+from jd_core.failures import HiddenInternals, annotate, exception_of
+from jd_core.serial import backend
+
+
+def test_an_exception_is_the_users_own() -> None:
+    """SPEC 5: the very exception of the failure, unless it left its process."""
+    error = LookupError()
+    assert exception_of(Failure(0, error)) is error
+    assert error.__cause__ is None
+
+
+def test_the_workers_traceback_is_the_cause() -> None:
+    """SPEC 5: the worker's traceback is the cause, and the exception's own cause its cause."""
+    error, cause = LookupError(), OSError()
+    error.__cause__ = cause
+    found = exception_of(Failure(0, error, "the worker's lines"))
+    assert found is error
+    assert isinstance(error.__cause__, RemoteTraceback)
+    assert error.__cause__.__cause__ is cause
+    assert "the worker's lines" in "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+def test_exits_become_call_errors(error: BaseException) -> None:
+    """SPEC 5: SystemExit and its like become a CallError with the original as its cause."""
+    found = exception_of(Failure(0, error))
+    assert isinstance(found, CallError)
+    assert found.__cause__ is error
+    assert type(error).__name__ in str(found)
+
+
+def noted(error: BaseException, index: int = 12, calls: int | None = 100, **columns: Any) -> str:
+    """Returns the note that an exception of one call gets."""
+    annotate(error, index, calls, tuple(columns), Chunk(10, tuple(columns.values())))
+    return str(error.__notes__[-1])
+
+
+def test_notes() -> None:
+    """SPEC 5: the note says which call of how many it was, and shows its arguments."""
+    assert noted(ValueError(), width=range(3), height=[7, 8, 9]) == "distribute: call 12 of 100 failed: width=2, height=9"
+    assert noted(ValueError(), calls=None, width=range(3)) == "distribute: call 12 failed: width=2"
+
+
+def test_notes_are_short() -> None:
+    """SPEC 5: arguments are shown with reprlib."""
+    assert len(noted(ValueError(), value=["", "", "x" * 10_000])) < 120
+
+
+def test_notes_of_arguments_without_a_repr() -> None:
+    """SPEC 5: an argument that cannot be shown is named by its type."""
+
+    class Shy:
+        def __repr__(self) -> str:
+            raise ZeroDivisionError
+
+    assert "value=<Shy" in noted(ValueError(), value=[0, 0, Shy()])
+
+
+def test_a_note_comes_once() -> None:
+    """SPEC 5: an exception that came back several times has each note once."""
+    error = ValueError()
+    for index in (10, 11, 10):
+        noted(error, index, value=range(3))
+    assert len(error.__notes__) == 2
+
+
+def test_internals_are_hidden_from_a_calls_failure() -> None:
+    """Promise 12: a failed call's traceback shows the user's frames, and none of the library's."""
+
+    async def of_the_user_later(value: int) -> None:
+        raise LookupError
+
+    def call(hidden: HiddenInternals) -> None:
+        with hidden:
+            try:
+                worker.plain(of_the_user_later, {})(1)
+            except LookupError as error:
+                seen.extend(_modules(error))
+                hidden.failure = error
+                raise
+
+    seen: list[str] = []
+    with pytest.raises(LookupError) as caught:
+        call(HiddenInternals(backend))
+    assert "jd_core.worker" in seen
+    assert "of_the_user_later" in _functions(caught.value)
+    assert {module.partition(".")[0] for module in _modules(caught.value)}.isdisjoint({"jd_core"})
+
+
+def test_internals_are_shown_where_the_library_may_be_at_fault() -> None:
+    """Promise 12: an error that is not a call's keeps its traceback."""
+    with pytest.raises(AttributeError) as caught, HiddenInternals(backend):
+        next(backend.run(None, None))  # type: ignore[arg-type]
+    assert "jd_core.serial" in _modules(caught.value)
+
+
+def test_internals_are_hidden_from_the_librarys_own_errors() -> None:
+    """Promise 12: a DistributeError explains itself in its message."""
+    from jd_core.binding import bind
+    from jd_core.hints import inspect_function
+
+    with pytest.raises(SignatureError) as caught, HiddenInternals(backend):
+        bind(inspect_function(lambda one: one), (), {})
+    assert "jd_core.binding" not in _modules(caught.value)
+    assert __name__ in _modules(caught.value)
+
+
+def _modules(error: BaseException) -> list[str]:
+    return [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
+
+
+def _functions(error: BaseException) -> list[str]:
+    return [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]

@@ -1,0 +1,202 @@
+"""What runs inside a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+from jd_core import worker
+
+
+class Caller:
+    """Has calls of every kind."""
+
+    def plain(self, value: int, *, plus: int = 0) -> int:
+        return value + plus
+
+    async def coroutine(self, value: int, *, plus: int = 0) -> int:
+        await asyncio.sleep(0)
+        return value + plus
+
+    def generator(self, value: int, *, plus: int = 0) -> Iterator[int]:
+        yield value
+        yield value + plus
+
+    async def async_generator(self, value: int, *, plus: int = 0) -> AsyncIterator[int]:
+        yield value
+        await asyncio.sleep(0)
+        yield value + plus
+
+    async def __call__(self, value: int, *, plus: int = 0) -> int:
+        return value + plus
+
+
+EXPECTED: list[tuple[Any, Any]] = [
+    (Caller().plain, 5),
+    (Caller().coroutine, 5),
+    (Caller().generator, [2, 5]),
+    (Caller().async_generator, [2, 5]),
+    (Caller(), 5),
+    (functools.partial(Caller.coroutine, Caller()), 5),
+    (functools.partial(functools.partial(Caller.generator, Caller())), [2, 5]),
+    (lambda value, plus: value + plus, 5),
+]
+
+
+@pytest.mark.parametrize(("function", "expected"), EXPECTED)
+def test_plain(function: Callable[..., Any], expected: Any) -> None:
+    """SPEC 4: a function of any kind becomes a plain callable that gives its result."""
+    assert worker.plain(function, {"plus": 3})(2) == expected
+
+
+def test_plain_functions_cost_nothing() -> None:
+    """Promise on speed: a plain function without constants is called itself."""
+    assert worker.plain(abs, {}) is abs
+
+
+def test_constants_are_not_shown() -> None:
+    """Promise 12: what holds the constants names them, and shows none."""
+    call = worker.plain(Caller().plain, {"plus": "canary"})
+    assert "canary" not in repr(call)
+    assert "plus" in repr(call)
+
+
+def test_coroutines_share_a_loop() -> None:
+    """SPEC 4: what a function caches per event loop stays valid from call to call of a thread."""
+
+    async def loop(_: int) -> Any:
+        return asyncio.get_running_loop()
+
+    call = worker.plain(loop, {})
+    assert call(1) is call(2)
+    worker.close_loop()
+    worker.close_loop()
+
+
+def test_coroutines_within_a_running_loop() -> None:
+    """Promise 10: where the thread's loop is running, another thread runs the coroutine, in the caller's context."""
+
+    async def where(_: int) -> tuple[int, bool]:
+        return threading.get_ident(), worker.inside_worker.get()
+
+    async def outer() -> Any:
+        with worker.as_worker():
+            return worker.plain(where, {})(1)
+
+    thread, inside = asyncio.run(outer())
+    assert thread != threading.get_ident()
+    assert inside
+
+
+def test_as_worker_is_for_its_block_only() -> None:
+    """SPEC 5: the mark ends with the block, also by an exception."""
+    with worker.as_worker():
+        assert worker.is_inside_worker()
+    assert not worker.is_inside_worker()
+    with pytest.raises(ZeroDivisionError), worker.as_worker():
+        _ = 1 // 0
+    assert not worker.is_inside_worker()
+
+
+def run(
+    function: Callable[..., Any], *columns: Any, stop: bool = False, **options: Any
+) -> tuple[list[Any], list[tuple[int, BaseException]]]:
+    """Runs a chunk."""
+    return worker.run_calls(function, columns, len(columns[0]), stop_at_failure=stop, **options)
+
+
+class Fault(BaseException):
+    """No Exception."""
+
+
+def faulty(failing: dict[int, type[BaseException]]) -> Callable[[int], int]:
+    """Returns a function that raises for some values."""
+
+    def function(value: int) -> int:
+        if value in failing:
+            raise failing[value]
+        return -value
+
+    return function
+
+
+FAULTS = [ValueError, StopIteration, SystemExit, KeyboardInterrupt, GeneratorExit, Fault]
+
+
+@given(
+    count=st.integers(1, 40),
+    failing=st.dictionaries(st.integers(0, 39), st.sampled_from(FAULTS)),
+    watched=st.booleans(),
+    one_by_one=st.booleans(),
+)
+def test_run_calls(count: int, failing: dict[int, type[BaseException]], watched: bool, one_by_one: bool) -> None:
+    """SPEC 5: every call has its result or its exception, at its place, whatever is raised and however one watches."""
+    options: dict[str, Any] = {"between": lambda values, failures, block: False} if watched else {}
+    values, failures = run(faulty(failing), range(count), one_by_one=one_by_one, **options)
+    assert values == [None if value in failing else -value for value in range(count)]
+    assert [offset for offset, _ in failures] == sorted(offset for offset in failing if offset < count)
+    for offset, error in failures:
+        expected = RuntimeError if failing[offset] is StopIteration else failing[offset]
+        assert type(error) is expected
+
+
+@given(count=st.integers(1, 40), failing=st.sets(st.integers(0, 39)), watched=st.booleans())
+def test_run_calls_stops_at_the_first_failure(count: int, failing: set[int], watched: bool) -> None:
+    """SPEC 5: with ``stop_at_failure`` nothing behind the first failed call runs."""
+    seen: list[int] = []
+
+    def function(value: int) -> int:
+        seen.append(value)
+        return faulty(dict.fromkeys(failing, ValueError))(value)
+
+    options: dict[str, Any] = {"between": lambda values, failures, block: False} if watched else {}
+    values, failures = run(function, range(count), stop=True, **options)
+    end = min([offset + 1 for offset in failing if offset < count], default=count)
+    assert len(values) == end
+    assert seen == list(range(end))
+    assert len(failures) == (end - 1 in failing)
+
+
+def test_run_calls_of_several_columns() -> None:
+    """ARCHITECTURE, The seams: columns are gone through in step."""
+    assert run(divmod, [7, 8], (2, 3)) == ([(3, 1), (2, 2)], [])
+
+
+def test_run_calls_tells_what_runs_next() -> None:
+    """SPEC 5: who watches knows, before each block, how many results there are and how many calls come."""
+    seen: list[tuple[int, int]] = []
+
+    def between(values: list[Any], failures: Any, block: int) -> bool:
+        seen.append((len(values), block))
+        return False
+
+    clock = itertools.count()
+    run(abs, range(20), between=between, clock=lambda: 1e-9 * next(clock))
+    assert [done for done, _ in seen] == list(itertools.accumulate([0, *(block for _, block in seen[:-1])]))
+    assert sum(block for _, block in seen) == 20
+    assert max(block for _, block in seen) > 1
+    seen.clear()
+    run(abs, range(20), between=between, clock=lambda: 1e-9 * next(clock), one_by_one=True)
+    assert seen == [(done, 1) for done in range(20)]
+
+
+def test_run_calls_ends_when_told() -> None:
+    """SPEC 5: a run that was given up ends between two blocks."""
+    values, failures = run(abs, range(20), between=lambda values, failures, block: len(values) >= 3, one_by_one=True)
+    assert (values, failures) == ([0, 1, 2], [])
+
+
+def test_traceback_text() -> None:
+    """SPEC 5: the worker's traceback starts with the user's frame, not with this library's."""
+    _, [(_, error)] = run(faulty({1: ValueError}), [1])
+    text = worker.traceback_text(error)
+    assert "in function" in text
+    assert "run_calls" not in text
+    assert text.rstrip().endswith("ValueError")
