@@ -6,7 +6,7 @@ import traceback
 from typing import Any
 
 import pytest
-from jd_core import CallError, SignatureError, worker
+from jd_core import CallError, SignatureError, distribute, worker
 from jd_core.backend import Chunk, Failure
 from jd_core.errors import RemoteTraceback
 from jd_core.failures import HiddenInternals, annotate, exception_of
@@ -122,3 +122,22 @@ def _modules(error: BaseException) -> list[str]:
 
 def _functions(error: BaseException) -> list[str]:
     return [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+
+
+@pytest.mark.parametrize("job", ["io", "web"])
+def test_tracebacks_of_kept_exceptions_start_in_the_users_function(job):
+    """SPEC 5 and promise 12: what stands in the list of results has no frames of the library, whose locals are constants."""
+    pytest.importorskip(f"jd_{job}")
+
+    def fails(number, *, key):
+        raise LookupError(number)
+
+    async def fails_later(number, *, key):
+        return fails(number, key=key)
+
+    for function in (fails, fails_later):
+        run = distribute(function, job=job, workers=2, return_exceptions=True)
+        for error in run(range(4), key="k"):
+            frames = [entry.name for entry in traceback.extract_tb(error.__traceback__)]
+            assert frames[0] in ("fails", "fails_later"), frames
+            assert frames[-1] == "fails"

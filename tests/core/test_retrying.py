@@ -9,7 +9,6 @@ import types
 import urllib.error
 
 import pytest
-
 from jd_core import CallTimeoutError, Retry
 from jd_core.retrying import retry_after
 

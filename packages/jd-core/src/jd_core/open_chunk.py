@@ -91,22 +91,6 @@ def unstarred(call: Callable[..., Any]) -> Callable[[tuple[Any, ...]], Any]:
     return lambda arguments: call(*arguments)
 
 
-def without_own_frames(error: BaseException) -> BaseException:
-    """Takes this library's frames off the start of an exception's traceback.
-
-    They tell the user nothing, and hold what must not be shown with ``capture_locals``: the constants.
-    """
-    trace = error.__traceback__
-    while trace is not None and _is_own(trace.tb_frame.f_globals.get("__name__", "")):
-        trace = trace.tb_next
-    return error.with_traceback(trace)
-
-
-def _is_own(module: str) -> bool:
-    # The functions of the conformance suite stand for the user's.
-    return module.partition(".")[0] in ("jd_core", "jd_io", "jd_web") and not module.startswith("jd_core.testing.")
-
-
 def _has_gil() -> bool:
     return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 

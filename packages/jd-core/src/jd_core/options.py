@@ -105,8 +105,13 @@ def resolve(given: Mapping[str, Any], base: Options | None = None) -> Options:
     own = {**(base.backend if job == base.job else {}), **values}
     if values:
         _check_own(job, values)
-    kept = {name: getattr(base, name) for name in COMMON}
-    return Options(job=job, **{**kept, **common}, backend=own)
+    options = Options(job=job, **{**{name: getattr(base, name) for name in COMMON}, **common}, backend=own)
+    if options.batch_size is not None and not options.autobatch:
+        raise ValueError(
+            f"distribute: option batch_size={options.batch_size} has no meaning with autobatch=False, "
+            f"which makes no batches: leave one of them out"
+        )
+    return options
 
 
 def _check_own(job: str, values: Mapping[str, Any]) -> None:

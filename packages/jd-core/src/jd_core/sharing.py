@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
-from jd_core.open_chunk import OpenChunk, without_own_frames
+from jd_core.open_chunk import OpenChunk
 
 #: Seconds without a finished chunk after which the finished calls of unfinished chunks are given.
 QUIET_SECONDS = 0.01
@@ -178,7 +178,7 @@ class Source:
 
     def fail(self, opened: OpenChunk, offset: int, error: BaseException) -> None:
         """Takes note that a call failed, which may end the run."""
-        opened.fail(offset, without_own_frames(error))
+        opened.fail(offset, error)
         if self._work.stop_at_failure:
             self.stopped = True
             self._wake()

@@ -43,6 +43,9 @@ GROWTH_SECONDS = 2.0
 #: Seconds that running calls have to end after an abandoned run interrupted them, before their workers are killed.
 GRACE_SECONDS = 0.3
 
+#: Seconds that a worker has to die.
+KILL_SECONDS = 1.0
+
 
 class Dispatch:
     """The state of one run; used by one thread at a time.
@@ -85,7 +88,7 @@ class Dispatch:
         self._in_flight.clear()
         self._waiting.clear()
         with contextlib.suppress(Exception):
-            for force, seconds in ((False, GRACE_SECONDS), (True, 1.0)):
+            for force, seconds in ((False, GRACE_SECONDS), (True, KILL_SECONDS)):
                 for ref in left:
                     self.ray.cancel(ref, force=force)
                 if left:
@@ -172,9 +175,14 @@ class Dispatch:
         for ref in self._starts.running_for(self.work.timeout):
             piece, _ = self._in_flight.pop(ref)
             self._starts.ended(ref)
-            self._shipment.ask(functools.partial(self.ray.cancel, ref, force=True))
+            self._shipment.ask(functools.partial(self._end, ref))
             message = f"distribute: call {piece.start} of {self.work.name} took longer than timeout={self.work.timeout:g} s"
             yield piece.failed(CallTimeoutError(f"{message}; its worker was ended: raise timeout, or pass None"))
+
+    def _end(self, ref: Any) -> None:
+        """Kills the worker that runs a task, and waits until it is dead: the call must not come to its end."""
+        self.ray.cancel(ref, force=True)
+        self.ray.wait([ref], timeout=KILL_SECONDS)
 
     def _ended(self, piece: Piece, ref: Any, edition: int) -> Iterator[ChunkResult]:
         errors = self.ray.exceptions

@@ -20,6 +20,9 @@ from jd_core.backend import Backend, Chunk, Work
 from jd_core.testing import functions
 from jd_core.testing.harness import SOON_SECONDS, Contract, Feed, Way, chunks_of, needs, wait_until
 
+#: Runs after which one can tell whether each leaves something behind.
+RUNS = 12
+
 
 class EndingContract(Contract):
     """Line 4: closing, an exception in the input, Ctrl-C and ``cancelled`` end a run and release what is its own."""
@@ -253,10 +256,11 @@ class EndingContract(Contract):
             run()
         wait_until(lambda: _settled())
         threads, files = threading.active_count(), _open_files()
-        for _ in range(12):
+        for _ in range(RUNS):
             run()
         wait_until(lambda: threading.active_count() <= threads)
-        wait_until(lambda: _open_files() <= files)
+        # What a backend is built on opens a connection now and then; what a run leaves is left by each of them.
+        wait_until(lambda: _open_files() < files + RUNS / 2)
 
 
 @contextlib.contextmanager
