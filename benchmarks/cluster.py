@@ -3,9 +3,13 @@
 Usage: python -m benchmarks.cluster FOLDER PORT
 """
 
+import os
 import sys
 
-from ray.cluster_utils import Cluster
+# Its name notwithstanding, this is what makes all parts of Ray keep to loopback, on Linux too.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+
+from ray.cluster_utils import Cluster  # noqa: E402
 
 
 def main() -> None:

@@ -51,8 +51,9 @@ def _ray_folder() -> Iterator[str]:
     os.environ.pop("RAY_ADDRESS", None)
     os.environ["PYTHONPATH"] = str(ROOT)  # for the workers
     with tempfile.TemporaryDirectory(prefix="jd-bench-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        os.environ["RAY_TMPDIR"] = folder
-        yield folder
+        os.environ["RAY_TMPDIR"] = folder  # where Ray notes the address of a cluster, in a folder ray
+        (Path(folder) / "ray").mkdir()
+        yield f"{folder}/ray"
 
 
 @contextlib.contextmanager

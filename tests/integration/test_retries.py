@@ -200,7 +200,7 @@ def test_deaths_to_the_end(parallel: Parallel, folder: str) -> None:
         functions.record(folder)
         os._exit(5)
 
-    with pytest.raises(WorkerDiedError, match="5"):
+    with pytest.raises(WorkerDiedError):
         parallel(function, chunksize=1, retries=Retry(1, **QUICK))([1], folder=folder)
     assert functions.count(folder) == 2
 

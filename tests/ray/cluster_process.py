@@ -6,13 +6,13 @@ Prints the head's address. Commands on the standard input: ``kill N`` kills the 
 
 import sys
 
-import ray  # brings the psutil that it uses with it
-from ray.cluster_utils import Cluster  # isort: skip
-import psutil  # isort: skip
+from ray.cluster_utils import Cluster
 
 
 def lose(cluster, node) -> None:
-    """Kills a node with all that runs on it: what a worker says between its raylet's death and its own is said by none."""
+    """Kills a node with all that runs on it at once: no worker says anything between its raylet's death and its own."""
+    import psutil  # Ray brings it along, and makes it importable
+
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
     workers = raylet.children(recursive=True)
     for process in (raylet, *workers):

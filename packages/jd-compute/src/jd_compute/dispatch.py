@@ -30,7 +30,7 @@ from jd_compute.pool import Pool
 from jd_compute.tasks import Lane, Task, blame, parts, was_at_work
 
 #: A second chunk is sent ahead to a worker whose last one took less than this: then the way there and back shows.
-SHORT_SECONDS = 0.005
+SHORT_SECONDS = 0.01
 
 #: So many workers may die with a chunk before any call of it ran; the next such death ends the run.
 MOST_DEATHS = 3

@@ -27,16 +27,27 @@ MOST_SHARED = 4096
 SMALLEST = 8
 
 
+#: So many calls may go together for the sake of their message before a run has measured any of its own: what earlier
+#: runs were like may be no guide.
+UNPROVEN = 16
+
+
 class Pace:
-    """What calls of one function took lately. Kept from run to run, so that a short one need not find out again."""
+    """What calls of one function took lately. Kept from run to run, so that a short one need not find out again.
+
+    Attributes:
+        reports: how often something was learnt.
+    """
 
     def __init__(self) -> None:
+        self.reports = 0
         self._calls = 0.0
         self._seconds = 0.0
 
     def learn(self, calls: int, seconds: float) -> None:
         """Takes note that ``calls`` calls took ``seconds`` together. Later reports count twice as much as earlier ones."""
         if seconds > 0.0:
+            self.reports += 1
             self._calls = self._calls / 2 + calls
             self._seconds = self._seconds / 2 + seconds
 
@@ -92,6 +103,8 @@ class Guided(Sizer):
         super().__init__(pace, workers, total, fixed, None if buffer is None else buffer // (2 * workers))
         # One thread hands out all messages, so with many workers their work must outweigh it together.
         self._target = message_seconds * max(MESSAGE_SHARE, 4 * workers)
+        self._even = None if total is None else -(-total // workers)
+        self._known = pace.reports
 
     def ahead(self, size: int) -> int:
         """A chunk for each worker."""
@@ -101,11 +114,11 @@ class Guided(Sizer):
         full = self._pace.calls_in(self._target)
         if full is None:
             return 1  # nothing is known yet: try one call, so that long ones are spread from the start
-        if self._left is None:
+        if self._left is None or self._even is None:
             return min(full, 2 * self._last)
         share = -(-self._left // (SHARES * self._workers))
-        even = -(-self._left // self._workers)
-        return min(full, max(share, min(even, full // SMALLEST)))
+        smallest = full // SMALLEST if self._pace.reports > self._known else min(full // SMALLEST, UNPROVEN)
+        return min(full, self._left, max(share, min(smallest, self._even)))
 
 
 class Shared(Sizer):

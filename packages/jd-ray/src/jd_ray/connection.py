@@ -105,7 +105,12 @@ def _init(ray: Any, address: str | None, *, bind_loopback: bool = False, **setti
             if address == "local" and not in_main_thread:
                 _in_lasting_thread(initialise)
             else:
-                initialise()
+                try:
+                    initialise()
+                except ConnectionAbortedError:
+                    # The client server could not start the process for this client: those of several clusters on one
+                    # machine race for ports.
+                    initialise()
     except Exception as error:
         with contextlib.suppress(Exception):
             ray.shutdown()

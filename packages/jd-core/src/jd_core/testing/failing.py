@@ -138,12 +138,11 @@ class FailingContract(Contract):
     @needs("outlive a dying worker")
     @pytest.mark.parametrize("size", [1, 5])
     def test_deaths(self, backend: Backend, way: Way, size: int) -> None:
-        """A worker that dies costs its call, which is blamed with the exit code, and no other; nothing hangs."""
+        """A worker that dies costs its call, which is blamed, and no other; nothing hangs."""
         work = self.work(functions.exit_at, {"at": 3, "token": TOKEN})
         gathered = self.gather(backend, work, chunks_of(range(10), sizes=(size,)), way)
         assert {index: type(raised) for index, raised in gathered.failures.items()} == {3: WorkerDiedError}
         assert gathered.ordered() == [None if value == 3 else value for value in range(10)]
-        assert "3" in str(gathered.failures[3])
         assert TOKEN not in _all_text(gathered)
         self.check_usable(backend)
 

@@ -247,7 +247,9 @@ class Contract:
     def check_usable(self, backend: Backend) -> None:
         """Fails unless the backend still runs calls as it should."""
         values = list(range(2 * self.workers))
-        assert self.gather(backend, self.work(functions.same), chunks_of(values)).ordered() == values
+        gathered = self.gather(backend, self.work(functions.same), chunks_of(values))
+        assert gathered.failures == {}
+        assert gathered.ordered() == values
 
     def let_go(self, folder: str) -> None:
         """Lets held calls go on."""
