@@ -91,15 +91,16 @@ def test_a_lost_node(conversation):
             wait_until(lambda: len(list(folder.glob("node-*"))) == len(list(folder.glob("call-*"))) == 2, 60)
             tell("kill 0")
             (folder / "go").touch()
+            lost.append(time.monotonic())
 
+        lost = []
         loser = threading.Thread(target=lose)
         loser.start()
-        began = time.monotonic()
         values, failures = gathered(backend.run(work, chunks))
         loser.join()
         assert not failures
         assert values == [x * x for x in range(100)]
-        assert time.monotonic() - began < 30 + 20, "with the time that workers take to start"
+        assert time.monotonic() - lost[0] < 30
         assert len(list(folder.glob("call-*"))) > 100, "what was lost with the node ran again"
         assert len({path.name.split("-")[1] for path in folder.glob("call-*")}) == 100
         """,

@@ -153,9 +153,10 @@ class Backend(ABC):
        `jd_core.errors.BackendError`. Nothing hangs.
     4. Closing the iterator, an exception raised by ``chunks`` (which is raised on as it is), Ctrl-C, or
        ``work.cancelled()`` turning true (looked at every `CANCEL_SECONDS` or so while waiting) cancels what can be
-       cancelled and releases all that belongs to this run, before `run` returns.
+       cancelled and releases all that belongs to this run, before `run` returns; nothing starts after that.
     5. Without chunks no worker is started. An instance serves many runs, also at once from several threads.
-    6. Calls run with `jd_core.worker.inside_worker` set to true.
+    6. Calls run with `jd_core.worker.inside_worker` set to true. A thread or process that ran them ends with
+       `jd_core.worker.release` (constants of `jd_core.per_worker`) and `jd_core.worker.close_loop`.
     7. A backend knows nothing of hints, roles, batches, retries, aggregation or progress.
 
     Making an instance starts nothing and imports nothing heavy; the core makes one per process, at the first call.

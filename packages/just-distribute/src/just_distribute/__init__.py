@@ -20,6 +20,7 @@ from jd_core import (
     SignatureError,
     WorkerDiedError,
     distribute,
+    per_worker,
 )
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "SignatureError",
     "WorkerDiedError",
     "distribute",
+    "per_worker",
 ]
 
 __version__ = "1.0.0"
