@@ -40,7 +40,7 @@ def main() -> int:
         return 0
     print(report.HEADING)
     figures: list[Figure] = []
-    failed = 0
+    failed: list[str] = []
     options = ["--quick"] * arguments.quick + ([f"--pairs={arguments.pairs}"] if arguments.pairs else [])
     for row in chosen:
         command = [sys.executable, "-m", "benchmarks", "--here", *options, row.name]
@@ -48,9 +48,12 @@ def main() -> int:
             for line in process.stdout or ():
                 figures.append(Figure(**json.loads(line)))
                 print(report.line(figures[-1]), flush=True)
-        failed += process.returncode != 0
+        if process.returncode:
+            failed.append(row.name)
     if arguments.write:
         report.write(figures)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -9,7 +9,7 @@ import sys
 # Its name notwithstanding, this is what makes all parts of Ray keep to loopback, on Linux too.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
-from ray.cluster_utils import Cluster  # noqa: E402
+from ray.cluster_utils import Cluster
 
 
 def main() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 from just_distribute import distribute
 
-from benchmarks.peers import Contender, Function
+from benchmarks.peers import Function
 
 Main = Callable[..., Coroutine[Any, Any, list[Any]]]
 
 
-def _on_loop(prepare: Callable[..., Main]) -> Callable[..., Contender]:
+def _on_loop(prepare: Callable[..., Main]) -> Callable[..., Any]:
     """Makes a contender of what makes a coroutine function of the user's.
 
     The contender takes ``connections`` too: then every call gets ``client=``, aiohttp's with so many connections.

@@ -73,7 +73,12 @@ def half_a_loop(function: Function) -> Iterator[Function]:
 @contextlib.contextmanager
 def one_sleep(_: Function, *, workers: int) -> Iterator[Function]:
     """The ideal for calls that sleep and return for how long: their sum, shared equally, at one go."""
-    yield lambda items: time.sleep(sum(items) / workers) or list(items)
+
+    def run(items: list[float]) -> list[float]:
+        time.sleep(sum(items) / workers)
+        return list(items)
+
+    yield run
 
 
 @contextlib.contextmanager

@@ -17,7 +17,10 @@ JOBS = ("compute", "io", "web", "ray")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declares the mark of tests that start Ray."""
+    """Declares the mark of tests that start Ray, and keeps any Ray that they start to this machine."""
+    # Read when ray is imported, here and in the processes that tests start. Without it Ray binds to the machine's
+    # outward address even if it is given the loopback's.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     config.addinivalue_line("markers", "ray: starts a local Ray (leave out with -m 'not ray')")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import typing
 from typing import Any
 
 import pytest
@@ -38,12 +37,10 @@ def test_every_option_is_declared_once() -> None:
     """SPEC 1: the table of options, the frozen record and the decorator's signature name the same ones, in one order."""
     names = [*COMMON]
     assert [field.name for field in dataclasses.fields(Options)] == ["job", *names, "backend"]
-    overloads = typing.get_overloads(distribute)
-    with_options = [inspect.signature(one).parameters for one in overloads if len(inspect.signature(one).parameters) > 3]
-    assert with_options
-    for parameters in with_options:
-        declared = [one.name for one in parameters.values() if one.kind is one.KEYWORD_ONLY]
-        assert declared == ["job", *names]
+    parameters = inspect.signature(distribute).parameters.values()
+    declared = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+    assert [*declared] == ["job", *names]
+    assert declared == {name: getattr(Options(), name) for name in declared}
 
 
 def test_options_are_frozen() -> None:
