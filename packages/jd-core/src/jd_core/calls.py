@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, T
 from jd_core.shapes import Array, Given, Own
 
 if TYPE_CHECKING:
-    from jd_core.shapes import Batch
-
     # Every checker knows this module, installed or not; `typing` has the defaults of type variables from Python 3.13 on.
     from typing_extensions import TypeVar as Defaulted
+
+    from jd_core.shapes import Batch
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -63,7 +63,7 @@ class Call(Generic[Function, Again, Whole, Joined]):
     # fmt: off
     @overload
     # ``@classmethod`` above ``@distribute`` hands over the class.
-    def __call__(self, owner: type, /, *args: Any, **constants: Any) -> Whole: ...
+    def __call__(self, owner: type, /) -> Whole: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[K, B, C, D, E, Q]]],

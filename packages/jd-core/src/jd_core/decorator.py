@@ -6,7 +6,7 @@ import functools
 from typing import Any, Literal
 
 from jd_core.distributed import Distributed
-from jd_core.making import Aggregate, Chunksize, Progress, offering
+from jd_core.making import Chunksize, Progress, offering
 from jd_core.options import Options, resolve
 from jd_core.retrying import Retry
 
@@ -20,15 +20,15 @@ def _options(
     autobatch: bool = True,
     batch_size: int | None = None,
     chunksize: Chunksize = "auto",
-    aggregate: Literal["auto", "list"] | Aggregate[Any] = "auto",
+    aggregate: Literal["auto"] = "auto",
     buffersize: int | None = None,
     timeout: float | None = None,
     retries: int | Retry = 0,
-    return_exceptions: bool = False,
+    return_exceptions: Literal[False] = False,
     progress: Progress = False,
     **backend_options: Any,
 ) -> None:
-    """The parameters that `distribute` takes beside the function; `resolve` checks them."""
+    """What `distribute` takes beside the function, where `aggregate` and `return_exceptions` do not change types."""
 
 
 @offering(_options)

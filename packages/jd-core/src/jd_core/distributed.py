@@ -71,8 +71,11 @@ class Distributed(Call[Function, Function, Whole, Joined], Generic[Function, Eac
         self._signature: Signature | None = None if descriptor else inspect_function(function)
         self._name = self._signature.name if self._signature else function.__qualname__
 
-    if not TYPE_CHECKING:  # checkers see that of Call
+    if not TYPE_CHECKING:
+        # `typing` would want all four parameters; checkers know the defaults.
+        __class_getitem__ = classmethod(types.GenericAlias)
 
+        # Checkers see that of Call.
         def __call__(self, /, *args, **kwargs):
             """Runs one call per element, or per batch, of the positional arguments and returns the aggregated results.
 

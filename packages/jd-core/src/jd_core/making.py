@@ -11,7 +11,8 @@ call gives (``Each``), and what all give together, with one result per call (``W
 and from two options: ``return_exceptions`` puts ``Exception`` beside what each call gives, and does not join; ``aggregate``
 makes whole and joined what the callable gives, or ``list[T]``.
 
-The overloads are tried from the top, and the first that fits is taken: what is more special stands first.
+The overloads are tried from the top, and the first that fits is taken: what is more special stands first. Those that take
+the parameters of a `ParamSpec` fit where the two options leave results as they are.
 """
 
 # Overloads overlap, and the first wins: that is how a coroutine is told from any other object.
@@ -55,15 +56,6 @@ class Distribute(Generic[Offered]):
 
     # fmt: off
     @overload
-    def __call__(self, function: Callable[P, T], /, *, return_exceptions: bool, aggregate: Literal["auto", "list"] = ...,
-                 **options: Any) -> Distributed[Callable[P, T], Any, list[Any], list[Any]]: ...
-    @overload
-    def __call__(self, function: Callable[P, T], /, *, aggregate: Literal["list"],
-                 **options: Any) -> Distributed[Callable[P, T], Any, list[Any], list[Any]]: ...
-    @overload
-    def __call__(self, function: Callable[P, T], /, *, aggregate: Aggregate[U],
-                 **options: Any) -> Distributed[Callable[P, T], Any, U, U]: ...
-    @overload
     def __call__(self, function: Callable[P, Never], /, *args: Offered.args, **options: Offered.kwargs
                  ) -> Distributed[Callable[P, Any], Any, list[Any], Any]: ...
     @overload
@@ -98,6 +90,8 @@ class Distribute(Generic[Offered]):
     def __call__(self, function: Callable[P, T], /, *args: Offered.args, **options: Offered.kwargs
                  ) -> Distributed[Callable[P, T], T, list[T], list[T]]: ...
     @overload
+    def __call__(self, name: str | None = None, /, *args: Offered.args, **options: Offered.kwargs) -> Distribute[[]]: ...
+    @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Literal["list"], return_exceptions: Literal[False] = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
@@ -126,10 +120,22 @@ class Distribute(Generic[Offered]):
         progress: Progress = ..., **backend_options: Any,
     ) -> Aggregating[T, Exception]: ...
     @overload
-    def __call__(self, name: str | None = None, /, *args: Offered.args, **options: Offered.kwargs) -> Distribute[[]]: ...
+    def __call__(
+        self, function: Callable[P, T], /, *, aggregate: Literal["auto", "list"] = ..., return_exceptions: bool = ...,
+        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        chunksize: Chunksize = ..., buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ...,
+        progress: Progress = ..., **backend_options: Any,
+    ) -> Distributed[Callable[P, T], Any, list[Any], list[Any]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, T], /, *, aggregate: Aggregate[U], return_exceptions: bool = ...,
+        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        chunksize: Chunksize = ..., buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ...,
+        progress: Progress = ..., **backend_options: Any,
+    ) -> Distributed[Callable[P, T], Any, U, U]: ...
     # fmt: on
-    def __call__(self, function: Any = None, /, *args: Any, **options: Any) -> Any:
-        """See `distribute`."""
+    # Without a docstring, editors show that of `distribute`.
+    def __call__(self, function: Any = None, /, *args: Any, **options: Any) -> Any:  # noqa: D102
         raise NotImplementedError
 
 
@@ -182,10 +188,12 @@ class Aggregating(Generic[Made, Raised]):
 
 def offering(options: Callable[Offered, None]) -> Callable[[Callable[..., Any]], Distribute[Offered]]:
     """Types a function as `distribute`, with the parameters of another one as its options; shows them in its signature."""
+    # Without types: those are of the first overloads only.
+    shown = [one.replace(annotation=one.empty) for one in inspect.signature(options).parameters.values()]
+    signature = inspect.Signature([inspect.Parameter("function", inspect.Parameter.POSITIONAL_ONLY, default=None), *shown])
 
     def typed(function: Any) -> Any:
-        first = inspect.Parameter("function", inspect.Parameter.POSITIONAL_ONLY, default=None)
-        function.__signature__ = inspect.Signature([first, *inspect.signature(options).parameters.values()])
+        function.__signature__ = signature
         return function
 
     return typed

@@ -112,6 +112,7 @@ class WithResources:
         self._function = function
         self._constants = constants
         self._thread = threading.local()
+        self._opened: list[list[Callable[[], None]]] = []  # by thread: what closes each
 
     def __call__(self, *arguments: Any) -> Any:
         """Returns the result of one call."""
@@ -123,29 +124,39 @@ class WithResources:
     def _prepare(self) -> Callable[..., Any]:
         constants = dict(self._constants)
         self._thread.opened = opened = []
+        self._opened.append(opened)
         for name, constant in constants.items():
             if is_per_worker(constant):
                 made = constant.factory()
                 constants[name] = _enter(made)
-                opened.append(made)
+                opened.append(functools.partial(_close, made, getattr(_loops, "runner", None)))
         self._thread.call = call = plain(self._function, constants)
         return call
 
-    def release(self) -> None:
-        """Closes what this thread has made, the last first. What goes wrong there concerns no call, and is logged."""
-        opened = getattr(self._thread, "opened", [])
+    def release(self, *, everywhere: bool) -> None:
+        """Closes what this thread, or every thread, has made, the last first.
+
+        What goes wrong there concerns no call, and is logged.
+        """
+        threads = self._opened if everywhere else [getattr(self._thread, "opened", [])]
         self._thread.__dict__.clear()
-        for made in reversed(opened):
-            try:
-                _close(made)
-            except Exception:
-                logging.getLogger("just_distribute").exception("closing a %s failed", type(made).__qualname__)
+        for opened in threads:
+            while opened:
+                try:
+                    opened.pop()()
+                except Exception:
+                    logging.getLogger("just_distribute").exception("closing a constant of per_worker failed")
 
 
-def release(call: Callable[..., Any]) -> None:
-    """Closes what this thread has made for ``call``, a plain callable of `plain`, if anything."""
+def release(call: Callable[..., Any], *, everywhere: bool = False) -> None:
+    """Closes what has been made for ``call``, a plain callable of `plain`, if anything.
+
+    Args:
+        call: the callable.
+        everywhere: by all threads, which must be through with it; else by this one.
+    """
     if isinstance(call, WithResources):
-        call.release()
+        call.release(everywhere=everywhere)
 
 
 def _enter(made: Any) -> Any:
@@ -156,18 +167,20 @@ def _enter(made: Any) -> Any:
     return made
 
 
-def _close(made: Any) -> None:
+def _close(made: Any, runner: asyncio.Runner | None) -> None:
+    """Leaves and closes an object, on the event loop that it was made on if there was one."""
+    run = runner.run if runner is not None else run_coroutine
     if hasattr(made, "__exit__"):
         made.__exit__(None, None, None)
     elif hasattr(made, "__aexit__"):
-        run_coroutine(made.__aexit__(None, None, None))
+        run(made.__aexit__(None, None, None))
         return
     # Leaving does not close everything: a database connection only ends its transaction.
     close = getattr(made, "close", None)
     if callable(close):
         closing = close()
         if inspect.iscoroutine(closing):
-            run_coroutine(closing)
+            run(closing)
 
 
 async def collect_async(items: Any) -> list[Any]:

@@ -85,10 +85,25 @@ def _failure(work: Work, piece: Piece, raised: remote.Raised) -> Failure:
         )
     if raised.exception is not None:
         try:
-            return Failure(index, pickle.loads(raised.exception), raised.traceback)
+            return Failure(index, _chained(raised), raised.traceback)
         except Exception:
             pass  # its class is not to be had here: the stand-in below says all that is known
     return Failure(index, RemoteError(f"{raised.kind}: {raised.message}\n\n{raised.traceback}"), raised.traceback)
+
+
+def _chained(raised: remote.Raised) -> BaseException:
+    """Returns the exception with those that led to it."""
+    assert raised.exception is not None
+    error: BaseException = pickle.loads(raised.exception)
+    later = error
+    for is_cause, encoded in raised.before:
+        earlier: BaseException = pickle.loads(encoded)
+        if is_cause:
+            later.__cause__ = earlier
+        else:
+            later.__context__ = earlier
+        later = earlier
+    return error
 
 
 def _lost_value(work: Work, index: int, error: Exception) -> Failure:
@@ -96,7 +111,8 @@ def _lost_value(work: Work, index: int, error: Exception) -> Failure:
         f"distribute: the result of call {index} of {work.name} came back from its Ray worker but does not unpickle "
         f"({type(error).__name__}): make its class importable here and its __reduce__ or __setstate__ sound"
     )
-    unpickled.__cause__ = error
+    error.__context__ = None
+    unpickled.__cause__ = error.with_traceback(None)  # the frames of an unpickler hold what was pickled
     return Failure(index, unpickled)
 
 

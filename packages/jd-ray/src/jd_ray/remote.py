@@ -30,6 +30,9 @@ KEEP_SECONDS = 10.0
 #: the buffers there after the run.
 SMALL_BYTES = 1 << 20
 
+#: So many exceptions that led to a failure are sent along with it.
+MOST_CAUSES = 8
+
 
 class Raised(NamedTuple):
     """A failed call.
@@ -40,6 +43,7 @@ class Raised(NamedTuple):
         kind: the type's qualified name; empty if the call returned what cannot be pickled.
         message: the exception's message, or which part of the result cannot be pickled.
         traceback: as text.
+        before: what led to it, the nearest first: whether as its cause or only its context, and the pickled exception.
     """
 
     offset: int
@@ -47,6 +51,7 @@ class Raised(NamedTuple):
     kind: str
     message: str
     traceback: str
+    before: tuple[tuple[bool, bytes], ...] = ()
 
 
 class Done(NamedTuple):
@@ -107,7 +112,7 @@ class Housekeeping:
         function, constants = codec.decode(work, codec.copy_none)
         call = worker.plain(function, constants)
         data, buffers, _ = work
-        if not buffers or len(memoryview(data)) >= SMALL_BYTES:
+        if not buffers or len(memoryview(data)) >= SMALL_BYTES or isinstance(call, worker.WithResources):
             with self._lock:
                 self._calls[run] = call, time.monotonic() + KEEP_SECONDS
         return call
@@ -136,8 +141,11 @@ class Housekeeping:
             time.sleep(KEEP_SECONDS / 4)
             with self._lock:
                 now = time.monotonic()
+                expired = [call for call, until in self._calls.values() if until <= now]
                 self._calls = {run: held for run, held in self._calls.items() if held[1] > now}
                 keys, self._keys = self._keys, []
+            for call in expired:
+                worker.release(call, everywhere=True)
             for key in keys:
                 internal_kv._internal_kv_del(key)
             with self._lock:
@@ -189,6 +197,10 @@ def run_piece(
                 worker.close_loop()  # a coroutine that was interrupted must not go on in the next piece's loop
         seconds = time.perf_counter() - began
         housekeeping.finish(run, started)
+        if cancellation.requested:
+            # As in a task that does not catch it. Were this one to end well, Ray's owner process would find a task
+            # complete that it has given up, and end with a failed check (seen with Ray 2.60).
+            raise KeyboardInterrupt
         together, encoded = codec.encode_values(values, beside)
         raised = [_raised(offset, error) for offset, error in failures]
         if not together:
@@ -237,7 +249,18 @@ class Cancellation:
 
 
 def _raised(offset: int, error: BaseException) -> Raised:
-    return Raised(offset, codec.encode_exception(error), *_in_words(error))
+    return Raised(offset, codec.encode_exception(error), *_in_words(error), tuple(_before(error)))
+
+
+def _before(error: BaseException) -> Iterator[tuple[bool, bytes]]:
+    for _ in range(MOST_CAUSES):
+        is_cause = error.__cause__ is not None
+        earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        encoded = None if earlier is None else codec.encode_exception(earlier)
+        if earlier is None or encoded is None:
+            return
+        yield is_cause, encoded
+        error = earlier
 
 
 def _refused(what: str, error: BaseException) -> Refused:

