@@ -175,9 +175,7 @@ def test_one_ctrl_c_ends_it(start: Callable[..., Any], scratch: Path, moment: st
 
 def compared(job: str, *, equal: bool) -> Comparison:
     """Returns a row of invented figures."""
-    return Comparison(
-        job, "does something", calls=3, plain=2.0, waits=0.5, first=1.5, again=0.5, equal=equal, note="so"
-    )
+    return Comparison(job, "does something", calls=3, plain=2.0, waits=0.5, first=1.5, again=0.5, equal=equal, note="so")
 
 
 def fail(_: object) -> Comparison:

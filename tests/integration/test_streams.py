@@ -337,3 +337,14 @@ def test_no_thread_is_left(parallel: Parallel) -> None:
     for _ in range(5):
         use()
     wait_until(lambda: threading.active_count() <= before)
+
+
+def test_a_failure_has_what_was_held_back(parallel: Parallel) -> None:
+    """SPEC 5: an ordered stream gives what comes before the failure, and the failure what was held back behind it."""
+    given, stream = [], parallel(fails_at_three, chunksize=1).stream(range(40))
+    with pytest.raises(LookupError, match="three") as caught:
+        given.extend(stream)
+    assert given == list(range(len(given)))
+    assert len(given) <= 3
+    assert all(caught.value.partial[index] == index for index in caught.value.partial)
+    assert not set(caught.value.partial) & set(range(len(given)))

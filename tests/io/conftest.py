@@ -73,6 +73,4 @@ def io() -> Io:
 def threads() -> Callable[[], list[threading.Thread]]:
     """Gives the backend's threads that were not there when the test began: other tests leave some behind, in a call."""
     before = set(threading.enumerate())
-    return lambda: [
-        one for one in threading.enumerate() if one.name.startswith("just-distribute-io") and one not in before
-    ]
+    return lambda: [one for one in threading.enumerate() if one.name.startswith("just-distribute-io") and one not in before]

@@ -89,7 +89,6 @@ def test_odd_exceptions_are_the_calls_failure(io, raised):
     assert isinstance(outcome.failures[1], RuntimeError if raised is StopIteration else raised)
 
 
-
 def test_a_call_over_its_time_is_reported_and_left_behind(io, threads):
     """SPEC 5: a thread cannot be killed: its call is reported at once, another thread goes on, late results drop."""
     release = threading.Event()

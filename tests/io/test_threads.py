@@ -89,9 +89,7 @@ def test_calls_see_the_callers_context(io):
 def test_input_is_read_in_the_callers_thread(io):
     """SPEC 3: any iterator will do, also one that is bound to its thread, as a database cursor."""
     connection = sqlite3.connect(":memory:")
-    rows = connection.execute(
-        "with recursive n(i) as (select 0 union all select i + 1 from n limit 200) select i from n"
-    )
+    rows = connection.execute("with recursive n(i) as (select 0 union all select i + 1 from n limit 200) select i from n")
     assert io.run(lambda row: row[0] + 1, rows, workers=8).values == {index: index + 1 for index in range(200)}
     connection.close()
 

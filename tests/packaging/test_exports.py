@@ -40,9 +40,7 @@ def test_the_public_api() -> None:
     core = importlib.import_module("jd_core")
     errors = importlib.import_module("jd_core.errors")
     error_classes = {
-        name
-        for name, value in vars(errors).items()
-        if isinstance(value, type) and issubclass(value, errors.DistributeError)
+        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.DistributeError)
     }
     assert {"distribute", "Distributed", "Retry", "Each", "Batch"} | error_classes <= set(core.__all__)
 

@@ -1,5 +1,7 @@
 """What type checkers must infer of the public surface (SPEC 7). Checked by mypy strict and pyright, never run."""
 
+# ruff: noqa: D103, SIM115
+
 from __future__ import annotations
 
 import functools

@@ -3,6 +3,7 @@
 Every line with ``type: ignore`` must be refused by both: they report an ignored error that is none.
 """
 
+# ruff: noqa: D103
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 # mypy: warn-unused-ignores
 

@@ -111,8 +111,6 @@ def threads() -> Callable[[], list[threading.Thread]]:
 
     def found() -> list[threading.Thread]:
         new = set(threading.enumerate()) - before
-        return [
-            one for one in new if one.name.startswith("just-distribute-web") and one.name != "just-distribute-web-loop"
-        ]
+        return [one for one in new if one.name.startswith("just-distribute-web") and one.name != "just-distribute-web-loop"]
 
     return found

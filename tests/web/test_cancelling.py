@@ -143,7 +143,6 @@ def test_a_task_that_exits_or_a_stopped_loop_ends_no_other_run(web):
     assert web.run(call, [2]).values[0] is first.values[0] is first.values[2]
 
 
-
 def test_a_call_over_its_time_is_cancelled(web, way):
     """SPEC 5: a CallTimeoutError; the others are not touched, and a TimeoutError of the user's stays what it is."""
     calls = Calls()

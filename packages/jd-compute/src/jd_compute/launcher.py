@@ -155,7 +155,7 @@ def _collect(
                 del waiting[pid]
 
 
-def _start_pool(count: int, method: str, arguments: tuple[Any, ...]) -> multiprocess.pool.Pool:
+def _start_pool(count: int, method: str, arguments: tuple[Any, ...]) -> Any:
     """Starts processes that run ``worker.serve(*arguments)``, and returns their pool, which pathos then has forgotten."""
     context = _context(method)
     name = f"just-distribute-{next(_numbers)}"
@@ -168,7 +168,7 @@ def _start_pool(count: int, method: str, arguments: tuple[Any, ...]) -> multipro
     return ProcessPool.__state__.pop(name)
 
 
-def _dismiss(pool: multiprocess.pool.Pool) -> None:
+def _dismiss(pool: Any) -> None:
     """Ends a pool's threads, but not its processes.
 
     Its tasks are in the queue already, each process takes one, and none ever comes back for another.
@@ -184,7 +184,7 @@ def _dismiss(pool: multiprocess.pool.Pool) -> None:
 
 
 def _context(method: str) -> Any:
-    context = multiprocess.get_context(method)
+    context = multiprocess.get_context(method)  # pyright: ignore[reportAttributeAccessIssue]
     if method == "forkserver":
         # All that a worker imports is there when the server forks it. Has no effect if the server runs already.
         context.set_forkserver_preload(["jd_compute.worker"])

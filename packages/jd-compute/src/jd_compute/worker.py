@@ -81,7 +81,7 @@ def _die_with_the_caller() -> None:
     """Makes this process end when the one that started it does, whatever it is doing then."""
     import multiprocess
 
-    caller = multiprocess.parent_process()
+    caller = multiprocess.parent_process()  # pyright: ignore[reportAttributeAccessIssue]
     if sys.platform == "linux":
         # The kernel sends SIGKILL when the other end of this pipe closes. No thread is needed, and not even code that
         # never gives up the interpreter's lock can keep the process alive.

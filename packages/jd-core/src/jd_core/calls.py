@@ -9,12 +9,12 @@ An overload is chosen by the function's parameters and by what is passed for the
 - a parameter hinted as a collection of ``V`` takes an ``Iterable[V]`` too, which is cut: the result is ``Joined``;
 - an array or frame is cut as well: the result is ``Joined``.
 
-To a checker a text is a sequence of texts, and an array an iterable of anything. So what stands first are arrays and frames,
-then texts: for a parameter that takes text and numbers alike, elements; for a collection of texts, what is cut.
+To a checker a text is a sequence of texts, and an array an iterable of anything. So arrays and frames stand first; then, up
+to two parameters, texts: a parameter that takes texts and numbers alike gets elements, a collection of texts is cut.
 
 The function's type stands twice in a `Call`, so that one overload can look at its parameters in two ways: as they are, and
-as collections. From three parameters on, only what is cut is checked in a call that cuts; the names and types of constants
-always are. Beyond five parameters a call is only counted.
+as collections. From three parameters on, a call that cuts has only what is cut checked. Names and types of constants are
+checked always, up to five parameters; of a function with more, only that iterables are passed.
 """
 
 from __future__ import annotations

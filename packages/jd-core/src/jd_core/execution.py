@@ -234,13 +234,21 @@ def _keep_partial(error: Exception, results: list[Any], reorder: Reorder) -> Non
 
 
 def in_order(run: Run) -> Generator[Any, None, None]:
-    """Yields the results one by one, in order, as soon as all before them are there."""
+    """Yields the results one by one, in order, as soon as all before them are there.
+
+    Raises:
+        Exception: the first failure; its ``partial`` holds the results that were held back for those before them.
+    """
     reorder = Reorder()
     with run.internals, contextlib.closing(run.segments()) as segments:
-        for segment in segments:
-            for values in reorder.push(segment):
-                yield from values
-                run.consumed(len(values))
+        try:
+            for segment in segments:
+                for values in reorder.push(segment):
+                    yield from values
+                    run.consumed(len(values))
+        except Exception as error:
+            _keep_partial(error, [], reorder)
+            raise
 
 
 def as_completed(run: Run) -> Generator[tuple[int, Any], None, None]:
@@ -255,8 +263,12 @@ async def ain_order(run: Run) -> AsyncGenerator[Any, None]:
     reorder = Reorder()
     with run.internals:
         async with contextlib.aclosing(run.asegments()) as segments:
-            async for segment in segments:
-                for values in reorder.push(segment):
-                    for value in values:
-                        yield value
-                    run.consumed(len(values))
+            try:
+                async for segment in segments:
+                    for values in reorder.push(segment):
+                        for value in values:
+                            yield value
+                        run.consumed(len(values))
+            except Exception as error:
+                _keep_partial(error, [], reorder)
+                raise

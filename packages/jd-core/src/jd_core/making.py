@@ -29,13 +29,12 @@ from jd_core.retrying import Retry
 from jd_core.shapes import Join, Value
 
 if TYPE_CHECKING:
-    from jd_core.decorator import Distributed
+    from jd_core.distributed import Distributed
 
 P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")
 U = TypeVar("U")
-
 
 #: The parameters that are options.
 Offered = ParamSpec("Offered")
@@ -80,8 +79,7 @@ class Distribute(Generic[Offered]):
     def __call__(self, function: Callable[P, Coroutine[S, U, Value]], /, *args: Offered.args, **options: Offered.kwargs
                  ) -> Distributed[Callable[P, Coroutine[S, U, Value]], Value, list[Value], list[Value]]: ...
     @overload
-    def __call__(
-                 self, function: Callable[P, Coroutine[S, U, Join]], /, *args: Offered.args, **options: Offered.kwargs
+    def __call__(self, function: Callable[P, Coroutine[S, U, Join]], /, *args: Offered.args, **options: Offered.kwargs
                  ) -> Distributed[Callable[P, Coroutine[S, U, Join]], Join, list[Join], Join]: ...
     @overload
     def __call__(self, function: Callable[P, Coroutine[S, U, T]], /, *args: Offered.args, **options: Offered.kwargs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jd_core.backend import Option
@@ -68,8 +68,8 @@ def retry_after(error: BaseException) -> float | None:
     if isinstance(seconds, (int, float)) and not isinstance(seconds, bool):
         return max(0.0, float(seconds))
     for holder in (error, getattr(error, "response", None)):
-        headers = getattr(holder, "headers", None)
-        value = headers.get("Retry-After") if isinstance(headers, Mapping) or hasattr(headers, "get") else None
+        get = getattr(getattr(holder, "headers", None), "get", None)
+        value = get("Retry-After") if callable(get) else None
         if isinstance(value, str):
             return _seconds_until(value)
     return None

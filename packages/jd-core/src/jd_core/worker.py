@@ -123,7 +123,8 @@ class WithResources:
 
     def _prepare(self) -> Callable[..., Any]:
         constants = dict(self._constants)
-        self._thread.opened = opened = []
+        opened: list[Callable[[], None]] = []
+        self._thread.opened = opened
         self._opened.append(opened)
         for name, constant in constants.items():
             if is_per_worker(constant):

@@ -90,16 +90,18 @@ class Shipment:
         """Returns the error for what Ray itself raised."""
         return BackendError(f"distribute: Ray could not run {self._work.name}: {type(error).__name__}: {error}")
 
-    def _put(self) -> tuple[str, Any]:
-        """Encodes the function and its constants; returns a new name for the run, and how a task is given them."""
-        refused: SerializationError | None = None
+    def _encode_work(self) -> codec.Encoded | SerializationError:
         try:
             with codec.by_value(self._by_value):
-                encoded = codec.encode((self._work.function, dict(self._work.constants)), not self._through_client)
+                return codec.encode((self._work.function, dict(self._work.constants)), not self._through_client)
         except Exception as error:
-            refused = outcomes.unsendable_work(self._work, error)
-        if refused is not None:
-            raise refused  # here, so that it has no context: the frames of a pickler hold what was pickled
+            return outcomes.unsendable_work(self._work, error)
+
+    def _put(self) -> tuple[str, Any]:
+        """Encodes the function and its constants; returns a new name for the run, and how a task is given them."""
+        encoded = self._encode_work()
+        if isinstance(encoded, SerializationError):
+            raise encoded  # here, so that it has no context: the frames of a pickler hold what was pickled
         name = uuid.uuid4().hex
         data, buffers, _ = encoded
         if not buffers and len(memoryview(data)) <= INLINE_BYTES:

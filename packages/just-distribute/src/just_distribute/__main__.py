@@ -74,9 +74,7 @@ def _jobs(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in JOBS:
-            raise argparse.ArgumentTypeError(
-                f"unknown job {name!r}{closest(name, list(JOBS))} (jobs: {', '.join(JOBS)})"
-            )
+            raise argparse.ArgumentTypeError(f"unknown job {name!r}{closest(name, list(JOBS))} (jobs: {', '.join(JOBS)})")
     if not names:
         raise argparse.ArgumentTypeError(f"no job in {text!r} (jobs: {', '.join(JOBS)})")
     return list(dict.fromkeys(names))

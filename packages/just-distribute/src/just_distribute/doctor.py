@@ -125,9 +125,7 @@ def judge(facts: Facts) -> list[Problem]:
             )
         )
     for package, requirement in facts.unmet:
-        problems.append(
-            Problem(f"{package} needs {requirement}, which is not installed", f'pip install "{requirement}"')
-        )
+        problems.append(Problem(f"{package} needs {requirement}, which is not installed", f'pip install "{requirement}"'))
     for job, backend in facts.backends.items():
         if backend.error:
             if owner := registry.PACKAGES.get(job):

@@ -102,8 +102,7 @@ class Report:
 
 def _cells(texts: Sequence[str], last: str) -> str:
     cells = (
-        f"{text:>{width}}" if right else f"{text:<{width}}"
-        for text, (_, width, right) in zip(texts, COLUMNS, strict=True)
+        f"{text:>{width}}" if right else f"{text:<{width}}" for text, (_, width, right) in zip(texts, COLUMNS, strict=True)
     )
     return " ".join(cells) + "  " + last
 
