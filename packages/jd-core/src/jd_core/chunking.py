@@ -27,6 +27,9 @@ MOST_SHARED = 4096
 SMALLEST = 8
 
 
+#: A chunk of an input without a length holds at most so many calls: their arguments are lists in memory, several per worker.
+MOST_UNKNOWN = 1 << 15
+
 #: So many calls may go together for the sake of their message before a run has measured any of its own: what earlier
 #: runs were like may be no guide.
 UNPROVEN = 16
@@ -115,7 +118,7 @@ class Guided(Sizer):
         if full is None:
             return 1  # nothing is known yet: try one call, so that long ones are spread from the start
         if self._left is None or self._even is None:
-            return min(full, 2 * self._last)
+            return min(full, 2 * self._last, MOST_UNKNOWN)
         share = -(-self._left // (SHARES * self._workers))
         smallest = full // SMALLEST if self._pace.reports > self._known else min(full // SMALLEST, UNPROVEN)
         return min(full, self._left, max(share, min(smallest, self._even)))
