@@ -109,7 +109,7 @@ def _check_keywords(
             raise SignatureError(f"{signature.name}() takes {name} by position only, so it cannot be a constant")
         free = [other for other in allowed if other not in distributed]
         raise SignatureError(
-            f"{signature.name}() has no parameter {name!r}{closest(name, free)}. "
+            f"{signature.name}() has no parameter {name!r}{closest(name, free) or '.'} "
             f"Options of the distribution go to {signature.name}.options(...), not to the call"
         )
 

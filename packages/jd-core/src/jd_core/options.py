@@ -123,7 +123,7 @@ def _check_own(job: str, values: Mapping[str, Any]) -> None:
         if name not in declared:
             names = [*declared, "job", *COMMON]
             raise TypeError(
-                f"distribute: job={job!r} has no option {name!r} (given {value!r}){closest(name, names)}. "
+                f"distribute: job={job!r} has no option {name!r} (given {value!r}){closest(name, names) or '.'} "
                 f"Its options: {', '.join(names)}"
             )
         declared[name].check(name, value)
