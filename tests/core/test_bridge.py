@@ -132,6 +132,26 @@ def test_ending_early_ends_the_run_and_its_thread(how: str) -> None:
     assert threading.active_count() == before
 
 
+def test_a_closed_loop_ends_the_run_and_its_thread() -> None:
+    """SPEC 1: a run whose caller's loop was closed, without a word to it, ends all the same."""
+    closed = threading.Event()
+
+    def endless(work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
+        try:
+            for index in itertools.count():
+                yield ChunkResult(Chunk(index, ([1],)), [1])
+        finally:
+            closed.set()
+
+    before = threading.active_count()
+    results = iterate_in_thread(endless, WORK, iter(()))
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(anext(results))
+    loop.close()
+    wait_until(closed.is_set)
+    wait_until(lambda: threading.active_count() == before)
+
+
 def test_nothing_starts_before_it_is_asked() -> None:
     """SPEC 1: no thread is started until the first result is asked for."""
 

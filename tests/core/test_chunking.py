@@ -133,3 +133,16 @@ def test_a_pace_follows_what_calls_take() -> None:
         pace.learn(10, 10.0)
     assert pace.calls_in(10.0) == 10
     assert pace.calls_in(1e-9) == 1
+
+
+@pytest.mark.parametrize(("total", "seconds", "first"), [(10, 1e-5, 10), (10, 2e-4, 5), (17, 1e-6, 9), (10, None, 1)])
+def test_a_few_tiny_calls_go_to_one_worker_if_it_gives_back_what_turns_out_long(
+    total: int, seconds: float | None, first: int
+) -> None:
+    """Where all calls are expected to take less than a message, a second worker would cost more than it gains."""
+
+    class GivesBack(Guided):
+        gives_back: ClassVar[bool] = True
+
+    assert made(GivesBack, seconds, total=total).next() == first
+    assert made(Guided, seconds, total=total).next() <= -(-total // 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import types
 from typing import Any
 
 import pytest
@@ -88,6 +89,86 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     shown.close()
     assert "function" in stream.getvalue()
     assert "5/5" in stream.getvalue()
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Replaces tqdm's clock."""
+    pytest.importorskip("tqdm")
+    made = Clock()
+    monkeypatch.setattr("tqdm.std.time", made)
+    monkeypatch.setattr("time.time", made)
+    return made
+
+
+def test_a_brief_run_has_a_line_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SPEC 1: a run that is expected to be over in a blink makes no bar, and says once what was done, if anything."""
+    pytest.importorskip("tqdm")
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    shown = progress.start(True, "function", 5, brief=True)
+    shown.advance(2)
+    assert stream.getvalue() == ""
+    shown.advance(3)
+    shown.close()
+    shown.close()
+    assert stream.getvalue().startswith("function: 100%")
+    assert "5/5" in stream.getvalue()
+    assert stream.getvalue().count("\n") == 1
+    progress.start(True, "function", 5, brief=True).close()
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_a_run_that_is_not_brief_after_all_has_a_bar(monkeypatch: pytest.MonkeyPatch, ticking: Clock) -> None:
+    """SPEC 1: if a run that was expected to be over in a blink is not, the bar comes then, with all that was done."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    shown = progress.start(True, "function", 50, brief=True)
+    shown.advance(10)
+    ticking.now += 2.0
+    shown.advance(10)
+    ticking.now += 2.0
+    shown.advance(10)
+    assert "20/50 [00:02<" in stream.getvalue()
+    assert "30/50 [00:04<" in stream.getvalue()
+    shown.close()
+    assert stream.getvalue().count("\n") == 1
+
+
+class Notebook:
+    """Stands for the class that `tqdm.auto` gives in a notebook, whose bars are widgets."""
+
+    made: list[Notebook]
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.done = 0
+        self.closed = False
+        self.made.append(self)
+
+    def update(self, calls: int) -> None:
+        self.done += calls
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_a_notebook_has_tqdms_form_for_it(monkeypatch: pytest.MonkeyPatch, brief: bool) -> None:
+    """SPEC 1: in a notebook, whose stderr is no terminal, the bar is what tqdm makes there, for brief runs too."""
+    Notebook.made = []
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    auto = types.ModuleType("tqdm.auto")
+    auto.tqdm = Notebook  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tqdm.auto", auto)
+    shown = progress.start(True, "function", 5, brief=brief)
+    shown.advance(5)
+    shown.close()
+    (bar,) = Notebook.made
+    assert (bar.settings["total"], bar.settings["desc"], bar.done, bar.closed) == (5, "function", 5, True)
+    assert stream.getvalue() == ""
 
 
 def test_a_bar_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.message
-import email.utils
 import time
 import types
 import urllib.error
@@ -35,6 +34,8 @@ def with_attributes(**attributes):
         (with_attributes(headers=headers("12")), 12.0),
         (with_attributes(response=types.SimpleNamespace(headers=headers("3"))), 3.0),
         (urllib.error.HTTPError("http://127.0.0.1/", 429, "no", headers("5"), None), 5.0),
+        (with_attributes(headers=headers("0.5")), 0.5),
+        (with_attributes(headers=headers("inf")), None),
         (with_attributes(headers=headers("soon")), None),
         (with_attributes(retry_after="soon"), None),
         (with_attributes(response=None), None),
@@ -46,12 +47,19 @@ def test_what_a_server_asks_for_is_found_in_each_shape(error, seconds):
     assert retry_after(error) == seconds
 
 
-def test_a_date_is_the_time_until_then():
-    """RFC 9110: Retry-After may be an HTTP date; one in the past asks for nothing."""
-    later = email.utils.formatdate(time.time() + 100, usegmt=True)
-    earlier = email.utils.formatdate(time.time() - 100, usegmt=True)
-    assert 95 < (retry_after(with_attributes(headers=headers(later))) or 0) <= 100
-    assert retry_after(with_attributes(headers=headers(earlier))) == 0.0
+@pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_a_date_is_the_time_until_then(form, zone, monkeypatch):
+    """RFC 9110, 5.6.7: an HTTP date in each of its three forms, all of Greenwich; one in the past asks for nothing."""
+    if not hasattr(time, "tzset"):
+        pytest.skip("the time zone of a process cannot be changed here")
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", zone)
+        time.tzset()
+        later, earlier = (time.strftime(form, time.gmtime(time.time() + seconds)) for seconds in (100, -100))
+        assert 95 < (retry_after(with_attributes(headers=headers(later))) or 0) <= 100
+        assert retry_after(with_attributes(headers=headers(earlier))) == 0.0
+    time.tzset()
 
 
 def test_waits_double_up_to_the_maximum_with_half_of_each_random():

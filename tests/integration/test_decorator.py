@@ -156,6 +156,20 @@ def test_options_leave_the_original() -> None:
     assert original.options(job="compute")._options.backend == {}
 
 
+def test_options_take_a_job_by_position() -> None:
+    """SPEC 1: .options takes a job's name by position, as the decorator does, and nothing else."""
+    original = distribute(area, workers=3)
+    assert original.options("threads")._options == original.options(job="io")._options
+    assert original.options("io", max_per_second=5)._options.backend == {"max_per_second": 5}
+    assert original.options("io")([1], [2]) == ["2m"]
+    with pytest.raises(TypeError, match="the job is given twice, as 'io' and as job='web'"):
+        original.options("io", job="web")
+    with pytest.raises(TypeError, match="only option that is given by position is the job, by name, and 3 is none"):
+        original.options(3)  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="oi"):
+        original.options("oi")
+
+
 def test_call_keywords_belong_to_the_function(parallel: Callable[..., Any]) -> None:
     """SPEC 1: control options never ride on the call: constants may be called as options are."""
 

@@ -3,49 +3,97 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any, Self
 
 import pytest
-from jd_core import per_worker
+from jd_core import distribute, per_worker
 from jd_core.testing import functions, wait_until
+from jd_core.testing.functions import count
 
 Parallel = Callable[..., Any]
 
 
 class Client:
-    """A context manager that does not travel, and leaves a file whenever it is opened and closed."""
+    """What does not travel, and leaves a file whenever it is opened and closed. Subclasses say how that is done."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.open = False
         self.anchor = functions.Unsendable()
 
-    def __enter__(self) -> Self:
+    def begin(self) -> Self:
+        """Opens it."""
         functions.record(self.folder, "opened")
         self.open = True
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def end(self) -> None:
+        """Closes it."""
         functions.record(self.folder, "closed")
         self.open = False
 
 
-class AsyncClient(Client):
-    """The same for ``async with``."""
+class With(Client):
+    """A context manager."""
 
-    __enter__ = __exit__ = None  # type: ignore[assignment]
+    def __enter__(self) -> Self:
+        return self.begin()
 
-    def __getattribute__(self, name: str) -> Any:
-        if name in ("__enter__", "__exit__"):
-            raise AttributeError(name)
-        return super().__getattribute__(name)
+    def __exit__(self, *error: object) -> None:
+        self.end()
+
+
+class AsyncWith(Client):
+    """An asynchronous context manager."""
 
     async def __aenter__(self) -> Self:
-        return Client.__enter__(self)
+        return self.begin()
 
     async def __aexit__(self, *error: object) -> None:
-        Client.__exit__(self)
+        self.end()
+
+
+class Close(Client):
+    """Open from the start, with a ``close``."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.begin()
+
+    def close(self) -> None:
+        self.end()
+
+
+class AsyncClose(Client):
+    """Open from the start, with a coroutine ``aclose``."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.begin()
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.end()
+
+
+class Session(AsyncWith):
+    """As a session of aiohttp: it is made on a running loop, used there, and refuses ``with``."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.loop = asyncio.get_running_loop()
+
+    def __enter__(self) -> Self:
+        raise TypeError("use async with")
+
+    def __exit__(self, *error: object) -> None:
+        raise TypeError("use async with")
+
+    async def __aexit__(self, *error: object) -> None:
+        assert self.loop is asyncio.get_running_loop()
+        self.end()
 
 
 def ask(value: int, *, client: Client) -> int:
@@ -61,15 +109,73 @@ async def ask_later(value: int, *, client: Client) -> int:
     return value
 
 
+@pytest.fixture
+def check_closed(job: str, folder: str) -> Callable[[], None]:
+    """Waits until as many have been closed as were opened. Not for ray, whose workers keep them for some seconds."""
+    return lambda: None if job == "ray" else wait_until(lambda: count(folder, "closed") == count(folder, "opened") > 0)
+
+
 @pytest.mark.parametrize("function", [ask, ask_later], ids=["plain", "coroutine"])
-@pytest.mark.parametrize("kind", [Client, AsyncClient], ids=["with", "async with"])
-def test_one_per_worker(parallel: Parallel, folder: str, function: Callable[..., Any], kind: type[Client]) -> None:
+@pytest.mark.parametrize("kind", [With, AsyncWith, Close, AsyncClose], ids=["with", "async with", "close", "aclose"])
+def test_one_per_worker(
+    parallel: Parallel, folder: str, function: Callable[..., Any], kind: type[Client], check_closed: Callable[[], None]
+) -> None:
     """Each worker makes its own, at most once a run, and closes it at the end of the run."""
     asked = parallel(function, chunksize=2)
     assert asked(range(20), client=per_worker(lambda: kind(folder))) == list(range(20))
-    opened = functions.count(folder, "opened")
+    opened = count(folder, "opened")
     assert 1 <= opened <= 2
-    wait_until(lambda: functions.count(folder, "closed") == opened)
+    check_closed()
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_ray_workers_close_it_some_seconds_after_the_run(folder: str) -> None:
+    """Nothing tells them that a run has ended, so they keep it for a next piece, and then close it."""
+    for function, kind in ((ask, With), (ask_later, AsyncWith), (ask, AsyncClose)):
+        asked: Any = distribute(function, job="ray", workers=2)
+        assert asked(range(4), client=per_worker(functools.partial(kind, folder))) == list(range(4))
+    wait_until(lambda: count(folder, "closed") == count(folder, "opened") > 0)
+
+
+def test_what_belongs_to_a_loop(parallel: Parallel, folder: str, check_closed: Callable[[], None]) -> None:
+    """For coroutine functions it is made, entered, used and left on the event loop that they run on, under every job."""
+
+    async def function(value: int, *, session: Session) -> int:
+        assert session.loop is asyncio.get_running_loop()
+        return await ask_later(value, client=session)
+
+    assert parallel(function, chunksize=2)(range(20), session=per_worker(lambda: Session(folder))) == list(range(20))
+    opened = count(folder, "opened")
+    assert 1 <= opened <= 2
+    check_closed()
+
+
+@pytest.mark.parametrize("function", [ask, ask_later], ids=["plain", "coroutine"])
+def test_a_factory_that_awaits(
+    parallel: Parallel, folder: str, function: Callable[..., Any], check_closed: Callable[[], None]
+) -> None:
+    """A coroutine function may make it: `connect` of many a database."""
+
+    async def connect() -> Client:
+        await asyncio.sleep(0)
+        return AsyncWith(folder)
+
+    assert parallel(function, chunksize=2)(range(6), client=per_worker(connect)) == list(range(6))
+    check_closed()
+
+
+def test_what_was_made_before_a_factory_failed(parallel: Parallel, folder: str, check_closed: Callable[[], None]) -> None:
+    """Every call tries again, and what one has made in vain is closed."""
+
+    def function(value: int, *, client: Client, other: int) -> int:
+        raise AssertionError("there is nothing to call it with")
+
+    constants = {"client": per_worker(lambda: With(folder)), "other": per_worker(lambda: 1 // 0)}
+    results = parallel(function, return_exceptions=True)(range(4), **constants)
+    assert [type(result) for result in results] == [ZeroDivisionError] * 4
+    assert count(folder, "opened") == 4
+    check_closed()
 
 
 def test_an_error_in_the_factory_is_the_calls(parallel: Parallel) -> None:
@@ -79,15 +185,15 @@ def test_an_error_in_the_factory_is_the_calls(parallel: Parallel) -> None:
     assert any("failed: value=" in note for note in caught.value.__notes__)
 
 
-def test_failures_close_it_too(parallel: Parallel, folder: str) -> None:
+def test_failures_close_it_too(parallel: Parallel, folder: str, check_closed: Callable[[], None]) -> None:
     """A run that ends by a failure closes what it made."""
 
     def function(value: int, *, client: Client) -> int:
         raise LookupError
 
     with pytest.raises(LookupError):
-        parallel(function, workers=1)(range(3), client=per_worker(lambda: Client(folder)))
-    wait_until(lambda: functions.count(folder, "closed") == functions.count(folder, "opened"))
+        parallel(function, workers=1)(range(3), client=per_worker(lambda: With(folder)))
+    check_closed()
 
 
 def test_beside_other_constants(parallel: Parallel, folder: str) -> None:
@@ -96,10 +202,10 @@ def test_beside_other_constants(parallel: Parallel, folder: str) -> None:
     def function(value: int, *, client: Client, by: int) -> int:
         return ask(value, client=client) * by
 
-    assert parallel(function)(range(5), client=per_worker(lambda: Client(folder)), by=3) == [0, 3, 6, 9, 12]
+    assert parallel(function)(range(5), client=per_worker(lambda: With(folder)), by=3) == [0, 3, 6, 9, 12]
 
 
 def test_what_cannot_be_called() -> None:
     """The object itself, instead of what makes it, is refused."""
     with pytest.raises(TypeError, match="per_worker"):
-        per_worker(Client("somewhere"))  # type: ignore[arg-type]
+        per_worker(With("somewhere"))  # type: ignore[arg-type]

@@ -111,21 +111,6 @@ def test_exits_are_attempted_again(parallel: Parallel, folder: str) -> None:
     assert parallel(function, retries=Retry(1, **QUICK))([7], folder=folder) == [7]
 
 
-def test_a_waiting_retry_occupies_no_worker(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: while a call waits for its next attempt, the one worker runs all others."""
-
-    def function(value: int, *, folder: str) -> int:
-        functions.record(folder)
-        started = functions.count(folder)
-        if value == 0 and started == 1:
-            raise ConnectionError
-        return started
-
-    results = parallel(function, workers=1, chunksize=1, retries=Retry(1, initial=1.0))(range(6), folder=folder)
-    assert results[0] == 7  # the seventh attempt of all
-    assert sorted(results[1:]) == [2, 3, 4, 5, 6]
-
-
 def test_waits_grow(parallel: Parallel, folder: str) -> None:
     """SPEC 5: the waits between attempts grow exponentially, with jitter, up to the maximum."""
 
@@ -158,38 +143,11 @@ def test_retries_of_generators(parallel: Parallel, folder: str) -> None:
     assert function(iter(range(8)), folder=folder, failures=2) == list(range(8))
 
 
-def test_timeouts_are_attempts(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: a timeout counts as an attempt; the next one may succeed."""
-
-    def function(value: int, *, folder: str) -> int:
-        functions.record(folder, f"call{value}")
-        if value == 1 and functions.count(folder, "call1") == 1:
-            functions.hold(folder)
-        return value
-
-    assert parallel(function, timeout=0.5, retries=Retry(1, **QUICK))(range(4), folder=folder) == [0, 1, 2, 3]
-    assert functions.count(folder, "call1") == 2
-
-
 def test_timeouts_to_the_end(parallel: Parallel, folder: str) -> None:
     """SPEC 5: when every attempt takes too long, the timeout is raised."""
     with pytest.raises(CallTimeoutError):
         parallel(functions.held, timeout=0.2, retries=Retry(1, **QUICK))([1], folder=folder)
     assert functions.count(folder) == 2
-
-
-@pytest.mark.usefixtures("only_apart")
-def test_deaths_are_attempts(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: the death of a worker counts as an attempt of the call that it ran."""
-
-    def function(value: int, *, folder: str) -> int:
-        functions.record(folder, f"call{value}")
-        if value == 1 and functions.count(folder, "call1") == 1:
-            os._exit(5)
-        return value
-
-    assert parallel(function, chunksize=1, retries=Retry(1, **QUICK))(range(4), folder=folder) == [0, 1, 2, 3]
-    assert attempts(folder, 4) == [1, 2, 1, 1]
 
 
 @pytest.mark.usefixtures("only_apart")

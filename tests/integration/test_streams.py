@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jd_core import BatchingError, SignatureError
+from jd_core import BatchingError, SignatureError, distribute
 from jd_core.testing import functions, wait_until
 
 Parallel = Callable[..., Any]
@@ -27,6 +27,15 @@ def fails_at_three(value: int) -> int:
 def batch_total(values: list[int]) -> list[int]:
     """Stands for a user's function of batches, whose results a plain call joins."""
     return [sum(values)]
+
+
+def first_is_held(value: int, *, folder: str) -> int:
+    """Stands for a user's function of which one call is slow."""
+    functions.record(folder)
+    if value == 0:
+        functions.hold(folder)
+    functions.record(folder, "end")
+    return value
 
 
 # .stream
@@ -84,6 +93,19 @@ def test_dropping_a_stream_cancels(parallel: Parallel, folder: str) -> None:
     assert functions.count(folder) == started
 
 
+@pytest.mark.parametrize("method", ["stream", "as_completed"])
+def test_a_stream_in_a_cycle_is_collected(parallel: Parallel, folder: str, method: str) -> None:
+    """SPEC 1: garbage collection cancels a stream that nothing but itself refers to."""
+    stream = getattr(parallel(functions.recorded, chunksize=1), method)(itertools.count(), folder=folder)
+    next(stream)
+    stream.itself = stream
+    del stream
+    gc.collect()
+    started = functions.count(folder)
+    assert parallel(functions.same)(range(10)) == list(range(10))
+    assert functions.count(folder) == started
+
+
 def test_stream_gives_results_before_the_failure(parallel: Parallel) -> None:
     """SPEC 1 and 5: results before a failed call come, then its exception."""
     stream = parallel(fails_at_three, workers=1).stream(range(10))
@@ -112,6 +134,61 @@ def test_a_stream_that_is_never_asked_warns(parallel: Parallel) -> None:
     """SPEC 1: a stream that nobody iterates has made no call, and says so."""
     with pytest.warns(RuntimeWarning, match=r"fails_at_three\(\) was never iterated"):
         parallel(fails_at_three).stream(range(3))  # dropped at once
+
+
+@pytest.mark.parametrize("method", ["as_completed", "astream"])
+def test_other_streams_that_are_never_asked_warn(parallel: Parallel, method: str) -> None:
+    """SPEC 1: so do .as_completed and .astream."""
+    with pytest.warns(RuntimeWarning, match=r"fails_at_three\(\) was never iterated"):
+        getattr(parallel(fails_at_three), method)(range(3))
+
+
+def test_an_ordered_stream_holds_back_at_most_its_buffer(parallel: Parallel, folder: str) -> None:
+    """SPEC 1: while one call is slow, an ordered stream holds back at most ``buffersize`` finished results, and no more."""
+    stream = parallel(first_is_held, buffersize=6, chunksize=1).stream(itertools.count(), folder=folder)
+    results: list[int] = []
+    thread = threading.Thread(target=lambda: results.extend(itertools.islice(stream, 10)))
+    thread.start()
+    wait_until(lambda: functions.count(folder, "end") == 5)
+    asyncio.run(asyncio.sleep(0.1))  # time in which more would start
+    assert functions.count(folder) == 6
+    assert results == []
+    Path(folder, functions.GO).touch()
+    thread.join()
+    assert results == list(range(10))
+    stream.close()
+
+
+def doubled(values: list[int]) -> list[int]:
+    """Stands for a user's function of batches, whose results a plain call joins."""
+    return [2 * value for value in values]
+
+
+@pytest.mark.parametrize(
+    ("function", "values", "options"),
+    [
+        (functions.same, range(20), {}),
+        (functions.same, [], {}),
+        (functions.awaited, "abcde", {}),
+        (functions.counted, range(4), {}),
+        (functions.counted_async, range(4), {}),
+        (doubled, range(10), {"batch_size": 3}),
+        (doubled, [[1, 2], [3]], {}),
+        (doubled, range(10), {"autobatch": False, "return_exceptions": True}),
+        (fails_at_three, range(6), {"return_exceptions": True}),
+        (functions.same, range(20), {"aggregate": sum, "chunksize": 3}),
+        (functions.same, range(20), {"workers": 1, "buffersize": 1}),
+    ],
+)
+def test_a_stream_is_the_list(
+    parallel: Parallel, function: Callable[..., Any], values: Any, options: dict[str, Any]
+) -> None:
+    """Issue "streams": list(f.stream(...)) == f.options(aggregate="list")(...), always; .astream and .as_completed too."""
+    distributed = parallel(function, **options)
+    whole = [repr(result) for result in distributed.options(aggregate="list")(list(values))]
+    assert [repr(result) for result in distributed.stream(list(values))] == whole
+    assert [repr(result) for result in asyncio.run(_gathered(distributed.astream(iter(values))))] == whole
+    assert [repr(result) for _, result in sorted(distributed.as_completed(list(values)), key=lambda pair: pair[0])] == whole
 
 
 def test_two_streams_at_once(parallel: Parallel) -> None:
@@ -178,6 +255,38 @@ def test_aio_lets_the_loop_go_on(parallel: Parallel, folder: str) -> None:
         return results
 
     assert asyncio.run(run()) == [1, 2]
+
+
+def test_coroutines_of_web_need_no_thread(folder: str) -> None:
+    """Issue "streams": .aio of a coroutine function under web runs on the caller's loop and adds no thread at all."""
+    web = distribute(functions.meet_coroutine, job="web", workers=20)
+    seen: list[set[threading.Thread]] = []
+
+    async def watched(value: int) -> int:
+        seen.append(set(threading.enumerate()))
+        return value
+
+    async def run() -> None:
+        before = set(threading.enumerate())
+        assert await distribute(watched, job="web").aio(range(50)) == list(range(50))
+        assert await distribute(watched, job="web").aio(Numbers(50)) == list(range(50))
+        assert await web.aio(range(20), folder=folder, calls=20) == list(range(20))
+        assert set(threading.enumerate()) == before
+        assert all(threads == before for threads in seen)
+
+    asyncio.run(run())
+    assert len(seen) == 100
+
+
+class Numbers:
+    """An async iterable."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    async def __aiter__(self) -> AsyncIterator[int]:
+        for number in range(self._count):
+            yield number
 
 
 def test_aio_at_once(parallel: Parallel) -> None:
@@ -259,6 +368,51 @@ def test_astream(parallel: Parallel) -> None:
 
 async def _gathered(results: AsyncIterator[Any]) -> list[Any]:
     return [result async for result in results]
+
+
+def test_astream_checks_at_once(parallel: Parallel, no_run: None) -> None:
+    """SPEC 1: .astream checks its arguments when it is called, as .stream does."""
+    with pytest.raises(SignatureError):
+        parallel(functions.same).astream(3)
+    with pytest.raises(BatchingError):
+        parallel(functions.add).astream([1], [2, 3])
+
+
+def test_astreams_at_once(parallel: Parallel) -> None:
+    """SPEC 1: two .astream of one function, of which one fails, run side by side on one loop."""
+
+    async def failing(function: Any) -> None:
+        with pytest.raises(LookupError, match="three"):
+            await _gathered(function.astream(itertools.count()))
+
+    async def run() -> Any:
+        function = parallel(fails_at_three)
+        return await asyncio.gather(_gathered(function.astream(range(100, 150))), failing(function))
+
+    assert asyncio.run(run())[0] == list(range(100, 150))
+
+
+def test_dropping_astream_cancels(parallel: Parallel, folder: str) -> None:
+    """SPEC 1: so does dropping .astream, and leaving its ``async with`` block."""
+
+    async def run() -> None:
+        function = parallel(functions.recorded, chunksize=1)
+        async with function.astream(itertools.count(), folder=folder) as results:
+            assert await anext(results) == 0
+        started = functions.count(folder)
+        assert await parallel(functions.same).aio(range(10)) == list(range(10))
+        assert functions.count(folder) == started
+        results = function.astream(itertools.count(), folder=folder)
+        assert await anext(results) == 0
+        del results
+        gc.collect()
+        await asyncio.sleep(0)
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})  # what closes it
+
+    asyncio.run(run())
+    started = functions.count(folder)
+    assert parallel(functions.same)(range(10)) == list(range(10))
+    assert functions.count(folder) == started
 
 
 def test_closing_astream_cancels(parallel: Parallel, folder: str) -> None:

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple, TypedDict, TypeVar, assert_type
 
 import numpy as np
@@ -322,8 +324,30 @@ async def pages_of_all(urls: list[str]) -> AsyncGenerator[str, None]:
     yield ""
 
 
+@contextmanager
+def opened() -> Iterator[int]:
+    yield 0
+
+
+@asynccontextmanager
+async def opened_later() -> AsyncIterator[float]:
+    yield 0.0
+
+
+async def connected() -> bytes:
+    return b""
+
+
 assert_type(fetch(["a"]), list[bytes])
 assert_type(fetch(["a"], client=per_worker(dict[str, str])), list[bytes])
+
+# What a worker makes for itself has the type that the calls get: a context manager's is that of its value.
+assert_type(per_worker(Counter[str]), Counter[str])
+assert_type(per_worker(lambda: Counter("a")), Counter[str])
+assert_type(per_worker(tempfile.TemporaryDirectory), str)
+assert_type(per_worker(opened), int)
+assert_type(per_worker(opened_later), float)
+assert_type(per_worker(connected), bytes)
 assert_type(scale_later([1.0]), list[float])
 assert_type(scale_later([[1.0]]), list[list[float]])
 assert_type(chunks([1]), list[list[bytes]])
@@ -342,6 +366,45 @@ async def awaited_coroutines() -> None:
     assert_type(await scale_later.aio([1.0]), list[float])
     async for page in fetch.astream(["a"]):
         assert_type(page, bytes)
+
+
+# On a loop, async iterables may be passed, alone and among others.
+
+
+async def lines_later() -> AsyncIterator[str]:
+    yield ""
+
+
+async def counted_later() -> AsyncGenerator[int, None]:
+    yield 0
+
+
+class Cursor:
+    def __aiter__(self) -> AsyncIterator[int]:
+        return counted_later()
+
+
+async def async_iterables() -> None:
+    some = counted_later()
+    assert_type(await fetch.aio(lines_later()), list[bytes])
+    assert_type(await area.aio(some, some, unit="km"), list[int])
+    assert_type(await area.aio(range(3), Cursor()), list[int])
+    assert_type(await area.aio(Cursor(), [1]), list[int])
+    assert_type(await area.aio(some, height=3), list[int])
+    assert_type(await one.aio(lines_later()), list[bytes])
+    assert_type(await three.aio(lines_later(), [1], [b""]), list[float])
+    assert_type(await four.aio(["a"], some, [b""], [1.0]), list[str | None])
+    assert_type(await five.aio(["a"], some, [b""], some, [True]), list[dict[str, int]])
+    assert_type(await six.aio(some, [1], [1], [1], [1], f=1), list[str])
+    assert_type(await scale.aio(some, by=2.0), list[float])
+    assert_type(await tokens.aio(lines_later()), list[str])
+    assert_type(await pairs.aio(lines_later(), lines_later()), list[str])
+    assert_type(await pairs.aio(["a"], lines_later()), list[str])
+    assert_type(await both.aio(lines_later(), some), dict[str, int])
+    async for page in fetch.astream(lines_later()):
+        assert_type(page, bytes)
+    async with area.astream(some, [1]) as stream:
+        assert_type(await anext(stream), int)
 
 
 # Methods.
@@ -474,6 +537,10 @@ assert_type(distribute(power, aggregate=len)(numbers, numbers), int)
 
 assert_type(area.options(workers=2, job="io", max_per_second=3)(numbers, numbers), list[int])
 assert_type(area.options(return_exceptions=True)(numbers, numbers), list[int | Exception])
+assert_type(area.options("io", workers=2)(numbers, numbers), list[int])
+assert_type(area.options("io", return_exceptions=True)(numbers, numbers), list[int | Exception])
+assert_type(area.options("io", aggregate=len)(numbers, numbers), int)
+assert_type(scale.options("io", aggregate="list")([1.0]), list[list[float]])
 assert_type(next(area.options(return_exceptions=True).stream(numbers, numbers)), int | Exception)
 assert_type(area.options(aggregate=len)(numbers, numbers), int)
 assert_type(area.options(aggregate=largest, return_exceptions=True)(numbers, numbers), int)

@@ -9,11 +9,11 @@ Every line with ``type: ignore`` must be refused by both: they report an ignored
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from just_distribute import Distributed, distribute
+from just_distribute import Distributed, distribute, per_worker
 
 
 @distribute
@@ -108,6 +108,7 @@ area(some, height=some)  # type: ignore
 area(some, some, height=3)  # type: ignore
 scale([1.0], by="2")  # type: ignore
 fetch(["a"], retry="no")  # type: ignore
+fetch(["a"], retry=per_worker(str))  # type: ignore
 Model().predict([1.0], exakt=True)  # type: ignore
 
 # The other methods are checked as the call is.
@@ -126,6 +127,32 @@ async def awaited() -> None:
     await scale(["1.0"])  # type: ignore
     async for _ in area.astream(some, 4):  # type: ignore
         pass
+
+
+# Async iterables, of wrong elements, and where they cannot be read.
+
+
+async def pages() -> AsyncIterator[str]:
+    yield ""
+
+
+async def async_iterables() -> None:
+    await area.aio(pages(), some)  # type: ignore
+    await area.aio(some, pages())  # type: ignore
+    await area.aio(pages(), some, unit=1)  # type: ignore
+    await fetch.aio(pages(), retry="no")  # type: ignore
+    await scale.aio(pages())  # type: ignore
+    await three.aio(pages(), pages(), [b""])  # type: ignore
+    await fetch.aio(pages(), pages())  # type: ignore
+    await Model().predict.aio(pages())  # type: ignore
+    fetch.astream(pages(), retyr=True)  # type: ignore
+
+
+fetch(pages())  # type: ignore
+fetch.stream(pages())  # type: ignore
+fetch.as_completed(pages())  # type: ignore
+scale(pages())  # type: ignore
+three(pages(), [1], [b""])  # type: ignore
 
 
 # Results are used as what they are.
@@ -176,4 +203,5 @@ area.options(workers="8")  # type: ignore
 area.options(return_exceptions="yes")  # type: ignore
 area.options(aggregate="set")  # type: ignore
 area.options(3)  # type: ignore
+area.options("io", "web")  # type: ignore
 area.opions(workers=3)  # type: ignore

@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from jd_core.making import Distribute
 from jd_core.methods import Changing
 
 ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
 FILES = [f"tests/typing/{name}.py" for name in ("accepted", "misuse")]
 
 #: Where what users touch is typed, beside the modules that define the public names.
@@ -54,6 +56,39 @@ def test_pyright() -> None:
     found = [(one["file"], one["range"]["start"]["line"] + 1, one["message"]) for one in report["generalDiagnostics"]]
     assert found == []
     assert report["summary"]["filesAnalyzed"] == len(FILES)
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> tuple[Path, dict[int, str]]:
+    """The README's block of what checkers say, as a file, and what stands beside its lines."""
+    (code,) = re.findall(r"What mypy and pyright say:\n\n```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    file = tmp_path / "block.py"
+    file.write_text(code, "utf-8")
+    said = {number: line.partition("  # ")[2] for number, line in enumerate(code.splitlines(), 1)}
+    found = {number: text for number, text in said.items() if text}
+    assert len(found) > 6
+    return file, found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_readme_mypy(shown: tuple[Path, dict[int, str]]) -> None:
+    """Issue "streams": what the README says of types is what mypy says."""
+    file, expected = shown
+    found = re.findall(r"block\.py:(\d+): (?:note: Revealed type is \"(.*)\"|(error): )", run("mypy", str(file)))
+    assert {int(line): re.sub(r"\bbuiltins\.", "", kind or error) for line, kind, error in found} == expected
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_readme_pyright(shown: tuple[Path, dict[int, str]]) -> None:
+    """Issue "streams": what the README says of types is what pyright says."""
+    file, expected = shown
+    found: dict[int, str] = {}
+    for one in json.loads(run("pyright", "--outputjson", str(file)))["generalDiagnostics"]:
+        kind = re.search(r'^Type of ".*" is "(.*)"$', one["message"])
+        found[one["range"]["start"]["line"] + 1] = kind[1] if kind else one["severity"]
+    assert found == expected
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from jd_core.failures import HiddenInternals
 from jd_core.kinds import Kind
 
 
@@ -20,8 +21,10 @@ def aggregate(results: list[Any], how: str | Callable[[list[Any]], Any], joined:
         BatchingError: a result is no collection, so it cannot be joined.
         Exception: whatever the callable raises.
     """
-    if callable(how):
-        return how(results)
-    if how == "auto" and joined is not None:
-        return joined.join(results)
+    with HiddenInternals() as internals:
+        if callable(how):
+            with internals.watching():
+                return how(results)
+        if how == "auto" and joined is not None:
+            return joined.join(results)
     return results

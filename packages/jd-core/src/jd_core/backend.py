@@ -60,6 +60,10 @@ class Work:
         options: the backend's own options, checked, as given.
         cancelled: tells, from any thread, that the run is to end as if its iterator were closed. None where nothing but
             closing ends it.
+        workers_given: whether the user chose ``workers``. If not, they are the backend's default, and it may use more or
+            fewer as the run goes on.
+        on_input: takes a callable that `Backend.arun` wants called, on its caller's loop, when chunks that gave None may
+            have a chunk now, so that it need not wait for `POLL_SECONDS`. None where nobody can tell.
     """
 
     function: Callable[..., Any]
@@ -72,6 +76,8 @@ class Work:
     chunksize: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     cancelled: Callable[[], bool] | None = field(default=None, repr=False)
+    workers_given: bool = True
+    on_input: Callable[[Callable[[], None]], None] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +152,8 @@ class Backend(ABC):
     1. `run` gives every call of every chunk exactly one place in exactly one `ChunkResult`, in any order. With
        ``work.stop_at_failure``, calls after a failed one may be left out of its chunk's result.
     2. ``chunks`` is pulled only as fast as workers take calls: at most two chunks per worker are with the backend. It is
-       pulled by one thread at a time. It may give ``None``: nothing to start now; ask again after the next result, or
-       after `POLL_SECONDS`. When it ends, no more calls come.
+       pulled by one thread at a time. It may give ``None``: nothing to start now; ask again after the next result, after
+       `POLL_SECONDS`, or (in `arun`) when ``work.on_input`` tells. When it ends, no more calls come.
     3. A user's exception comes back as a `Failure`, `SystemExit` and its like too; so do what happened to a single call:
        a death, a timeout, a value that cannot travel. Only the infrastructure's trouble is raised, as
        `jd_core.errors.BackendError`. Nothing hangs.
@@ -167,12 +173,15 @@ class Backend(ABC):
             enough that this stays a few percent of the work in them.
         shares_calls: whether the calls of a chunk are taken one by one by whichever worker is free. Then a slow call holds
             no other back, and chunks are larger: as many calls as all workers together make in some milliseconds.
+        gives_back: whether a worker that has a whole run in one chunk gives back what it has not begun when the calls turn
+            out to take long. Then a few calls that are expected to take less than a message go to one worker.
         options: the backend's own options by name.
     """
 
     name: ClassVar[str]
     message_seconds: ClassVar[float]
     shares_calls: ClassVar[bool] = False
+    gives_back: ClassVar[bool] = False
     options: ClassVar[Mapping[str, Option]] = {}
 
     @abstractmethod

@@ -6,133 +6,20 @@ can be known before anything is read (lengths above all) is checked when the pla
 
 from __future__ import annotations
 
-import itertools
-import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from jd_core import kinds
 from jd_core.backend import Chunk
-from jd_core.binding import Argument, BoundCall
+from jd_core.binding import BoundCall
+from jd_core.columns import MISSING, AnyColumn, Arriving, ArrivingColumn, BatchColumn, Column, EmptyBatches, column_of
 from jd_core.errors import BatchingError, SignatureError
-from jd_core.hints import Parameter, Role
+from jd_core.hints import Role
 
 #: Batches per worker where the user gives no ``batch_size``: several, so that workers that are done early take more.
 BATCHES_PER_WORKER = 4
 
 #: Elements per batch where neither ``batch_size`` nor the input's length is known.
 UNKNOWN_LENGTH_BATCH = 1000
-
-#: Seconds after which reading an iterator stops with what there is: a slow one must not hold its first elements back.
-READ_SECONDS = 0.01
-
-_MISSING = object()
-
-
-class Column:
-    """One positional argument, read in order: elements of what was passed, without copies where it can be sliced."""
-
-    def __init__(self, argument: Argument) -> None:
-        value = argument.value
-        self.parameter: Parameter = argument.parameter
-        self.value = value
-        self.length = kinds.length(value)
-        self.taken = 0
-        self._slice: Callable[[int, int], Any] | None = kinds.slicer(value)
-        self._rest: Iterator[Any] | None = None if self._slice else iter(value)
-
-    def first(self) -> Any:
-        """Returns the first element without taking it; `_MISSING` if there is none."""
-        if self._slice is not None:
-            if not self.length:
-                return _MISSING
-            # A frame's first element is its first row, as a frame; that of anything else is what iterating it gives.
-            head = self._slice(0, 1)
-            return head if kinds.is_frame(self.value) else next(iter(head))
-        assert self._rest is not None
-        first = next(self._rest, _MISSING)
-        if first is not _MISSING:
-            self._rest = itertools.chain((first,), self._rest)
-        return first
-
-    def take_ready(self, count: int) -> Sequence[Any]:
-        """Like `take`, but at least one element may be all that a slow iterator has to give for now."""
-        if self._slice is not None:
-            return self.take(count)
-        part: list[Any] = []
-        patience = time.monotonic() + READ_SECONDS
-        block = 1
-        while len(part) < count and (fresh := self.take(min(block, count - len(part)))):
-            part.extend(fresh)
-            if time.monotonic() > patience:
-                break
-            block *= 2  # so that looking at the clock costs nothing per element
-        return part
-
-    def take(self, count: int) -> Sequence[Any]:
-        """Returns the next elements, ``count`` of them or as many as there are, as a slice or a list."""
-        part: Sequence[Any]
-        if self._slice is not None:
-            part = self._slice(self.taken, self.taken + count)
-        else:
-            assert self._rest is not None
-            part = list(itertools.islice(self._rest, count))
-        self.taken += kinds.length(part) or 0
-        return part
-
-
-class BatchColumn:
-    """A column whose elements are cut into batches of the hinted type; counts elements in ``taken``."""
-
-    def __init__(self, column: Column, size: int) -> None:
-        self.parameter = column.parameter
-        self.length = column.length
-        self._column = column
-        self._size = size
-
-    @property
-    def taken(self) -> int:
-        """Number of elements, not batches, that were read."""
-        return self._column.taken
-
-    def take_ready(self, count: int) -> list[Any]:
-        """Like `take`, but at least one batch may be all that a slow iterator has to give for now."""
-        patience = time.monotonic() + READ_SECONDS
-        return self._take(count, lambda: time.monotonic() > patience)
-
-    def take(self, count: int) -> list[Any]:
-        """Returns the next batches, ``count`` of them or as many as there are; the last one may be shorter."""
-        return self._take(count, lambda: False)
-
-    def _take(self, count: int, enough: Callable[[], bool]) -> list[Any]:
-        batches: list[Any] = []
-        while len(batches) < count and not (batches and enough()):
-            part = self._column.take(self._size)
-            if not kinds.length(part):
-                break
-            batches.append(self.parameter.build(part, self._column.value))
-        return batches
-
-
-class EmptyBatches:
-    """The column of an empty collection beside elements: each call gets an empty batch."""
-
-    taken = 0
-
-    def __init__(self, column: Column, calls: int) -> None:
-        self.parameter = column.parameter
-        self._empty = self.parameter.build(column.take(0), column.value)
-        self._left = calls
-
-    def take_ready(self, count: int) -> list[Any]:
-        """As `take`."""
-        return self.take(count)
-
-    def take(self, count: int) -> list[Any]:
-        """Returns the next empty batches."""
-        count = min(count, self._left)
-        self._left -= count
-        return [self._empty] * count
 
 
 class Plan:
@@ -143,39 +30,57 @@ class Plan:
         names: the distributed parameters' names, in order.
         calls: number of calls; None where an argument has no length.
         cut: whether autobatch cut an argument, so that results may be joined.
+        ended: whether all calls were taken.
+        arriving: arguments whose elements come when they come, so that there may be no call to take for now.
     """
 
     def __init__(
-        self, name: str, columns: Sequence[Column | BatchColumn | EmptyBatches], calls: int | None, *, cut: bool
+        self, name: str, columns: Sequence[AnyColumn], calls: int | None, *, cut: bool, arriving: Sequence[Arriving] = ()
     ) -> None:
         self.name = name
         self.names = tuple(column.parameter.name for column in columns)
         self.calls = calls
         self.cut = cut
+        self.ended = False
+        self.arriving = arriving
         self._columns = columns
         self._lockstep = [column for column in columns if not isinstance(column, (BatchColumn, EmptyBatches))] or columns
         self._start = 0
 
     def take(self, count: int) -> Chunk | None:
-        """Returns the next ``count`` calls, or as many as there are, or as a slow iterator has; None when there are none.
+        """Returns the next ``count`` calls, or as many as there are, or as a slow iterator has.
+
+        Returns:
+            None when there are none: no more if it has ``ended``, else none for now.
 
         Raises:
             BatchingError: one argument turns out shorter than another.
             Exception: whatever reading an argument raises.
         """
+        if self.arriving:
+            ready = [column.ready(count) for column in self._columns]
+            if None in ready:
+                return None
+            count = min(number for number in ready if number is not None)
+        # Where an argument has ended, one element of each other shows whether it has ended as well.
         first, *others = self._columns
-        head = first.take_ready(count)
-        # Where the first argument has ended, one element of each other shows whether it has ended as well.
+        head = first.take_ready(count or 1)
         columns = (head, *(column.take(len(head) or 1) for column in others))
         if len(self._lockstep) > 1:
             taken = [column.taken for column in self._lockstep]
             if min(taken) != max(taken):
                 self._raise_unequal(taken)
         if not len(head):
+            self.ended = True
             return None
         chunk = Chunk(self._start, columns)
         self._start += len(head)
         return chunk
+
+    def call_on_arrival(self, wake: Callable[[], None]) -> None:
+        """Has ``wake`` called on the caller's event loop when there may be calls to take where there were none."""
+        for argument in self.arriving:
+            argument.call_on_arrival(wake)
 
     def _raise_unequal(self, taken: list[int]) -> None:
         ended = min(taken)
@@ -200,7 +105,8 @@ def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: C
         BatchingError: known lengths that do not fit together.
         SignatureError: a frame for an element parameter.
     """
-    columns = [Column(argument) for argument in call.distributed]
+    columns = [column_of(argument) for argument in call.distributed]
+    arriving = [column.value for column in columns if isinstance(column, ArrivingColumn)]
     cut = [autobatch and column.parameter.role is Role.BATCH and _is_flat(column) for column in columns]
     for column, is_cut in zip(columns, cut, strict=True):
         if not is_cut and kinds.is_frame(column.value):
@@ -209,23 +115,24 @@ def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: C
                 f"element by element, and a frame has no elements: pass a column or its rows, or hint it as a frame"
             )
     if not any(cut):
-        return Plan(call.name, columns, _common_length(call.name, columns), cut=False)
+        return Plan(call.name, columns, _common_length(call.name, columns), cut=False, arriving=arriving)
     if all(cut):
         length = _common_length(call.name, columns)
         if batch_size is None:
             known = UNKNOWN_LENGTH_BATCH if length is None else 0
             batch_size = known or max(1, -(-length // (BATCHES_PER_WORKER * workers())) if length else 1)
         batched = [BatchColumn(column, batch_size) for column in columns]
-        return Plan(call.name, batched, None if length is None else -(-length // batch_size), cut=True)
+        calls = None if length is None else -(-length // batch_size)
+        return Plan(call.name, batched, calls, cut=True, arriving=arriving)
     return _plan_mixed(call.name, columns, cut)
 
 
-def _is_flat(column: Column) -> bool:
+def _is_flat(column: Column | ArrivingColumn) -> bool:
     first = column.first()
-    return first is _MISSING or not column.parameter.is_already_batched(column.value, first)
+    return first is MISSING or not column.parameter.is_already_batched(column.value, first)
 
 
-def _common_length(name: str, columns: Sequence[Column]) -> int | None:
+def _common_length(name: str, columns: Sequence[Column | ArrivingColumn]) -> int | None:
     """Returns the length all columns share; None if one is unknown (its own end will show)."""
     known = [column for column in columns if column.length is not None]
     if len({column.length for column in known}) > 1:
@@ -236,7 +143,7 @@ def _common_length(name: str, columns: Sequence[Column]) -> int | None:
     return known[0].length if len(known) == len(columns) else None
 
 
-def _plan_mixed(name: str, columns: Sequence[Column], cut: Sequence[bool]) -> Plan:
+def _plan_mixed(name: str, columns: Sequence[Column | ArrivingColumn], cut: Sequence[bool]) -> Plan:
     unknown = [column.parameter.name for column in columns if column.length is None]
     if unknown:
         raise BatchingError(
@@ -246,7 +153,7 @@ def _plan_mixed(name: str, columns: Sequence[Column], cut: Sequence[bool]) -> Pl
     elements = [column for column, is_cut in zip(columns, cut, strict=True) if not is_cut]
     calls = _common_length(name, elements)
     assert calls is not None
-    planned: list[Column | BatchColumn | EmptyBatches] = []
+    planned: list[AnyColumn] = []
     for column, is_cut in zip(columns, cut, strict=True):
         assert column.length is not None
         if not is_cut:
@@ -263,5 +170,5 @@ def _plan_mixed(name: str, columns: Sequence[Column], cut: Sequence[bool]) -> Pl
     return Plan(name, planned, calls, cut=True)
 
 
-def _lengths(columns: Sequence[Column]) -> str:
+def _lengths(columns: Sequence[Column | ArrivingColumn]) -> str:
     return ", ".join(f"{column.parameter.name} has {column.length}" for column in columns)

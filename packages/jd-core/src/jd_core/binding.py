@@ -31,6 +31,13 @@ class Argument:
     value: Any = field(repr=False)
 
 
+class Constants(dict[str, Any]):
+    """The constants of a call: a dict that is shown without its values, which may be secrets, in tracebacks with locals."""
+
+    def __repr__(self) -> str:
+        return f"Constants({', '.join(self)})"
+
+
 @dataclass(frozen=True, slots=True)
 class BoundCall:
     """The arguments of one distributed call, sorted.
@@ -43,16 +50,17 @@ class BoundCall:
 
     name: str
     distributed: tuple[Argument, ...]
-    constants: Mapping[str, Any] = field(repr=False)
+    constants: Constants = field(repr=False)
 
 
-def bind(signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> BoundCall:
+def bind(signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, on_loop: bool = False) -> BoundCall:
     """Sorts the arguments of a call.
 
     Args:
         signature: the function's.
         args: positional arguments: iterables, each distributed.
         kwargs: keyword arguments: constants.
+        on_loop: whether the caller is on an event loop, where async iterables can be read.
 
     Raises:
         SignatureError: arguments are missing, surplus, unknown, given twice, or not iterable; or a single value (a
@@ -69,9 +77,15 @@ def bind(signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any])
     _check_keywords(signature, declared, {parameter.name for parameter in parameters}, kwargs)
     _check_missing(signature, declared[len(args) :], kwargs)
     for parameter, value in zip(parameters, args, strict=True):
-        _check_iterable(signature.name, parameter.name, value)
+        if not (on_loop and is_asynchronous(value)):
+            _check_iterable(signature.name, parameter.name, value)
     distributed = tuple(Argument(parameter, value) for parameter, value in zip(parameters, args, strict=True))
-    return BoundCall(signature.name, distributed, dict(kwargs))
+    return BoundCall(signature.name, distributed, Constants(kwargs))
+
+
+def is_asynchronous(value: Any) -> bool:
+    """Whether a positional argument is read by ``async for``, where the caller is on an event loop."""
+    return hasattr(type(value), "__aiter__")
 
 
 def _parameters(signature: Signature, declared: list[inspect.Parameter], args: tuple[Any, ...]) -> list[Parameter]:
@@ -142,6 +156,11 @@ def _check_iterable(name: str, parameter: str, value: Any) -> None:
     try:
         iter(value)
     except TypeError:
+        if is_asynchronous(value):
+            raise SignatureError(
+                f"{name}() got an async iterable ({type(value).__name__}) for {parameter}, which only {name}.aio(...) and "
+                f"{name}.astream(...) can read: await one of these, or pass a list, [x async for x in ...]"
+            ) from None
         shown = f"{parameter}={value!r}" if isinstance(value, (int, float, complex, type(None))) else parameter
         example = f"pass {shown} to hold it constant" if parameter.isidentifier() and "=" in shown else constant
         raise SignatureError(

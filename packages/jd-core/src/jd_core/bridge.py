@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import dataclasses
 import threading
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 #: Results that may wait between the thread and the loop: one to be working on, one to be next.
 _WAITING = 2
+
+#: Seconds between two looks of a waiting thread at whether there still is a loop: one that is closed tells nobody.
+_LOOK_SECONDS = 1.0
 
 _END = object()
 
@@ -34,15 +38,21 @@ async def iterate_in_thread(
     work = dataclasses.replace(work, cancelled=cancelled.is_set)
 
     def deliver(result: Any, error: BaseException | None = None) -> None:
-        loop.call_soon_threadsafe(arrived.put_nowait, (result, error))
+        with contextlib.suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+            loop.call_soon_threadsafe(arrived.put_nowait, (result, error))
+
+    def is_wanted() -> bool:
+        while not room.acquire(timeout=_LOOK_SECONDS):
+            if loop.is_closed():
+                return False
+        return not (cancelled.is_set() or loop.is_closed())
 
     def iterate() -> None:
         error: BaseException | None = None
         results = run(work, chunks)
         try:
             for result in results:
-                room.acquire()
-                if cancelled.is_set():
+                if not is_wanted():
                     break
                 deliver(result)
         except BaseException as raised:
@@ -68,11 +78,12 @@ async def iterate_in_thread(
     finally:
         cancelled.set()
         room.release()
-        while not ended:
+        while not (ended or loop.is_closed()):  # a closed one cannot wait, and ends the thread as well
             # A second cancellation must not leave the thread behind either, so its wait is shielded and repeated.
             try:
                 result, _ = await asyncio.shield(asyncio.ensure_future(arrived.get()))
                 ended = result is _END
             except asyncio.CancelledError:
                 ended = not thread.is_alive()
-        thread.join()
+        if ended:
+            thread.join()

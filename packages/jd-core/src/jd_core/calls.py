@@ -12,6 +12,9 @@ An overload is chosen by the function's parameters and by what is passed for the
 To a checker a text is a sequence of texts, and an array an iterable of anything. So arrays and frames stand first; then, up
 to two parameters, texts: a parameter that takes texts and numbers alike gets elements, a collection of texts is cut.
 
+Last, for callers on an event loop, the same once more with ``Source[A]`` in the place of ``Iterable[A]``: an async iterable
+may stand there. From two parameters on all that are cut, or none, are checked; the others need be no more than iterables.
+
 The function's type stands twice in a `Call`, so that one overload can look at its parameters in two ways: as they are, and
 as collections. From three parameters on, a call that cuts has only what is cut checked. Names and types of constants are
 checked always, up to five parameters; of a function with more, only that iterables are passed.
@@ -22,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, TypeAlias, TypeVar, overload
 
-from jd_core.shapes import Array, Given, Own
+from jd_core.shapes import Array, Given, Own, Source
 
 if TYPE_CHECKING:
     # Every checker knows this module, installed or not; `typing` has the defaults of type variables from Python 3.13 on.
@@ -49,15 +52,22 @@ if TYPE_CHECKING:
     #: What a call gives with one result per call, and what it gives where its input was cut.
     Whole = Defaulted("Whole", covariant=True, default=Any)
     Joined = Defaulted("Joined", covariant=True, default=Any)
+    #: `OnLoop` where the caller is on an event loop.
+    Place = Defaulted("Place", covariant=True, default=object)
 else:
     Again = TypeVar("Again", covariant=True)
     Whole = TypeVar("Whole", covariant=True)
     Joined = TypeVar("Joined", covariant=True)
+    Place = TypeVar("Place", covariant=True)
 
 Takes: TypeAlias = Callable[P, object]
 
 
-class Call(Generic[Function, Again, Whole, Joined]):
+class OnLoop:
+    """Where async iterables can be read."""
+
+
+class Call(Generic[Function, Again, Whole, Joined, Place]):
     """What can be called as ``f`` can. ``surplus`` takes nothing: a positional argument there is one too many."""
 
     # fmt: off
@@ -244,6 +254,69 @@ class Call(Generic[Function, Again, Whole, Joined]):
         self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[V], ...]]],
         a: Iterable[V], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
+    @overload
+    # From here on for callers on a loop.
+    def __call__(
+        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[int | str, ...]], Any, Any, OnLoop],
+        a: Source[str], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[str], ...]], Any, Any, OnLoop],
+        a: Source[str], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, Q]], Any, Any, Any, OnLoop],
+        a: Source[A], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[V], ...]], Any, Any, OnLoop],
+        a: Source[V], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[str], Batch[W], ...]], Any, Any, OnLoop],
+        a: Source[str], b: Source[W], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[str], ...]], Any, Any, OnLoop],
+        a: Source[V], b: Source[str], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Q]], Any, Any, Any, OnLoop],
+        a: Source[A], b: Source[B], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[W], ...]], Any, Any, OnLoop],
+        a: Source[V], b: Source[W], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, C, Q]], Any, Any, Any, OnLoop],
+        a: Source[A], b: Source[B], c: Source[C], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, C, D, Q]], Any, Any, Any, OnLoop],
+        a: Source[A], b: Source[B], c: Source[C], d: Source[D],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Any, Any, Any, OnLoop],
+        a: Source[A], b: Source[B], c: Source[C], d: Source[D], e: Source[E],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[Any, Any, Any, Any, Any, Any, ...]], Any, Any, Any, OnLoop],
+        a: Source[Any], /, *args: Source[Any], **constants: Any,
+    ) -> Whole | Joined: ...
     @overload
     # A call of six and more, and one whose arguments are unpacked from something of unknown length.
     def __call__(

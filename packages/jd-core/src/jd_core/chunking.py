@@ -101,13 +101,18 @@ class Guided(Sizer):
     """For workers that each run a whole chunk: ever smaller shares of what is left."""
 
     def __init__(
-        self, message_seconds: float, pace: Pace, workers: int, total: int | None, fixed: int | None, buffer: int | None
+        self, backend: Backend, pace: Pace, workers: int, total: int | None, fixed: int | None, buffer: int | None
     ) -> None:
+        message_seconds = backend.message_seconds
         super().__init__(pace, workers, total, fixed, None if buffer is None else buffer // (2 * workers))
         # One thread hands out all messages, so with many workers their work must outweigh it together.
         self._target = message_seconds * max(MESSAGE_SHARE, 4 * workers)
         self._even = None if total is None else -(-total // workers)
         self._known = pace.reports
+        # To ask a second worker costs more than what these calls will take, all of them.
+        tiny = total is not None and total <= min(UNPROVEN, pace.calls_in(message_seconds) or 0)
+        if tiny and backend.gives_back:
+            self._even = total
 
     def ahead(self, size: int) -> int:
         """A chunk for each worker."""
@@ -155,4 +160,4 @@ def sizer(backend: Backend, pace: Pace, workers: int, *, total: int | None, fixe
     """
     if backend.shares_calls:
         return Shared(pace, workers, total, fixed, buffer)
-    return Guided(backend.message_seconds, pace, workers, total, fixed, buffer)
+    return Guided(backend, pace, workers, total, fixed, buffer)

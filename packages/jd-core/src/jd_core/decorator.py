@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from jd_core.distributed import Distributed
 from jd_core.making import Chunksize, Progress, offering
-from jd_core.options import Options, resolve
+from jd_core.options import Options, resolve, with_job
 from jd_core.retrying import Retry
 
 __all__ = ["Distributed", "distribute"]
@@ -73,9 +73,7 @@ def distribute(function: Any = None, /, **options: Any) -> Any:  # noqa: D417
         ValueError: an option's value is not allowed, or the job is unknown.
     """
     if isinstance(function, str):
-        if "job" in options:
-            raise TypeError(f"distribute: the job is given twice, as {function!r} and as job={options['job']!r}")
-        options["job"], function = function, None
+        options, function = dict(with_job(function, options)), None
     checked = resolve(options)
     if function is None:
         return functools.partial(_decorate, options=checked)

@@ -1,8 +1,13 @@
-"""Finds the part of an object that cannot be pickled, so that an error can name it instead of a type far inside."""
+"""Finds the part of an object that cannot be pickled, so that an error can name it instead of a type far inside.
+
+Used by callers, through `jd_core.travel`, and in workers. It needs nothing but the standard library, and imports nothing
+of this package, so that it can travel by value to a machine that has Python but not these packages.
+"""
 
 from __future__ import annotations
 
 import functools
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,6 +17,13 @@ MOST_STEPS = 12
 
 #: How many parts of one object are tried; a list of a million is not pickled item by item for the sake of a message.
 MOST_PARTS = 1000
+
+#: What code that runs while an object is (un)pickled may raise, and what then is the object's fault. Not KeyboardInterrupt:
+#: in the caller's process that is Ctrl-C.
+REFUSALS = (Exception, SystemExit, GeneratorExit)
+
+#: Keys of mappings that are shown: those that are a name. Others may be secrets.
+_NAME = re.compile(r"[A-Za-z_]{1,30}")
 
 
 def locate(value: Any, name: str, dumps: Callable[[Any], object]) -> str:
@@ -43,10 +55,23 @@ def locate(value: Any, name: str, dumps: Callable[[Any], object]) -> str:
     return f"{path}, an object of type {described}"
 
 
+def reason(value: Any, name: str, error: BaseException, dumps: Callable[[Any], object]) -> str:
+    """Returns which part of ``value`` does not pickle (see `locate`), and what pickling it raised."""
+    return f"{locate(value, name, dumps)}: {show(error)}"
+
+
+def show(error: BaseException) -> str:
+    """Returns an exception in one line."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return f"{type(error).__name__} (its message cannot be shown)"
+
+
 def _pickles(value: Any, dumps: Callable[[Any], object]) -> bool:
     try:
         dumps(value)
-    except (Exception, SystemExit, GeneratorExit):
+    except REFUSALS:
         return False
     return True
 
@@ -62,7 +87,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     """Yields (how to write it after the object, part) for the parts of an object that are pickled with it."""
     if isinstance(value, Mapping):
         for number, (key, part) in enumerate(value.items()):
-            yield f"[{key!r}]" if isinstance(key, str) and key.isidentifier() else f"[key {number}]", part
+            yield f"[{key!r}]" if isinstance(key, str) and _NAME.fullmatch(key) else f"[key {number}]", part
     elif isinstance(value, (list, tuple, set, frozenset)):
         for number, part in enumerate(value):
             yield f"[{number}]", part

@@ -1,30 +1,31 @@
 """The object that `jd_core.decorator.distribute` makes of a function.
 
-A call walks through the house here, room by room: bind, plan, run, aggregate. Each step is one line of `Distributed._start`.
-What a type checker sees of a call is in `jd_core.calls`.
+A call walks through the house from here: `binding`, `starting` (which plans it), `execution`, `aggregation`. What a type
+checker sees of a call is in `jd_core.calls`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
 import types
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from jd_core import binding, execution, registry, serial
+from jd_core import execution, starting
 from jd_core.aggregation import aggregate
-from jd_core.backend import Backend, Work
-from jd_core.batching import plan
+from jd_core.binding import BoundCall, Constants, bind, is_asynchronous
 from jd_core.calls import Call, Function
 from jd_core.chunking import Pace
 from jd_core.hints import Signature, inspect_function
 from jd_core.kinds import Kind
+from jd_core.making import distributed_signature
 from jd_core.methods import Gives, changing, method, undecorated
-from jd_core.options import Options, resolve
-from jd_core.stream import Stream
-from jd_core.worker import is_inside_worker
+from jd_core.options import Options, resolve, with_job
+from jd_core.stream import AsyncStream, Stream, nothing, nothing_later
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as Defaulted
@@ -44,14 +45,7 @@ else:
     Joined = TypeVar("Joined", covariant=True)
 
 
-class Constants(dict[str, Any]):
-    """The constants of a call: a dict that is shown without its values, which may be secrets, in tracebacks with locals."""
-
-    def __repr__(self) -> str:
-        return f"Constants({', '.join(self)})"
-
-
-class Distributed(Call[Function, Function, Whole, Joined], Generic[Function, Each, Whole, Joined]):
+class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Function, Each, Whole, Joined]):
     """A function that runs its calls in parallel. Made by `distribute`, whose docstring says how it behaves.
 
     To annotate one: ``Distributed[Callable[[int, int], int], int]``, the function's type and what one call gives.
@@ -94,18 +88,27 @@ class Distributed(Call[Function, Function, Whole, Joined], Generic[Function, Eac
                 Exception: the first call's own exception, with a note that says which call it was. Its ``partial`` holds
                     the results that were there, by index.
             """
+            kwargs = Constants(kwargs)  # under the same name, so that tracebacks with locals show no constant
             if self._is_classmethod_of(args):
                 return self._bound_to(args[0])(*args[1:], **kwargs)
-            run, joined = self._start(args, Constants(kwargs), ordered=False)
+            run, joined = self._start(self._bind(args, kwargs), ordered=False)
             del args, kwargs
             return aggregate([] if run is None else execution.collect(run), self._options.aggregate, joined)
 
     @method
     async def aio(self, /, *args: Any, **kwargs: Any) -> Gives[Whole, Joined]:
-        """Like the call itself, awaited: the event loop goes on meanwhile. Cancelling it cancels the run."""
-        run, joined = self._start(args, Constants(kwargs), ordered=False)
+        """Like the call itself, awaited: the event loop goes on meanwhile. Cancelling it cancels the run.
+
+        Async iterables may be passed as well. They are read on the caller's loop, lazily, and closed at the end of the run.
+        """
+        kwargs = Constants(kwargs)
+        call = self._bind(args, kwargs, on_loop=True)
         del args, kwargs
-        return aggregate([] if run is None else await execution.acollect(run), self._options.aggregate, joined)  # type: ignore[no-any-return]
+        async with _opened(call) as call:
+            run, joined = self._start(call, ordered=False)
+            return aggregate(  # type: ignore[no-any-return]
+                [] if run is None else await execution.acollect(run), self._options.aggregate, joined
+            )
 
     @method
     def stream(self, /, *args: Any, **kwargs: Any) -> Stream[Each]:
@@ -114,26 +117,27 @@ class Distributed(Call[Function, Function, Whole, Joined], Generic[Function, Eac
         The arguments are checked at once; calls start when the iterator is first asked, and inputs are read only
         ``buffersize`` calls ahead of it. Closing it, or dropping it, cancels the rest.
         """
-        return self._stream(execution.in_order, args, Constants(kwargs), ordered=True)
+        kwargs = Constants(kwargs)
+        return self._stream(execution.in_order, self._bind(args, kwargs), ordered=True)
 
     @method
     def as_completed(self, /, *args: Any, **kwargs: Any) -> Stream[tuple[int, Each]]:
         """Returns an iterator over (index of the call, result) in the order in which calls finish; else as `stream`."""
-        return self._stream(execution.as_completed, args, Constants(kwargs), ordered=False)
+        kwargs = Constants(kwargs)
+        return self._stream(execution.as_completed, self._bind(args, kwargs), ordered=False)
 
     @method
-    async def astream(self, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Each, None]:
-        """Returns an async iterator over the results, one per call, in input order, as they come; never joined."""
-        run, _ = self._start(args, Constants(kwargs), ordered=True)
-        del args, kwargs
-        if run is None:
-            return
-        results = execution.ain_order(run)
-        try:
-            async for result in results:
-                yield result
-        finally:
-            await results.aclose()
+    def astream(self, /, *args: Any, **kwargs: Any) -> AsyncStream[Each]:
+        """Like `stream`, for ``async for``; async iterables may be passed, as to `aio`.
+
+        Leaving the ``async with`` block of the iterator, or closing it, returns when the run has ended.
+        """
+        kwargs = Constants(kwargs)
+        call = self._bind(args, kwargs, on_loop=True)
+        if any(is_asynchronous(argument.value) for argument in call.distributed):
+            return AsyncStream(self._name, self._in_order_of(call))
+        run, _ = self._start(call, ordered=True)
+        return AsyncStream(self._name, nothing_later() if run is None else execution.ain_order(run))
 
     @undecorated
     def local(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -141,20 +145,21 @@ class Distributed(Call[Function, Function, Whole, Joined], Generic[Function, Eac
         return self.__wrapped__(*args, **kwargs)
 
     @changing
-    def options(self, **overrides: Any) -> Any:
+    def options(self, job: str | None = None, /, **overrides: Any) -> Any:
         """Returns a new distributed function with other options; this one is unchanged.
 
         Args:
+            job: a job's name, as in ``@distribute("io")``; also taken as ``job=``.
             **overrides: any options of `distribute`. With another ``job``, the backend's own options are dropped.
         """
-        return Distributed(self.__wrapped__, resolve(overrides, self._options))
+        return Distributed(self.__wrapped__, resolve(with_job(job, overrides), self._options))
 
     @property
     def __signature__(self) -> inspect.Signature:
         """The signature of a distributed call: positional parameters take iterables, the result is a list."""
         if self._signature is None:
             raise AttributeError("__signature__")
-        return _distributed_signature(self._signature)
+        return distributed_signature(self._signature.signature)
 
     @overload
     def __get__(  # a classmethod, in either order of the decorators
@@ -191,43 +196,28 @@ class Distributed(Call[Function, Function, Whole, Joined], Generic[Function, Eac
     def __repr__(self) -> str:
         return f"<distributed {self._name}, job={self._options.job!r}>"
 
-    def _start(
-        self, args: tuple[Any, ...], constants: Constants, *, ordered: bool
-    ) -> tuple[execution.Run | None, Kind | None]:
-        """Walks a call up to where its run would start; gives no run for an empty input, and how results are joined."""
-        signature, options = self._signature, self._options
-        if signature is None:
+    def _bind(self, args: tuple[Any, ...], constants: Constants, *, on_loop: bool = False) -> BoundCall:
+        if self._signature is None:
             raise TypeError(f"{self._name}() is a {type(self.__wrapped__).__name__}: call it on its class")
-        call = binding.bind(signature, args, constants)
-        backend = serial.backend if is_inside_worker() else registry.backend(options.job)
-        workers = _Workers(backend, options)
-        planned = plan(call, autobatch=options.autobatch, batch_size=options.batch_size, workers=workers)
-        joined = signature.returns if planned.cut and not options.return_exceptions else None
-        if planned.calls == 0:
-            return None, joined
-        work = Work(
-            function=self.__wrapped__,
-            constants=constants,
-            workers=workers(),
-            name=self._name,
-            calls=planned.calls,
-            timeout=options.timeout,
-            stop_at_failure=not (options.return_exceptions or options.retry),
-            chunksize=options.chunksize if isinstance(options.chunksize, int) else None,
-            options=options.backend,
-        )
-        return execution.Run(planned, work, backend, options, self._pace, ordered=ordered), joined
+        return bind(self._signature, args, constants, on_loop=on_loop)
+
+    def _start(self, call: BoundCall, *, ordered: bool) -> tuple[execution.Run | None, Kind | None]:
+        assert self._signature is not None  # the call was bound to it
+        return starting.start(self.__wrapped__, self._signature, self._options, self._pace, call, ordered=ordered)
+
+    async def _in_order_of(self, call: BoundCall) -> AsyncGenerator[Any, None]:
+        async with _opened(call) as call:
+            run, _ = self._start(call, ordered=True)
+            assert run is not None  # the length of an async iterable is not known to be 0
+            async with contextlib.aclosing(execution.ain_order(run)) as results:
+                async for result in results:
+                    yield result
 
     def _stream(
-        self,
-        iterate: Callable[[execution.Run], Generator[Any, None, None]],
-        args: tuple[Any, ...],
-        constants: Constants,
-        *,
-        ordered: bool,
+        self, iterate: Callable[[execution.Run], Generator[Any, None, None]], call: BoundCall, *, ordered: bool
     ) -> Stream[Any]:
-        run, _ = self._start(args, constants, ordered=ordered)
-        return Stream(self._name, iter_nothing() if run is None else iterate(run))
+        run, _ = self._start(call, ordered=ordered)
+        return Stream(self._name, nothing() if run is None else iterate(run))
 
     def _is_classmethod_of(self, args: tuple[Any, ...]) -> bool:
         """Whether this is the function of a classmethod, called with its class.
@@ -255,34 +245,7 @@ class Bound(Distributed[Function, Each, Whole, Joined]):
         return getattr, (owner, self.__name__)
 
 
-class _Workers:
-    """How many calls run at once; the backend is asked only when it matters, and once: Ray must connect to know."""
+def _opened(call: BoundCall) -> AbstractAsyncContextManager[BoundCall]:
+    from jd_core import incoming  # here, because it imports asyncio, which the other ways do not need
 
-    def __init__(self, backend: Backend, options: Options) -> None:
-        self._backend = backend
-        self._options = options
-        self._number = options.workers if backend is not serial.backend else 1
-
-    def __call__(self) -> int:
-        if self._number is None:
-            self._number = self._backend.default_workers(self._options.backend)
-        return self._number
-
-
-def iter_nothing() -> Generator[Any, None, None]:
-    """Yields nothing."""
-    yield from ()
-
-
-def _distributed_signature(signature: Signature) -> inspect.Signature:
-    plain = signature.signature
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = [
-        one.replace(annotation=types.GenericAlias(Iterable, (one.annotation,)))
-        if one.kind in (*positional, inspect.Parameter.VAR_POSITIONAL) and one.annotation is not one.empty
-        else one
-        for one in plain.parameters.values()
-    ]
-    returns = plain.return_annotation
-    result = list if returns is inspect.Signature.empty else types.GenericAlias(list, (returns,))
-    return plain.replace(parameters=parameters, return_annotation=result)
+    return incoming.opened(call)

@@ -85,6 +85,8 @@ def run(source: Source, workers: Workers, work: Work, signal: Signal) -> Generat
 async def arun(source: Source, workers: Workers, work: Work, event: asyncio.Event) -> AsyncGenerator[ChunkResult, None]:
     """Yields the results of `drive`, waiting on the running event loop."""
     loop = asyncio.get_running_loop()
+    if work.on_input is not None:
+        work.on_input(event.set)
     for item in drive(source, workers, work):
         if isinstance(item, ChunkResult):
             yield item

@@ -29,7 +29,10 @@ class BackendNotInstalledError(BackendError):
 
 
 class WorkerDiedError(BackendError):
-    """A worker ended while it ran a call: killed, out of memory, a segmentation fault, ``os._exit``."""
+    """A worker ended while it ran a call: killed, out of memory, a segmentation fault, ``os._exit``.
+
+    The message has the exit code or signal where the backend learns it; Ray does not tell.
+    """
 
 
 class CallTimeoutError(BackendError, TimeoutError):

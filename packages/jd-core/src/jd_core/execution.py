@@ -62,7 +62,7 @@ class Run:
 
     def segments(self) -> Generator[Segment, None, None]:
         """Yields the results as they come; raises the first failure. Closing it cancels the run."""
-        self._progress = progress.start(self._options.progress, self._plan.name, self._plan.calls)
+        self._progress = self._started_progress()
         with contextlib.closing(self._backend.run(self._work, self._feed())) as results:
             try:
                 for result in results:
@@ -73,7 +73,7 @@ class Run:
 
     async def asegments(self) -> AsyncGenerator[Segment, None]:
         """Like `segments`, on the caller's event loop."""
-        self._progress = progress.start(self._options.progress, self._plan.name, self._plan.calls)
+        self._progress = self._started_progress()
         async with contextlib.aclosing(self._backend.arun(self._work, self._feed())) as results:
             try:
                 async for result in results:
@@ -86,6 +86,12 @@ class Run:
     def consumed(self, calls: int) -> None:
         """Takes note that the caller has taken the results of ``calls`` more calls of an ordered run."""
         self._consumed += calls
+
+    def _started_progress(self) -> progress.Progress:
+        calls = self._plan.calls
+        known = self._pace.calls_in(progress.INTERVAL * self._work.workers)
+        brief = calls is not None and known is not None and calls <= known
+        return progress.start(self._options.progress, self._plan.name, calls, brief=brief)
 
     def _check_complete(self) -> None:
         """Refuses to pass off some results as all of them, whatever a backend does."""
@@ -123,10 +129,10 @@ class Run:
             size = 0
         if size <= 0:
             return None
-        chunk = self._plan.take(size)
-        if chunk is None:
-            self._exhausted = True
-        else:
+        with self.internals.watching():
+            chunk = self._plan.take(size)
+        self._exhausted = self._plan.ended
+        if chunk is not None:
             self._fed += len(chunk)
             self._sizer.given(len(chunk))
         return chunk
@@ -156,7 +162,8 @@ class Run:
     def _final(self, start: int, values: list[Any]) -> Iterator[Segment]:
         if values:
             self._settled += len(values)
-            self._progress.advance(len(values))
+            with self.internals.watching():
+                self._progress.advance(len(values))
             yield start, values
 
     def _retried(self, failure: Failure, error: BaseException, chunk: Chunk) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import reprlib
 from collections.abc import Iterator
 from types import TracebackType
@@ -64,7 +65,7 @@ class HiddenInternals:
         backend: its package's frames are hidden, too.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend | None = None) -> None:
         self._hidden = {__name__.partition(".")[0], type(backend).__module__.partition(".")[0]}
         self.failure: BaseException | None = None
 
@@ -76,6 +77,15 @@ class HiddenInternals:
         """Takes the frames out."""
         if error is not None and (error is self.failure or isinstance(error, (DistributeError, KeyboardInterrupt))):
             self.strip(error)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Takes what is raised in the block for the user's, as a call's exception is: an error of their input, say."""
+        try:
+            yield
+        except BaseException as error:
+            self.failure = error
+            raise
 
     def strip(self, error: BaseException) -> None:
         """Takes this library's frames out of the traceback of an exception."""

@@ -1,8 +1,8 @@
 """How `distribute` looks to a type checker: what it makes of which function, and of which options.
 
-Beside the line of rooms: nothing here runs but `offering`. A `Distributed` is typed by four things: the function, what one
-call gives (``Each``), and what all give together, with one result per call (``Whole``) and where the input was cut
-(``Joined``). They follow from the function's return type
+Beside the line of rooms: nothing here runs but the two functions at the end, which make signatures. A `Distributed` is
+typed by four things: the function, what one call gives (``Each``), and what all give together, with one result per call
+(``Whole``) and where the input was cut (``Joined``). They follow from the function's return type
 
 - ``T``: each ``T``, whole ``list[T]``, joined ``T`` where that is a collection, else ``list[T]``;
 - a coroutine of ``T``: the same; `Distributed.local` keeps the coroutine;
@@ -22,7 +22,8 @@ the parameters of a `ParamSpec` fit where the two options leave results as they 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+import types
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, ParamSpec, TypeAlias, TypeVar, overload
 
 from jd_core.retrying import Retry
@@ -195,3 +196,17 @@ def offering(options: Callable[Offered, None]) -> Callable[[Callable[..., Any]],
         return function
 
     return typed
+
+
+def distributed_signature(plain: inspect.Signature) -> inspect.Signature:
+    """Returns the signature of a distributed call: positional parameters take iterables, the result is a list."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [
+        one.replace(annotation=types.GenericAlias(Iterable, (one.annotation,)))
+        if one.kind in (*positional, inspect.Parameter.VAR_POSITIONAL) and one.annotation is not one.empty
+        else one
+        for one in plain.parameters.values()
+    ]
+    returns = plain.return_annotation
+    result = list if returns is inspect.Signature.empty else types.GenericAlias(list, (returns,))
+    return plain.replace(parameters=parameters, return_annotation=result)

@@ -5,10 +5,10 @@ Beside the line of rooms: nothing here runs but the three decorators, and they r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, Never, TypeVar, overload
 
-from jd_core.calls import Call, Function, Joined, Whole
+from jd_core.calls import Call, Function, Joined, OnLoop, Place, Whole
 
 if TYPE_CHECKING:
     from jd_core.distributed import Distributed
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 T = TypeVar("T")
 Each = TypeVar("Each", covariant=True)
+Later = TypeVar("Later", bound=AsyncGenerator[Any, None])
 Self_co = TypeVar("Self_co", covariant=True)
 
 
@@ -25,12 +26,12 @@ class Gives(Generic[Whole, Joined]):
     """Stands as the return type of a method that gives ``Whole`` or, where the input was cut, ``Joined``."""
 
 
-class Method(Generic[Self_co, Whole, Joined]):
+class Method(Generic[Self_co, Whole, Joined, Place]):
     """A method of a distributed function that is called as the function itself."""
 
     def __get__(
-        self: Method[Call[Function], Whole, Joined], instance: object, owner: object
-    ) -> Call[Function, Function, Whole, Joined]:
+        self: Method[Call[Function], Whole, Joined, Place], instance: object, owner: object
+    ) -> Call[Function, Function, Whole, Joined, Place]:
         """Gives the bound method."""
         raise NotImplementedError
 
@@ -49,48 +50,48 @@ class Changing(Generic[Function, Each, Whole, Joined]):
     # fmt: off
     @overload
     def __call__(
-        self, *, aggregate: Literal["list"], return_exceptions: Literal[False] = ...,
+        self, name: str | None = None, /, *, aggregate: Literal["list"], return_exceptions: Literal[False] = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: Chunksize = ..., buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ...,
         progress: Progress = ..., **backend_options: Any,
     ) -> Distributed[Function, Each, list[Each], list[Each]]: ...
     @overload
     def __call__(
-        self, *, aggregate: Aggregate[T], return_exceptions: Literal[False] = ...,
+        self, name: str | None = None, /, *, aggregate: Aggregate[T], return_exceptions: Literal[False] = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: Chunksize = ..., buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ...,
         progress: Progress = ..., **backend_options: Any,
     ) -> Distributed[Function, Each, T, T]: ...
     @overload
     def __call__(
-        self, *, aggregate: Literal["auto"], return_exceptions: Literal[False] = ...,
+        self, name: str | None = None, /, *, aggregate: Literal["auto"], return_exceptions: Literal[False] = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: Chunksize = ..., buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ...,
         progress: Progress = ..., **backend_options: Any,
     ) -> Distributed[Function, Each, list[Each], Any]: ...
     @overload
     def __call__(
-        self, *, return_exceptions: bool, aggregate: Literal["auto", "list"] = ...,
+        self, name: str | None = None, /, *, return_exceptions: bool, aggregate: Literal["auto", "list"] = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: Chunksize = ..., buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ...,
         progress: Progress = ..., **backend_options: Any,
     ) -> Distributed[Function, Each | Exception, list[Each | Exception], list[Each | Exception]]: ...
     @overload
     def __call__(
-        self, *, aggregate: Aggregate[T], return_exceptions: bool,
+        self, name: str | None = None, /, *, aggregate: Aggregate[T], return_exceptions: bool,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: Chunksize = ..., buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ...,
         progress: Progress = ..., **backend_options: Any,
     ) -> Distributed[Function, Each | Exception, T, T]: ...
     @overload
     def __call__(
-        self, *, aggregate: Never = ..., return_exceptions: Never = ...,
+        self, name: str | None = None, /, *, aggregate: Never = ..., return_exceptions: Never = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: Chunksize = ..., buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ...,
         progress: Progress = ..., **backend_options: Any,
     ) -> Distributed[Function, Each, Whole, Joined]: ...
     # fmt: on
-    def __call__(self, **overrides: Any) -> Any:
+    def __call__(self, name: str | None = None, /, **overrides: Any) -> Any:
         """See `Distributed.options`."""
         raise NotImplementedError
 
@@ -106,13 +107,13 @@ class Change(Generic[Self_co]):
 
 
 @overload
-def method(function: Callable[Concatenate[A, ...], Gives[Whole, Joined]]) -> Method[A, Whole, Joined]: ...
-@overload
 def method(
     function: Callable[Concatenate[A, ...], Coroutine[Any, Any, Gives[Whole, Joined]]],
-) -> Method[A, Coroutine[Any, Any, Whole], Coroutine[Any, Any, Joined]]: ...
+) -> Method[A, Coroutine[Any, Any, Whole], Coroutine[Any, Any, Joined], OnLoop]: ...
 @overload
-def method(function: Callable[Concatenate[A, ...], Whole]) -> Method[A, Whole, Whole]: ...
+def method(function: Callable[Concatenate[A, ...], Later]) -> Method[A, Later, Later, OnLoop]: ...
+@overload
+def method(function: Callable[Concatenate[A, ...], Whole]) -> Method[A, Whole, Whole, object]: ...
 def method(function: Any) -> Any:
     """Types a method as one that is called as the distributed function itself. Returns it as it is."""
     return function

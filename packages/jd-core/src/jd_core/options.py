@@ -114,6 +114,21 @@ def resolve(given: Mapping[str, Any], base: Options | None = None) -> Options:
     return options
 
 
+def with_job(job: object, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns options with the job that was given by position; None: none was.
+
+    Raises:
+        TypeError: it is given twice, or is no name.
+    """
+    if job is None:
+        return given
+    if not isinstance(job, str):
+        raise TypeError(f"distribute: the only option that is given by position is the job, by name, and {job!r} is none")
+    if "job" in given:
+        raise TypeError(f"distribute: the job is given twice, as {job!r} and as job={given['job']!r}")
+    return {"job": job, **given}
+
+
 def _check_own(job: str, values: Mapping[str, Any]) -> None:
     try:
         declared = registry.backend_class(job).options

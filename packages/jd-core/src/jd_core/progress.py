@@ -60,39 +60,77 @@ class Callback:
 
 
 class Bar:
-    """A tqdm bar that counts calls."""
+    """A tqdm bar that counts calls.
 
-    def __init__(self, name: str, total: int | None) -> None:
+    A run that is over in a blink gets a line at its end, formatted and written by tqdm, and no bar before: making a bar and
+    drawing it twice takes as long as a few thousand tiny calls.
+
+    Args:
+        name: the function's name.
+        total: number of calls; None if unknown.
+        brief: whether the run is expected to be over within `INTERVAL`; if it is not, the bar comes then.
+    """
+
+    def __init__(self, name: str, total: int | None, *, brief: bool = False) -> None:
         try:
             from tqdm.auto import tqdm
         except ImportError:
             raise DistributeError(
                 f"{name}(): progress=True needs the package tqdm: pip install tqdm (or pass progress=callable(done, total))"
             ) from None
-        self._bar: Any = tqdm(total=total, desc=name, unit="call", mininterval=INTERVAL)
+        self._tqdm: Any = tqdm
+        self._name = name
+        self._total = total
+        self._done = 0
+        self._began = time.time()  # tqdm's clock
+        self._closed = False
+        self._bar: Any = None if brief and not _in_notebook() else self._opened()
 
     def advance(self, calls: int) -> None:
         """Counts; tqdm itself decides when to draw."""
-        self._bar.update(calls)
+        self._done += calls
+        if self._bar is not None:
+            self._bar.update(calls)
+        elif time.time() - self._began > INTERVAL:
+            self._bar = self._opened()
+            self._bar.start_t, self._bar.n = self._began, self._done
+            self._bar.refresh()
 
     def close(self) -> None:
         """Draws the last state and leaves the line."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
+        elif self._done and not self._closed:
+            seconds = time.time() - self._began
+            line = self._tqdm.format_meter(self._done, self._total, seconds, prefix=self._name, unit="call")
+            self._tqdm.write(line, file=sys.stderr)  # above any bars that are there
+        self._closed = True
+
+    def _opened(self) -> Any:
+        return self._tqdm(total=self._total, desc=self._name, unit="call", mininterval=INTERVAL)
 
 
-def start(wanted: bool | Callable[[int, int | None], object], name: str, total: int | None) -> Progress:
+def start(
+    wanted: bool | Callable[[int, int | None], object], name: str, total: int | None, *, brief: bool = False
+) -> Progress:
     """Returns the progress of one run.
 
     Args:
         wanted: the option: False, True for a bar, or a callable of (done, total or None).
         name: the function's name.
         total: number of calls; None if unknown.
+        brief: whether the run is expected to be over within `INTERVAL`.
     """
     if callable(wanted):
         return Callback(wanted, total)
-    return Bar(name, total) if wanted and _watched() else Silent()
+    return Bar(name, total, brief=brief) if wanted and _watched() else Silent()
 
 
 def _watched() -> bool:
-    """Whether anybody sees stderr: a terminal, or a notebook (IPython's kernel is loaded then)."""
-    return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
+    """Whether anybody sees stderr: in a notebook, or at a terminal."""
+    return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+
+
+def _in_notebook() -> bool:
+    """Whether this process is a notebook's: IPython's kernel is loaded then."""
+    return "ipykernel" in sys.modules

@@ -1,12 +1,13 @@
 """Constants that cannot be shared or sent: a client, a connection, a model. Each worker makes its own.
 
-Workers that are threads or processes make them in `jd_core.worker.WithResources`; those on an event loop share one.
+Workers that are threads or processes make them in `jd_core.opening.WithResources`; those on an event loop share one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar, cast
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -33,7 +34,15 @@ class PerWorker(Generic[T]):
         return f"per_worker({getattr(self.factory, '__qualname__', type(self.factory).__qualname__)})"
 
 
-def per_worker(factory: Callable[[], T]) -> T:
+@overload
+def per_worker(factory: Callable[[], Coroutine[Any, Any, T]]) -> T: ...
+@overload
+def per_worker(factory: Callable[[], AbstractAsyncContextManager[T, Any]]) -> T: ...
+@overload
+def per_worker(factory: Callable[[], AbstractContextManager[T, Any]]) -> T: ...
+@overload
+def per_worker(factory: Callable[[], T]) -> T: ...
+def per_worker(factory: Callable[[], Any]) -> Any:
     """Makes a constant of which every worker has its own.
 
     As in::
@@ -41,16 +50,18 @@ def per_worker(factory: Callable[[], T]) -> T:
         fetch(urls, client=per_worker(httpx.AsyncClient))
 
     The object is made at a worker's first call: once per thread in "io", per process in "compute" and "ray", and per run in
-    "web", whose workers share one event loop. A context manager (also an asynchronous one) is entered, and its value
-    passed. At the end of the run it is left, and closed if it has ``close``.
+    "web", whose workers share one event loop (for a plain function, which runs in threads there, per thread). A context
+    manager is entered, and its value passed: by ``async with`` if it has that and the function is a coroutine function.
+    At the end of the run (in "ray" up to 15 seconds after it) it is left, and closed if it has ``close`` or ``aclose``.
 
     Args:
-        factory: makes the object; called without arguments, in the worker. An error in it is the call's error.
+        factory: makes the object; called without arguments, in the worker, for coroutine functions on their event loop. May
+            be a coroutine function. An error in it is the call's error.
 
     Returns:
-        To type checkers the object, so that the call type-checks; at run time a mark in its place.
+        To type checkers what the calls get, so that they type-check; at run time a mark in its place.
 
     Raises:
         TypeError: ``factory`` is not callable.
     """
-    return cast("T", PerWorker(factory))
+    return PerWorker(factory)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import random
 import time
 from collections.abc import Callable
@@ -76,12 +78,16 @@ def retry_after(error: BaseException) -> float | None:
 
 
 def _seconds_until(value: str) -> float | None:
-    if value.strip().isdecimal():
-        return float(value)
-    import email.utils  # here, because it is seldom needed and imports much
+    with contextlib.suppress(ValueError):
+        seconds = float(value)  # whole ones, says the RFC; not every server does
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+    import datetime  # here, because they are seldom needed and import much
+    import email.utils
 
     try:
         date = email.utils.parsedate_to_datetime(value)
     except ValueError:
         return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=datetime.UTC)  # as RFC 9110, 5.6.7, has it for dates that name none
     return max(0.0, date.timestamp() - time.time())

@@ -7,7 +7,7 @@ what is not installed cannot be imported, and what cannot be imported is everyth
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import AsyncIterable, Iterable, MutableMapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
@@ -62,6 +62,7 @@ class Arrow(Protocol[Self_co]):
 
 Own: TypeAlias = Array[A] | Pandas[A] | Polars[A] | Arrow[A]
 Given: TypeAlias = Own[A] | Iterable[A]
+Source: TypeAlias = Iterable[A] | AsyncIterable[A]
 
 #: What never is a collection, though a checker thinks so: text, bytes and tuples of a fixed length.
 Value = TypeVar("Value", bound="str | bytes | bytearray | memoryview | tuple[()] | tuple[Any, *tuple[Any, ...]]")

@@ -1,9 +1,9 @@
-"""What `Distributed.stream` and `Distributed.as_completed` give: the results of a run, one after the other."""
+"""What `Distributed.stream`, `.as_completed` and `.astream` give: the results of a run, one after the other."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from typing import Any, TypeVar
 
 R_co = TypeVar("R_co", covariant=True)
@@ -52,9 +52,71 @@ class Stream(Generator[R_co, None, None]):
     def __del__(self) -> None:
         """Warns if nothing was ever asked of it: then no call was made."""
         if not self._asked:
-            warnings.warn(
-                f"a stream of {self._name}() was never iterated, so none of its calls were made",
-                RuntimeWarning,
-                stacklevel=2,
-                source=self,
-            )
+            _warn(self._name, self)
+
+
+class AsyncStream(AsyncGenerator[R_co, None]):
+    """As `Stream`, for ``async for``. Closing it, or leaving its ``async with`` block, returns when the run has ended."""
+
+    def __init__(self, name: str, results: AsyncGenerator[R_co, None]) -> None:
+        self._name = name
+        self._results = results
+        self._asked = False
+
+    def __aiter__(self) -> AsyncGenerator[R_co, None]:
+        """Returns the results themselves."""
+        self._asked = True
+        return self._results
+
+    async def __anext__(self) -> R_co:
+        """Returns the next result, waiting for it."""
+        self._asked = True
+        return await anext(self._results)
+
+    async def asend(self, value: None) -> R_co:
+        """As `__anext__`: nothing can be sent."""
+        return await anext(self)
+
+    async def athrow(self, *error: Any) -> R_co:
+        """Raises an exception inside, which cancels the run."""
+        self._asked = True
+        return await self._results.athrow(*error)
+
+    async def aclose(self) -> None:
+        """Cancels what has not finished; does nothing if all has."""
+        self._asked = True
+        await self._results.aclose()
+
+    async def __aenter__(self) -> AsyncStream[R_co]:
+        """Returns itself."""
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Closes."""
+        await self.aclose()
+
+    def __del__(self) -> None:
+        """Warns if nothing was ever asked of it: then no call was made."""
+        if not self._asked:
+            _warn(self._name, self)
+
+
+def nothing() -> Generator[Any, None, None]:
+    """Yields nothing."""
+    yield from ()
+
+
+async def nothing_later() -> AsyncGenerator[Any, None]:
+    """Yields nothing."""
+    results: tuple[Any, ...] = ()
+    for result in results:
+        yield result
+
+
+def _warn(name: str, stream: object) -> None:
+    warnings.warn(
+        f"a stream of {name}() was never iterated, so none of its calls were made",
+        RuntimeWarning,
+        stacklevel=3,
+        source=stream,
+    )

@@ -1,8 +1,8 @@
 """What runs inside a worker: one chunk of calls.
 
 Every backend whose workers run whole chunks (processes, a cluster, the calling thread itself) uses this. It needs
-nothing but the standard library, and imports nothing of this package, so that it can travel by value to a machine
-that has Python but not these packages.
+nothing but the standard library, and of this package only `opening` and `coroutines`, so that the three can travel by
+value to a machine that has Python but not these packages. What backends need of those is here as well.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import contextvars
 import functools
 import inspect
 import itertools
-import logging
-import threading
 import traceback
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import asyncio
+from . import coroutines, opening
+from .coroutines import close_loop as close_loop
+from .coroutines import collect_async as collect_async
+from .coroutines import run_coroutine as run_coroutine
+from .opening import WithResources as WithResources
+from .opening import is_per_worker as is_per_worker
+from .opening import release as release
 
 #: True in code that a worker runs: a distributed call made there runs its calls one after the other, in place.
 inside_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("just_distribute_inside_worker", default=False)
@@ -65,6 +68,12 @@ def innermost(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling ``function`` gives a coroutine or an async generator."""
+    kind = innermost(function)
+    return inspect.iscoroutinefunction(kind) or inspect.isasyncgenfunction(kind)
+
+
 class Bound(functools.partial[Any]):
     """A function with its constants; shown without them, since they may hold secrets and tracebacks show locals."""
 
@@ -85,7 +94,7 @@ def plain(function: Callable[..., Any], constants: Mapping[str, Any]) -> Callabl
         constants: keyword arguments that are the same for every call.
     """
     if any(is_per_worker(constant) for constant in constants.values()):
-        return WithResources(function, constants)
+        return WithResources(functools.partial(plain, function), constants, awaits=is_async(function))
     call = Bound(function, **constants) if constants else function
     kind = innermost(function)
     if inspect.iscoroutinefunction(kind):
@@ -95,150 +104,6 @@ def plain(function: Callable[..., Any], constants: Mapping[str, Any]) -> Callabl
     if inspect.isgeneratorfunction(kind):
         return lambda *arguments: list(call(*arguments))
     return call
-
-
-def is_per_worker(constant: Any) -> bool:
-    """Whether a constant is a `jd_core.per_worker`. Told by an attribute: its class may have come here by value."""
-    return getattr(constant, "makes_one_per_worker", False) is True
-
-
-class WithResources:
-    """A plain callable (see `plain`) with constants that each thread makes for itself, at its first call.
-
-    Such a constant is entered where it is a context manager, and what entering gives is passed. `release` closes it.
-    """
-
-    def __init__(self, function: Callable[..., Any], constants: Mapping[str, Any]) -> None:
-        self._function = function
-        self._constants = constants
-        self._thread = threading.local()
-        self._opened: list[list[Callable[[], None]]] = []  # by thread: what closes each
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Returns the result of one call."""
-        call = getattr(self._thread, "call", None)
-        if call is None:
-            call = self._prepare()
-        return call(*arguments)
-
-    def _prepare(self) -> Callable[..., Any]:
-        constants = dict(self._constants)
-        opened: list[Callable[[], None]] = []
-        self._thread.opened = opened
-        self._opened.append(opened)
-        for name, constant in constants.items():
-            if is_per_worker(constant):
-                made = constant.factory()
-                constants[name] = _enter(made)
-                opened.append(functools.partial(_close, made, getattr(_loops, "runner", None)))
-        self._thread.call = call = plain(self._function, constants)
-        return call
-
-    def release(self, *, everywhere: bool) -> None:
-        """Closes what this thread, or every thread, has made, the last first.
-
-        What goes wrong there concerns no call, and is logged.
-        """
-        threads = self._opened if everywhere else [getattr(self._thread, "opened", [])]
-        self._thread.__dict__.clear()
-        for opened in threads:
-            while opened:
-                try:
-                    opened.pop()()
-                except Exception:
-                    logging.getLogger("just_distribute").exception("closing a constant of per_worker failed")
-
-
-def release(call: Callable[..., Any], *, everywhere: bool = False) -> None:
-    """Closes what has been made for ``call``, a plain callable of `plain`, if anything.
-
-    Args:
-        call: the callable.
-        everywhere: by all threads, which must be through with it; else by this one.
-    """
-    if isinstance(call, WithResources):
-        call.release(everywhere=everywhere)
-
-
-def _enter(made: Any) -> Any:
-    if hasattr(made, "__enter__"):
-        return made.__enter__()
-    if hasattr(made, "__aenter__"):
-        return run_coroutine(made.__aenter__())
-    return made
-
-
-def _close(made: Any, runner: asyncio.Runner | None) -> None:
-    """Leaves and closes an object, on the event loop that it was made on if there was one."""
-    run = runner.run if runner is not None else run_coroutine
-    if hasattr(made, "__exit__"):
-        made.__exit__(None, None, None)
-    elif hasattr(made, "__aexit__"):
-        run(made.__aexit__(None, None, None))
-        return
-    # Leaving does not close everything: a database connection only ends its transaction.
-    close = getattr(made, "close", None)
-    if callable(close):
-        closing = close()
-        if inspect.iscoroutine(closing):
-            run(closing)
-
-
-async def collect_async(items: Any) -> list[Any]:
-    """Returns all that an async generator yields, as a list in order."""
-    return [item async for item in items]
-
-
-_loops = threading.local()
-
-
-def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Runs one coroutine to its end in this thread and returns its result.
-
-    The event loop is kept for the thread's next coroutine, so that what a function caches per loop (a client, say) stays
-    valid, and a call costs no new loop. In a thread whose loop is running already, another thread does it.
-    """
-    import asyncio  # here, because it costs more to import than all of this package
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        return _in_other_thread(coroutine)
-    runner: asyncio.Runner | None = getattr(_loops, "runner", None)
-    if runner is None:
-        runner = _loops.runner = asyncio.Runner()
-    return runner.run(coroutine, context=contextvars.copy_context())
-
-
-def close_loop() -> None:
-    """Closes the event loop that `run_coroutine` keeps for this thread, if there is one."""
-    runner: asyncio.Runner | None = getattr(_loops, "runner", None)
-    if runner is not None:
-        del _loops.runner
-        runner.close()
-
-
-def _in_other_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    import asyncio
-
-    outcome: list[tuple[bool, Any]] = []
-    context = contextvars.copy_context()
-
-    def run() -> None:
-        try:
-            outcome.append((True, context.run(asyncio.run, coroutine)))
-        except BaseException as error:
-            outcome.append((False, error))
-
-    thread = threading.Thread(target=run, name="just-distribute-coroutine", daemon=True)
-    thread.start()
-    thread.join()
-    succeeded, value = outcome[0]
-    if succeeded:
-        return value
-    raise value
 
 
 def run_calls(
@@ -297,8 +162,9 @@ def run_calls(
 
 
 def traceback_text(error: BaseException) -> str:
-    """Returns the traceback of ``error`` as Python prints it, without this module's own frames at its start."""
+    """Returns the traceback of ``error`` as Python prints it, without the frames of these modules at its start."""
+    own = (__file__, coroutines.__file__, opening.__file__)
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__ and trace.tb_next is not None:
+    while trace is not None and trace.tb_frame.f_code.co_filename in own and trace.tb_next is not None:
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
 from typing import Any
 
 from jd_core import driving
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
+from jd_core.loop_resources import Resources
 from jd_core.pacing import MAX_PER_SECOND, Pacer
 from jd_core.sharing import Source
 from jd_core.threads import ThreadWorkers
@@ -17,10 +20,10 @@ from jd_core.threads import ThreadWorkers
 from jd_web.calls import InThread, as_coroutine
 from jd_web.consumers import Consumers, limited, paced
 from jd_web.loop import abandon, loop_name, running_loop
-from jd_web.resources import Resources
 
-#: Seconds that cancelled calls have to clean up before `run` returns; they go on cleaning up behind it.
-CLEANUP_SECONDS = 5.0
+#: Seconds that cancelled calls have to clean up before `run` returns; they go on cleaning up behind it. With what else ends
+#: a run it stays below the five seconds in which any fault is to be reported.
+CLEANUP_SECONDS = 3.0
 
 #: The same after Ctrl-C.
 INTERRUPTED_SECONDS = 1.0
@@ -59,15 +62,14 @@ class WebBackend(Backend):
                 yield from _run_in_threads(work, chunks, signal, loop)
                 return
             source = Source(work, chunks, _once_per_tick(loop, signal.set))
-            consumers = Consumers(source, work, _mannered(call, work), loop, resources, own_loop=True)
-            patience = CLEANUP_SECONDS
+            consumers = Consumers(source, work, _mannered(call, work, resources), loop, resources, own_loop=True)
             try:
                 yield from driving.run(source, consumers, work, signal)
-            except KeyboardInterrupt:
-                patience = INTERRUPTED_SECONDS
-                raise
             finally:
-                _close(source, consumers, loop, patience)
+                if not source.is_finished():
+                    source.stopped = True  # at once, should the loop be busy
+                if not _wait_for(consumers.close, loop) and not consumers.closing:
+                    abandon(loop)
 
     async def arun(self, work: Work, chunks: Iterator[Chunk | None]) -> AsyncGenerator[ChunkResult, None]:
         """Runs the calls on the running loop, where ``chunks`` is pulled too; no thread but for plain functions.
@@ -92,13 +94,17 @@ class WebBackend(Backend):
                     async for result in results:
                         yield result
             finally:
-                parting = threads.stop()
-                in_thread.close()
-                while threads.are_alive() and loop.time() < parting:
-                    await asyncio.sleep(0.001)
+                threads.stop()
+                in_thread.stop()
+                try:
+                    await in_thread.close()
+                finally:
+                    parting = threads.stop()
+                    while threads.are_alive() and time.monotonic() < parting:
+                        await asyncio.sleep(0.001)
             return
         source = Source(work, chunks, event.set)
-        consumers = Consumers(source, work, _mannered(call, work), loop, resources, own_loop=False)
+        consumers = Consumers(source, work, _mannered(call, work, resources), loop, resources, own_loop=False)
         try:
             async with contextlib.aclosing(driving.arun(source, consumers, work, event)) as results:
                 async for result in results:
@@ -120,17 +126,21 @@ def _run_in_threads(
     try:
         yield from driving.run(source, threads, work, signal)
     finally:
-        parting = threads.stop()
-        in_thread.close()
-        threads.join(parting)
+        threads.stop()
+        in_thread.stop()
+        if in_thread.awaits:
+            _wait_for(in_thread.close, loop)
+        threads.join(threads.stop())
 
 
-def _mannered(call: Callable[..., Awaitable[Any]], work: Work) -> Callable[..., Awaitable[Any]]:
+def _mannered(call: Callable[..., Awaitable[Any]], work: Work, resources: Resources | None) -> Callable[..., Awaitable[Any]]:
     """Returns ``call`` with the run's timeout and rate, without which it stays what it is."""
+    ready: Callable[[], Awaitable[Any]] | None = None if resources is None else resources.open
     if work.timeout is not None:
         call = limited(call, work)
+        ready = ready and limited(ready, work)
     pacer = _pacer(work)
-    return call if pacer is None else paced(call, pacer)
+    return call if pacer is None else paced(call, pacer, ready)
 
 
 def _resources(work: Work) -> Resources | None:
@@ -160,14 +170,13 @@ def _once_per_tick(loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) ->
     return schedule
 
 
-def _close(source: Source, consumers: Consumers, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-    if not source.is_finished():
-        source.stopped = True  # at once, should the loop be busy
+def _wait_for(close: Callable[[], Coroutine[Any, Any, None]], loop: asyncio.AbstractEventLoop) -> bool:
+    """Runs ``close`` on a loop; returns whether it has ended in time. It goes on if it has not."""
     if loop.is_closed():
-        return  # the interpreter is ending, and has cancelled all that was on the loop
-    closing = asyncio.run_coroutine_threadsafe(consumers.close(), loop)
+        return True  # the interpreter is ending, and has cancelled all that was on the loop
+    interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
     try:
-        closing.result(seconds)
+        asyncio.run_coroutine_threadsafe(close(), loop).result(INTERRUPTED_SECONDS if interrupted else CLEANUP_SECONDS)
     except TimeoutError:
-        if not consumers.closing:
-            abandon(loop)
+        return False
+    return True

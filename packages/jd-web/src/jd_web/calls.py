@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import inspect
-import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from jd_core.backend import Work
-from jd_core.worker import Bound, collect_async, innermost, plain, release
+from jd_core.loop_resources import Resources
+from jd_core.tasks import outlast
+from jd_core.worker import Bound, collect_async, innermost, is_async, plain, release
 
-from jd_web.resources import Resources
+#: What awaiting gave: a result, or else an error.
+_Outcome: TypeAlias = tuple[Any, BaseException | None]
 
 
 def as_coroutine(work: Work, resources: Resources | None) -> Callable[..., Awaitable[Any]] | None:
@@ -24,9 +26,8 @@ def as_coroutine(work: Work, resources: Resources | None) -> Callable[..., Await
         work: the run's.
         resources: its constants, if some are to be made on the loop.
     """
-    kind = innermost(work.function)
     if resources is not None:
-        if not (inspect.iscoroutinefunction(kind) or inspect.isasyncgenfunction(kind)):
+        if not is_async(work.function):
             return None
 
         async def with_resources(*arguments: Any) -> Any:
@@ -35,6 +36,7 @@ def as_coroutine(work: Work, resources: Resources | None) -> Callable[..., Await
 
         return with_resources
     call = Bound(work.function, **work.constants) if work.constants else work.function
+    kind = innermost(work.function)
     if inspect.iscoroutinefunction(kind):
         return call
     if inspect.isasyncgenfunction(kind):
@@ -46,44 +48,77 @@ class InThread:
     """A call of a plain function, for threads; what it returns is awaited on a loop where it can be.
 
     Lambdas and decorators around coroutine functions do not show that they give awaitables.
+
+    Attributes:
+        awaits: an awaitable came.
     """
 
     def __init__(self, work: Work, loop: asyncio.AbstractEventLoop) -> None:
+        self.awaits = False
         self._call = plain(work.function, work.constants)
         self._loop = loop
-        self._pending: set[concurrent.futures.Future[Any]] = set()
-        self._closed = False
-        self._lock = threading.Lock()
+        self._tasks: set[asyncio.Task[_Outcome]] = set()  # belong to the loop's thread
+        self._stopped = False
 
     def __call__(self, *arguments: Any) -> Any:
         """Returns the result of one call."""
         value = self._call(*arguments)
         if not inspect.isawaitable(value):
             return value
-        with self._lock:
-            if self._closed:
-                if inspect.iscoroutine(value):
-                    value.close()
-                raise concurrent.futures.CancelledError
-            future = asyncio.run_coroutine_threadsafe(_result_of(value), self._loop)
-            self._pending.add(future)
-        try:
-            return future.result()
-        finally:
-            self._pending.discard(future)
+        if self._stopped:
+            _discard(value)
+            raise concurrent.futures.CancelledError
+        self.awaits = True
+        outcome: concurrent.futures.Future[_Outcome] = concurrent.futures.Future()
+        self._loop.call_soon_threadsafe(self._begin, value, outcome)
+        result, error = outcome.result()
+        if error is not None:
+            raise error
+        return result
 
     def release(self) -> None:
         """Closes what this thread has made for the call."""
         release(self._call)
 
-    def close(self) -> None:
-        """Cancels what is awaited."""
-        with self._lock:
-            self._closed = True
-            pending = list(self._pending)
-        for future in pending:
-            future.cancel()
+    def stop(self) -> None:
+        """Lets nothing further be awaited. From any thread."""
+        self._stopped = True
+
+    async def close(self) -> None:
+        """Cancels what is awaited, and returns when it has ended."""
+        for task in self._tasks:
+            task.cancel()
+        await outlast(*self._tasks)
+
+    def _begin(self, awaitable: Awaitable[Any], outcome: concurrent.futures.Future[_Outcome]) -> None:
+        def end(task: asyncio.Task[_Outcome] | None) -> None:
+            if task is not None:
+                self._tasks.discard(task)
+            _discard(awaitable)
+            if task is None or task.cancelled():
+                outcome.cancel()
+            else:
+                outcome.set_result(task.result())
+
+        if self._stopped:
+            end(None)
+            return
+        task = asyncio.Task(_outcome_of(awaitable), loop=self._loop)
+        self._tasks.add(task)
+        task.add_done_callback(end)
 
 
-async def _result_of(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+async def _outcome_of(awaitable: Awaitable[Any]) -> _Outcome:
+    """Returns the result or the error: SystemExit and its like are the call's, and would end the loop as a task's."""
+    try:
+        return await awaitable, None
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return None, error
+
+
+def _discard(awaitable: Awaitable[Any]) -> None:
+    """Closes a coroutine, for one that never ran would be warned of."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()

@@ -11,12 +11,12 @@ from typing import Any
 
 from jd_core.backend import Work
 from jd_core.errors import CallTimeoutError
+from jd_core.loop_resources import Resources
 from jd_core.open_chunk import OpenChunk, unstarred
 from jd_core.pacing import Pacer
 from jd_core.sharing import Source
+from jd_core.tasks import outlast
 from jd_core.worker import inside_worker
-
-from jd_web.resources import Resources
 
 #: Consumers that one consumer wakes.
 SPREAD = 2
@@ -88,16 +88,11 @@ class Consumers:
             self._wake()
         if not finished:
             self._cancel()
-        cancelled: asyncio.CancelledError | None = None
-        while pending := [task for task in self._tasks if not task.done()]:
-            try:
-                await asyncio.wait(pending)
-            except asyncio.CancelledError as error:
-                cancelled = error  # who is in a hurry must wait for the calls as well
-        if self._resources is not None:
-            await self._resources.close()
-        if cancelled is not None:
-            raise cancelled
+        try:
+            await outlast(*self._tasks)
+        finally:
+            if self._resources is not None:
+                await self._resources.close()
 
     def _cancel(self) -> None:
         if self._cancelled:
@@ -221,10 +216,21 @@ def limited(call: Callable[..., Awaitable[Any]], work: Work) -> Callable[..., Aw
     return run
 
 
-def paced(call: Callable[..., Awaitable[Any]], pacer: Pacer) -> Callable[..., Awaitable[Any]]:
-    """Returns ``call``, started when ``pacer`` lets it."""
+def paced(
+    call: Callable[..., Awaitable[Any]], pacer: Pacer, ready: Callable[[], Awaitable[Any]] | None
+) -> Callable[..., Awaitable[Any]]:
+    """Returns ``call``, started when ``pacer`` lets it.
+
+    Args:
+        call: what to start.
+        pacer: says when.
+        ready: is awaited before each call is given its time. Calls that wait for what they all need, and are given their
+            times before, would start all at once when it is there.
+    """
 
     async def run(*arguments: Any) -> Any:
+        if ready is not None:
+            await ready()
         if delay := pacer.delay():
             await asyncio.sleep(delay)
         return await call(*arguments)

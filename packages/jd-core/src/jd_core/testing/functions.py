@@ -6,6 +6,7 @@ What happens in a worker is seen by the files that it leaves in a folder: one fo
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -47,6 +48,13 @@ class Unsendable:
 
     def __reduce__(self) -> Any:
         raise TypeError("an Unsendable does not travel")
+
+
+class Parcel:
+    """Holds, rather deep, what no pickler takes."""
+
+    def __init__(self) -> None:
+        self.inside: dict[str, list[object]] = {"list": [1, Unsendable()]}
 
 
 class Unloadable:
@@ -229,9 +237,74 @@ def make_odd_error() -> OddError:
     return OddError(7, reason="odd")
 
 
+def make_group() -> ExceptionGroup[Exception]:
+    """Returns a group whose first part its args do not rebuild, and has a cause."""
+    odd = make_odd_error()
+    odd.__cause__ = KeyError("the cause")
+    return ExceptionGroup("several", [odd, OSError(5, "input/output")])
+
+
 def make_unsendable_error() -> UnsendableError:
     """Returns an exception that does not pickle."""
     return UnsendableError("kept its message")
+
+
+def fail_at(value: Any, *, at: Any, token: str) -> Any:
+    """Raises an odd exception, which has a cause, where the value is ``at``; returns the others."""
+    if value == at:
+        raise make_odd_error() from KeyError("the cause")
+    return value
+
+
+def fail_beside_held(value: int, *, folder: str) -> int:
+    """Holds the first call, and once that has started fails in the fourth."""
+    if value == 0:
+        return int(held(value, folder=folder))
+    for _ in _looks(folder, lambda: count(folder) > 0):
+        time.sleep(LOOK_SECONDS)
+    record(folder)
+    if value == 3:
+        raise LookupError(time.time())
+    return value
+
+
+def fail_until(value: int, *, folder: str, at: int, failures: int) -> int:
+    """Fails so often where the value is ``at``; returns how many calls have started."""
+    record(folder)
+    started = count(folder)
+    if value == at:
+        record(folder, "attempt")
+        if count(folder, "attempt") <= failures:
+            raise ConnectionError(f"attempt {count(folder, 'attempt')}")
+    return started
+
+
+def held_once(value: int, *, folder: str, at: int) -> int:
+    """As `held_at`, at the first attempt."""
+    record(folder, f"attempt{value}")
+    return held_at(value, folder=folder, at=at) if count(folder, f"attempt{value}") == 1 else value
+
+
+def die_once(value: int, *, folder: str, at: int) -> int:
+    """Ends the process at the first attempt where the value is ``at``."""
+    record(folder)
+    if value == at:
+        record(folder, "attempt")
+        if count(folder, "attempt") == 1:
+            os._exit(3)
+    return value
+
+
+def talk(number: int) -> None:
+    """Prints a line, and logs two, of which one is not wanted."""
+    print(number, "says", "a" * 200)  # noqa: T201 - it is what is looked at
+    logging.getLogger("talking").info("call %s", number)
+    logging.getLogger("talking").debug("never")
+
+
+def parcel_at(value: int, *, at: int) -> Any:
+    """Returns what holds something that does not pickle where the value is ``at``."""
+    return Parcel() if value == at else value
 
 
 def exit_at(value: int, *, at: int, token: str) -> int:
@@ -239,6 +312,13 @@ def exit_at(value: int, *, at: int, token: str) -> int:
     if value == at:
         os._exit(3)
     return value
+
+
+def make_error_with_unsendable_cause() -> OddError:
+    """Returns an exception that travels, with a cause that does not."""
+    error = make_odd_error()
+    error.__cause__ = make_unsendable_error()
+    return error
 
 
 def unsendable_at(value: int, *, at: int) -> Any:

@@ -27,6 +27,7 @@ ABILITIES = (
     "end a running call",  # a plain function's; at a timeout, or when the run is closed
     "outlive a dying worker",  # calls run in processes of their own
     "refuse what cannot travel",  # arguments and results are pickled
+    "show what calls print",  # on the caller's stdout, and through its logging
     "mark what it runs",  # line 6; only where all that uses the backend is marked already
 )
 

@@ -1,0 +1,76 @@
+"""Runs coroutines in threads without an event loop, each on a loop that the thread keeps.
+
+Needs and imports nothing but the standard library: it goes by value where `jd_core.worker` goes.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+async def collect_async(items: Any) -> list[Any]:
+    """Returns all that an async generator yields, as a list in order."""
+    return [item async for item in items]
+
+
+_loops = threading.local()
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Runs one coroutine to its end in this thread and returns its result.
+
+    The event loop is kept for the thread's next coroutine, so that what a function caches per loop (a client, say) stays
+    valid, and a call costs no new loop. In a thread whose loop is running already, another thread does it.
+    """
+    import asyncio  # here, because it costs more to import than all of this package
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        return _in_other_thread(coroutine)
+    runner = kept_runner()
+    if runner is None:
+        runner = _loops.runner = asyncio.Runner()
+    return runner.run(coroutine, context=contextvars.copy_context())
+
+
+def kept_runner() -> asyncio.Runner | None:
+    """Returns the runner of the event loop that `run_coroutine` keeps for this thread, None if there is none."""
+    return getattr(_loops, "runner", None)
+
+
+def close_loop() -> None:
+    """Closes the event loop that `run_coroutine` keeps for this thread, if there is one."""
+    runner = kept_runner()
+    if runner is not None:
+        del _loops.runner
+        runner.close()
+
+
+def _in_other_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    import asyncio
+
+    outcome: list[tuple[bool, Any]] = []
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            outcome.append((True, context.run(asyncio.run, coroutine)))
+        except BaseException as error:
+            outcome.append((False, error))
+
+    thread = threading.Thread(target=run, name="just-distribute-coroutine", daemon=True)
+    thread.start()
+    thread.join()
+    succeeded, value = outcome[0]
+    if succeeded:
+        return value
+    raise value

@@ -1,0 +1,212 @@
+"""Reading async iterables for a run."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from jd_core.binding import bind
+from jd_core.columns import MISSING
+from jd_core.hints import inspect_function
+from jd_core.incoming import Incoming, opened
+
+
+async def numbers(stop: int | None = None) -> AsyncIterator[int]:
+    """Gives numbers, all at hand."""
+    for number in itertools.count() if stop is None else range(stop):
+        yield number
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Lets the loop go on until something holds."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def test_just_what_was_asked_for_is_read() -> None:
+    """Promise 9: nothing is read before it is asked for, and no more than that; what is taken is not asked for again."""
+
+    async def run() -> None:
+        incoming = Incoming(numbers())
+        await asyncio.sleep(0.01)
+        assert incoming.take(5) == []
+        assert incoming.ready(3) is None
+        await until(lambda: incoming.ready(3))
+        await asyncio.sleep(0.01)
+        assert incoming.ready(2) == 2
+        assert incoming.take(9) == [0, 1, 2]
+        await asyncio.sleep(0.01)
+        assert incoming.take(9) == []
+        await incoming.close()
+
+    asyncio.run(run())
+
+
+def test_the_end() -> None:
+    """SPEC 3: what is there can be taken, fewer than asked for; then there are no more."""
+
+    async def run() -> None:
+        incoming = Incoming(numbers(3))
+        incoming.ready(5)
+        await until(lambda: incoming.is_over)
+        assert incoming.ready(5) == 3
+        assert incoming.take(2) == [0, 1]
+        assert incoming.ready(5) == 1
+        assert incoming.take(2) == [2]
+        assert incoming.ready(5) == 0
+        await incoming.close()
+
+    asyncio.run(run())
+
+
+def test_arrivals_are_told() -> None:
+    """SPEC 1: who waits on the loop is told as soon as all that was asked for is there, and of the end."""
+
+    async def run() -> None:
+        incoming = Incoming(numbers(3))
+        told = asyncio.Event()
+        incoming.call_on_arrival(told.set)
+        for _ in range(2):
+            assert incoming.ready(2) is None
+            async with asyncio.timeout(10):
+                await told.wait()
+            told.clear()
+            assert incoming.take(2)
+        assert incoming.ready(2) == 0
+        await incoming.close()
+
+    asyncio.run(run())
+
+
+def test_a_thread_waits_for_the_answer() -> None:
+    """SPEC 1: a thread that asks finds at once what the source has at hand."""
+
+    async def run() -> None:
+        incoming = Incoming(numbers())
+
+        def take() -> list[int]:
+            found: list[int] = []
+            while len(found) < 50:
+                found += incoming.take(incoming.ready(5) or 0)
+            return found
+
+        assert await asyncio.to_thread(take) == list(range(50))
+        await incoming.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_the_first_element(count: int) -> None:
+    """SPEC 2: the first element, which decides about batches, is waited for and not taken."""
+
+    async def run() -> None:
+        incoming = Incoming(numbers(count))
+        await incoming.arrival()
+        assert incoming.first() == (0 if count else MISSING)
+        incoming.ready(5)
+        await until(lambda: incoming.is_over)
+        assert incoming.take(5) == list(range(count))
+        await incoming.close()
+
+    asyncio.run(run())
+
+
+def test_one_task_opens_and_closes() -> None:
+    """SPEC 1: a source is closed in the task that read it, as cancel scopes and the like want it."""
+    tasks: list[Any] = []
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            async with asyncio.timeout(30):
+                tasks.append(asyncio.current_task())
+                yield 1
+        finally:
+            tasks.append(asyncio.current_task())
+
+    async def run() -> None:
+        incoming = Incoming(source())
+        incoming.ready(1)
+        await until(lambda: incoming.first() == 1)
+        await incoming.close()
+
+    asyncio.run(run())
+    assert len(tasks) == 2
+    assert tasks[0] is tasks[1]
+
+
+def test_who_is_in_a_hurry_waits_for_the_closing() -> None:
+    """SPEC 1: cancelling who closes a source does not interrupt its cleaning up, and is not forgotten."""
+    closed: list[int] = []
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(0.01)
+            closed.append(1)
+
+    async def run() -> None:
+        incoming = Incoming(source())
+        incoming.ready(1)
+        await until(lambda: incoming.first() == 1)
+        closing = asyncio.create_task(incoming.close())
+        for _ in range(2):
+            await asyncio.sleep(0)
+            closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert closed == [1]
+
+    asyncio.run(run())
+
+
+def test_a_source_that_cannot_be_cancelled_is_not_read_on() -> None:
+    """SPEC 1: a source that goes on when it is cancelled gives one more element, which nobody sees."""
+    given: list[int] = []
+
+    async def source() -> AsyncIterator[int]:
+        for number in range(5):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                given.append(number)
+            yield number
+
+    async def run() -> None:
+        incoming = Incoming(source())
+        incoming.ready(5)
+        await asyncio.sleep(0.01)
+        await incoming.close()
+
+    asyncio.run(run())
+    assert given == [0]
+
+
+def test_an_error_while_closing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """SPEC 5: what goes wrong while a source is closed concerns no call: it is logged, and hides no other error."""
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            raise OSError("closing")
+
+    def function(value: int) -> int:
+        return value
+
+    async def run() -> None:
+        async with opened(bind(inspect_function(function), (source(),), {}, on_loop=True)) as call:
+            incoming = call.distributed[0].value
+            incoming.ready(1)
+            await until(lambda: incoming.first() == 1)
+            raise ZeroDivisionError
+
+    with caplog.at_level(logging.ERROR, "just_distribute"), pytest.raises(ZeroDivisionError):
+        asyncio.run(run())
+    assert "closing an async iterable failed" in caplog.text
