@@ -28,6 +28,7 @@ class ComputeBackend(Backend):
 
     # Measured on two cores: a chunk there and its result back, with the pickling of both, costs 100 µs.
     message_seconds = 1e-4
+    gives_back = True
 
     options: ClassVar[Mapping[str, Option]] = {
         "start_method": Option(
@@ -48,7 +49,9 @@ class ComputeBackend(Backend):
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs chunks on worker processes; see the contract."""
         # Here, because these import pathos, dill and cloudpickle.
-        from jd_compute import codec, dispatch, outcome, pool
+        from jd_core.travel import bare
+
+        from jd_compute import codec, dispatch, pool
 
         options = work.options
         initializer = options.get("initializer")
@@ -57,7 +60,7 @@ class ComputeBackend(Backend):
         except codec.REFUSALS as error:
             raise SerializationError(
                 f"option initializer={initializer!r} cannot be sent to a worker process: {error}"
-            ) from outcome.bare(error)
+            ) from bare(error)
         settings = pool.Settings(
             method=options.get("start_method") or DEFAULT_METHOD,
             initializer=encoded,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import mmap
+import itertools
 import os
 import select
 import shutil
@@ -16,27 +16,31 @@ import socket
 import struct
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from jd_compute.memory import MemoryFile, take_file
+from jd_compute.arena import MemoryFile, Parcel, arena
+from jd_compute.memory import take_file
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
-
-#: Whether open files can be handed to another process: what shared memory without a name needs.
-CAN_PASS_FILES = hasattr(socket, "send_fds")
 
 #: A message of at most this many bytes never blocks its sender while the receiver is busy: the kernel's buffer takes it.
 #: Linux gives a Unix socket 208 KiB by default (net.core.wmem_default), of which its own bookkeeping takes about half.
 NEVER_BLOCKS = 1 << 16
 
-#: Length of the body, kind, number of buffers.
-_HEADER = struct.Struct("!QBL")
+#: Length of the body, kind, number of large buffers, of files, and of files that are given back.
+_HEADER = struct.Struct("!QBLLL")
 
-#: Length of a buffer, and where it is.
-_BUFFER = struct.Struct("!QB")
-_INLINE, _OWN_FILE, _COMMON = range(3)
+#: Where a buffer is, as in `Parcel.places`.
+_PLACE = struct.Struct("!lQQ")
+
+#: A file: how many bytes of it are used, the number by which it is given back, whether other processes get it too.
+_FILE = struct.Struct("!QQ?")
+
+#: The number of a file that is given back.
+_NUMBER = struct.Struct("!Q")
 
 #: Files per system call; Linux takes 253 (SCM_MAX_FD).
 _MOST_FILES = 128
@@ -51,12 +55,13 @@ class Message:
     Attributes:
         kind: what it is.
         body: its bytes.
-        buffers: the large buffers that came with it, in order; each keeps its memory until it is dropped.
+        buffers: the large buffers that came with it, in order. Their memory is given back when they, and what was made of
+            them, are dropped.
     """
 
     kind: int
     body: bytearray
-    buffers: Sequence[mmap.mmap | bytearray]
+    buffers: list[memoryview]
 
 
 class Channel:
@@ -67,58 +72,75 @@ class Channel:
         self._header = bytearray(_HEADER.size)
         self._sending = threading.Lock()  # a worker's threads print while its main thread sends results
         self._held = b""
+        self._lent: dict[int, MemoryFile] = {}  # files that the other end has, by the number that it knows
+        self._numbers = itertools.count(1)
+        self._released: deque[int] = deque()  # numbers of files of the other end that are used no more
 
     def fileno(self) -> int:
         """Returns the file descriptor, for waiting."""
         return self._socket.fileno()
 
-    def send(self, kind: int, *parts: Buffer, buffers: Sequence[memoryview | MemoryFile] = (), hold: bool = False) -> None:
-        """Sends one message.
+    @property
+    def has_released(self) -> bool:
+        """Whether the next message will give files back."""
+        return bool(self._released)
+
+    def send(self, kind: int, *parts: Buffer, parcel: Parcel | None = None, hold: bool = False) -> None:
+        """Sends one message, and gives back files of the other end that are used no more.
 
         Args:
             kind: what it is, 0 to 255.
             *parts: its bytes; joined by the receiver, not here, so that nothing large is copied.
-            buffers: large buffers: as shared memory, or through the connection where there is none to be had.
+            parcel: the large buffers that go with it. Stays the caller's to close.
             hold: another message follows at once; a small one may wait for it, so that the receiver wakes up once.
 
         Raises:
             OSError: the other end is gone.
         """
         with self._sending:
-            self._send(kind, parts, buffers, hold)
+            self._send(kind, parts, parcel, hold)
 
-    def _send(self, kind: int, parts: Sequence[Buffer], buffers: Sequence[memoryview | MemoryFile], hold: bool) -> None:
-        size = sum(len(part) for part in parts)
-        header = self._held + _HEADER.pack(size, kind, len(buffers))
+    def _send(self, kind: int, parts: Sequence[Buffer], parcel: Parcel | None, hold: bool) -> None:
+        size = sum(map(len, parts))
+        tables = [self._take_released()] if self._released else []
+        released = len(tables[0]) // _NUMBER.size if tables else 0
+        if parcel is None:
+            header = self._held + _HEADER.pack(size, kind, 0, 0, released)
+        else:
+            header = self._held + _HEADER.pack(size, kind, len(parcel.places), len(parcel.files), released)
+            tables += [_PLACE.pack(*place) for place in parcel.places]
+            tables += [_FILE.pack(used, self._lend(file), parcel.common) for file, used in parcel.files]
         self._held = b""
-        if not buffers:
-            if size <= NEVER_BLOCKS:
-                message = b"".join((header, *parts))
-                if hold:
-                    self._held = message
-                else:
-                    self._socket.sendall(message)
+        if size <= NEVER_BLOCKS:
+            message = b"".join((header, *tables, *parts))
+            if hold and parcel is None:
+                self._held = message
             else:
-                self._socket.sendall(header)
-                for part in parts:
-                    self._socket.sendall(part)
-            return
-        placed = [buffer if isinstance(buffer, MemoryFile) else _place(buffer) for buffer in buffers]
-        try:
-            table = (_BUFFER.pack(*_describe(buffer)) for buffer in placed)
-            self._socket.sendall(b"".join((header, *table)))
+                self._socket.sendall(message)
+        else:
+            self._socket.sendall(b"".join((header, *tables)))
             for part in parts:
                 self._socket.sendall(part)
-            for buffer in placed:
-                if not isinstance(buffer, MemoryFile):
-                    self._socket.sendall(buffer)
-            files = [buffer.file for buffer in placed if isinstance(buffer, MemoryFile)]
+        if parcel is not None:
+            for buffer in parcel.inline:
+                self._socket.sendall(buffer)
+            files = [file.file for file, _ in parcel.files]
             for first in range(0, len(files), _MOST_FILES):
                 self.send_files(files[first : first + _MOST_FILES])
-        finally:
-            for buffer in placed:
-                if isinstance(buffer, MemoryFile) and not buffer.common:
-                    buffer.close()
+
+    def _lend(self, file: MemoryFile) -> int:
+        """Returns the number by which the other end is to give a file back; 0 if it need not."""
+        if not arena.lend(file):
+            return 0
+        number = next(self._numbers)
+        self._lent[number] = file
+        return number
+
+    def _take_released(self) -> bytes:
+        numbers = []
+        while self._released:
+            numbers.append(_NUMBER.pack(self._released.popleft()))
+        return b"".join(numbers)
 
     def drop_held(self) -> None:
         """Forgets a message that waits for another one that did not come."""
@@ -131,21 +153,26 @@ class Channel:
             EOFError: the other end is gone.
         """
         self._read_into(memoryview(self._header))
-        size, kind, count = _HEADER.unpack(self._header)
-        table = self._read(count * _BUFFER.size)
+        size, kind, places, files, released = _HEADER.unpack(self._header)
+        if released:
+            for (number,) in _NUMBER.iter_unpack(self._read(released * _NUMBER.size)):
+                arena.take_back(self._lent.pop(number))
+        if not places:
+            return Message(kind, self._read(size), [])
+        where = list(_PLACE.iter_unpack(self._read(places * _PLACE.size)))
+        table = list(_FILE.iter_unpack(self._read(files * _FILE.size)))
         body = self._read(size)
-        if not count:
-            return Message(kind, body, ())
-        places = list(_BUFFER.iter_unpack(table))
-        inline = {number: self._read(length) for number, (length, place) in enumerate(places) if place == _INLINE}
-        numbers = [number for number in range(count) if number not in inline]
-        mapped: dict[int, mmap.mmap | bytearray] = {}
-        for first in range(0, len(numbers), _MOST_FILES):
-            group = numbers[first : first + _MOST_FILES]
-            for number, file in zip(group, self.receive_files(len(group)), strict=True):
-                length, place = places[number]
-                mapped[number] = take_file(file, length, common=place == _COMMON)
-        return Message(kind, body, [inline[k] if k in inline else mapped[k] for k in range(count)])
+        inline = iter([self._read(length) for file, _, length in where if file < 0])
+        memory: list[memoryview] = []
+        for first in range(0, files, _MOST_FILES):
+            part = table[first : first + _MOST_FILES]
+            for file, (used, number, common) in zip(self.receive_files(len(part)), part, strict=True):
+                taken = take_file(file, used, number=number, common=common, released=self._released)
+                memory.append(memoryview(taken))
+        buffers = [
+            memoryview(next(inline)) if file < 0 else memory[file][start : start + length] for file, start, length in where
+        ]
+        return Message(kind, body, buffers)
 
     def send_files(self, files: Sequence[int]) -> None:
         """Hands open files over; the receiver must expect them next."""
@@ -171,8 +198,10 @@ class Channel:
         return bool(poller.poll(seconds * 1000))
 
     def close(self) -> None:
-        """Closes this end; the other end sees end-of-file."""
+        """Closes this end; the other end sees end-of-file. What it has of this process's memory is not used again."""
         self._socket.close()
+        while self._lent:
+            arena.take_back(self._lent.popitem()[1], lost=True)
 
     def _read(self, size: int) -> bytearray:
         data = bytearray(size)
@@ -188,20 +217,6 @@ class Channel:
             if not count:
                 raise EOFError("the other end of the channel is closed")
             view = view[count:]
-
-
-def _place(buffer: memoryview) -> memoryview | MemoryFile:
-    """Puts a buffer into shared memory if there is some to be had."""
-    if CAN_PASS_FILES:
-        with contextlib.suppress(OSError):
-            return MemoryFile(buffer)
-    return buffer
-
-
-def _describe(buffer: memoryview | MemoryFile) -> tuple[int, int]:
-    if isinstance(buffer, MemoryFile):
-        return buffer.size, _COMMON if buffer.common else _OWN_FILE
-    return buffer.nbytes, _INLINE
 
 
 class Address:

@@ -20,16 +20,13 @@ from typing import Any, cast
 
 import cloudpickle
 from jd_core.decorator import Distributed
+from jd_core.diagnosis import REFUSALS as REFUSALS
 
 from jd_compute.memory import LARGE
 
 loads = pickle.loads
 
 _PROTOCOL = 5
-
-#: What code that runs while an object is (un)pickled may raise, and what then is the object's fault. Not KeyboardInterrupt:
-#: in the caller's process that is Ctrl-C.
-REFUSALS = (Exception, SystemExit, GeneratorExit)
 
 _LOCKS: dict[type, Callable[[], Any]] = {type(make()): make for make in (threading.Lock, threading.RLock)}
 
@@ -102,6 +99,22 @@ def encode(obj: Any, large: int | None = LARGE) -> Encoded:
 def dumps(obj: Any) -> bytes:
     """Returns ``obj`` as one piece of bytes, large buffers included; otherwise as `encode`."""
     return bytes(encode(obj, large=None).data)
+
+
+def dumps_exception(error: BaseException) -> bytes | None:
+    """Returns an exception as one piece of bytes; without what led to it if that does not go, None if it does not."""
+    file = io.BytesIO()
+    with contextlib.suppress(BaseException):
+        Pickler(file, _PROTOCOL).dump(error)  # not by dill, which leaves out what led to it, and how to make an odd one
+        return file.getvalue()
+    led_to_it = _chained(error)
+    error.__cause__ = error.__context__ = None
+    try:
+        return dumps(error)
+    except BaseException:
+        return None
+    finally:
+        error.__cause__, error.__context__, error.__suppress_context__ = led_to_it
 
 
 def send_module_by_value(name: str) -> bool:

@@ -8,15 +8,15 @@ import os
 import selectors
 import sys
 import time
-from collections.abc import Iterator, Sequence
 
 from jd_core.backend import Work
+from jd_core.travel import bare
 from jd_core.worker import is_per_worker
 
 from jd_compute import codec, outcome, output, protocol
-from jd_compute.channel import CAN_PASS_FILES, Message
+from jd_compute.arena import Parcel, arena
+from jd_compute.channel import Message
 from jd_compute.launcher import Worker
-from jd_compute.memory import MemoryFile
 from jd_compute.pool import Pool, runs
 from jd_compute.tasks import Lane
 
@@ -43,10 +43,11 @@ class Crew:
         self.size = work.workers if work.calls is None else min(work.workers, work.calls)
         self._pool = pool
         self._work = work
-        self._has_resources = any(is_per_worker(constant) for constant in work.constants.values())
+        # Whether workers have something of the run that they are not to keep until the next one.
+        self._must_end = any(is_per_worker(constant) for constant in work.constants.values())
         # Not epoll where there is a choice: a run has few workers, and often is over in less time than setting that up.
         self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.DefaultSelector)()
-        self._orders: tuple[list[bytes | memoryview], list[MemoryFile | memoryview]] | None = None
+        self._orders: tuple[bytes, codec.Encoded, Parcel | None] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -92,13 +93,13 @@ class Crew:
         lane: Lane,
         kind: int,
         *parts: bytes | memoryview,
-        buffers: Sequence[MemoryFile | memoryview] = (),
+        parcel: Parcel | None = None,
         hold: bool = False,
     ) -> None:
         """Sends a message to a worker. If it is dead, that shows as end-of-file in a moment, and not here."""
         lane.in_transit = True
         with contextlib.suppress(OSError):
-            lane.worker.channel.send(kind, *parts, buffers=buffers, hold=hold)
+            lane.worker.channel.send(kind, *parts, parcel=parcel, hold=hold)
         lane.in_transit = False
 
     def hear(self, lane: Lane) -> Message:
@@ -135,7 +136,7 @@ class Crew:
                     self._pool.discard(lane.worker)
                 else:
                     lane.worker.channel.drop_held()
-                    if self._has_resources:
+                    if self._must_end:
                         self.tell(lane, protocol.END)
                     self._pool.give_back(lane.worker)
             self.lanes.clear()
@@ -153,31 +154,32 @@ class Crew:
     def _brief(self, lane: Lane) -> None:
         if self._orders is None:
             self._orders = self._encode_orders()
-        parts, buffers = self._orders
-        self.tell(lane, protocol.WORK, *parts, buffers=buffers, hold=True)
+        surroundings, code, parcel = self._orders
+        changed = b"" if lane.worker.surroundings == surroundings else surroundings
+        lane.worker.surroundings = surroundings
+        work = self._work
+        one_by_one = work.timeout is not None or work.chunksize == 1
+        header = protocol.ORDERS_HEADER.pack(self.run, work.stop_at_failure, one_by_one, len(changed))
+        self.tell(lane, protocol.WORK, header, changed, code.data, parcel=parcel, hold=True)
 
-    def _encode_orders(self) -> tuple[list[bytes | memoryview], list[MemoryFile | memoryview]]:
-        """Returns the message that says what this run is about. Its large constants are shared by all workers."""
+    def _encode_orders(self) -> tuple[bytes, codec.Encoded, Parcel | None]:
+        """Returns what this run is about: surroundings, code and constants. Large constants are shared by all workers."""
         work = self._work
         try:
             code = codec.encode((work.function, dict(work.constants)))
         except codec.REFUSALS as error:
-            raise outcome.unsendable_code(work, error) from outcome.bare(error)
-        orders = protocol.Orders(
-            run=self.run,
-            stop_at_failure=work.stop_at_failure,
-            one_by_one=work.timeout is not None or work.chunksize == 1,
-            folder=os.getcwd(),
-            path=list(sys.path),
-            levels=output.levels(),
-        )
-        packed = protocol.pack(orders)
-        return [protocol.ORDERS_HEADER.pack(len(packed)), packed, code.data], list(_shared(code.buffers))
+            raise outcome.travel.code(work, error) from bare(error)
+        surroundings = protocol.Surroundings(os.getcwd(), list(sys.path), output.levels())
+        parcel = None
+        if code.buffers:
+            self._must_end = True
+            self._pool.hear_idle()  # so that the memory of the last run's constants is free for these
+            parcel = arena.place(code.buffers, together=True, common=True)
+        return protocol.pack(surroundings), code, parcel
 
     def _forget_orders(self) -> None:
-        for buffer in self._orders[1] if self._orders else ():
-            if isinstance(buffer, MemoryFile):
-                buffer.close()
+        if self._orders is not None and self._orders[2] is not None:
+            self._orders[2].close()
         self._orders = None
 
     def _drain(self, deadline: float) -> None:
@@ -197,14 +199,3 @@ class Crew:
                     message.kind == protocol.RESULT and protocol.RESULT_HEADER.unpack_from(message.body)[3]
                 ):
                     lane.tasks.popleft()
-
-
-def _shared(buffers: Sequence[memoryview]) -> Iterator[MemoryFile | memoryview]:
-    for buffer in buffers:
-        if CAN_PASS_FILES:
-            try:
-                yield MemoryFile(buffer, common=True)
-                continue
-            except OSError:  # no memory is left that can be shared: it goes to each worker through its channel
-                pass
-        yield buffer

@@ -14,7 +14,6 @@ hand only while chunks are so short that fetching the next would leave it idle.
 from __future__ import annotations
 
 import itertools
-import mmap
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -24,6 +23,7 @@ from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Fa
 from jd_core.errors import CallTimeoutError, WorkerDiedError
 
 from jd_compute import codec, outcome, output, protocol, status
+from jd_compute.arena import arena
 from jd_compute.channel import NEVER_BLOCKS
 from jd_compute.crew import Crew
 from jd_compute.pool import Pool
@@ -31,6 +31,10 @@ from jd_compute.tasks import Lane, Task, blame, parts, was_at_work
 
 #: A second chunk is sent ahead to a worker whose last one took less than this: then the way there and back shows.
 SHORT_SECONDS = 0.01
+
+#: A message has no more bytes in large buffers than this, if it is of several calls: while one worker gets its first 16 MB,
+#: which takes some ms, the other ones wait. Chunks are sized by how long calls run, not by what they carry.
+MOST_BYTES = 1 << 24
 
 #: So many workers may die with a chunk before any call of it ran; the next such death ends the run.
 MOST_DEATHS = 3
@@ -128,12 +132,19 @@ class Dispatch:
             self._again.appendleft((rest, deaths))
         try:
             encoded = codec.encode(chunk.columns)
+            size = sum(buffer.nbytes for buffer in encoded.buffers)
+            if size > MOST_BYTES and len(chunk) > 1 and self._work.chunksize is None:
+                cut = max(1, len(chunk) * MOST_BYTES // size)
+                chunk, rest = parts(chunk, (0, cut), (cut, len(chunk)))
+                self._again.appendleft((rest, deaths))
+                encoded = codec.encode(chunk.columns)
         except codec.REFUSALS as error:
             if not self._again_in_halves(chunk):
-                unsendable = outcome.unsendable_arguments(self._work, chunk, error)
+                unsendable = outcome.travel.arguments(self._work, chunk, 0, error)
                 yield ChunkResult(chunk, [None], (Failure(chunk.start, unsendable),))
             return
-        if lane.tasks and (encoded.buffers or len(encoded.data) > NEVER_BLOCKS):
+        parcel = arena.place(encoded.buffers, together=True) if encoded.buffers else None
+        if lane.tasks and len(encoded.data) + (parcel.weight if parcel else 0) > NEVER_BLOCKS:
             # While the worker is busy nobody reads what it is sent, and it may be waiting for us to read.
             self._again.appendleft((chunk, deaths))
             lane.short = False
@@ -141,8 +152,11 @@ class Dispatch:
         task = Task(next(self._numbers), chunk, deaths, time.monotonic_ns())
         lane.tasks.append(task)
         worker.calls += len(chunk)
-        header = protocol.CHUNK_HEADER.pack(self._crew.run, task.number, len(chunk))
-        self._crew.tell(lane, protocol.CHUNK, header, encoded.data, buffers=encoded.buffers)
+        whole = len(chunk) == self._work.calls and self._work.chunksize is None
+        header = protocol.CHUNK_HEADER.pack(self._crew.run, task.number, len(chunk), whole)
+        self._crew.tell(lane, protocol.CHUNK, header, encoded.data, parcel=parcel)
+        if parcel is not None:
+            parcel.close()
 
     def _again_in_halves(self, chunk: Chunk) -> bool:
         """Puts a chunk back in two halves, to find the call in it that is at fault; false if it is but one call."""
@@ -178,18 +192,18 @@ class Dispatch:
             yield from self._take_resent(lane, body)
         elif message.kind == protocol.OUTPUT:
             output.show(body)
+        elif message.kind == protocol.RELEASED:
+            pass  # that of the run before, which the channel has taken note of
         else:
             yield from self._take_back(lane, body)
 
-    def _take_result(
-        self, lane: Lane, message: memoryview, buffers: Sequence[mmap.mmap | bytearray]
-    ) -> Iterator[ChunkResult]:
+    def _take_result(self, lane: Lane, message: memoryview, buffers: Sequence[memoryview]) -> Iterator[ChunkResult]:
         header = protocol.RESULT_HEADER
-        number, first, count, done, seconds, length = header.unpack_from(message)
+        number, first, count, state, seconds, length = header.unpack_from(message)
         task = lane.task(number)
         raised = codec.loads(message[header.size : header.size + length]) if length else ()
         failures = tuple(outcome.failure(self._work.name, task.chunk.start + offset, what) for offset, what in raised)
-        task.done, task.finished = first + count, done
+        task.done, task.finished = first + count, state != protocol.GOING_ON
         values: list[Any] = []
         if count:
             try:
@@ -197,11 +211,22 @@ class Dispatch:
             except codec.REFUSALS:
                 task.unread.append((first, failures, seconds))
                 self._crew.tell(lane, protocol.RESEND, protocol.RESEND_HEADER.pack(number, first, first + count))
-        if done:
+        if task.finished:
             lane.short = seconds < SHORT_SECONDS
+        if state == protocol.GIVEN_BACK:
+            self._share_out(task)
         self._finish(lane, task)
         if values:
             yield ChunkResult(task.chunk, values, failures, seconds, first)
+
+    def _share_out(self, task: Task) -> None:
+        """Puts what a worker gave back up for all of them."""
+        count = len(task.chunk)
+        step = -(-(count - task.done) // self._crew.size)
+        spans = [(start, min(start + step, count)) for start in range(task.done, count, step)]
+        self._again.extend((part, 0) for part in parts(task.chunk, *spans))
+        if task.done:
+            (task.chunk,) = parts(task.chunk, (0, task.done))
 
     def _take_resent(self, lane: Lane, message: memoryview) -> Iterator[ChunkResult]:
         """Takes results one by one that together did not unpickle: only the calls whose results do not have failed."""
@@ -218,7 +243,9 @@ class Dispatch:
                 try:
                     value = codec.loads(item)
                 except codec.REFUSALS as error:
-                    failures.setdefault(index, Failure(index, outcome.unreadable_result(self._work.name, index, error)))
+                    failures.setdefault(
+                        index, Failure(index, outcome.travel.unreadable_result(self._work.name, index, error))
+                    )
             values.append(value)
         self._finish(lane, task)
         yield ChunkResult(task.chunk, values, tuple(failures[index] for index in sorted(failures)), seconds, first)

@@ -24,7 +24,8 @@ from jd_core.errors import WorkerDiedError
 from pathos.pools import ProcessPool
 
 from jd_compute import protocol, worker
-from jd_compute.channel import CAN_PASS_FILES, Address, Channel
+from jd_compute.arena import CAN_PASS_FILES
+from jd_compute.channel import Address, Channel
 from jd_compute.status import Status
 
 #: Seconds a process may take from its start to its first message; a loaded machine may take many to import numpy.
@@ -42,6 +43,7 @@ class Worker:
         channel: the connection.
         status: what it is doing; None where memory cannot be shared.
         calls: how many calls it was given.
+        surroundings: what it was told last of the caller's, packed.
     """
 
     def __init__(self, process: Any, channel: Channel, status: Status | None) -> None:
@@ -49,6 +51,7 @@ class Worker:
         self.channel = channel
         self.status = status
         self.calls = 0
+        self.surroundings = b""
 
     def kill(self) -> None:
         """Ends the process at once, waits until it is gone, and releases all that belongs to it."""

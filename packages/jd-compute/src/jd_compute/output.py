@@ -138,7 +138,9 @@ def levels() -> dict[str, int]:
 def set_levels(wanted: dict[str, int]) -> None:
     """Sets loggers of this process to the levels of another's, so that what nobody wants is not even sent."""
     for name, level in wanted.items():
-        logging.getLogger(name).setLevel(level)
+        logger = logging.getLogger(name)
+        if logger.level != level:  # setting it empties the caches of all loggers
+            logger.setLevel(level)
 
 
 def show(data: memoryview) -> None:

@@ -60,13 +60,27 @@ class Pool:
             self.discard(worker)
 
     def _is_alive(self, worker: Worker) -> bool:
-        """Whether an idle worker is still there. What a thread of the user's printed late is shown on the way."""
+        """Whether an idle worker is still there. On the way, what a thread of the user's printed late is shown."""
         try:
             while worker.channel.poll(0):
-                output.show(memoryview(worker.channel.receive().body))
+                message = worker.channel.receive()
+                if message.kind == protocol.OUTPUT:
+                    output.show(memoryview(message.body))
         except EOFError:  # it was idle for too long, or killed
             return False
         return True
+
+    def hear_idle(self) -> None:
+        """Reads what idle workers have said since their last run: which memory they use no more."""
+        with self._lock:
+            workers = self._idle
+            self._idle = []
+            self._lent.update(workers)
+        for worker in workers:
+            if self._is_alive(worker):
+                self.give_back(worker)
+            else:
+                self.discard(worker)
 
     def start(self, count: int) -> list[tuple[Worker, bytearray]]:
         """Starts and lends new workers, each with what its initializer raised; see `launcher.launch`."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 # Caller to worker.
-WORK = 1  # ORDERS_HEADER, a pickled Orders, the encoded (function, constants)
+WORK = 1  # ORDERS_HEADER, a pickled Surroundings unless they are as last time, the encoded (function, constants)
 CHUNK = 2  # CHUNK_HEADER, the encoded columns
 RESEND = 3  # RESEND_HEADER: results that were sent did not unpickle; send them one by one
-END = 4  # nothing: the run is over, so close what was made for it
+END = 4  # nothing: the run is over, so drop its function and constants, and close what was made for it
 
 # Worker to caller.
 READY = 16  # a pickled Raised, or nothing: the initializer has run
@@ -19,16 +19,20 @@ RESULT = 17  # RESULT_HEADER, a pickled list of (offset, Raised) if there are an
 UNLOADABLE = 18  # CHUNK_NUMBER, a pickled Unloadable: nothing of that chunk has run
 RESENT = 19  # RESEND_HEADER, a pickled list with each value encoded, or a Raised
 OUTPUT = 20  # where it belongs (see output), what was printed or logged
+RELEASED = 21  # nothing but what every message has: which files in memory the sender uses no more
 
-#: Length of the pickled orders.
-ORDERS_HEADER = struct.Struct("!Q")
+#: The fields of `Orders`, length of the pickled surroundings.
+ORDERS_HEADER = struct.Struct("!Q??Q")
 
-#: Run, number of the chunk, number of calls.
-CHUNK_HEADER = struct.Struct("!QQQ")
+#: Run, number of the chunk, number of calls, whether to give back what has not begun if the calls take long.
+CHUNK_HEADER = struct.Struct("!QQQ?")
 
-#: Number of the chunk, offset of the first value, number of values, whether the chunk is done, seconds since the last
-#: such message, length of the failures in bytes.
-RESULT_HEADER = struct.Struct("!QQQ?dQ")
+#: Number of the chunk, offset of the first value, number of values, how far the chunk is, seconds since the last such
+#: message, length of the failures in bytes.
+RESULT_HEADER = struct.Struct("!QQQBdQ")
+
+#: How far a chunk is: more results will come, none will, or none will and the rest is given back.
+GOING_ON, DONE, GIVEN_BACK = range(3)
 
 #: Number of the chunk, offsets of the first value and of the one after the last.
 RESEND_HEADER = struct.Struct("!QQQ")
@@ -61,14 +65,23 @@ class Orders:
         run: the run's number.
         stop_at_failure: end a chunk at its first failed call.
         one_by_one: publish every call, not blocks of calls.
-        folder: the caller's working directory.
-        path: the caller's ``sys.path``.
-        levels: the caller's logging levels, by logger.
     """
 
     run: int
     stop_at_failure: bool
     one_by_one: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a call may see of the caller's process.
+
+    Attributes:
+        folder: the caller's working directory.
+        path: the caller's ``sys.path``.
+        levels: the caller's logging levels, by logger.
+    """
+
     folder: str
     path: list[str]
     levels: dict[str, int]

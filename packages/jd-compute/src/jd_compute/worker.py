@@ -16,18 +16,19 @@ import signal
 import sys
 import threading
 import time
-import types
 from collections.abc import Callable
 from typing import Any
 
-from jd_core.worker import mark_process, plain, release, run_calls, traceback_text
+from jd_core.worker import mark_process, plain, release, run_calls
 
-from jd_compute import outcome, output, protocol, status
-from jd_compute.channel import CAN_PASS_FILES, Channel, Message, connect
-from jd_compute.codec import Encoded, dumps, encode, loads
+from jd_compute import output, protocol, status
+from jd_compute.arena import CAN_PASS_FILES, arena
+from jd_compute.channel import Channel, Message, connect
+from jd_compute.codec import dumps, loads
+from jd_compute.reporting import Reporter, describe, refuse, unloadable
 
-#: Seconds after which the results that a running chunk has so far are sent.
-FLUSH_SECONDS = 0.1
+#: Seconds without work after which a worker keeps no memory for large results any more.
+KEEP_SECONDS = 5.0
 
 #: The variables from which BLAS and OpenMP libraries read their number of threads when they load (as in threadpoolctl's
 #: and joblib's documentation).
@@ -53,7 +54,7 @@ def serve(name: str | tuple[str, int], key: bytes, startup: protocol.Startup) ->
         _prepare_process(startup)
         channel = connect(name, key)
         shared = status.Status(channel.receive_files(1)[0]) if CAN_PASS_FILES else None
-        _Server(channel, shared, startup).serve()
+        Server(channel, shared, startup).serve()
     except (EOFError, OSError):
         pass  # the caller has closed the channel, or is gone
     finally:
@@ -96,15 +97,29 @@ def _die_with_the_caller() -> None:
         threading.Thread(target=lambda: (caller.join(), os._exit(0)), name="just-distribute-caller", daemon=True).start()
 
 
-class _Server:
+def _adopt(surroundings: protocol.Surroundings) -> None:
+    """Makes this process look like the caller's, also where the user's function has changed it since the last run."""
+    output.set_levels(surroundings.levels)
+    if sys.path != surroundings.path:
+        sys.path[:] = surroundings.path
+    try:
+        if os.getcwd() != surroundings.folder:
+            os.chdir(surroundings.folder)
+    except OSError:
+        pass  # the folder is gone, for the caller as well
+
+
+class Server:
     """The loop, and what it remembers between messages."""
 
     def __init__(self, channel: Channel, shared: status.Status | None, startup: protocol.Startup) -> None:
         self.channel = channel
         self.status = shared
         self._startup = startup
+        arena.maps = True
         self.output = output.Forwarding(lambda where, data: channel.send(protocol.OUTPUT, where, data))
         self._orders: protocol.Orders | None = None
+        self._surroundings: Any = None  # comes with the first orders
         self._call: Callable[..., Any] | None = None
         self._unloadable: protocol.Unloadable | None = None
         self._has_failed = False
@@ -113,7 +128,7 @@ class _Server:
     def serve(self) -> None:
         """Handles messages until the channel closes or nothing comes for ``idle_seconds``."""
         self.channel.send(protocol.READY, self._initialize())
-        while self.channel.poll(self._startup.idle_seconds):
+        while self._is_called():
             message = self.channel.receive()
             if message.kind == protocol.WORK:
                 self._take_orders(message)
@@ -122,9 +137,19 @@ class _Server:
                 self._run_chunk(message)
             elif message.kind == protocol.END:
                 self._release()
+                if self.channel.has_released:
+                    self.channel.send(protocol.RELEASED)
             elif message.kind == protocol.RESEND:
                 self._resend(message.body)
             del message  # or the arguments of the last chunk stay in memory while this waits
+
+    def _is_called(self) -> bool:
+        """Waits for a message; false if none comes for ``idle_seconds``. Keeps no memory for so long."""
+        quiet = min(KEEP_SECONDS, self._startup.idle_seconds)
+        if self.channel.poll(quiet):
+            return True
+        arena.clear()
+        return self.channel.poll(self._startup.idle_seconds - quiet)
 
     def _initialize(self) -> bytes:
         if self._startup.initializer is not None:
@@ -139,53 +164,49 @@ class _Server:
         self._kept.clear()
         self._has_failed = False
         self._release()
-        self._call = self._unloadable = None
+        self._unloadable = None
         body = memoryview(message.body)
-        (length,) = protocol.ORDERS_HEADER.unpack_from(body)
+        run, stop_at_failure, one_by_one, length = protocol.ORDERS_HEADER.unpack_from(body)
+        self._orders = protocol.Orders(run, stop_at_failure, one_by_one)
         code = protocol.ORDERS_HEADER.size + length
-        self._orders = orders = loads(body[protocol.ORDERS_HEADER.size : code])
-        output.set_levels(orders.levels)
-        if sys.path != orders.path:
-            sys.path[:] = orders.path
+        if length:
+            self._surroundings = loads(body[protocol.ORDERS_HEADER.size : code])
+        _adopt(self._surroundings)
         try:
-            if os.getcwd() != orders.folder:
-                os.chdir(orders.folder)
-        except OSError:
-            pass  # the folder is gone, for the caller as well
-        try:
-            function, constants = loads(body[code:], buffers=message.buffers)
-            self._call = plain(function, constants)
+            self._call = plain(*loads(body[code:], buffers=message.buffers))
         except BaseException as error:
-            self._unloadable = _unloadable("function", error)
+            self._unloadable = unloadable("function", error)
         self.enter(status.IDLE)
 
     def _release(self) -> None:
         if self._call is not None:
             release(self._call)
+            self._call = None
 
     def _run_chunk(self, message: Message) -> None:
         body = memoryview(message.body)
-        run, number, count = protocol.CHUNK_HEADER.unpack_from(body)
+        run, number, count, may_give_back = protocol.CHUNK_HEADER.unpack_from(body)
         orders, call = self._orders, self._call
         assert orders is not None
         if self._has_failed or (self.status is not None and self.status.is_cancelled(run)):
             self.output.end()
-            self.channel.send(protocol.RESULT, protocol.RESULT_HEADER.pack(number, 0, 0, True, 0.0, 0))
+            self.channel.send(protocol.RESULT, protocol.RESULT_HEADER.pack(number, 0, 0, protocol.DONE, 0.0, 0))
             return
         self.enter(status.DECODING, number)
         columns: Any = None
-        unloadable = self._unloadable
-        if unloadable is None:
+        report = self._unloadable
+        if report is None:
             try:
                 columns = loads(body[protocol.CHUNK_HEADER.size :], buffers=message.buffers)
             except BaseException as error:
-                unloadable = _unloadable("arguments", error)
-        if unloadable is not None or call is None:
+                report = unloadable("arguments", error)
+            message.buffers.clear()
+        if report is not None or call is None:
             self.enter(status.IDLE)
             self.output.end()
-            self.channel.send(protocol.UNLOADABLE, protocol.CHUNK_NUMBER.pack(number), protocol.pack(unloadable))
+            self.channel.send(protocol.UNLOADABLE, protocol.CHUNK_NUMBER.pack(number), protocol.pack(report))
             return
-        reporter = _Reporter(self, orders, number, count)
+        reporter = Reporter(self, orders, number, may_give_back=may_give_back)
         values, failures = run_calls(
             call,
             columns,
@@ -195,6 +216,7 @@ class _Server:
             one_by_one=orders.one_by_one,
             clock=time.perf_counter,
         )
+        del columns  # before the results are sent, so that their message gives the memory of large arguments back
         # What is at hand already must not start after the failure that ends the run.
         self._has_failed = bool(failures) and orders.stop_at_failure
         reporter.send(values, failures, done=True)
@@ -218,94 +240,3 @@ class _Server:
         """Says in shared memory what this worker does now."""
         if self.status is not None:
             self.status.enter(phase, chunk, time.monotonic_ns())
-
-
-class _Reporter:
-    """Tells the caller how far a chunk is: in shared memory before each block, by message now and then and at the end."""
-
-    def __init__(self, server: _Server, orders: protocol.Orders, number: int, count: int) -> None:
-        self._server = server
-        self._status = server.status
-        self._orders = orders
-        self._number = number
-        self._count = count
-        self._sent = 0  # how many values
-        self._failed = 0  # how many failures
-        self._began = time.perf_counter()
-        self._block = 1
-
-    def between(self, values: list[Any], failures: list[tuple[int, BaseException]], block: int) -> bool:
-        """Says what runs next, and whether the chunk is to end here because its run was given up."""
-        if time.perf_counter() - self._began > FLUSH_SECONDS and len(values) > self._sent:
-            self.send(values, failures, done=False)
-        if self._status is None:
-            return False
-        self._status.begin_block(len(values), block, time.monotonic_ns())
-        return self._status.is_cancelled(self._orders.run)
-
-    def send(self, values: list[Any], failures: list[tuple[int, BaseException]], *, done: bool) -> None:
-        """Sends the values that were not sent yet."""
-        seconds = time.perf_counter() - self._began
-        first, self._sent = self._sent, len(values)
-        fresh, self._failed = failures[self._failed :], len(failures)
-        server = self._server
-        server.enter(status.ENCODING, self._number)
-        described = [(offset, describe(error)) for offset, error in fresh]
-        encoded, described = _encode_values(values[first:] if first else values, first, described)
-        failed = protocol.pack(described) if described else b""
-        header = protocol.RESULT_HEADER.pack(self._number, first, len(values) - first, done, seconds, len(failed))
-        server.keep(self._number, values)
-        if done:
-            server.output.end()
-        server.channel.send(protocol.RESULT, header, failed, encoded.data, buffers=encoded.buffers)
-        # Not before it is sent: until then, dying loses these results, and that is a call's death.
-        if done:
-            server.enter(status.IDLE)
-        self._began = time.perf_counter()
-
-
-def _encode_values(
-    values: list[Any], first: int, failures: list[tuple[int, protocol.Raised]]
-) -> tuple[Encoded, list[tuple[int, protocol.Raised]]]:
-    """Returns the values encoded, and the failures with those of values that cannot be sent: only their calls fail."""
-    try:
-        return encode(values), failures
-    except BaseException:
-        sendable: list[Any] = []
-        for offset, value in enumerate(values, first):
-            try:
-                encode(value)
-                sendable.append(value)
-            except BaseException as error:
-                sendable.append(None)
-                failures.append((offset, refuse(value, error)))
-        return encode(sendable), sorted(failures, key=lambda failure: failure[0])
-
-
-def describe(error: BaseException) -> protocol.Raised:
-    """Returns an exception in the form in which it travels."""
-    encoded: bytes | None = None
-    with contextlib.suppress(BaseException):
-        encoded = dumps(error)
-    return protocol.Raised(encoded, type(error).__qualname__, _message(error), traceback_text(error))
-
-
-def refuse(value: Any, error: BaseException) -> protocol.Raised:
-    """Returns, in the form in which exceptions travel, that a result cannot be sent."""
-    return protocol.Raised(None, "", outcome.unsendable_result(value, error), traceback_text(error), refused=True)
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:
-        return "its message cannot be shown: __str__ raised"
-
-
-def _unloadable(what: str, error: BaseException) -> protocol.Unloadable:
-    module: str | None = None
-    if isinstance(error, ModuleNotFoundError):
-        module = error.name
-    elif isinstance(error, AttributeError) and isinstance(error.obj, types.ModuleType):
-        module = error.obj.__name__
-    return protocol.Unloadable(what, module, f"{type(error).__name__}: {_message(error)}", traceback_text(error))

@@ -1,0 +1,123 @@
+"""What a worker tells its caller about its chunk: how far it is, the results, and what went wrong."""
+
+from __future__ import annotations
+
+import time
+import types
+from typing import TYPE_CHECKING, Any
+
+from jd_core.worker import traceback_text
+
+from jd_compute import outcome, protocol, status
+from jd_compute.arena import arena
+from jd_compute.codec import Encoded, dumps_exception, encode
+
+if TYPE_CHECKING:
+    from jd_compute.worker import Server
+
+#: Seconds after which the results that a running chunk has so far are sent.
+FLUSH_SECONDS = 0.1
+
+#: Seconds after which a worker that has a whole run gives back the calls that it has not begun: that was no tiny run.
+GIVE_BACK_SECONDS = 0.002
+
+
+class Reporter:
+    """Tells the caller how far a chunk is: in shared memory before each block, by message now and then and at the end."""
+
+    def __init__(self, server: Server, orders: protocol.Orders, number: int, *, may_give_back: bool) -> None:
+        self._server = server
+        self._status = server.status
+        self._orders = orders
+        self._number = number
+        self._may_give_back = may_give_back
+        self._gives_back = False
+        self._sent = 0  # how many values
+        self._failed = 0  # how many failures
+        self._began = time.perf_counter()
+
+    def between(self, values: list[Any], failures: list[tuple[int, BaseException]], block: int) -> bool:
+        """Says what runs next, and whether the chunk is to end here: its run was given up, or others are to help."""
+        seconds = time.perf_counter() - self._began
+        if self._may_give_back and seconds > GIVE_BACK_SECONDS:
+            self._gives_back = True
+            return True
+        if seconds > FLUSH_SECONDS and len(values) > self._sent:
+            self.send(values, failures, done=False)
+        if self._status is None:
+            return False
+        self._status.begin_block(len(values), block, time.monotonic_ns())
+        return self._status.is_cancelled(self._orders.run)
+
+    def send(self, values: list[Any], failures: list[tuple[int, BaseException]], *, done: bool) -> None:
+        """Sends the values that were not sent yet."""
+        seconds = time.perf_counter() - self._began
+        first, self._sent = self._sent, len(values)
+        fresh, self._failed = failures[self._failed :], len(failures)
+        server = self._server
+        server.enter(status.ENCODING, self._number)
+        described = [(offset, describe(error)) for offset, error in fresh]
+        for _, error in fresh:
+            error.__traceback__ = None  # its frames hold the arguments, and in a cycle: itself
+        encoded, described = _encode_values(values[first:] if first else values, first, described)
+        failed = protocol.pack(described) if described else b""
+        state = (protocol.GIVEN_BACK if self._gives_back else protocol.DONE) if done else protocol.GOING_ON
+        header = protocol.RESULT_HEADER.pack(self._number, first, len(values) - first, state, seconds, len(failed))
+        server.keep(self._number, values)
+        if done:
+            server.output.end()
+        parcel = arena.place(encoded.buffers) if encoded.buffers else None
+        try:
+            server.channel.send(protocol.RESULT, header, failed, encoded.data, parcel=parcel)
+        finally:
+            if parcel is not None:
+                parcel.close()
+        # Not before it is sent: until then, dying loses these results, and that is a call's death.
+        if done:
+            server.enter(status.IDLE)
+        self._began = time.perf_counter()
+
+
+def _encode_values(
+    values: list[Any], first: int, failures: list[tuple[int, protocol.Raised]]
+) -> tuple[Encoded, list[tuple[int, protocol.Raised]]]:
+    """Returns the values encoded, and the failures with those of values that cannot be sent: only their calls fail."""
+    try:
+        return encode(values), failures
+    except BaseException:
+        sendable: list[Any] = []
+        for offset, value in enumerate(values, first):
+            try:
+                encode(value)
+                sendable.append(value)
+            except BaseException as error:
+                sendable.append(None)
+                failures.append((offset, refuse(value, error)))
+        return encode(sendable), sorted(failures, key=lambda failure: failure[0])
+
+
+def describe(error: BaseException) -> protocol.Raised:
+    """Returns an exception in the form in which it travels."""
+    return protocol.Raised(dumps_exception(error), type(error).__qualname__, _message(error), traceback_text(error))
+
+
+def refuse(value: Any, error: BaseException) -> protocol.Raised:
+    """Returns, in the form in which exceptions travel, that a result cannot be sent."""
+    return protocol.Raised(None, "", outcome.unsendable_result(value, error), traceback_text(error), refused=True)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "its message cannot be shown: __str__ raised"
+
+
+def unloadable(what: str, error: BaseException) -> protocol.Unloadable:
+    """Returns why what was sent here, "function" or "arguments", cannot be decoded."""
+    module: str | None = None
+    if isinstance(error, ModuleNotFoundError):
+        module = error.name
+    elif isinstance(error, AttributeError) and isinstance(error.obj, types.ModuleType):
+        module = error.obj.__name__
+    return protocol.Unloadable(what, module, f"{type(error).__name__}: {_message(error)}", traceback_text(error))
