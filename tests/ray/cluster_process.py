@@ -1,7 +1,8 @@
-"""Holds a Ray cluster of several nodes on this machine until its input ends. Needs Ray, and nothing of this repository.
+"""Holds a Ray cluster of several nodes on this machine until it is told to end. Needs Ray, and nothing of this repository.
 
 Usage: python cluster_process.py FOLDER CLIENT_PORT CPUS...: a head without CPUs, and a node for each number of CPUs.
-Prints the head's address. Commands on the standard input: ``kill N`` kills the N-th node, ``add CPUS`` adds one.
+Prints the head's address. Commands on the standard input: ``kill N`` kills the N-th node, ``add CPUS`` adds one, ``end``
+(or the end of the input) ends all.
 """
 
 import sys
@@ -32,11 +33,13 @@ def main() -> None:
     nodes = [cluster.add_node(num_cpus=int(number), node_ip_address="127.0.0.1") for number in cpus]
     print(cluster.address, flush=True)
     for line in sys.stdin:
-        command, number = line.split()
+        command, *number = line.split()
+        if command == "end":
+            break
         if command == "kill":
-            lose(cluster, nodes[int(number)])
+            lose(cluster, nodes[int(*number)])
         else:
-            nodes.append(cluster.add_node(num_cpus=int(number), node_ip_address="127.0.0.1"))
+            nodes.append(cluster.add_node(num_cpus=int(*number), node_ip_address="127.0.0.1"))
         print("done", flush=True)
     cluster.shutdown()
 

@@ -50,7 +50,7 @@ class Local:
         self.x = x
 
 assert crash([1, 2]) == [1, 2]
-with pytest.raises(WorkerDiedError, match="call 2 of crash died"):
+with pytest.raises(WorkerDiedError, match="died while it ran call 2"):
     crash([1, 2, 3, 4])
 assert awaited([1, 2]) == [1, 2]
 assert several([1, 2]) == [[1, 2], [2, 4]]

@@ -202,6 +202,9 @@ assert len({node for _, node in results}) <= 2
 with pytest.raises(OwnError) as caught:
     call([1, 2, 3, 4])
 assert caught.value.code == 7
+done = []
+call.options(progress=lambda *counts: done.append(counts))(range(100, 200))
+assert done == sorted(done) and done[-1] == (100, 100)
 results = call.options(return_exceptions=True)([4, 5, 4, 4])
 assert [type(result) for result in results] == [tuple, WorkerDiedError, tuple, tuple]
 results = call.options(return_exceptions=True, timeout=1)([4, 6])
@@ -215,5 +218,5 @@ assert distribute(lambda x, constant: len(constant), job="ray")(range(10), const
 
 
 def test_ray_client(script, cluster, tmp_path):
-    """SPEC 6 ray: ``ray://`` is all the same: results, the user's exceptions, deaths, timeouts, constants."""
+    """SPEC 6 ray: ``ray://`` is all the same: results, progress, the user's exceptions, deaths, timeouts, constants."""
     script(CLIENT, cluster.environment, str(tmp_path), cluster.client_address)

@@ -29,19 +29,23 @@ import ray
 print("used", ray.get_runtime_context().gcs_address)
 """
 
-#: As `USE`, where it fails: prints the error and after how many seconds it came.
+#: As `USE`, where it fails: prints the error and after how many seconds it came, at best: a busy machine may be held up.
 FAIL = """
 import sys, time
 import ray
 exec(sys.argv[2])
 from jd_core import BackendError, distribute
-began = time.monotonic()
-try:
-    distribute(abs, job="ray", address=sys.argv[1])([1])
-except BackendError as error:
-    print(error)
-print("seconds", time.monotonic() - began)
-assert not ray.is_initialized()
+for attempt in range(3):
+    began = time.monotonic()
+    try:
+        distribute(abs, job="ray", address=sys.argv[1])([1])
+    except BackendError as error:
+        message = str(error)
+    seconds = time.monotonic() - began
+    assert not ray.is_initialized()
+    if seconds < 10:
+        break
+print(message, "seconds", seconds)
 """
 
 
@@ -60,19 +64,29 @@ import psutil
 processes = psutil.Process().children(recursive=True)
 sockets = [socket for process in [psutil.Process(), *processes] for socket in process.net_connections("tcp")]
 print("listening", sorted({s.laddr.ip.removeprefix("::ffff:") for s in sockets if s.status == "LISTEN"}))
-print("processes", *[p.pid for p in processes])
+print("processes", *[f"{p.pid}:{p.create_time()}" for p in processes])
 """
     psutil = pytest.importorskip("psutil")
     done = script(USE + look, new_environment())
     said = [line for line in done.output.splitlines() if line.startswith("just_distribute.ray: ")]
+    said = [line for line in said if "has started no call of" not in line]  # Ray's workers may take long on a busy machine
     assert len(said) == 1
     assert "started Ray" in said[0]
     assert "used 127.0.0.1:" in done.output
     assert "listening ['127.0.0.1']" in done.output
-    assert done.errors == ""
+    assert done.unexpected == []
     (processes,) = [line.split()[1:] for line in done.output.splitlines() if line.startswith("processes")]
     assert processes
-    wait_until(lambda: not any(psutil.pid_exists(int(process)) for process in processes))
+
+    def running(process: str) -> bool:
+        number, _, began = process.partition(":")
+        try:
+            found = psutil.Process(int(number))
+            return found.create_time() == float(began) and found.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    wait_until(lambda: not any(map(running, processes)), 60)
 
 
 def test_threads_that_call_first_at_once(script, new_environment):
@@ -100,7 +114,7 @@ def test_threads_that_call_first_at_once(script, new_environment):
         """,
         new_environment(),
     )
-    assert done.errors == ""
+    assert done.unexpected == []
 
 
 @pytest.mark.parametrize("by", ["option", "variable", "found"])
@@ -114,6 +128,36 @@ def test_a_running_cluster(script, cluster, by):
         done = script(USE, cluster.environment)
     assert "connected to Ray" in done.output
     assert f"used {cluster.address}" in done.output
+
+
+def test_another_cluster(script, cluster):
+    """Ray has one cluster per process: another address than that of an earlier call is an error until ray.shutdown()."""
+    done = script(
+        """
+        import sys
+        import pytest
+        import ray
+        from jd_core import BackendError, distribute
+        from ray.util import client
+        head, through_client = sys.argv[1:]
+        here = distribute(lambda _: ray.get_runtime_context().gcs_address, job="ray", address=head)
+        there = here.options(address=through_client)
+        assert here([1, 2]) == [head] * 2
+        for other in ("local", through_client):
+            message = rf"address='{other}' cannot be used: .* at '{head}', .*: call ray.shutdown\\(\\)"
+            with pytest.raises(BackendError, match=message):
+                here.options(address=other)([1])
+        ray.shutdown()
+        assert there([1, 2]) == [head] * 2
+        assert client.ray.is_connected()
+        with pytest.raises(BackendError, match="cannot be used"):
+            here.options(address="local")([1])
+        """,
+        cluster.environment,
+        cluster.address,
+        cluster.client_address,
+    )
+    assert done.unexpected == []
 
 
 def test_a_cluster_that_is_gone(script, new_environment, cluster):

@@ -32,12 +32,16 @@ def folder(tmp_path: Path) -> Iterator[str]:
     (tmp_path / functions.GO).touch()
 
 
-def test_ray_stays_initialised(ray) -> None:
-    """SPEC 6 ray: a Ray that was already initialised is used, and left as it was found, whatever the option says."""
+def test_ray_stays_initialised(ray, caplog: pytest.LogCaptureFixture) -> None:
+    """SPEC 6 ray: a Ray that was already initialised is used, and left as it was found; an address in vain is said once."""
     import ray as module
 
     before = module.get_runtime_context().gcs_address
-    assert ray.run(abs, [-1, -2], options={"address": "no-such-host:1"}).ordered() == [1, 2]
+    for address in ("192.0.2.1:6379", "192.0.2.1:6379", "auto", before, before.replace("127.0.0.1", "localhost")):
+        assert ray.run(abs, [-1, -2], options={"address": address}).ordered() == [1, 2]
+    assert [record.message for record in caplog.records] == [
+        f"Ray is initialised already, at {before}: address='192.0.2.1:6379' is not used"
+    ]
     assert ray.backend.default_workers({}) == 2
     assert module.is_initialized()
     assert module.get_runtime_context().gcs_address == before
@@ -161,10 +165,45 @@ def test_a_crash_is_blamed_alone(ray, folder: str) -> None:
     outcome = ray.run(crash, range(12), size=4, constants={"folder": folder})
     assert set(outcome.failures) == {7}
     assert isinstance(outcome.failures[7], WorkerDiedError)
-    assert "call 7 of f died" in str(outcome.failures[7])
+    assert "f(): the Ray worker died while it ran call 7" in str(outcome.failures[7])
     assert [outcome.values[index] for index in range(12) if index != 7] == [*range(7), *range(8, 12)]
     counts = [functions.count(folder, f"call{value}") for value in range(12)]
     assert counts == [1, 1, 1, 1, 2, 2, 2, 2, 1, 1, 1, 1]
+
+
+def lose_first_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has Ray say, of the first result that is asked for, that it was lost with its node."""
+    import ray as module
+
+    get = module.get
+
+    def lose(_: object) -> None:
+        monkeypatch.setattr(module, "get", get)
+        raise module.exceptions.NodeDiedError("its node is gone")
+
+    monkeypatch.setattr(module, "get", lose)
+
+
+def test_a_lost_chunk_runs_again(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SPEC 6 ray: a lost node costs its chunks a re-run."""
+    lose_first_result(monkeypatch)
+    assert ray.run(_recorded, range(4), size=4, constants={"folder": folder}).ordered() == [0, 1, 2, 3]
+    assert functions.count(folder) == 8
+
+
+def test_a_lost_call_is_blamed_with_chunksize_one(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SPEC 5: with ``chunksize=1`` no call runs twice, so one that was lost with its node is that call's failure."""
+    lose_first_result(monkeypatch)
+    outcome = ray.run(_recorded, range(4), chunksize=1, constants={"folder": folder})
+    ((index, failure),) = outcome.failures.items()
+    assert isinstance(failure, WorkerDiedError)
+    assert f"call {index} was lost with its node (NodeDiedError)" in str(failure)
+    assert functions.count(folder) == 4
+
+
+def _recorded(value: int, *, folder: str) -> int:
+    functions.record(folder)
+    return value
 
 
 @pytest.mark.parametrize("how", ["exit", "kill", "segfault"])
@@ -274,7 +313,8 @@ def test_errors_of_ray_are_backend_errors(ray) -> None:
 
 
 def test_waiting_is_said(ray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Issue 6: where no call can start for a while, a warning names what is asked and what is there, once."""
+    """Issue 6: where no call can start for 10 s, a warning names what is asked and what is there, once."""
+    assert dispatch.WAITING_SECONDS == 10
     monkeypatch.setattr(dispatch, "WAITING_SECONDS", 0.2)
     results = ray.start(abs, range(3), options={"num_gpus": 3}, cancelled=lambda: bool(caplog.records))
     with caplog.at_level(logging.WARNING, "just_distribute.ray"):
@@ -298,18 +338,18 @@ def test_what_cannot_be_sent_is_named(ray) -> None:
     def closed(value: int) -> Any:
         return lock, value
 
-    with pytest.raises(SerializationError, match=r"the function f cannot be sent .*its part \.lock is a _thread\.lock"):
+    with pytest.raises(SerializationError, match=r"f\(\) \(its variable lock\), .* _thread\.lock, cannot be sent"):
         ray.run(closed, [1])
-    with pytest.raises(SerializationError, match=r"constant 'key' of f cannot be sent .*part \[key 0\]") as caught:
+    with pytest.raises(SerializationError, match=r"constant key\[key 0\], .* _thread\.lock, cannot be sent") as caught:
         ray.run(functions.give_constants, [1], constants={"key": {CANARY: lock}, "other": CANARY})
     assert CANARY not in str(caught.value)
     outcome = ray.run(functions.same, [1, (CANARY, lock), 3], size=3)
     assert set(outcome.failures) == {1}
-    assert "argument 0 of call 1 of f cannot be sent" in str(outcome.failures[1])
+    assert "call 1 of f(): argument 1[1], an object of type _thread.lock, cannot be sent" in str(outcome.failures[1])
     assert CANARY not in str(outcome.failures[1])
     outcome = ray.run(_make_lock, range(4), size=4)
-    assert "the result of call 2 of f cannot be sent back" in str(outcome.failures[2])
-    assert "its part [1] is a _thread.lock" in str(outcome.failures[2])
+    assert "f(): call 2 ran, but its result cannot be sent back" in str(outcome.failures[2])
+    assert "the result[1], an object of type _thread.lock: TypeError: " in str(outcome.failures[2])
     assert [outcome.values[index] for index in (0, 1, 3)] == [0, 1, 3]
 
 

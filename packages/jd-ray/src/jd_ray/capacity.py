@@ -7,10 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-class Offered(int):
-    """A number of workers that the user left to the cluster: it may grow and shrink with it."""
-
-
 def demand(options: Mapping[str, Any]) -> dict[str, float]:
     """Returns the resources that one call asks for, under the names of Ray's nodes; without those it asks none of."""
     asked = {
@@ -24,13 +20,13 @@ def demand(options: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(amount) for name, amount in asked.items() if amount}
 
 
-def offered(ray: Any, options: Mapping[str, Any]) -> Offered:
+def offered(ray: Any, options: Mapping[str, Any]) -> int:
     """Returns how many calls with these options the cluster runs at once when it is idle, at least 1.
 
     Calls that ask for nothing (``num_cpus=0``) count as one per CPU.
     """
     asked = demand(options) or {"CPU": 1.0}
-    return Offered(max(1, sum(fitting(asked, place) for place in _places(ray, options))))
+    return max(1, sum(fitting(asked, place) for place in _places(ray, options)))
 
 
 def fitting(asked: Mapping[str, float], place: Mapping[str, float]) -> int:
@@ -58,7 +54,7 @@ def waiting(ray: Any, name: str, options: Mapping[str, Any], seconds: float) -> 
     asked = demand(options)
     possible = any(fitting(asked, place) for place in _places(ray, options)) if asked else True
     remedy = (
-        "they start when other work gives it back"
+        "they start when other work gives it back, and Ray has workers ready for them"
         if possible
         else "no node has so much: ask for less, or add a node that has it"
     )

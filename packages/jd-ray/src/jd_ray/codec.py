@@ -3,7 +3,7 @@
 Everything is pickled here, explicitly, rather than by Ray on the way: so that what does not pickle is known by call and
 by part, and large buffers (arrays) go beside the pickle, into Ray's object store, where a worker maps them uncopied.
 
-This module is sent to workers as source (see `shipping`): it imports only `parts`, the standard library and Ray.
+This module is sent to workers as source (see `shipping`): it imports only `diagnosis`, the standard library and Ray.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import ray.cloudpickle
 
-from . import parts
+from . import diagnosis
 
 #: Ray's own copy, at both ends the same.
 cloudpickle: Any = ray.cloudpickle
@@ -46,10 +46,12 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     Attributes:
         foreign: whether anything was pickled that might not unpickle: an instance of a class from elsewhere.
         exceptions_as_they_are: rebuild exceptions from their attributes, without calling ``__init__``.
+        alone: the exception that goes without those that led to it, which are sent beside it; None: all do.
     """
 
     foreign = False
     exceptions_as_they_are = False
+    alone: BaseException | None = None
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, types.FunctionType):
@@ -59,11 +61,25 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         elif isinstance(obj, types.MethodType):
             # The default looks the name up in the instance, and finds there what a decorator made of the function.
             return types.MethodType, (obj.__func__, obj.__self__)
-        elif self.exceptions_as_they_are and isinstance(obj, BaseException):
-            return copyreg.__newobj__, (type(obj), *obj.args), attributes(obj)  # type: ignore[attr-defined]
+        elif isinstance(obj, BaseException) and (self.exceptions_as_they_are or not self._is_alone(obj)):
+            return self._reduce_exception(obj)
         elif not self.foreign and type(obj).__module__.partition(".")[0] not in _DEPENDABLE:
             self.foreign = True
         return super().reducer_override(obj)
+
+    def _is_alone(self, error: BaseException) -> bool:
+        return self.alone is None or self.alone is error
+
+    def _reduce_exception(self, error: BaseException) -> Any:
+        """Returns how to rebuild an exception; one beside `alone`, a part of a group, gets what led to it as its state."""
+        if self.exceptions_as_they_are:
+            rebuild, args, state = copyreg.__newobj__, (type(error), *error.args), attributes(error)  # type: ignore[attr-defined]
+        else:
+            rebuild, args, state, *_ = (*cast("tuple[Any, ...]", error.__reduce_ex__(5)), None)
+        if self._is_alone(error) or not isinstance(state, (dict, type(None))):
+            return rebuild, args, state
+        led_to_it = {name: getattr(error, name) for name in ("__cause__", "__context__", "__suppress_context__")}
+        return rebuild, args, {**(state or {}), **led_to_it}
 
 
 def path_to_wrapped(function: types.FunctionType) -> list[str] | None:
@@ -137,7 +153,7 @@ def encode_values(values: list[Any], beside: bool = True) -> tuple[bool, Any]:
         encoded, foreign = _encode(values, beside)
         if not foreign:
             return True, encoded
-    except Exception:
+    except diagnosis.REFUSALS:
         pass
     return False, [_encode_or_error(value, beside) for value in values]
 
@@ -145,8 +161,8 @@ def encode_values(values: list[Any], beside: bool = True) -> tuple[bool, Any]:
 def _encode_or_error(value: Any, beside: bool) -> Encoded | str:
     try:
         return _encode(value, beside)[0]
-    except Exception as error:
-        return parts.describe(value, error)
+    except diagnosis.REFUSALS as error:
+        return diagnosis.reason(value, "the result", error, encode)
 
 
 def _encode(obj: Any, beside: bool) -> tuple[Encoded, bool]:
@@ -201,11 +217,11 @@ def encode_exception(error: BaseException) -> bytes | None:
 
     An exception whose ``__init__`` wants other arguments than ``args`` is rebuilt without calling it.
     """
-    for as_they_are in (False, True):
+    for as_they_are, alone in ((False, error), (True, error), (False, None), (True, None)):
         try:
             file = io.BytesIO()
             pickler = _Pickler(file, protocol=5)
-            pickler.exceptions_as_they_are = as_they_are
+            pickler.exceptions_as_they_are, pickler.alone = as_they_are, alone
             pickler.dump(error)
             back = pickle.loads(file.getvalue())
             if type(back) is type(error) and _same_arguments(back.args, error.args):

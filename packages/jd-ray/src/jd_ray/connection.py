@@ -14,6 +14,7 @@ import logging
 import os
 import queue
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -27,8 +28,11 @@ logger = logging.getLogger("just_distribute.ray")
 
 _connecting = threading.Lock()
 
-#: The address that this module connected to, for the warning about another one.
-_connected_to: str | None = None
+#: What this module connected to: the address, or "local" for a Ray that it started, and `_identity` of the connection.
+_connected: tuple[str, str] | None = None
+
+#: Addresses that were given in vain, since the caller had initialised Ray: each is said once.
+_unused: set[str] = set()
 
 
 def connect(address: str | None) -> Any:
@@ -38,22 +42,62 @@ def connect(address: str | None) -> Any:
         address: the option ``address``; None if it was not given.
 
     Raises:
-        BackendError: no cluster answers there, or it refuses this process; within ten seconds.
+        BackendError: no cluster answers there, or it refuses this process, within ten seconds; or an earlier call
+            connected this process to another cluster.
     """
-    global _connected_to
+    global _connected
     with _connecting:
         ray = importlib.import_module("ray")
         if ray.is_initialized():
-            if address is not None and _connected_to not in (None, address):
-                logger.warning("Ray is connected to %s already: address=%r is not used", _connected_to, address)
+            _check_connected(ray, address)
         else:
             chosen = address if address not in (None, "auto") else os.environ.get("RAY_ADDRESS") or address
-            _initialise(ray, chosen)
-            _connected_to = chosen or "local"
+            where = _initialise(ray, chosen)
+            _connected = where, _identity(ray)
         return ray
 
 
-def _initialise(ray: Any, address: str | None) -> None:
+def _check_connected(ray: Any, address: str | None) -> None:
+    """Sees to it that nobody takes the cluster that is connected for the one at ``address``.
+
+    Ray has one cluster per process. Where the caller has chosen it by ``ray.init``, that choice holds (so a program with
+    addresses in it can be tried on a local Ray), and a warning says so. Where an earlier call has, this is an error.
+    """
+    where = _connected[0] if _connected is not None else None
+    if address in (None, "auto", where) or _is_at(ray, str(address)):
+        return
+    if _connected is not None and _connected[1] == _identity(ray):
+        raise BackendError(
+            f"distribute: address={address!r} cannot be used: an earlier call connected this process to the Ray cluster "
+            f"{_named(where)}, and Ray has one cluster per process: call ray.shutdown() in between, or leave the address out"
+        )
+    if address not in _unused:
+        _unused.add(str(address))
+        logger.warning("Ray is initialised already, at %s: address=%r is not used", _gcs_address(ray), address)
+
+
+def _is_at(ray: Any, address: str) -> bool:
+    """Whether ``host:port`` is that of the connected cluster's head, which may be known by another name."""
+    if "://" in address or address == "local":
+        return False
+    try:
+        host, port = probe.split_address(address)
+        head, head_port = probe.split_address(_gcs_address(ray))
+        return port == head_port and (host == head or socket.gethostbyname(host) == socket.gethostbyname(head))
+    except (BackendError, OSError):
+        return False
+
+
+def _identity(ray: Any) -> str:
+    return f"{_gcs_address(ray)} {ray.get_runtime_context().get_job_id()}"
+
+
+def _named(where: str | None) -> str:
+    return "on this machine" if where in (None, "local") else f"at {where!r}"
+
+
+def _initialise(ray: Any, address: str | None) -> str:
+    """Connects to a cluster or starts one; returns its address, "local" for one that was started."""
     if address in (None, "auto"):
         running = _running_here()
         if running is None and address == "auto":
@@ -67,7 +111,7 @@ def _initialise(ray: Any, address: str | None) -> None:
     if where in (None, "local"):
         _init(ray, "local", bind_loopback=True, include_dashboard=False, _node_ip_address="127.0.0.1")
         logger.info("started Ray %s on this machine, at %s", ray.__version__, _gcs_address(ray))
-        return
+        return "local"
     assert where is not None
     bind_loopback = False
     if where.startswith("ray://"):
@@ -78,6 +122,7 @@ def _initialise(ray: Any, address: str | None) -> None:
     # With no address, or "auto", Ray also takes the token that the machine keeps for its own clusters.
     _init(ray, where if where.startswith("ray://") else address, bind_loopback=bind_loopback)
     logger.info("connected to Ray %s at %s", ray.__version__, where)
+    return where
 
 
 def _check_head(ray: Any, address: str, *, found: bool) -> bool:
@@ -140,7 +185,7 @@ def _in_lasting_thread(start: Callable[[], Any]) -> None:
 
 
 def _explained(address: str | None, error: Exception) -> BackendError:
-    where = f"at {address!r}" if address not in (None, "local", "auto") else "on this machine"
+    where = _named(None if address == "auto" else address)
     if probe.is_refusal(error):
         return BackendError(probe.refused(str(address)))
     if "Version mismatch" in str(error):

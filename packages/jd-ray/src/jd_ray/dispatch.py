@@ -22,9 +22,10 @@ from dataclasses import replace
 from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
+from jd_core.diagnosis import REFUSALS
 from jd_core.errors import BackendError, CallTimeoutError, SerializationError
 
-from jd_ray import capacity, outcomes, remote, shipping
+from jd_ray import cancelling, capacity, outcomes, remote, shipping
 from jd_ray.outcomes import Piece
 from jd_ray.shipment import Shipment
 from jd_ray.starts import LOOK_SECONDS, Starts
@@ -64,10 +65,7 @@ class Dispatch:
         self._shipment = Shipment(ray, work)
         self._starts = Starts(every_task=work.timeout is not None)
         self._looked_at_cluster = time.monotonic()
-        given = work.workers
-        self._window = self._window_for(
-            given if isinstance(given, capacity.Offered) else capacity.offered(ray, work.options)
-        )
+        self._window = self._window_for(capacity.offered(ray, work.options) if work.workers_given else work.workers)
         self._warn_at: float | None = time.monotonic() + WAITING_SECONDS
 
     def results(self) -> Generator[ChunkResult, None, None]:
@@ -89,8 +87,7 @@ class Dispatch:
         self._waiting.clear()
         with contextlib.suppress(Exception):
             for force, seconds in ((False, GRACE_SECONDS), (True, KILL_SECONDS)):
-                for ref in left:
-                    self.ray.cancel(ref, force=force)
+                cancelling.cancel(self.ray, left, force=force)
                 if left:
                     left = self.ray.wait(left, num_returns=len(left), timeout=seconds)[1]
         self._starts.close(abandoned)
@@ -100,7 +97,7 @@ class Dispatch:
 
         Where the cluster cannot run more than that anyway, half as many again wait there for a free worker.
         """
-        workers = int(offered) if isinstance(self.work.workers, capacity.Offered) else self.work.workers
+        workers = self.work.workers if self.work.workers_given else offered
         return workers + (workers + 1) // 2 if workers >= offered else workers
 
     def _fill(self) -> Iterator[ChunkResult]:
@@ -116,7 +113,7 @@ class Dispatch:
             piece = self._waiting.popleft()
             try:
                 columns = self._shipment.encode(piece)
-            except Exception as error:
+            except REFUSALS as error:
                 if piece.count > 1:
                     self._waiting.extendleft(reversed(piece.calls()))
                 else:
@@ -161,7 +158,7 @@ class Dispatch:
     def _look_around(self) -> None:
         """Follows the size of the cluster, and warns where nothing could be started for long."""
         now = time.monotonic()
-        if isinstance(self.work.workers, capacity.Offered) and now - self._looked_at_cluster > GROWTH_SECONDS:
+        if not self.work.workers_given and now - self._looked_at_cluster > GROWTH_SECONDS:
             self._looked_at_cluster = now
             self._window = self._window_for(capacity.offered(self.ray, self.work.options))
         if self._warn_at is not None and now > self._warn_at:
@@ -176,12 +173,15 @@ class Dispatch:
             piece, _ = self._in_flight.pop(ref)
             self._starts.ended(ref)
             self._shipment.ask(functools.partial(self._end, ref))
-            message = f"distribute: call {piece.start} of {self.work.name} took longer than timeout={self.work.timeout:g} s"
-            yield piece.failed(CallTimeoutError(f"{message}; its worker was ended: raise timeout, or pass None"))
+            error = CallTimeoutError(
+                f"{self.work.name}(): call {piece.start} took longer than timeout={self.work.timeout:g} seconds, "
+                f"and its Ray worker was killed; allow more time, or None for no limit"
+            )
+            yield piece.failed(error)
 
     def _end(self, ref: Any) -> None:
         """Kills the worker that runs a task, and waits until it is dead: the call must not come to its end."""
-        self.ray.cancel(ref, force=True)
+        cancelling.cancel(self.ray, [ref], force=True)
         self.ray.wait([ref], timeout=KILL_SECONDS)
 
     def _ended(self, piece: Piece, ref: Any, edition: int) -> Iterator[ChunkResult]:
@@ -206,7 +206,7 @@ class Dispatch:
     def _lost(self, piece: Piece, error: Exception) -> Iterator[ChunkResult]:
         """Runs a piece again that was lost with its node."""
         if self.work.chunksize == 1:
-            yield piece.failed(outcomes.died(self.work, piece.start, f"its node was lost ({type(error).__name__})"))
+            yield piece.failed(outcomes.lost(self.work, piece.start, error))
         elif piece.losses == MOST_LOSSES:
             raise BackendError(
                 f"distribute: call {piece.start} of {self.work.name} was lost with its node {piece.losses + 1} times, "

@@ -11,9 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
-from jd_core.errors import RemoteError, SerializationError, WorkerDiedError
+from jd_core.diagnosis import REFUSALS, show
+from jd_core.errors import SerializationError, WorkerDiedError
+from jd_core.travel import Travel
 
-from jd_ray import codec, parts, remote
+from jd_ray import codec, remote
+
+travel = Travel(codec.encode, "a Ray worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def result(work: Work, piece: Piece, done: remote.Done) -> ChunkResult:
     if done.together:
         try:
             values = codec.decode(done.values, codec.copy_all)
-        except Exception as error:
+        except REFUSALS as error:
             values = [None] * done.calls
             failures = [_lost_value(work, piece.start + at, error) for at in range(done.calls)]
     else:
@@ -67,7 +71,7 @@ def result(work: Work, piece: Piece, done: remote.Done) -> ChunkResult:
             if not isinstance(encoded, str):
                 try:
                     values[at] = codec.decode(encoded, codec.copy_all)
-                except Exception as error:
+                except REFUSALS as error:
                     failures.append(_lost_value(work, piece.start + at, error))
         failures.sort(key=lambda failure: failure.index)
     return ChunkResult(piece.chunk, values, tuple(failures), done.seconds, piece.offset)
@@ -76,19 +80,14 @@ def result(work: Work, piece: Piece, done: remote.Done) -> ChunkResult:
 def _failure(work: Work, piece: Piece, raised: remote.Raised) -> Failure:
     index = piece.start + raised.offset
     if not raised.kind:
-        return Failure(
-            index,
-            SerializationError(
-                f"distribute: the result of call {index} of {work.name} cannot be sent back from its Ray worker: "
-                f"{raised.message}: return plain data, or make its class picklable"
-            ),
-        )
+        return Failure(index, travel.result(work.name, index, raised.message))
+    why = "does not pickle"
     if raised.exception is not None:
         try:
             return Failure(index, _chained(raised), raised.traceback)
-        except Exception:
-            pass  # its class is not to be had here: the stand-in below says all that is known
-    return Failure(index, RemoteError(f"{raised.kind}: {raised.message}\n\n{raised.traceback}"), raised.traceback)
+        except REFUSALS as error:
+            why = f"does not unpickle: {show(error)}"
+    return Failure(index, travel.exception(raised.kind, raised.message, raised.traceback, why), raised.traceback)
 
 
 def _chained(raised: remote.Raised) -> BaseException:
@@ -106,31 +105,13 @@ def _chained(raised: remote.Raised) -> BaseException:
     return error
 
 
-def _lost_value(work: Work, index: int, error: Exception) -> Failure:
-    unpickled = SerializationError(
-        f"distribute: the result of call {index} of {work.name} came back from its Ray worker but does not unpickle "
-        f"({type(error).__name__}): make its class importable here and its __reduce__ or __setstate__ sound"
-    )
-    error.__context__ = None
-    unpickled.__cause__ = error.with_traceback(None)  # the frames of an unpickler hold what was pickled
-    return Failure(index, unpickled)
+def _lost_value(work: Work, index: int, error: BaseException) -> Failure:
+    return Failure(index, travel.unreadable_result(work.name, index, error))
 
 
-def argument_error(work: Work, piece: Piece, error: Exception) -> SerializationError:
+def argument_error(work: Work, piece: Piece, error: BaseException) -> SerializationError:
     """Returns the error for a piece of one call whose arguments do not pickle."""
-    index = piece.start
-    for place, argument in enumerate(piece.chunk.arguments(piece.offset)):
-        try:
-            codec.encode(argument)
-        except Exception as own:
-            return SerializationError(
-                f"distribute: argument {place} of call {index} of {work.name} cannot be sent to a Ray worker: "
-                f"{parts.describe(argument, own)}: pass plain data and make such objects inside the function"
-            )
-    return SerializationError(
-        f"distribute: the arguments of call {index} of {work.name} cannot be sent to a Ray worker: together they raise "
-        f"{type(error).__name__}: pass plain data"
-    )
+    return travel.arguments(work, piece.chunk, piece.offset, error)
 
 
 def refused_argument(work: Work, index: int, refused: remote.Refused) -> SerializationError:
@@ -141,30 +122,22 @@ def refused_argument(work: Work, index: int, refused: remote.Refused) -> Seriali
         else "make the class's __reduce__ or __setstate__ sound"
     )
     return SerializationError(
-        f"distribute: the arguments of call {index} of {work.name} do not unpickle on the Ray worker "
-        f"({refused.kind}): {remedy}"
-    )
-
-
-def unsendable_work(work: Work, error: Exception) -> SerializationError:
-    """Returns the error for a function or a constant that does not pickle."""
-    for name, constant in work.constants.items():
-        try:
-            codec.encode(constant)
-        except Exception as own:
-            return SerializationError(
-                f"distribute: the constant {name!r} of {work.name} cannot be sent to Ray workers: "
-                f"{parts.describe(constant, own)}: pass plain data and make such objects inside the function"
-            )
-    return SerializationError(
-        f"distribute: the function {work.name} cannot be sent to Ray workers: {parts.describe(work.function, error)}: "
-        "make such objects inside the function"
+        f"an argument of call {index} of {work.name}() was sent to a Ray worker, but does not unpickle there: "
+        f"{refused.kind}: {refused.message}: {remedy}\n\n{refused.traceback}"
     )
 
 
 def died(work: Work, index: int, what: str) -> WorkerDiedError:
-    """Returns the error for a call whose worker ended while it ran."""
+    """Returns the error for a call whose worker ended while it ran: Ray tells neither exit code nor signal."""
     return WorkerDiedError(
-        f"distribute: the Ray worker that ran call {index} of {work.name} died: {' '.join(what.split())}: look for a "
-        "crash in native code, os._exit or too little memory (option memory=)"
+        f"{work.name}(): the Ray worker died while it ran call {index}: {' '.join(what.split())}: look for a "
+        f"crash in native code, os._exit or too little memory (option memory=)"
+    )
+
+
+def lost(work: Work, index: int, error: Exception) -> WorkerDiedError:
+    """Returns the error for a call that was lost with its node, and may not run twice."""
+    return WorkerDiedError(
+        f"{work.name}(): call {index} was lost with its node ({type(error).__name__}), and with chunksize=1 no call runs "
+        "twice: leave chunksize out, or let the call be tried again by retries="
     )

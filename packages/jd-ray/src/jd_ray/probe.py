@@ -10,12 +10,16 @@ import importlib.util
 import os
 import socket
 import threading
+import time
 from typing import Any
 
 from jd_core.errors import BackendError
 
-#: Seconds for each of: connecting, the first bytes of HTTP/2, a first request.
-PATIENCE_SECONDS = 3.0
+#: Seconds for connecting and the first bytes of HTTP/2.
+OPEN_SECONDS = 4.0
+
+#: Seconds for a first request, which is more to do for a cluster that has just been started.
+REQUEST_SECONDS = 5.0
 
 #: The port of Ray's client server (``ray://``) where an address names none.
 CLIENT_PORT = 10001
@@ -90,19 +94,21 @@ def _ping(target: str) -> None:
     channel = grpc_utils.init_grpc_channel(target, asynchronous=False)
     try:
         request = messages.ClusterInfoRequest(type=messages.ClusterInfoType.PING)
-        stubs.RayletDriverStub(channel).ClusterInfo(request, timeout=PATIENCE_SECONDS)
+        stubs.RayletDriverStub(channel).ClusterInfo(request, timeout=REQUEST_SECONDS)
     finally:
         channel.close()
 
 
 def _open(host: str, port: int) -> None:
     """Opens and closes an HTTP/2 connection; raises an OSError if nobody is there or it is something else."""
-    with socket.create_connection((host, port), timeout=PATIENCE_SECONDS) as connection:
+    deadline = time.monotonic() + OPEN_SECONDS
+    with socket.create_connection((host, port), timeout=OPEN_SECONDS) as connection:
         if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
             return
         connection.sendall(_HTTP2_OPENING)
         header = b""
         while len(header) < _FRAME_HEADER_BYTES:
+            connection.settimeout(max(0.1, deadline - time.monotonic()))
             received = connection.recv(_FRAME_HEADER_BYTES - len(header))
             if not received:
                 break
@@ -124,10 +130,10 @@ def _check_request(address: str, request: Any) -> None:
 
     thread = threading.Thread(target=make, name="just-distribute-ray-probe", daemon=True)
     thread.start()
-    thread.join(PATIENCE_SECONDS)
+    thread.join(REQUEST_SECONDS)
     if not outcome:
         raise BackendError(
-            f"distribute: what answers at {address!r} took no request within {PATIENCE_SECONDS:g} s: check that it is "
+            f"distribute: what answers at {address!r} took no request within {REQUEST_SECONDS:g} s: check that it is "
             "a Ray cluster and that it is well"
         )
     if (error := outcome[0]) is not None:

@@ -198,9 +198,7 @@ def run_piece(
         seconds = time.perf_counter() - began
         housekeeping.finish(run, started)
         if cancellation.requested:
-            # As in a task that does not catch it. Were this one to end well, Ray's owner process would find a task
-            # complete that it has given up, and end with a failed check (seen with Ray 2.60).
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt  # as a task that does not catch it: nobody waits for what it has done
         together, encoded = codec.encode_values(values, beside)
         raised = [_raised(offset, error) for offset, error in failures]
         if not together:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from jd_core.backend import Work
+from jd_core.diagnosis import REFUSALS
 from jd_core.errors import BackendError, SerializationError
 
 from jd_ray import codec, outcomes, remote, shipping
@@ -94,8 +95,8 @@ class Shipment:
         try:
             with codec.by_value(self._by_value):
                 return codec.encode((self._work.function, dict(self._work.constants)), not self._through_client)
-        except Exception as error:
-            return outcomes.unsendable_work(self._work, error)
+        except REFUSALS as error:
+            return outcomes.travel.code(self._work, error)
 
     def _put(self) -> tuple[str, Any]:
         """Encodes the function and its constants; returns a new name for the run, and how a task is given them."""

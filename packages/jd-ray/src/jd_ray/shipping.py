@@ -17,9 +17,9 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
-from jd_core import worker
+from jd_core import coroutines, diagnosis, opening, worker
 
-from jd_ray import codec, parts, remote
+from jd_ray import codec, remote
 
 
 def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
@@ -45,7 +45,8 @@ def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
 @functools.cache
 def function() -> Any:
     """Returns `remote.run_piece` as a function that can be sent anywhere; `received` takes what it returns."""
-    sources = {module.__name__.rpartition(".")[2]: inspect.getsource(module) for module in (worker, parts, codec, remote)}
+    modules = (diagnosis, coroutines, opening, worker, codec, remote)
+    sources = {module.__name__.rpartition(".")[2]: inspect.getsource(module) for module in modules}
     digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:12]
     package = f"_just_distribute_{digest}"
     globals_ = {"__name__": package, "__builtins__": builtins}

@@ -1,0 +1,100 @@
+"""The backend's own options: what Ray is given of them, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from jd_core import distribute
+from jd_core.backend import Work
+from jd_ray.shipment import Shipment
+
+#: A value of each option that is one of Ray's; the other one, ``address``, is the connection's.
+GIVEN: dict[str, Any] = {
+    "num_cpus": 0.5,
+    "num_gpus": 1,
+    "memory": 1_000_000,
+    "resources": {"disk": 2},
+    "runtime_env": {"env_vars": {"COLOUR": "blue"}},
+    "max_retries": 2,
+    "scheduling_strategy": "SPREAD",
+    "accelerator_type": "A100",
+}
+
+
+class Recorder:
+    """Stands for Ray, and for a remote function; notes the options that tasks are given."""
+
+    def __init__(self) -> None:
+        self.given: list[dict[str, Any]] = []
+
+    def remote(self, _: object) -> Recorder:
+        return self
+
+    def options(self, **given: Any) -> Recorder:
+        self.given.append(given)
+        return self
+
+
+def task_options(**options: Any) -> dict[str, Any]:
+    """Returns the options of a run's tasks."""
+    recorder = Recorder()
+    Shipment(recorder, Work(abs, {}, 2, "area", options=options))
+    (given,) = recorder.given
+    return given
+
+
+def test_options_go_to_ray_under_its_names() -> None:
+    """SPEC 6 ray: what is given reaches Ray as it is; only max_retries has a default of this package's own."""
+    assert task_options(**GIVEN) == {**GIVEN, "name": "area"}
+    assert task_options() == {"max_retries": 0, "name": "area"}
+    distribute(abs, job="ray", **GIVEN)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("adress", "address"),
+        ("cpus", "num_cpus"),
+        ("num_gpu", "num_gpus"),
+        ("memroy", "memory"),
+        ("resource", "resources"),
+        ("runtime_environment", "runtime_env"),
+        ("max_retry", "max_retries"),
+        ("scheduling", "scheduling_strategy"),
+        ("accelerator", "accelerator_type"),
+    ],
+)
+def test_unknown_options(given: str, meant: str) -> None:
+    """Issue 6: an option that Ray's tasks or this package do not have is refused with the closest name."""
+    with pytest.raises(TypeError, match=rf"job='ray' has no option '{given}'.*did you mean '{meant}'\?"):
+        distribute(abs, job="ray", **{given: 1})  # type: ignore[call-overload]
+
+
+def look(_: int) -> tuple[dict[str, float], str, str | None]:
+    """Returns what a call finds around it: resources, node, a variable of the environment."""
+    import ray
+
+    context = ray.get_runtime_context()
+    return context.get_assigned_resources(), context.get_node_id(), os.environ.get("COLOUR")
+
+
+@pytest.mark.ray
+def test_each_call_has_what_was_asked_for(ray: Any) -> None:
+    """Issue 6: a call runs with the CPUs, memory, resources, environment and on the node that its options say."""
+    from ray import get_runtime_context
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    node = get_runtime_context().get_node_id()
+    options = {
+        "num_cpus": 0.5,
+        "memory": 1_000_000,
+        "resources": {"node:127.0.0.1": 0.01},  # every node has one of its own
+        "runtime_env": {"env_vars": {"COLOUR": "blue"}},
+        "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False),
+    }
+    ((assigned, place, colour),) = ray.run(look, [1], options=options).ordered()
+    assert assigned == {"CPU": 0.5, "memory": 1_000_000.0, "node:127.0.0.1": 0.01}
+    assert place == node
+    assert colour == "blue"
