@@ -1,17 +1,24 @@
-"""What all tests share: the four jobs, and a Ray of this session's own."""
+"""What all tests share: the four jobs, a Ray of the session's own, backends by themselves, scripts in sessions of theirs."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
-from typing import TYPE_CHECKING
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from jd_core.backend import Backend, Chunk, ChunkResult, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping
 
 JOBS = ("compute", "io", "web", "ray")
 
@@ -54,3 +61,119 @@ def job(request: pytest.FixtureRequest) -> str:
     if found == "ray":
         request.getfixturevalue("ray_cluster")
     return found
+
+
+@dataclass
+class Outcome:
+    """What a run gave, by index of the call; a call that is given twice is an error."""
+
+    values: dict[int, Any] = field(default_factory=dict)
+    failures: dict[int, BaseException] = field(default_factory=dict)
+
+    def add(self, result: ChunkResult) -> None:
+        for index, value in enumerate(result.values, result.chunk.start + result.offset):
+            assert index not in self.values
+            self.values[index] = value
+        for failure in result.failures:
+            assert self.values[failure.index] is None
+            self.failures[failure.index] = failure.exception
+
+
+@dataclass
+class Alone:
+    """A backend without the core around it, and short ways to run it."""
+
+    backend: Backend
+
+    def start(
+        self, function: Callable[..., Any], *columns: Iterable[Any], **options: Any
+    ) -> Generator[ChunkResult, None, None]:
+        """Returns the generator of a run; ``options`` are those of `handed_over`."""
+        return self.backend.run(*handed_over(function, columns, **options))
+
+    def astart(
+        self, function: Callable[..., Any], *columns: Iterable[Any], **options: Any
+    ) -> AsyncGenerator[ChunkResult, None]:
+        """Like `start`, for the running loop."""
+        return self.backend.arun(*handed_over(function, columns, **options))
+
+    def run(self, function: Callable[..., Any], *columns: Iterable[Any], **options: Any) -> Outcome:
+        """Runs to the end."""
+        outcome = Outcome()
+        for result in self.start(function, *columns, **options):
+            outcome.add(result)
+        return outcome
+
+    async def arun(self, function: Callable[..., Any], *columns: Iterable[Any], **options: Any) -> Outcome:
+        """Like `run`, on the running loop."""
+        outcome = Outcome()
+        async with aclosing(self.astart(function, *columns, **options)) as results:
+            async for result in results:
+                outcome.add(result)
+        return outcome
+
+    def run_either(self, way: str, function: Callable[..., Any], *columns: Iterable[Any], **options: Any) -> Outcome:
+        """Runs to the end with `run`, or with `arun` on a loop of its own."""
+        if way == "run":
+            return self.run(function, *columns, **options)
+        return asyncio.run(self.arun(function, *columns, **options))
+
+
+def handed_over(
+    function: Callable[..., Any], columns: tuple[Iterable[Any], ...], *, size: int = 1, workers: int = 4, **work: Any
+) -> tuple[Work, Iterator[Chunk]]:
+    """Returns what a backend's ``run`` gets; the chunks hold ``size`` calls."""
+    work.setdefault("constants", {})
+    return Work(function=function, workers=workers, name="f", **work), chunks_of(columns, size)
+
+
+def chunks_of(columns: tuple[Iterable[Any], ...], size: int) -> Iterator[Chunk]:
+    """Gives the chunks of a run, read from the columns as they are asked for."""
+    start = 0
+    iterators = [iter(column) for column in columns]
+    while True:
+        rows = []
+        for row in zip(*iterators, strict=True):
+            rows.append(row)
+            if len(rows) == size:
+                break
+        if not rows:
+            return
+        yield Chunk(start, tuple(list(column) for column in zip(*rows, strict=True)))
+        start += len(rows)
+
+
+@pytest.fixture
+def alone() -> Callable[[Backend], Alone]:
+    """Takes a backend by itself."""
+    return Alone
+
+
+@pytest.fixture
+def run_script(request: pytest.FixtureRequest) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a script of the folder "scripts" beside the test, as a user would: in a process and a session of its own.
+
+    Returns its result when it has ended; what is left of its session after a while is killed, and the test fails.
+    """
+
+    def run(
+        name: str, *arguments: object, seconds: float = 50.0, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(request.path.parent / "scripts" / name), *map(str, arguments)]
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, errors = process.communicate()
+            pytest.fail(f"{name} {arguments} hung for {seconds} s\n{output}\n{errors}")
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+    return run

@@ -61,3 +61,4 @@ class TestWeb(BackendContract):
 @pytest.mark.usefixtures("ray_cluster")
 class TestRay(BackendContract):
     job = "ray"
+    cannot = {"show what calls print": "Ray shows it by itself, where its log_to_driver says so"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import pickle
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -142,20 +141,6 @@ def test_causes_are_kept(parallel: Parallel) -> None:
     assert ZeroDivisionError in [type(cause) for cause in causes(caught.value)]
 
 
-def test_exception_groups(parallel: Parallel) -> None:
-    """SPEC 5: an ExceptionGroup comes back with its parts."""
-
-    def function(value: int) -> None:
-        raise ExceptionGroup("several", [ValueError(value), OSError(5, "input/output")])
-
-    with pytest.raises(ExceptionGroup) as caught:
-        parallel(function)([1])
-    first, second = caught.value.exceptions
-    assert (type(first), first.args) == (ValueError, (1,))
-    assert isinstance(second, OSError)
-    assert second.errno == 5
-
-
 def test_the_same_exception_object_in_many_calls(parallel: Parallel) -> None:
     """SPEC 5: an exception that several calls raise has a note for each."""
     shared = ValueError("shared")
@@ -263,28 +248,6 @@ def test_failures_within_a_chunk(parallel: Parallel, folder: str) -> None:
     assert functions.count(folder) == 5
 
 
-def test_the_first_failure_is_raised_soon(parallel: Parallel, folder: str) -> None:
-    """Promise 5: a failure is raised within a second, though other calls go on."""
-
-    def function(value: int, *, folder: str) -> float:
-        if value == 0:
-            functions.held(value, folder=folder)
-        while not functions.count(folder):
-            time.sleep(0.002)
-        raise LookupError(time.time())
-
-    with pytest.raises(LookupError) as caught:
-        parallel(function, chunksize=1)([0, 1], folder=folder)
-    assert time.time() - caught.value.args[0] < 1.0
-
-
-def test_partial_results(parallel: Parallel) -> None:
-    """SPEC 5: the exception gives access to the results that there were, by index."""
-    with pytest.raises(FormError) as caught:
-        parallel(area, chunksize=10, workers=1)(range(10), range(10))
-    assert caught.value.partial == {0: 0, 1: 1, 2: 4}  # type: ignore[attr-defined]
-
-
 def test_partial_results_behind_the_failure(parallel: Parallel, folder: str) -> None:
     """SPEC 5: results of later calls that were there before the failure are in it, too."""
 
@@ -385,25 +348,6 @@ def test_errors_of_the_input_cancel(parallel: Parallel, folder: str) -> None:
         parallel(functions.held)(values(), folder=folder)
 
 
-def test_errors_of_the_progress_callback(parallel: Parallel) -> None:
-    """Issue "failures": a progress callback that raises cancels the run, and its error is the user's."""
-    error = FormError("progress", code=2)
-
-    def report(done: int, total: int | None) -> None:
-        raise error
-
-    with pytest.raises(FormError) as caught:
-        parallel(functions.same, progress=report)(range(50))
-    assert caught.value is error
-    assert parallel(functions.same)(range(5)) == list(range(5))
-
-
-def test_errors_of_the_aggregate(parallel: Parallel) -> None:
-    """Issue "failures": an aggregate callable that raises raises its own error."""
-    with pytest.raises(ZeroDivisionError):
-        parallel(functions.same, aggregate=lambda results: 1 // len([]))(range(5))
-
-
 # Progress.
 
 
@@ -426,15 +370,6 @@ def test_progress_counts_failures(parallel: Parallel) -> None:
 
 
 # Timeouts.
-
-
-def test_timeout(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: a call that takes longer than timeout is a CallTimeoutError, also a TimeoutError, with the call's note."""
-    with pytest.raises(CallTimeoutError, match=r"timeout=0\.3") as caught:
-        parallel(functions.held_at, timeout=0.3)(range(4), folder=folder, at=2)
-    assert isinstance(caught.value, TimeoutError)
-    assert notes(caught.value) == ["distribute: call 2 of 4 failed: value=2"]
-    assert parallel(functions.same)(range(3)) == [0, 1, 2]
 
 
 def test_timeouts_cost_no_other_result(parallel: Parallel, folder: str) -> None:
