@@ -116,11 +116,12 @@ def test_a_late_call_is_over_its_time_even_if_nobody_looked(io):
             ended.wait(0.1)
             ended.set()
 
-    results = io.start(call, range(2), workers=1, timeout=0.05, stop_at_failure=False)
-    next(results)
+    results = io.start(call, range(2), size=2, workers=1, timeout=0.05, stop_at_failure=False)
+    first = next(results)
     assert ended.wait(WAIT)
-    (result,) = results
-    assert isinstance(result.failures[0].exception, CallTimeoutError)
+    (failure,) = [failure for result in (first, *results) for failure in result.failures]
+    assert failure.index == 1
+    assert isinstance(failure.exception, CallTimeoutError)
 
 
 def test_closing_starts_nothing_further_and_does_not_wait_for_calls(io, threads):
@@ -134,7 +135,7 @@ def test_closing_starts_nothing_further_and_does_not_wait_for_calls(io, threads)
             blocked.wait(WAIT)
             release.wait(WAIT)
 
-    results = io.start(call, range(100), size=1, workers=2)
+    results = io.start(call, range(100), size=100, workers=2)  # all that is read is open to both threads
     next(results)
     blocked.wait(WAIT)
     began = time.monotonic()

@@ -11,17 +11,15 @@ WAIT = 10.0  # seconds after which an event that should have come has not
 @pytest.mark.parametrize("workers", [1, 8])
 def test_calls_start_at_the_rate(io, workers):
     """SPEC 6: the rate holds over all workers of the run, from its first call on."""
-    starts = []
-    io.run(
-        lambda number: starts.append(time.monotonic()),
-        range(80),
-        size=5,
-        workers=workers,
-        options={"max_per_second": 200},
-    )
-    starts.sort()
-    took = starts[-1] - starts[0]
-    assert 79 / 200 - LATENESS_SECONDS - 0.005 <= took <= 79 / 200 * 1.5
+    starts, took = [], []
+    for _ in range(3):  # the machine may be too busy to keep a rate up, but never too busy to keep to it
+        starts.clear()
+        options = {"max_per_second": 200}
+        io.run(lambda number: starts.append(time.monotonic()), range(80), size=5, workers=workers, options=options)
+        took.append(max(starts) - min(starts))
+        if took[-1] <= 79 / 200 * 1.5:
+            break
+    assert 79 / 200 - LATENESS_SECONDS - 0.005 <= min(took) <= 79 / 200 * 1.5
 
 
 def test_closing_does_not_wait_for_the_rate(io, threads):

@@ -1,6 +1,7 @@
 """The io backend: which threads there are, how many, and what they see."""
 
 import asyncio
+import concurrent.futures
 import contextvars
 import itertools
 import sqlite3
@@ -38,6 +39,21 @@ def test_workers_calls_run_at_once(io, size):
     outcome = io.run(call, range(40), size=size, workers=5)
     assert outcome.values == {number: number for number in range(40)}
     assert peak == 5
+
+
+def test_hundreds_at_once(io, threads):
+    """SPEC 6: ``workers`` may be hundreds."""
+    barrier = threading.Barrier(400)
+    outcome = io.run(lambda number: barrier.wait(WAIT), range(1200), size=50, workers=400)
+    assert sorted(outcome.values.values()) == sorted(3 * list(range(400)))  # all of them wait, three times
+    assert outcome.failures == {}
+    assert threads() == []
+
+
+def test_no_future_per_call(io, monkeypatch):
+    """Issue "io and web": threads take calls from one shared source; nothing is made per element but its result."""
+    monkeypatch.setattr(concurrent.futures.Future, "__init__", lambda self: pytest.fail("a future was made"))
+    assert len(io.run(abs, range(1000), size=100, workers=4).values) == 1000
 
 
 def test_threads_are_named_daemons_and_end_with_the_run(io, threads):
@@ -84,6 +100,21 @@ def test_calls_see_the_callers_context(io):
     assert all(io.run(call, range(20)).values.values())
     assert variable.get() == "caller"
     assert not inside_worker.get()
+
+
+def test_calls_see_the_context_of_a_caller_on_a_loop(io):
+    """SPEC 6: with ``f.aio`` they are those of the awaiting task; other tasks go on meanwhile."""
+    ticked = threading.Event()
+
+    async def tick():
+        ticked.set()
+
+    async def main():
+        variable.set("caller")
+        asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(tick()))
+        return await io.arun(lambda number: (ticked.wait(WAIT), variable.get(), inside_worker.get()), range(5))
+
+    assert set(asyncio.run(main()).values.values()) == {(True, "caller", True)}
 
 
 def test_input_is_read_in_the_callers_thread(io):

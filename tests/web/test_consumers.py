@@ -3,9 +3,14 @@
 import asyncio
 import contextvars
 import itertools
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 
 import pytest
+from jd_core import distribute, per_worker
 from jd_core.backend import Chunk, Work
 from jd_core.worker import inside_worker
 
@@ -110,6 +115,32 @@ def test_run_works_inside_a_running_loop(web):
     assert asyncio.run(main()) == {number: number for number in range(20)}
 
 
+def test_an_interactive_loop():
+    """SPEC 6, 8.10: where statements themselves run on a loop, as in a notebook, plain calls and ``await`` both work."""
+    typed = """
+        from jd_core import distribute
+        async def double(number): return await asyncio.sleep(0.001, 2 * number)
+
+        double = distribute(double, job="web", workers=3)
+        asyncio.get_running_loop().is_running(), double(range(3))
+        await double.aio(range(4))
+        [result async for result in double.astream(range(5))], list(double.stream(range(2)))
+        distribute(abs, job="web")([-1, -2]), await distribute(abs, job="web").aio([-3])
+        """
+    done = subprocess.run(
+        [sys.executable, "-m", "asyncio"],
+        input=textwrap.dedent(typed),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        check=True,
+    )
+    for printed in ("(True, [0, 2, 4])", "[0, 2, 4, 6]", "([0, 2, 4, 6, 8], [0, 2])", "([1, 2], [3])"):
+        assert printed in done.stdout, done.stderr
+    assert "Error" not in done.stderr
+
+
 def test_run_inside_a_call_on_the_processes_loop(web):
     """SPEC 8.10: nested, where a plain call blocks the loop that it would need: no deadlock."""
 
@@ -121,6 +152,83 @@ def test_run_inside_a_call_on_the_processes_loop(web):
         return sum(web.run(inner, range(number)).values.values())
 
     assert web.run(outer, range(4)).values == {0: 0, 1: 0, 2: 1, 3: 3}
+
+
+def test_awaiting_inside_a_call(web, way):
+    """SPEC 8.10: a nested ``await f.aio(...)`` is on the call's own loop, where other calls go on meanwhile."""
+    barrier = asyncio.Barrier(3)
+
+    async def inner(number, *, loop):
+        assert asyncio.get_running_loop() is loop
+        if number == 1:
+            async with asyncio.timeout(WAIT):
+                await barrier.wait()  # for the other two outer calls
+        if number == 3:
+            raise ValueError(number)
+        return number
+
+    async def outer(number):
+        nested = distribute(inner, job="web", workers=5)
+        first = await nested.aio(range(number), loop=asyncio.get_running_loop())
+        second = [result async for result in nested.astream([5, 6], loop=asyncio.get_running_loop())]
+        third = await nested.options(return_exceptions=True).aio([2, 3, 4], loop=asyncio.get_running_loop())
+        return first, second, [str(result) for result in third]
+
+    expected = [0, 1], [5, 6], ["2", "3", "4"]
+    assert web.run_either(way, outer, [2, 2, 2], workers=3).values == dict.fromkeys(range(3), expected)
+
+
+def test_a_client_inside_a_call(web):
+    """SPEC 6: a nested run makes its client on the loop that it shares with the call, and closes it there."""
+    events = []
+
+    class Client:
+        async def __aenter__(self):
+            events.append(asyncio.get_running_loop())
+            return self
+
+        async def __aexit__(self, *error):
+            events.append(asyncio.get_running_loop())
+
+    async def inner(number, *, client):
+        events.append(asyncio.get_running_loop())
+        return number
+
+    async def outer(number):
+        events.append(asyncio.get_running_loop())
+        return await distribute(inner, job="web").aio(range(number), client=per_worker(Client))
+
+    assert web.run(outer, [3]).values == {0: [0, 1, 2]}
+    assert len(events) == 6
+    assert len(set(events)) == 1
+
+
+def test_cancelling_inside_a_call(web):
+    """SPEC 6: structured through the levels: what a nested run awaits is cancelled, and has ended."""
+    started, ended = asyncio.Event(), []
+
+    async def inner(number):
+        started.set()
+        try:
+            await asyncio.sleep(WAIT)
+        finally:
+            await asyncio.sleep(0.01)
+            ended.append(number)
+
+    async def outer(number):
+        return await distribute(inner, job="web", return_exceptions=True).aio([1, 2])
+
+    async def main():
+        task = asyncio.create_task(web.arun(outer, [0]))
+        async with asyncio.timeout(WAIT):
+            await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(main()) == 1
+    assert ended == [1]
 
 
 def test_without_chunks_nothing_is_started(web, way, monkeypatch):

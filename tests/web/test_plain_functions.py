@@ -1,6 +1,7 @@
 """The web backend with plain functions: in threads, ``workers`` at once; and which event loop is used."""
 
 import asyncio
+import concurrent.futures
 import contextvars
 import os
 import subprocess
@@ -78,22 +79,67 @@ def test_a_coroutine_that_is_not_seen_as_one_fails_like_one(web, way):
     assert {index: error.args for index, error in outcome.failures.items()} == {0: (0,), 1: (1,), 2: (2,)}
 
 
-def test_closing_cancels_what_is_awaited(web):
-    """Contract 4: what can be cancelled is cancelled, also behind a plain function."""
-    started, ended = threading.Event(), threading.Event()
+def test_closing_cancels_what_is_awaited_and_waits_for_it(web):
+    """Contract 4: what can be cancelled is cancelled, also behind a plain function, and has ended when the run has."""
+    started, ended = threading.Event(), []
 
     async def fetch(number):
         started.set()
         try:
             await asyncio.sleep(WAIT)
         finally:
-            ended.set()
+            await asyncio.sleep(0.1)
+            ended.append(number)
 
     results = web.start(lambda number: number and fetch(number), range(2), workers=1)
     next(results)
     assert started.wait(WAIT)
     results.close()
-    assert ended.wait(WAIT)
+    assert ended == [1]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_cancelling_the_caller_waits_for_what_is_awaited(web, times):
+    """SPEC 6: structured, also for lambdas and decorators around coroutine functions."""
+    started, ended = [], []
+
+    async def fetch(number):
+        started.append(number)
+        try:
+            await asyncio.sleep(WAIT)
+        finally:
+            await asyncio.sleep(0.1)
+            ended.append(number)
+
+    async def main():
+        task = asyncio.create_task(web.arun(lambda number: fetch(number), range(100), workers=3))
+        async with asyncio.timeout(WAIT):
+            while len(started) < 3:
+                await asyncio.sleep(0.001)
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(main()) == 1
+    assert sorted(started) == sorted(ended)
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+def test_odd_exceptions_of_what_is_awaited(web, way, raised):
+    """SPEC 5: they are the call's failure, and end neither the loop nor the caller."""
+
+    async def fetch(number):
+        if number == 1:
+            raise raised
+        return number
+
+    outcome = web.run_either(way, lambda number: fetch(number), range(3), stop_at_failure=False)
+    assert outcome.values == {0: 0, 1: None, 2: 2}
+    expected = concurrent.futures.CancelledError if raised is asyncio.CancelledError else raised
+    assert isinstance(outcome.failures[1], expected)
 
 
 def test_cancelling_the_caller_does_not_wait_for_threads(web, threads):
