@@ -46,6 +46,9 @@ def main() -> int:
         command = [sys.executable, "-m", "benchmarks", "--here", *options, row.name]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
             for line in process.stdout or ():
+                if not line.startswith("{"):  # something that a library has to say
+                    sys.stderr.write(line)
+                    continue
                 figures.append(Figure(**json.loads(line)))
                 print(report.line(figures[-1]), flush=True)
         if process.returncode:

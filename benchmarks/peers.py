@@ -66,8 +66,15 @@ def loop(function: Function) -> Iterator[Function]:
 
 @contextlib.contextmanager
 def half_a_loop(function: Function) -> Iterator[Function]:
-    """The ideal on two CPUs: of each two calls, which are alike, one is made."""
-    yield lambda items: [result for item in items[::2] for result in [function(item)] * 2]
+    """The ideal on two CPUs: half of the calls are made, by their lengths every second one; each returns its argument."""
+
+    def run(items: list[float]) -> list[float]:
+        for place, item in enumerate(sorted(items)):
+            if place % 4 in (0, 3):
+                function(item)
+        return list(items)
+
+    yield run
 
 
 @contextlib.contextmanager

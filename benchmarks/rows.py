@@ -7,6 +7,8 @@ just shown.
 from __future__ import annotations
 
 import functools
+import importlib
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +23,17 @@ Inputs = tuple[Any, dict[str, Any]]
 
 def numbers(size: int, _: object) -> Inputs:
     return range(size), {}
+
+
+def numbers_when_idle(size: int, place: object) -> Inputs:
+    """As `numbers`, once Ray's client server has let go of the results of the run before: 5,000 references take it a second.
+
+    It does that before it answers what is asked later.
+    """
+    ray = importlib.import_module("ray")
+    for _ in range(2):
+        ray.get(ray.put(None))
+    return numbers(size, place)
 
 
 def lengths(length: Callable[[int], float]) -> Callable[[int, object], Inputs]:
@@ -57,12 +70,17 @@ MPIRE = functools.partial(against, "mpire", peers.mpire)
 THREADS = functools.partial(against, "`ThreadPoolExecutor.map`", peers.thread_executor)
 CONSUMERS = functools.partial(against, "consumers by hand", loops.consumers)
 RAY_POOL = functools.partial(against, "`ray.util.multiprocessing.Pool.map`", peers.ray_pool)
+HALF = functools.partial(against, "ideal: half of the plain loop", peers.half_a_loop)
 RAY_TASKS = functools.partial(against, "a task for each call", peers.ray_tasks)
 
 compute, ray = ours("compute"), ours("ray")
 ten_long = lengths(lambda index: 0.08 if index % 30 == 29 else 0.005)
+long_first = lengths(lambda index: 0.2 if index < 10 else 0.005)
 long_last = lengths(lambda index: 0.2 if index >= 90 else 0.005)
 long_spread = lengths(lambda index: 0.2 if index % 10 == 9 else 0.005)
+ever_longer = lengths(lambda index: 0.0025 * 40 ** (index / 99))
+in_any_order = random.Random(6).sample(range(100), 100)
+shuffled = lengths(lambda index: 0.0025 * 40 ** (in_any_order[index] / 99))
 
 # fmt: off
 # name, work, function, inputs, how many, how many in a warm-up, ours, [whom it is compared with (at most)]
@@ -108,14 +126,17 @@ ROWS: list[Row | Memory] = [
     Row("ray-tiny-calls", "20,000 calls of `x * x`, ray", work.square, numbers, 20_000, 100, ray,
         [RAY_POOL(0.4), RAY_TASKS(0.01, pairs=3)], place=local_ray),
     Row("ray-even-calls", "100 calls of 20 ms, ray", work.spin, lengths(lambda index: 0.02), 100, 10, ray,
-        [against("ideal: half of the plain loop", peers.half_a_loop, 1.1)], place=local_ray),
-    Row("ray-skewed-calls", "90 calls of 5 ms, then ten of 200 ms, ray", work.spin, long_last, 100, 20, ray,
-        [RAY_POOL(0.9)], pairs=9, place=local_ray),
-    Row("ray-spread-calls", "the same, the long ones spread evenly", work.spin, long_spread, 100, 20, ray,
-        [RAY_POOL()], pairs=9, place=local_ray),
+        [HALF(1.1)], place=local_ray),
+    *(Row(f"ray-{name}", what, work.spin, shape, 100, 20, ray, [RAY_POOL(limit), HALF(1.1)], pairs=9, place=local_ray)
+      for name, what, shape, limit in (
+          ("long-last", "90 calls of 5 ms, then ten of 200 ms, ray", long_last, 0.9),
+          ("long-first", "ten calls of 200 ms, then 90 of 5 ms, ray", long_first, 0.9),
+          ("ever-longer", "100 calls, from 2.5 ms ever longer to 100 ms, ray", ever_longer, 1.0),
+          ("shuffled", "the same in random order, ray", shuffled, None),
+          ("long-spread", "90 calls of 5 ms and ten of 200 ms, spread evenly, ray", long_spread, None))),
     Row("ray-constant", "a fresh constant of 200 MB, 100 calls, ray", work.pick, table(megabytes=200), 100, 10, ray,
         [against("one `ray.put` and chunks by hand", peers.ray_chunks, 1.2)], place=local_ray),
-    Row("ray-client", "5,000 calls of `x * x` through `ray://`", work.square, numbers, 5_000, 50, ray,
+    Row("ray-client", "5,000 calls of `x * x` through `ray://`", work.square, numbers_when_idle, 5_000, 50, ray,
         [RAY_TASKS(0.1, pairs=3)], place=ray_client),
 
     *(row for job, function, place in (("compute", work.square, nothing), ("io", work.square, nothing),

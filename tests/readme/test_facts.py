@@ -66,6 +66,12 @@ def test_command(page: str, words: tuple[str, ...]) -> None:
             assert "just-distribute" in PROJECTS["just-distribute"]["scripts"]
             line = [sys.executable, "-m", "just_distribute", command, "--help"]
             subprocess.run(line, check=True, capture_output=True, timeout=30)
+        case ["export", *variables]:
+            assert all("=" in variable for variable in variables)
+        case ["ray", "start", *arguments]:
+            start = pytest.importorskip("ray.scripts.scripts", reason="ray is not installed", exc_type=ImportError).start
+            known = {option for parameter in start.params for option in parameter.opts}
+            assert {argument.partition("=")[0] for argument in arguments} <= known
         case _:
             pytest.fail(f"{page} has a command that this test does not know: {shlex.join(words)}")
 
