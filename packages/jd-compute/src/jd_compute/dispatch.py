@@ -1,4 +1,4 @@
-"""One run: hands chunks to workers, takes their results, and deals with workers that die or take too long.
+"""One run: hands chunks to workers and takes their results; `losses` deals with workers that die or take too long.
 
 ::
 
@@ -20,14 +20,14 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Failure, Work
-from jd_core.errors import CallTimeoutError, WorkerDiedError
 
-from jd_compute import codec, outcome, output, protocol, status
+from jd_compute import codec, outcome, output, protocol
 from jd_compute.arena import arena
 from jd_compute.channel import NEVER_BLOCKS
 from jd_compute.crew import Crew
+from jd_compute.losses import Losses
 from jd_compute.pool import Pool
-from jd_compute.tasks import Lane, Task, blame, parts, was_at_work
+from jd_compute.tasks import Lane, Task, parts
 
 #: A second chunk is sent ahead to a worker whose last one took less than this: then the way there and back shows.
 SHORT_SECONDS = 0.01
@@ -35,9 +35,6 @@ SHORT_SECONDS = 0.01
 #: A message has no more bytes in large buffers than this, if it is of several calls: while one worker gets its first 16 MB,
 #: which takes some ms, the other ones wait. Chunks are sized by how long calls run, not by what they carry.
 MOST_BYTES = 1 << 24
-
-#: So many workers may die with a chunk before any call of it ran; the next such death ends the run.
-MOST_DEATHS = 3
 
 
 class Dispatch:
@@ -55,6 +52,7 @@ class Dispatch:
         self._chunks = chunks
         self._numbers = itertools.count(1)
         self._again: deque[tuple[Chunk, int]] = deque()  # with the number of deaths
+        self._losses = Losses(self._crew, work, self._again)
         self._exhausted = False
         self._paused = False  # the core has nothing to start just now
         self._learned = 0  # when, in monotonic nanoseconds, a module was last found to need sending by value
@@ -68,7 +66,7 @@ class Dispatch:
                     for lane in self._wait():
                         yield from self._receive(lane)
                     if self._work.timeout is not None:
-                        yield from self._end_overdue(self._work.timeout)
+                        yield from self._losses.end_overdue(self._work.timeout)
                 elif self._exhausted and not self._again:
                     return
                 elif self._paused:
@@ -175,7 +173,7 @@ class Dispatch:
         if self._work.cancelled is not None:
             limits.append(CANCEL_SECONDS)
         if self._work.timeout is not None:
-            due = min(self._due(lane, self._work.timeout) for lane in self._crew.lanes if lane.tasks)
+            due = min(self._losses.due(lane, self._work.timeout) for lane in self._crew.lanes if lane.tasks)
             limits.append(max(0.001, due - time.monotonic()))
         return self._crew.wait(min(limits, default=None))
 
@@ -183,7 +181,7 @@ class Dispatch:
         try:
             message = self._crew.hear(lane)
         except EOFError:
-            yield from self._bury(lane)
+            yield from self._losses.bury(lane)
             return
         body = memoryview(message.body)
         if message.kind == protocol.RESULT:
@@ -275,69 +273,3 @@ class Dispatch:
         elif not self._again_in_halves(chunk):
             error = outcome.unloadable(self._work.name, chunk.start, report)
             yield ChunkResult(chunk, [None], (Failure(chunk.start, error),))
-
-    # Workers that die or take too long.
-
-    def _bury(self, lane: Lane) -> Iterator[ChunkResult]:
-        """Deals with a dead worker: blames the call that it was running, and puts all others back."""
-        page = lane.worker.status
-        for task in lane.tasks:
-            task.reopen()
-        verdicts = [(task, blame(task, page) if was_at_work(task, page) else None) for task in lane.tasks]
-        nobody_blamed = all(verdict is None for _, verdict in verdicts)
-        loading = page is not None and page.phase == status.LOADING
-        how = self._crew.bury(lane)
-        for task, verdict in reversed(verdicts):
-            if verdict is None:
-                if task.deaths + 1 > MOST_DEATHS:
-                    raise WorkerDiedError(
-                        f"{task.deaths + 1} worker processes, one after the other, ended with {how} before they could run "
-                        f"call {task.chunk.start} of {self._work.name}()"
-                        + (": unpickling the function ends the process" if loading else "")
-                    )
-                deaths = task.deaths + nobody_blamed
-                self._again.extendleft((rest, deaths) for rest in parts(task.chunk, (task.done, len(task.chunk))))
-                continue
-            self._again.extendleft((rest, 0) for rest in reversed(verdict.again))
-            if verdict.culprit is not None:
-                index = task.chunk.start + verdict.culprit
-                yield self._one_failed(
-                    task.chunk,
-                    index,
-                    WorkerDiedError(
-                        f"{self._work.name}(): the worker process ended with {how} while it ran call {index}. "
-                        f"If it was out of memory, use fewer workers or smaller batches"
-                    ),
-                )
-
-    def _end_overdue(self, timeout: float) -> Iterator[ChunkResult]:
-        """Kills workers whose present call has had its time."""
-        now = time.monotonic()
-        for lane in [lane for lane in self._crew.lanes if lane.tasks and self._due(lane, timeout) <= now]:
-            page = lane.worker.status
-            for each in lane.tasks:
-                each.reopen()
-            task = next((task for task in lane.tasks if was_at_work(task, page)), lane.tasks[0])
-            verdict = blame(task, page)
-            self._crew.dismiss(lane)
-            for other in reversed(lane.tasks):
-                rest = verdict.again if other is task else parts(other.chunk, (other.done, len(other.chunk)))
-                self._again.extendleft((later, 0) for later in reversed(rest))
-            if verdict.culprit is not None:
-                index = task.chunk.start + verdict.culprit
-                error = CallTimeoutError(
-                    f"{self._work.name}(): call {index} took longer than timeout={timeout:g} seconds, "
-                    f"and its worker process was killed; allow more time, or None for no limit"
-                )
-                yield self._one_failed(task.chunk, index, error)
-
-    def _due(self, lane: Lane, timeout: float) -> float:
-        """Returns when, on the monotonic clock, the present call of a lane will have had its time."""
-        page = lane.worker.status
-        if page is None:
-            return lane.tasks[0].sent / 1e9 + timeout
-        at_work = any(was_at_work(task, page) for task in lane.tasks)
-        return (page.since / 1e9 if at_work else time.monotonic()) + timeout
-
-    def _one_failed(self, chunk: Chunk, index: int, error: Exception) -> ChunkResult:
-        return ChunkResult(chunk, [None], (Failure(index, error),), offset=index - chunk.start)
