@@ -38,6 +38,9 @@ def ray_cluster() -> Iterator[str]:
     # A short path: the sockets in it may have 107 characters.
     folder = tempfile.mkdtemp(prefix="jd-ray-", dir="/tmp")
     os.environ.pop("RAY_ADDRESS", None)
+    # What the nodes report a thread of Ray's prints to the sys.stdout of the moment, which pytest may be closing.
+    silence = pytest.MonkeyPatch()
+    silence.setattr("ray._private.worker.print_to_stdstream", lambda *_, **__: None)
     started = ray.init(
         num_cpus=2,
         include_dashboard=False,
@@ -49,6 +52,7 @@ def ray_cluster() -> Iterator[str]:
     )
     yield started.address_info["address"]
     ray.shutdown()
+    silence.undo()
     shutil.rmtree(folder, ignore_errors=True)
 
 
