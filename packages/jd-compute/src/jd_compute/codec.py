@@ -26,16 +26,27 @@ from jd_compute.memory import LARGE
 
 loads = pickle.loads
 
+#: A pickle of at least this many bytes travels as a large buffer does: so much a connection takes while nobody reads there,
+#: and for more its sender would have to wait until the receiver has time for it.
+LONG = 1 << 16
+
 _PROTOCOL = 5
 
 _LOCKS: dict[type, Callable[[], Any]] = {type(make()): make for make in (threading.Lock, threading.RLock)}
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Cloudpickle's pickler, knowing decorated functions and exceptions."""
+    """Cloudpickle's pickler, knowing decorated functions and exceptions.
+
+    Attributes:
+        plain: whether there has been nothing but plain data so far.
+    """
+
+    plain = True
 
     def reducer_override(self, obj: Any) -> Any:
         """Returns how to rebuild ``obj``; called for all but plain data, before what its class says."""
+        self.plain = False
         if isinstance(obj, types.FunctionType):
             name = _name_of_wrapped(obj)
             if name is not None:
@@ -56,20 +67,24 @@ class Encoded:
     """An object as bytes.
 
     Attributes:
-        data: the pickle.
-        buffers: its large buffers, which `loads` needs back, in order. They are views of the object's own memory.
+        data: the pickle; nothing if it is long, and the first of the buffers.
+        buffers: its large buffers, in order. They are views of the object's own memory.
+        plain: whether it is made of numbers, texts, bytes and the built-in collections only, so that no code is needed to
+            rebuild it, and nothing can go wrong.
     """
 
     data: memoryview | bytes
     buffers: Sequence[memoryview] = ()
+    plain: bool = False
 
 
 def encode(obj: Any, large: int | None = LARGE) -> Encoded:
-    """Returns ``obj`` as bytes that `loads` turns back.
+    """Returns ``obj`` as bytes that `decode` turns back.
 
     Args:
         obj: anything.
-        large: buffers of at least this many bytes are kept apart, so that they need not be copied; None: none are.
+        large: buffers of at least this many bytes are kept apart, so that they need not be copied; None: all is in one piece,
+            which `loads` turns back.
 
     Raises:
         BaseException: neither cloudpickle nor dill can send it: one of `REFUSALS`, from cloudpickle's attempt.
@@ -84,16 +99,31 @@ def encode(obj: Any, large: int | None = LARGE) -> Encoded:
         buffers.append(view)
         return False
 
+    pickler = Pickler(file, _PROTOCOL, buffer_callback=keep_in)
     try:
-        Pickler(file, _PROTOCOL, buffer_callback=keep_in).dump(obj)
+        pickler.dump(obj)
+        data = file.getbuffer()
     except REFUSALS as refused:
         import dill  # only here: it takes long to import, and most programs never need it
 
         try:
-            return Encoded(dill.dumps(obj, protocol=_PROTOCOL, recurse=True))
+            data, buffers = memoryview(dill.dumps(obj, protocol=_PROTOCOL, recurse=True)), []
         except REFUSALS:
             raise refused from None
-    return Encoded(file.getbuffer(), buffers)
+    if large is not None and data.nbytes >= LONG:
+        return Encoded(b"", [data, *buffers], pickler.plain)
+    return Encoded(data, buffers, pickler.plain)
+
+
+def decode(data: memoryview, buffers: Sequence[memoryview]) -> Any:
+    """Returns the object of which `encode` made these bytes.
+
+    Raises:
+        BaseException: whatever unpickling raises.
+    """
+    if not data:
+        data, *buffers = buffers
+    return loads(data, buffers=buffers)
 
 
 def dumps(obj: Any) -> bytes:

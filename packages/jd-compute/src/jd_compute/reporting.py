@@ -63,7 +63,6 @@ class Reporter:
         failed = protocol.pack(described) if described else b""
         state = (protocol.GIVEN_BACK if self._gives_back else protocol.DONE) if done else protocol.GOING_ON
         header = protocol.RESULT_HEADER.pack(self._number, first, len(values) - first, state, seconds, len(failed))
-        server.keep(self._number, values)
         if done:
             server.output.end()
         parcel = arena.place(encoded.buffers) if encoded.buffers else None
@@ -75,6 +74,8 @@ class Reporter:
         # Not before it is sent: until then, dying loses these results, and that is a call's death.
         if done:
             server.enter(status.IDLE)
+        if not encoded.plain:
+            server.keep(self._number, values)
         self._began = time.perf_counter()
 
 

@@ -24,7 +24,7 @@ from jd_core.worker import mark_process, plain, release, run_calls
 from jd_compute import output, protocol, status
 from jd_compute.arena import CAN_PASS_FILES, arena
 from jd_compute.channel import Channel, Message, connect
-from jd_compute.codec import dumps, loads
+from jd_compute.codec import decode, dumps, loads
 from jd_compute.reporting import Reporter, describe, refuse, unloadable
 
 #: Seconds without work after which a worker keeps no memory for large results any more.
@@ -173,7 +173,7 @@ class Server:
             self._surroundings = loads(body[protocol.ORDERS_HEADER.size : code])
         _adopt(self._surroundings)
         try:
-            self._call = plain(*loads(body[code:], buffers=message.buffers))
+            self._call = plain(*decode(body[code:], message.buffers))
         except BaseException as error:
             self._unloadable = unloadable("function", error)
         self.enter(status.IDLE)
@@ -197,7 +197,7 @@ class Server:
         report = self._unloadable
         if report is None:
             try:
-                columns = loads(body[protocol.CHUNK_HEADER.size :], buffers=message.buffers)
+                columns = decode(body[protocol.CHUNK_HEADER.size :], message.buffers)
             except BaseException as error:
                 report = unloadable("arguments", error)
             message.buffers.clear()
@@ -232,7 +232,7 @@ class Server:
         self.channel.send(protocol.RESENT, message, protocol.pack(items))
 
     def keep(self, number: int, values: list[Any]) -> None:
-        """Keeps the values of this chunk and the one before it, in case the caller cannot unpickle them."""
+        """Keeps the values of this chunk and the last one before it, in case the caller cannot unpickle them."""
         self._kept.pop(number, None)
         self._kept = {**dict(list(self._kept.items())[-1:]), number: values}
 
