@@ -66,6 +66,7 @@ class Row:
         inputs: gives fresh ``(items, constants)``, of a size, with what the place gives.
         size, quick: the size that is measured, and that of a warm-up and of ``--quick``.
         pairs: how often each is measured.
+        before: how many calls each makes in its turn before the one that is timed; the other has left the caches to it cold.
         place: what must run beside it; see `places`.
     """
 
@@ -78,6 +79,7 @@ class Row:
     ours: Contender
     peers: list[Peer]
     pairs: int = 15
+    before: int = 0
     place: Callable[[], AbstractContextManager[Any]] = nothing
 
     def figures(self, *, quick: bool = False, pairs: int | None = None) -> Iterator[Figure]:
@@ -111,8 +113,8 @@ class Row:
             timed(run, *inputs(self.quick))
         seconds: list[tuple[float, float]] = []
         for _ in range(pairs):
-            one, our_results = timed(ours, *inputs(size))
-            other, their_results = timed(theirs, *inputs(size))
+            one, our_results = timed(ours, *inputs(size), before=self.before)
+            other, their_results = timed(theirs, *inputs(size), before=self.before)
             if not seconds and not equal(our_results, their_results):
                 raise AssertionError(f"{self.name}: ours and {peer.name} gave different results")
             del our_results, their_results
@@ -137,9 +139,14 @@ class Memory:
         yield Figure(self.name, "MB", self.limit, self.measure(self.quick if quick else self.size))
 
 
-def timed(run: Function, items: Any, constants: dict[str, Any]) -> tuple[float, Any]:
-    """Returns how many seconds ``run`` took, and its results; garbage of what ran before is not its business."""
+def timed(run: Function, items: Any, constants: dict[str, Any], *, before: int = 0) -> tuple[float, Any]:
+    """Returns how many seconds ``run`` took, and its results; garbage of what ran before is not its business.
+
+    Runs ``before`` times without looking at the clock first.
+    """
     gc.collect()
+    for _ in range(before):
+        run(items, **constants)
     began = time.perf_counter()
     results = run(items, **constants)
     return time.perf_counter() - began, results

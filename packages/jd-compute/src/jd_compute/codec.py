@@ -48,8 +48,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Returns how to rebuild ``obj``; called for all but plain data, before what its class says."""
         self.plain = False
         if isinstance(obj, types.FunctionType):
-            name = _name_of_wrapped(obj)
-            if name is not None:
+            name = name_of(obj)
+            if name is not None and name[2]:
                 return _wrapped_by_name, name
         elif isinstance(obj, BaseException):
             return _reduce_exception(obj)
@@ -83,8 +83,8 @@ def encode(obj: Any, large: int | None = LARGE) -> Encoded:
 
     Args:
         obj: anything.
-        large: buffers of at least this many bytes are kept apart, so that they need not be copied; None: all is in one piece,
-            which `loads` turns back.
+        large: buffers of at least this many bytes are kept apart, so that they need not be copied; None: all is in one
+            piece, which `loads` turns back.
 
     Raises:
         BaseException: neither cloudpickle nor dill can send it: one of `REFUSALS`, from cloudpickle's attempt.
@@ -170,13 +170,13 @@ def _is_importable(module: str) -> bool:
     )
 
 
-def _name_of_wrapped(function: types.FunctionType) -> tuple[str, str, int] | None:
-    """Returns (module, qualified name, depth) if that name leads to decorators around ``function``.
+def name_of(function: Any) -> tuple[str, str, int] | None:
+    """Returns (module, qualified name, depth) by which a worker finds ``function``; None for what goes by value.
 
     The name of a decorated function is its decorator's result, so pickle refuses the function itself, as "not the same
     object". The worker takes the name and looks ``depth`` times into ``__wrapped__``.
     """
-    module = function.__module__
+    module = function.__module__ if type(function) is types.FunctionType else None
     if not module or not _is_importable(module):
         return None
     found: Any = sys.modules[module]
@@ -191,7 +191,7 @@ def _name_of_wrapped(function: types.FunctionType) -> tuple[str, str, int] | Non
         depth += 1
         if found is None:
             return None
-    return (module, function.__qualname__, depth) if depth else None
+    return module, function.__qualname__, depth
 
 
 def _wrapped_by_name(module: str, qualified_name: str, depth: int) -> Any:

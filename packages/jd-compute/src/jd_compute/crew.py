@@ -47,7 +47,10 @@ class Crew:
         self._must_end = any(is_per_worker(constant) for constant in work.constants.values())
         # Not epoll where there is a choice: a run has few workers, and often is over in less time than setting that up.
         self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.DefaultSelector)()
-        self._orders: tuple[bytes, codec.Encoded, Parcel | None] | None = None
+        self._surroundings: protocol.Surroundings | None = None
+        # A name alone is no work for either side, so a worker that was told it last needs not be told again.
+        self._function = None if work.constants else codec.name_of(work.function)
+        self._code: tuple[codec.Encoded, Parcel | None] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -115,7 +118,8 @@ class Crew:
 
     def brief_again(self) -> None:
         """Tells all workers once more what the run is about: it must be encoded in another way."""
-        self._forget_orders()
+        self._forget_code()
+        self._function = None
         for lane in self.lanes:
             self._brief(lane)
 
@@ -129,7 +133,7 @@ class Crew:
         try:
             self._drain(time.monotonic() + GRACE_SECONDS)
         finally:
-            self._forget_orders()
+            self._forget_code()
             self._selector.close()
             for lane in self.lanes:
                 if lane.tasks or lane.in_transit:
@@ -152,35 +156,40 @@ class Crew:
         self._selector.unregister(lane.worker.channel)
 
     def _brief(self, lane: Lane) -> None:
-        if self._orders is None:
-            self._orders = self._encode_orders()
-        surroundings, code, parcel = self._orders
-        changed = b"" if lane.worker.surroundings == surroundings else surroundings
-        lane.worker.surroundings = surroundings
-        work = self._work
+        work, worker = self._work, lane.worker
+        if self._surroundings is None:
+            self._surroundings = protocol.Surroundings(os.getcwd(), list(sys.path), output.levels())
+        changed, code, parcel = b"", codec.Encoded(b""), None
+        if worker.surroundings != self._surroundings:
+            changed = protocol.pack(self._surroundings)
+            worker.surroundings = self._surroundings
+        if worker.function is None or worker.function != self._function:
+            if self._code is None:
+                self._code = self._encode_code()
+            code, parcel = self._code
+            worker.function = self._function
         one_by_one = work.timeout is not None or work.chunksize == 1
         header = protocol.ORDERS_HEADER.pack(self.run, work.stop_at_failure, one_by_one, len(changed))
         self.tell(lane, protocol.WORK, header, changed, code.data, parcel=parcel, hold=True)
 
-    def _encode_orders(self) -> tuple[bytes, codec.Encoded, Parcel | None]:
-        """Returns what this run is about: surroundings, code and constants. Large constants are shared by all workers."""
+    def _encode_code(self) -> tuple[codec.Encoded, Parcel | None]:
+        """Returns what this run is about: code and constants. Large constants are shared by all workers."""
         work = self._work
         try:
             code = codec.encode((work.function, dict(work.constants)))
         except codec.REFUSALS as error:
             raise outcome.travel.code(work, error) from bare(error)
-        surroundings = protocol.Surroundings(os.getcwd(), list(sys.path), output.levels())
         parcel = None
         if code.buffers:
             self._must_end = True
             self._pool.hear_idle()  # so that the memory of the last run's constants is free for these
             parcel = arena.place(code.buffers, together=True, common=True)
-        return protocol.pack(surroundings), code, parcel
+        return code, parcel
 
-    def _forget_orders(self) -> None:
-        if self._orders is not None and self._orders[2] is not None:
-            self._orders[2].close()
-        self._orders = None
+    def _forget_code(self) -> None:
+        if self._code is not None and self._code[1] is not None:
+            self._code[1].close()
+        self._code = None
 
     def _drain(self, deadline: float) -> None:
         """Reads and drops what workers still send for this run, until all are through or the deadline has come."""

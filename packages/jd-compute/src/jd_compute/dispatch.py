@@ -273,6 +273,7 @@ class Dispatch:
         if task.sent < self._learned:
             self._again.appendleft((chunk, task.deaths))
         elif report.what == "function":
+            lane.worker.function = None  # it may load the next time, where what was missing has been put there
             raise outcome.unloadable(self._work.name, chunk.start, report)
         elif not self._again_in_halves(chunk):
             error = outcome.unloadable(self._work.name, chunk.start, report)

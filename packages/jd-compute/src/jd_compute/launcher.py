@@ -43,7 +43,9 @@ class Worker:
         channel: the connection.
         status: what it is doing; None where memory cannot be shared.
         calls: how many calls it was given.
-        surroundings: what it was told last of the caller's, packed.
+        surroundings: what it was told last of the caller's.
+        function: what it was told last to call, as `jd_compute.codec.name_of` gives it; None if it went by value or had
+            constants.
     """
 
     def __init__(self, process: Any, channel: Channel, status: Status | None) -> None:
@@ -51,7 +53,8 @@ class Worker:
         self.channel = channel
         self.status = status
         self.calls = 0
-        self.surroundings = b""
+        self.surroundings: protocol.Surroundings | None = None
+        self.function: tuple[str, str, int] | None = None
 
     def kill(self) -> None:
         """Ends the process at once, waits until it is gone, and releases all that belongs to it."""

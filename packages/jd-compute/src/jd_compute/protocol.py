@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Caller to worker.
-WORK = 1  # ORDERS_HEADER, a pickled Surroundings unless they are as last time, the encoded (function, constants)
+WORK = 1  # ORDERS_HEADER, a pickled Surroundings and the encoded (function, constants), each unless it is as last time
 CHUNK = 2  # CHUNK_HEADER, the encoded columns
 RESEND = 3  # RESEND_HEADER: results that were sent did not unpickle; send them one by one
 END = 4  # nothing: the run is over, so drop its function and constants, and close what was made for it

@@ -163,8 +163,6 @@ class Server:
         self.enter(status.LOADING)
         self._kept.clear()
         self._has_failed = False
-        self._release()
-        self._unloadable = None
         body = memoryview(message.body)
         run, stop_at_failure, one_by_one, length = protocol.ORDERS_HEADER.unpack_from(body)
         self._orders = protocol.Orders(run, stop_at_failure, one_by_one)
@@ -172,10 +170,13 @@ class Server:
         if length:
             self._surroundings = loads(body[protocol.ORDERS_HEADER.size : code])
         _adopt(self._surroundings)
-        try:
-            self._call = plain(*decode(body[code:], message.buffers))
-        except BaseException as error:
-            self._unloadable = unloadable("function", error)
+        if len(body) > code or message.buffers:
+            self._release()
+            self._unloadable = None
+            try:
+                self._call = plain(*decode(body[code:], message.buffers))
+            except BaseException as error:
+                self._unloadable = unloadable("function", error)
         self.enter(status.IDLE)
 
     def _release(self) -> None:

@@ -1,0 +1,101 @@
+"""What travels between the caller and a worker: no more than must, and never so that one waits for the other to read."""
+
+from __future__ import annotations
+
+import operator
+import os
+import socket
+from fractions import Fraction
+
+import pytest
+from jd_compute import codec
+from jd_compute.arena import arena
+from jd_compute.channel import NEVER_BLOCKS, Channel
+from jd_core import distribute
+from jd_core.testing import functions
+
+LONG = list(range(10**6))
+
+
+@pytest.fixture
+def ends():
+    """The two ends of a connection, both in this process."""
+    one, other = map(Channel, socket.socketpair())
+    yield one, other
+    one.close()
+    other.close()
+
+
+@pytest.mark.parametrize("value", [LONG, [str(number) for number in range(10**5)], bytearray(10**7), {"a": [LONG, LONG]}])
+def test_a_long_message_does_not_wait_for_its_receiver(ends, value):
+    """A worker goes on with its next calls while the caller has no time to read the results of the last ones."""
+    one, other = ends
+    encoded = codec.encode(value)
+    parcel = arena.place(encoded.buffers)
+    assert len(encoded.data) + parcel.weight <= NEVER_BLOCKS
+    one.send(1, encoded.data, parcel=parcel)  # and nobody reads: it would wait for ever
+    parcel.close()
+    message = other.receive()
+    assert codec.decode(memoryview(message.body), message.buffers) == value
+
+
+@pytest.mark.parametrize("value", [[1, 2.5, None], [], [Fraction(1, 3)], "a" * (1 << 16), [LONG], [Fraction(1, 3)] * 10**5])
+def test_what_is_encoded_comes_back(value):
+    """Short and long, plain or not; only what needs code to be rebuilt is not plain."""
+    encoded = codec.encode(value)
+    assert codec.decode(memoryview(encoded.data), encoded.buffers) == value
+    assert encoded.plain == ("Fraction" not in repr(value))
+    assert codec.loads(codec.dumps(value)) == value
+
+
+def pid_and_more(number: int, *, more: int = 0) -> tuple[int, int]:
+    """Returns its process and a sum."""
+    return os.getpid(), number + more
+
+
+def test_one_worker_serves_one_function_after_the_other():
+    """A worker that keeps what it was told last does what it is told now, with the constants of now."""
+    one = distribute(pid_and_more, job="compute", workers=1)
+    other = distribute(functions.same, job="compute", workers=1)
+    pids = set()
+    for turn in range(3):
+        for more in (None, None, turn, turn + 1, None):
+            constants = {} if more is None else {"more": more}
+            for pid, result in one([1], **constants):
+                pids.add(pid)
+                assert result == 1 + (more or 0)
+        assert other([turn]) == other([turn]) == [turn]
+        assert distribute(lambda number, turn=turn: number + turn, job="compute", workers=1)([1]) == [1 + turn]
+        assert distribute(operator.neg, job="compute", workers=1)([turn]) == [-turn]
+    assert len(pids) == 1
+
+
+def test_a_function_is_sent_once_to_a_worker_that_can_import_it(monkeypatch):
+    """Issue 3: code once per worker. What goes by value goes again, with its globals as they are now."""
+    encoded = []
+    encode = codec.encode
+    monkeypatch.setattr(codec, "encode", lambda value, *rest: encoded.append(value) or encode(value, *rest))
+    by_name = distribute(functions.same, job="compute", workers=1)
+    by_value = distribute(lambda value: value, job="compute", workers=1)
+    for run, times in ((by_name, 1), (by_value, 3)):
+        for _ in range(3):
+            assert run([5]) == [5]
+        assert sum(isinstance(value, tuple) and value[0] is run.__wrapped__ for value in encoded) == times
+
+
+def test_a_function_that_could_not_be_loaded_is_sent_again(tmp_path, monkeypatch):
+    """What a worker lacked may be there the next time: it is not told to go on with what it could not load."""
+    name = f"found_late_{os.getpid()}"
+    source = tmp_path / f"{name}.py"
+    marker = tmp_path / "ready"
+    source.write_text(
+        f"import os\nif os.getpid() != {os.getpid()} and not os.path.exists({str(marker)!r}):\n"
+        "    raise RuntimeError('not yet')\ndef double(value: int) -> int:\n    return 2 * value\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = __import__(name)
+    run = distribute(module.double, job="compute", workers=1)
+    with pytest.raises(Exception, match="not yet"):
+        run([1])
+    marker.touch()
+    assert run([1]) == [2]
