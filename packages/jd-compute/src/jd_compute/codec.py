@@ -22,13 +22,10 @@ import cloudpickle
 from jd_core.decorator import Distributed
 from jd_core.diagnosis import REFUSALS as REFUSALS
 
+from jd_compute.channel import NEVER_BLOCKS
 from jd_compute.memory import LARGE
 
 loads = pickle.loads
-
-#: A pickle of at least this many bytes travels as a large buffer does: so much a connection takes while nobody reads there,
-#: and for more its sender would have to wait until the receiver has time for it.
-LONG = 1 << 16
 
 _PROTOCOL = 5
 
@@ -110,7 +107,8 @@ def encode(obj: Any, large: int | None = LARGE) -> Encoded:
             data, buffers = memoryview(dill.dumps(obj, protocol=_PROTOCOL, recurse=True)), []
         except REFUSALS:
             raise refused from None
-    if large is not None and data.nbytes >= LONG:
+    if large is not None and data.nbytes > NEVER_BLOCKS:
+        # Its sender would have to wait until the receiver has time for it.
         return Encoded(b"", [data, *buffers], pickler.plain)
     return Encoded(data, buffers, pickler.plain)
 

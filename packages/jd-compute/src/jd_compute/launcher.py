@@ -24,8 +24,9 @@ from jd_core.errors import WorkerDiedError
 from pathos.pools import ProcessPool
 
 from jd_compute import protocol, worker
+from jd_compute.address import Address
 from jd_compute.arena import CAN_PASS_FILES
-from jd_compute.channel import Address, Channel
+from jd_compute.channel import Channel
 from jd_compute.status import Status
 
 #: Seconds a process may take from its start to its first message; a loaded machine may take many to import numpy.

@@ -22,8 +22,9 @@ from typing import Any
 from jd_core.worker import mark_process, plain, release, run_calls
 
 from jd_compute import output, protocol, status
+from jd_compute.address import connect
 from jd_compute.arena import CAN_PASS_FILES, arena
-from jd_compute.channel import Channel, Message, connect
+from jd_compute.channel import Channel, Message
 from jd_compute.codec import decode, dumps, loads
 from jd_compute.reporting import Reporter, describe, refuse, unloadable
 
