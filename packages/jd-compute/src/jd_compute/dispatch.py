@@ -93,11 +93,10 @@ class Dispatch:
     def _free_lane(self) -> Lane | None:
         ahead: Lane | None = None
         for lane in self._crew.lanes:
-            if len(lane.tasks) < 2 and self._crew.calls_left(lane) > 0:
-                if not lane.busy:
-                    return lane
-                if lane.short:
-                    ahead = lane
+            if not lane.tasks:
+                return lane
+            if lane.short and len(lane.tasks) == 1 and self._crew.calls_left(lane) > 0:
+                ahead = lane
         return ahead if self._crew.is_complete else None
 
     def _next_chunk(self) -> tuple[Chunk, int] | None:
@@ -143,11 +142,14 @@ class Dispatch:
                 yield ChunkResult(chunk, [None], (Failure(chunk.start, unsendable),))
             return
         parcel = arena.place(encoded.buffers, together=True) if encoded.buffers else None
-        if lane.busy and len(encoded.data) + (parcel.weight if parcel else 0) > NEVER_BLOCKS:
+        if lane.tasks and len(encoded.data) + (parcel.weight if parcel else 0) > NEVER_BLOCKS:
             # While the worker is busy nobody reads what it is sent, and it may be waiting for us to read.
             self._again.appendleft((chunk, deaths))
             lane.short = False
             return
+        if lane.short is None:
+            # The core lets calls go together only if earlier ones were short.
+            lane.short = len(chunk) > 1 and self._work.chunksize is None
         task = Task(next(self._numbers), chunk, deaths, time.monotonic_ns())
         lane.tasks.append(task)
         worker.calls += len(chunk)
@@ -203,13 +205,6 @@ class Dispatch:
         raised = codec.loads(message[header.size : header.size + length]) if length else ()
         failures = tuple(outcome.failure(self._work.name, task.chunk.start + offset, what) for offset, what in raised)
         task.done, task.finished = first + count, state != protocol.GOING_ON
-        if task.finished:
-            lane.short = seconds < SHORT_SECONDS
-        if state == protocol.GIVEN_BACK:
-            self._share_out(task)
-        if not failures:
-            # First, so that the worker has something to do while its results are decoded here.
-            yield from self._assign()
         values: list[Any] = []
         if count:
             try:
@@ -217,6 +212,10 @@ class Dispatch:
             except codec.REFUSALS:
                 task.unread.append((first, failures, seconds))
                 self._crew.tell(lane, protocol.RESEND, protocol.RESEND_HEADER.pack(number, first, first + count))
+        if task.finished:
+            lane.short = seconds < SHORT_SECONDS
+        if state == protocol.GIVEN_BACK:
+            self._share_out(task)
         self._finish(lane, task)
         if values:
             yield ChunkResult(task.chunk, values, failures, seconds, first)

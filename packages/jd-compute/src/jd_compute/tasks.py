@@ -49,20 +49,15 @@ class Lane:
 
     Attributes:
         worker: the worker.
-        tasks: what it was sent and whose results are not all decoded here, oldest first; at most two.
-        short: whether its last task took so little time that the next should be at hand.
+        tasks: what it was sent and is not through with, oldest first; at most two.
+        short: whether its tasks take so little time that the next should be at hand; None before the first.
         in_transit: whether a message was begun and not ended, as when Ctrl-C comes in between.
     """
 
     worker: Worker
     tasks: deque[Task] = field(default_factory=deque)
-    short: bool = False
+    short: bool | None = None
     in_transit: bool = False
-
-    @property
-    def busy(self) -> bool:
-        """Whether the worker is not through with all of its tasks."""
-        return any(not task.finished for task in self.tasks)
 
     def task(self, number: int) -> Task:
         """Returns the task with this number."""
