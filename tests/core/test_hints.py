@@ -828,6 +828,6 @@ def test_hints_import_no_library():
         print(sorted({"numpy", "pandas", "polars", "pyarrow", "asyncio"} & set(sys.modules)))
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, timeout=50, check=True
     )
     assert done.stdout.strip() == "[]"

@@ -23,7 +23,7 @@ async def numbers(stop: int | None = None) -> AsyncIterator[int]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Lets the loop go on until something holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0)
 
@@ -73,7 +73,7 @@ def test_arrivals_are_told() -> None:
         incoming.call_on_arrival(told.set)
         for _ in range(2):
             assert incoming.ready(2) is None
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await told.wait()
             told.clear()
             assert incoming.take(2)
@@ -169,10 +169,12 @@ def test_who_is_in_a_hurry_waits_for_the_closing() -> None:
 def test_a_source_that_cannot_be_cancelled_is_not_read_on() -> None:
     """SPEC 1: a source that goes on when it is cancelled gives one more element, which nobody sees."""
     given: list[int] = []
+    asked = asyncio.Event()
 
     async def source() -> AsyncIterator[int]:
         for number in range(5):
             try:
+                asked.set()
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
                 given.append(number)
@@ -181,7 +183,7 @@ def test_a_source_that_cannot_be_cancelled_is_not_read_on() -> None:
     async def run() -> None:
         incoming = Incoming(source())
         incoming.ready(5)
-        await asyncio.sleep(0.01)
+        await until(asked.is_set)
         await incoming.close()
 
     asyncio.run(run())

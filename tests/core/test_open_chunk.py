@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jd_core import open_chunk
-from jd_core.backend import Chunk
+from jd_core.backend import Chunk, Work
 from jd_core.open_chunk import OpenChunk
+from jd_core.sharing import Source
 
 
 @given(order=st.permutations(range(9)), looks=st.sets(st.integers(0, 8)), failed=st.sets(st.integers(0, 8)))
@@ -44,7 +45,7 @@ def test_calls_are_given_once_to_racing_threads(monkeypatch, has_gil):
     taken = []
 
     def take():
-        barrier.wait(10.0)
+        barrier.wait(30.0)
         taken.extend(opened.calls)
 
     takers = [threading.Thread(target=take) for _ in range(4)]
@@ -53,6 +54,35 @@ def test_calls_are_given_once_to_racing_threads(monkeypatch, has_gil):
     for taker in takers:
         taker.join()
     assert sorted(taken) == [(number, (number, str(number))) for number in range(20_000)]
+
+
+def test_a_chunk_that_is_finished_while_the_caller_looks_is_given_once():
+    """Contract 1: the caller, who found it unfinished, then takes all of it, and finds it among the finished ones, too."""
+    finished = []
+
+    class Finishing:
+        """Stands for the lock under which the caller lists what is unfinished: a worker finishes it right after."""
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            if not finished:
+                finished.append(True)
+                for offset, argument in opened.calls:
+                    opened.values[offset] = argument
+                source.account(opened, 3, 0.1)
+
+    work = Work(function=abs, constants={}, workers=2, name="abs")
+    source = Source(work, iter([Chunk(0, ([1, 2, 3],))]), lambda: None)
+    source.pull()
+    (opened,) = source._open
+    assert source.pull() == 0
+    source._given -= 10.0  # nothing was finished for long, so what is unfinished is looked at
+    source.lock = Finishing()
+    given = [result.values for _ in range(3) for result in source.collect()]
+    assert given == [[1, 2, 3]]
+    assert source.is_over()
 
 
 def test_seconds_of_an_unfinished_chunk_are_unknown():

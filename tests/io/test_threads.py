@@ -13,7 +13,7 @@ from jd_core.cpus import usable_cpus
 from jd_core.errors import BackendError
 from jd_core.worker import inside_worker
 
-WAIT = 10.0  # seconds after which an event that should have come has not
+WAIT = 30.0  # seconds after which an event that should have come has not
 
 variable = contextvars.ContextVar("variable", default="unset")
 
@@ -52,8 +52,15 @@ def test_hundreds_at_once(io, threads):
 
 def test_no_future_per_call(io, monkeypatch):
     """Issue "io and web": threads take calls from one shared source; nothing is made per element but its result."""
-    monkeypatch.setattr(concurrent.futures.Future, "__init__", lambda self: pytest.fail("a future was made"))
+    makers = []
+    init = concurrent.futures.Future.__init__
+    monkeypatch.setattr(
+        concurrent.futures.Future, "__init__", lambda self: (makers.append(threading.current_thread().name), init(self))[1]
+    )
+    concurrent.futures.Future()
     assert len(io.run(abs, range(1000), size=100, workers=4).values) == 1000
+    ours = [name for name in makers if name == threading.current_thread().name or name.startswith("just-distribute-io")]
+    assert len(ours) == 1  # the one that was made here
 
 
 def test_threads_are_named_daemons_and_end_with_the_run(io, threads):
@@ -82,10 +89,12 @@ def test_no_more_threads_than_calls(io, threads):
     assert 1 <= most <= 3
 
 
-def test_without_chunks_no_thread_is_started(io, monkeypatch):
+def test_without_chunks_no_thread_is_started(io, threads_started_here):
     """Contract 5: empty input starts nothing."""
-    monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("a thread was started"))
     assert io.run(print, []).values == {}
+    assert threads_started_here == []
+    assert io.run(abs, [-1]).values == {0: 1}
+    assert len(threads_started_here) == 1
 
 
 def test_calls_see_the_callers_context(io):

@@ -2,6 +2,7 @@
 
 import threading
 
+import jd_web.backend
 import pytest
 from jd_web.backend import WebBackend
 
@@ -10,6 +11,13 @@ from jd_web.backend import WebBackend
 def web(alone):
     """The backend."""
     return alone(WebBackend())
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch):
+    """Lets cancelled calls clean up for as long as they need on a machine that stands still for a moment."""
+    monkeypatch.setattr(jd_web.backend, "CLEANUP_SECONDS", 30.0)
+    monkeypatch.setattr(jd_web.backend, "INTERRUPTED_SECONDS", 30.0)
 
 
 @pytest.fixture(params=["run", "arun"])
@@ -28,3 +36,18 @@ def threads():
         return [one for one in new if one.name.startswith("just-distribute-web") and one.name != "just-distribute-web-loop"]
 
     return found
+
+
+@pytest.fixture
+def threads_started_here(monkeypatch):
+    """The threads that the test's own thread starts; what other threads start is not its affair."""
+    started = []
+    start, here = threading.Thread.start, threading.current_thread()
+
+    def noted(thread):
+        if threading.current_thread() is here:
+            started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", noted)
+    return started

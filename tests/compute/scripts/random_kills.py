@@ -33,8 +33,8 @@ for _ in range(rounds):
 
     def kill(victim: int, delay: float, killed_at: list[float] = killed_at) -> None:
         time.sleep(delay)
-        psutil.Process(victim).send_signal(signal.SIGKILL)
         killed_at.append(time.monotonic())
+        psutil.Process(victim).send_signal(signal.SIGKILL)
 
     killer = threading.Thread(target=kill, args=(random.choice(victims), random.uniform(0.0, 0.2)))
     killer.start()
@@ -43,7 +43,8 @@ for _ in range(rounds):
         results = slowly(range(60 * workers))
         report["results"] = len(results)
     except WorkerDiedError as error:
-        report = {"named": time.monotonic() - killed_at[0], "message": str(error), "notes": error.__notes__}
+        raised_at = time.monotonic()
+        report = {"named": raised_at - killed_at[0], "message": str(error), "notes": error.__notes__}
     killer.join()
     began = time.monotonic()
     report["next"] = slowly(range(4)) is not None and time.monotonic() - began

@@ -55,6 +55,8 @@ class OpenChunk:
         """Returns the results that are there and were not given before: a part for each run of consecutive ones."""
         values = self.values
         if not self.left and not self._given:
+            # Noted, for it may be looked at twice: a worker can finish it after the caller has found it unfinished.
+            self._given, self._first = True, len(values)
             return [self._part(0, values)]
         # A list of bools is searched in C; the values themselves are not compared, since their == may be anything.
         new = [value is not _MISSING and value is not _GIVEN for value in values[self._first :]]

@@ -21,7 +21,7 @@ from jd_core.worker import is_inside_worker
 LOOK_SECONDS = 0.002
 
 #: Seconds after which a held call gives up, so that a broken backend cannot keep processes for ever.
-HELD_SECONDS = 25.0
+HELD_SECONDS = 100.0
 
 #: What a call records that was held for longer than it should have been.
 GAVE_UP = "gave-up"
