@@ -5,13 +5,14 @@ from __future__ import annotations
 import operator
 import os
 import socket
+import sys
 from fractions import Fraction
 
 import pytest
 from jd_compute import codec
 from jd_compute.arena import arena
 from jd_compute.channel import NEVER_BLOCKS, Channel
-from jd_core import distribute
+from jd_core import SerializationError, distribute
 from jd_core.testing import functions
 
 LONG = list(range(10**6))
@@ -68,6 +69,18 @@ def test_one_worker_serves_one_function_after_the_other():
         assert distribute(lambda number, turn=turn: number + turn, job="compute", workers=1)([1]) == [1 + turn]
         assert distribute(operator.neg, job="compute", workers=1)([turn]) == [-turn]
     assert len(pids) == 1
+
+
+def test_a_worker_that_was_not_told_after_all_is_told_the_next_time():
+    """What was to go with a chunk that could not be sent is not taken for known."""
+    assert distribute(functions.same, job="compute", workers=1)([4]) == [4]
+    negate = distribute(operator.neg, job="compute", workers=1)
+    pid = distribute(pid_and_more, job="compute", workers=1)
+    for run, result in ((pid, (os.getpid(), 1)), (negate, -1)):
+        with pytest.raises(SerializationError):
+            run([sys._getframe()])  # a frame cannot be sent
+        assert type(run([1])[0]) is type(result)
+    assert negate([1]) == [-1]
 
 
 def test_a_function_is_sent_once_to_a_worker_that_can_import_it(monkeypatch):

@@ -135,9 +135,10 @@ class Channel:
             numbers.append(_NUMBER.pack(self._released.popleft()))
         return b"".join(numbers)
 
-    def drop_held(self) -> None:
-        """Forgets a message that waits for another one that did not come."""
-        self._held = b""
+    def drop_held(self) -> bool:
+        """Forgets a message that waits for another one that did not come, and returns whether there was one."""
+        dropped, self._held = self._held, b""
+        return bool(dropped)
 
     def receive(self) -> Message:
         """Waits for one message and returns it.

@@ -8,6 +8,7 @@ what it refuses.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import io
 import pickle
@@ -48,6 +49,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             name = name_of(obj)
             if name is not None and name[2]:
                 return _wrapped_by_name, name
+        elif isinstance(obj, type):
+            if getattr(builtins, obj.__name__, None) is obj:
+                return NotImplemented  # by name, which pickle finds faster than cloudpickle finds out that it may
         elif isinstance(obj, BaseException):
             return _reduce_exception(obj)
         elif type(obj) in _LOCKS:

@@ -139,7 +139,8 @@ class Crew:
                 if lane.tasks or lane.in_transit:
                     self._pool.discard(lane.worker)
                 else:
-                    lane.worker.channel.drop_held()
+                    if lane.worker.channel.drop_held():
+                        lane.worker.surroundings = lane.worker.function = None
                     if self._must_end:
                         self.tell(lane, protocol.END)
                     self._pool.give_back(lane.worker)
@@ -156,7 +157,8 @@ class Crew:
         self._selector.unregister(lane.worker.channel)
 
     def _brief(self, lane: Lane) -> None:
-        work, worker = self._work, lane.worker
+        """Tells a worker what the run is about, as far as it does not know that from its last one."""
+        worker = lane.worker
         if self._surroundings is None:
             self._surroundings = protocol.Surroundings(os.getcwd(), list(sys.path), output.levels())
         changed, code, parcel = b"", codec.Encoded(b""), None
@@ -168,9 +170,9 @@ class Crew:
                 self._code = self._encode_code()
             code, parcel = self._code
             worker.function = self._function
-        one_by_one = work.timeout is not None or work.chunksize == 1
-        header = protocol.ORDERS_HEADER.pack(self.run, work.stop_at_failure, one_by_one, len(changed))
-        self.tell(lane, protocol.WORK, header, changed, code.data, parcel=parcel, hold=True)
+        elif not changed:
+            return
+        self.tell(lane, protocol.WORK, protocol.LENGTH.pack(len(changed)), changed, code.data, parcel=parcel, hold=True)
 
     def _encode_code(self) -> tuple[codec.Encoded, Parcel | None]:
         """Returns what this run is about: code and constants. Large constants are shared by all workers."""

@@ -153,11 +153,16 @@ class Dispatch:
         task = Task(next(self._numbers), chunk, deaths, time.monotonic_ns())
         lane.tasks.append(task)
         worker.calls += len(chunk)
-        whole = len(chunk) == self._work.calls and self._work.chunksize is None
-        header = protocol.CHUNK_HEADER.pack(self._crew.run, task.number, len(chunk), whole)
+        header = protocol.CHUNK_HEADER.pack(self._crew.run, task.number, len(chunk), *self._manner(len(chunk)))
         self._crew.tell(lane, protocol.CHUNK, header, encoded.data, parcel=parcel)
         if parcel is not None:
             parcel.close()
+
+    def _manner(self, calls: int) -> tuple[bool, bool, bool]:
+        """Returns how a worker is to run a chunk of so many calls: the last fields of its header."""
+        work = self._work
+        one_by_one = work.timeout is not None or work.chunksize == 1
+        return work.stop_at_failure, one_by_one, calls == work.calls and work.chunksize is None
 
     def _again_in_halves(self, chunk: Chunk) -> bool:
         """Puts a chunk back in two halves, to find the call in it that is at fault; false if it is but one call."""

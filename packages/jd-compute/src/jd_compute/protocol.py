@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Caller to worker.
-WORK = 1  # ORDERS_HEADER, a pickled Surroundings and the encoded (function, constants), each unless it is as last time
+WORK = 1  # LENGTH, a pickled Surroundings of that length, the encoded (function, constants); each only if it has changed
 CHUNK = 2  # CHUNK_HEADER, the encoded columns
 RESEND = 3  # RESEND_HEADER: results that were sent did not unpickle; send them one by one
 END = 4  # nothing: the run is over, so drop its function and constants, and close what was made for it
@@ -21,11 +21,11 @@ RESENT = 19  # RESEND_HEADER, a pickled list with each value encoded, or a Raise
 OUTPUT = 20  # where it belongs (see output), what was printed or logged
 RELEASED = 21  # nothing but what every message has: which files in memory the sender uses no more
 
-#: The fields of `Orders`, length of the pickled surroundings.
-ORDERS_HEADER = struct.Struct("!Q??Q")
+LENGTH = struct.Struct("!Q")
 
-#: Run, number of the chunk, number of calls, whether to give back what has not begun if the calls take long.
-CHUNK_HEADER = struct.Struct("!QQQ?")
+#: Run, number of the chunk, number of calls; whether to end with the first failed call, to publish every call and not blocks
+#: of calls, to give back what has not begun if the calls take long.
+CHUNK_HEADER = struct.Struct("!QQQ???")
 
 #: Number of the chunk, offset of the first value, number of values, how far the chunk is, seconds since the last such
 #: message, length of the failures in bytes.
@@ -55,21 +55,6 @@ class Startup:
     threads: int | None
     idle_seconds: float
     environment: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """What all chunks of a run have in common, once per worker.
-
-    Attributes:
-        run: the run's number.
-        stop_at_failure: end a chunk at its first failed call.
-        one_by_one: publish every call, not blocks of calls.
-    """
-
-    run: int
-    stop_at_failure: bool
-    one_by_one: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ GIVE_BACK_SECONDS = 0.002
 class Reporter:
     """Tells the caller how far a chunk is: in shared memory before each block, by message now and then and at the end."""
 
-    def __init__(self, server: Server, orders: protocol.Orders, number: int, *, may_give_back: bool) -> None:
+    def __init__(self, server: Server, run: int, number: int, *, may_give_back: bool) -> None:
         self._server = server
         self._status = server.status
-        self._orders = orders
+        self._run = run
         self._number = number
         self._may_give_back = may_give_back
         self._gives_back = False
@@ -47,7 +47,7 @@ class Reporter:
         if self._status is None:
             return False
         self._status.begin_block(len(values), block, time.monotonic_ns())
-        return self._status.is_cancelled(self._orders.run)
+        return self._status.is_cancelled(self._run)
 
     def send(self, values: list[Any], failures: list[tuple[int, BaseException]], *, done: bool) -> None:
         """Sends the values that were not sent yet."""

@@ -2,9 +2,9 @@
 
 ::
 
-    caller ──WORK (function, constants: once per run)──▶ ┐
-    caller ──CHUNK (columns)──────────────────────────▶ ├─ Server.serve ─▶ run_calls ─▶ RESULT ──▶ caller
-                                                          └─ Status: the call that runs now, in shared memory ──▶ caller
+    caller ──WORK (function, constants, if changed)──▶ ┐
+    caller ──CHUNK (columns)─────────────────────────▶ ├─ Server.serve ─▶ run_calls ─▶ RESULT ──▶ caller
+                                                       └─ Status: the call that runs now, in shared memory ──▶ caller
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Server:
         self._startup = startup
         arena.maps = True
         self.output = output.Forwarding(lambda where, data: channel.send(protocol.OUTPUT, where, data))
-        self._orders: protocol.Orders | None = None
+        self._run = 0
         self._surroundings: Any = None  # comes with the first orders
         self._call: Callable[..., Any] | None = None
         self._unloadable: protocol.Unloadable | None = None
@@ -162,14 +162,11 @@ class Server:
 
     def _take_orders(self, message: Message) -> None:
         self.enter(status.LOADING)
-        self._kept.clear()
-        self._has_failed = False
         body = memoryview(message.body)
-        run, stop_at_failure, one_by_one, length = protocol.ORDERS_HEADER.unpack_from(body)
-        self._orders = protocol.Orders(run, stop_at_failure, one_by_one)
-        code = protocol.ORDERS_HEADER.size + length
+        (length,) = protocol.LENGTH.unpack_from(body)
+        code = protocol.LENGTH.size + length
         if length:
-            self._surroundings = loads(body[protocol.ORDERS_HEADER.size : code])
+            self._surroundings = loads(body[protocol.LENGTH.size : code])
         _adopt(self._surroundings)
         if len(body) > code or message.buffers:
             self._release()
@@ -185,11 +182,18 @@ class Server:
             release(self._call)
             self._call = None
 
+    def _begin(self, run: int) -> None:
+        self._run = run
+        self._kept.clear()
+        self._has_failed = False
+        _adopt(self._surroundings)
+
     def _run_chunk(self, message: Message) -> None:
         body = memoryview(message.body)
-        run, number, count, may_give_back = protocol.CHUNK_HEADER.unpack_from(body)
-        orders, call = self._orders, self._call
-        assert orders is not None
+        run, number, count, stop_at_failure, one_by_one, may_give_back = protocol.CHUNK_HEADER.unpack_from(body)
+        if run != self._run:
+            self._begin(run)
+        call = self._call
         if self._has_failed or (self.status is not None and self.status.is_cancelled(run)):
             self.output.end()
             self.channel.send(protocol.RESULT, protocol.RESULT_HEADER.pack(number, 0, 0, protocol.DONE, 0.0, 0))
@@ -208,19 +212,19 @@ class Server:
             self.output.end()
             self.channel.send(protocol.UNLOADABLE, protocol.CHUNK_NUMBER.pack(number), protocol.pack(report))
             return
-        reporter = Reporter(self, orders, number, may_give_back=may_give_back)
+        reporter = Reporter(self, run, number, may_give_back=may_give_back)
         values, failures = run_calls(
             call,
             columns,
             count,
-            stop_at_failure=orders.stop_at_failure,
+            stop_at_failure=stop_at_failure,
             between=reporter.between,
-            one_by_one=orders.one_by_one,
+            one_by_one=one_by_one,
             clock=time.perf_counter,
         )
         del columns  # before the results are sent, so that their message gives the memory of large arguments back
         # What is at hand already must not start after the failure that ends the run.
-        self._has_failed = bool(failures) and orders.stop_at_failure
+        self._has_failed = bool(failures) and stop_at_failure
         reporter.send(values, failures, done=True)
 
     def _resend(self, message: bytearray) -> None:
