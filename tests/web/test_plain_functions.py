@@ -12,9 +12,11 @@ import time
 import types
 
 import pytest
+from jd_core.backend import Work
 from jd_core.errors import CallTimeoutError
 from jd_core.testing.harness import best_of_three
 from jd_core.worker import inside_worker
+from jd_web.calls import InThread
 from jd_web.loop import LoopThread, loop_name
 
 WAIT = 30.0  # seconds after which an event that should have come has not
@@ -168,6 +170,35 @@ def test_cancelling_the_caller_does_not_wait_for_threads(web, threads):
     for thread in threads():
         thread.join(WAIT)
     assert threads() == []
+
+
+def test_what_comes_while_the_run_ends_is_cancelled_before_the_loop_is_closed():
+    """A thread that is just handing an awaitable over neither waits for ever nor finds the loop closed."""
+    loop = asyncio.new_event_loop()
+    hand_over, going_on = loop.call_soon_threadsafe, threading.Event()
+    handing_over = threading.Event()
+
+    def slowly(*arguments):
+        handing_over.set()
+        going_on.wait(WAIT)
+        return hand_over(*arguments)
+
+    loop.call_soon_threadsafe = slowly
+    in_thread = InThread(Work(lambda number: asyncio.sleep(number), {}, workers=1, name="f"), loop)
+
+    def end():
+        in_thread.stop()
+        loop.run_until_complete(in_thread.close())
+        loop.close()
+
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        call = threads.submit(in_thread, 1)
+        assert handing_over.wait(WAIT)
+        ending = threads.submit(end)
+        concurrent.futures.wait([ending], 0.2)  # long enough for it to be wrong
+        going_on.set()
+        assert isinstance(call.exception(WAIT), concurrent.futures.CancelledError)
+        ending.result(WAIT)
 
 
 def test_generator_functions_give_lists(web, way):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import inspect
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -59,18 +60,20 @@ class InThread:
         self._loop = loop
         self._tasks: set[asyncio.Task[_Outcome]] = set()  # belong to the loop's thread
         self._stopped = False
+        self._handing_over = threading.Lock()  # held while an awaitable is, so that none is after `stop`
 
     def __call__(self, *arguments: Any) -> Any:
         """Returns the result of one call."""
         value = self._call(*arguments)
         if not inspect.isawaitable(value):
             return value
-        if self._stopped:
-            _discard(value)
-            raise concurrent.futures.CancelledError
-        self.awaits = True
         outcome: concurrent.futures.Future[_Outcome] = concurrent.futures.Future()
-        self._loop.call_soon_threadsafe(self._begin, value, outcome)
+        with self._handing_over:
+            if self._stopped:
+                _discard(value)
+                raise concurrent.futures.CancelledError
+            self.awaits = True
+            self._loop.call_soon_threadsafe(self._begin, value, outcome)
         result, error = outcome.result()
         if error is not None:
             raise error
@@ -82,13 +85,15 @@ class InThread:
 
     def stop(self) -> None:
         """Lets nothing further be awaited. From any thread."""
-        self._stopped = True
+        with self._handing_over:
+            self._stopped = True
 
     async def close(self) -> None:
         """Cancels what is awaited, and returns when it has ended."""
         for task in self._tasks:
             task.cancel()
-        await outlast(*self._tasks)
+        # The loop may be closed after this: what was handed over and has not begun gets its turn before an empty task.
+        await outlast(*self._tasks, self._loop.create_task(asyncio.sleep(0)))
 
     def _begin(self, awaitable: Awaitable[Any], outcome: concurrent.futures.Future[_Outcome]) -> None:
         def end(task: asyncio.Task[_Outcome] | None) -> None:
