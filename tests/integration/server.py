@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import email.utils
 import math
 import random
@@ -25,6 +26,9 @@ BUSY_SECONDS = 1
 
 #: Seconds that `gathering` gives requests beyond those that it waits for.
 MORE_SECONDS = 0.2
+
+#: Seconds that `limited` gives clients to come in such numbers that one is refused.
+REFUSAL_SECONDS = 30.0
 
 #: Seconds for the whole of a page that `slow` sends in parts.
 SLOW_SECONDS = 0.3
@@ -89,10 +93,15 @@ async def gathering(request: web.Request, seen: Seen) -> web.StreamResponse:
 
 
 async def limited(request: web.Request, seen: Seen) -> web.StreamResponse:
-    """Refuses whoever comes while ``?most=`` requests are being answered."""
+    """Refuses whoever comes while ``?most=`` requests are being answered; ``?until=refused`` these wait for it."""
     if seen.running > int(request.query["most"]):
+        seen.gate.set()
         return seen.refuse(503)
-    await asyncio.sleep(0.01)
+    if request.query.get("until") == "refused":
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(seen.gate.wait(), REFUSAL_SECONDS)
+    else:
+        await asyncio.sleep(0.01)
     return answer(request)
 
 

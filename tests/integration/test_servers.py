@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from jd_core import CallTimeoutError, Distributed, Retry, distribute, per_worker
 from jd_core.testing import wait_until
+from jd_core.testing.harness import SOON_SECONDS, best_of_three
 
 aiohttp = pytest.importorskip("aiohttp")
 httpx = pytest.importorskip("httpx")
@@ -66,7 +67,7 @@ class Server:
         self.ask("/open")
 
     def ask(self, path: str) -> bytes:
-        with urllib_opener().open(f"{self.address}/{self.run}{path}", timeout=30) as answer:
+        with urllib_opener().open(f"{self.address}/{self.run}{path}", timeout=120) as answer:
             found: bytes = answer.read()
             return found
 
@@ -88,6 +89,20 @@ def server(started: Server) -> Iterator[Server]:
     server = started.anew()
     yield server
     server.open_gate()
+
+
+@pytest.fixture
+def anew(started: Server) -> Iterator[Callable[[], Server]]:
+    """Gives a `server` for each of several tries."""
+    servers: list[Server] = []
+
+    def make() -> Server:
+        servers.append(started.anew())
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.open_gate()
 
 
 async def get_by_aiohttp(url: str, *, client: aiohttp.ClientSession) -> str:
@@ -214,8 +229,9 @@ def test_thousands_of_requests(server: Server, name: str, pages: int, workers: i
 def test_the_rate_at_the_server(server: Server, name: str) -> None:
     """SPEC 6: within a tenth of ``max_per_second``, over all workers; further attempts count like first ones."""
     getter = CLIENTS[name].getter(workers=20, max_per_second=RATE, retries=Retry(MOST_FAILURES, **QUICK))
-    rates = []
-    for _ in range(3):  # the machine may be too busy to keep a rate up, but never too busy to keep to it
+    rates: list[float] = []
+    # A machine that stands still in between makes a rate lower, and one that does so at the first request makes it higher.
+    while len(rates) < 3 and not any(0.9 * RATE <= rate <= 1.1 * RATE for rate in rates):
         server = server.anew()
         numbers = range(RATE // 4), range(RATE // 4, RATE)
         urls = server.pages("failing", numbers[0]) + server.pages("prompt", numbers[1])
@@ -224,9 +240,7 @@ def test_the_rate_at_the_server(server: Server, name: str) -> None:
         arrivals = sorted(itertools.chain.from_iterable(seen.arrivals.values()))
         assert len(arrivals) == RATE + seen.refused > RATE
         rates.append((len(arrivals) - 1) / (arrivals[-1] - arrivals[0]))
-        if rates[-1] >= 0.9 * RATE:
-            break
-    assert 0.9 * RATE <= max(rates) <= 1.1 * RATE
+    assert 0.9 * RATE <= rates[-1] <= 1.1 * RATE, rates
 
 
 def test_as_many_as_the_server_allows(server: Server, client: Client) -> None:
@@ -234,17 +248,20 @@ def test_as_many_as_the_server_allows(server: Server, client: Client) -> None:
     urls = server.pages("limited", range(60), most=6)
     assert client.getter(workers=6)(urls) == [str(number) for number in range(60)]
     assert server.seen().refused == 0
-    client.getter(workers=30, return_exceptions=True)(urls)
+    server = server.anew()
+    client.getter(workers=30, return_exceptions=True)(server.pages("limited", range(60), most=6, until="refused"))
     assert server.seen().refused > 0  # it would have
 
 
-def test_a_server_that_stalls(server: Server, client: Client) -> None:
+@best_of_three
+def test_a_server_that_stalls(anew: Callable[[], Server], client: Client) -> None:
     """SPEC 5: a request that gets no answer ends by ``timeout``, is attempted again, and holds no other back."""
-    getter = client.getter(workers=8, timeout=0.5, retries=Retry(1, on=CallTimeoutError, **QUICK))
+    server = anew()
+    getter = client.getter(workers=8, timeout=1.0, retries=Retry(1, on=CallTimeoutError, **QUICK))
     assert getter(server.pages("stalling", range(12))) == [str(number) for number in range(12)]
     assert server.attempts() == {number: 2 if number % 3 == 0 else 1 for number in range(12)}
     if client.awaits:  # else its thread is left behind
-        wait_until(lambda: server.seen().left == 4)
+        wait_until(lambda: server.seen().left == 4, SOON_SECONDS / 2)
 
 
 def test_a_server_that_resets_connections(server: Server, client: Client) -> None:
@@ -260,8 +277,10 @@ def test_a_server_that_resets_connections(server: Server, client: Client) -> Non
     assert server.attempts() == {number: client.tries + 1 if number % 3 == 0 else 1 for number in range(30)}
 
 
-def test_a_server_that_is_busy(server: Server, client: Client) -> None:
+@best_of_three
+def test_a_server_that_is_busy(anew: Callable[[], Server], client: Client) -> None:
     """SPEC 6: what ``Retry-After`` asks for, in seconds or as a date, is waited for; other calls go on meanwhile."""
+    server = anew()
     getter = client.getter(workers=2, retries=Retry(1, **QUICK))
     seconds, dates = (
         server.pages("busy", range(10), **{"in": "seconds"}),
@@ -296,6 +315,7 @@ def test_errors_are_kept(server: Server, client: Client) -> None:
     assert all(results[number] == str(number) for number in range(40) if number not in refused)
 
 
+@best_of_three
 def test_a_server_that_sends_slowly(server: Server, client: Client) -> None:
     """SPEC 6: pages that come in parts come whole, all at once; and ``timeout`` holds while one is coming, too."""
     urls = server.pages("slow", range(40))

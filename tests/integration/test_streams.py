@@ -6,7 +6,7 @@ import asyncio
 import gc
 import itertools
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from jd_core import BatchingError, SignatureError, distribute
 from jd_core.testing import functions, wait_until
 
 Parallel = Callable[..., Any]
+Check = Callable[[], int]
 
 
 def fails_at_three(value: int) -> int:
@@ -71,39 +72,32 @@ def test_stream_of_an_endless_input(parallel: Parallel) -> None:
         next(results)
 
 
-def test_closing_a_stream_cancels(parallel: Parallel, folder: str) -> None:
+def test_closing_a_stream_cancels(parallel: Parallel, folder: str, check_nothing_starts: Check) -> None:
     """SPEC 1: closing a stream cancels what has not started; nothing further of it runs."""
-    stream = parallel(functions.recorded, chunksize=1).stream(itertools.count(), folder=folder)
+    stream = parallel(functions.held_from, chunksize=1).stream(itertools.count(), folder=folder, start=5)
     assert [next(stream) for _ in range(5)] == list(range(5))
     stream.close()
-    started = functions.count(folder)
-    assert parallel(functions.same)(range(10)) == list(range(10))
-    assert functions.count(folder) == started
-    assert started <= 5 + 4 * 2
+    assert check_nothing_starts() <= 5 + 2 * 2
 
 
-def test_dropping_a_stream_cancels(parallel: Parallel, folder: str) -> None:
+def test_dropping_a_stream_cancels(parallel: Parallel, folder: str, check_nothing_starts: Check) -> None:
     """SPEC 1: a stream that is dropped is closed."""
-    stream = parallel(functions.recorded, chunksize=1).stream(itertools.count(), folder=folder)
+    stream = parallel(functions.held_from, chunksize=1).stream(itertools.count(), folder=folder, start=1)
     next(stream)
     del stream
     gc.collect()
-    started = functions.count(folder)
-    assert parallel(functions.same)(range(10)) == list(range(10))
-    assert functions.count(folder) == started
+    assert check_nothing_starts() <= 1 + 2 * 2
 
 
 @pytest.mark.parametrize("method", ["stream", "as_completed"])
-def test_a_stream_in_a_cycle_is_collected(parallel: Parallel, folder: str, method: str) -> None:
+def test_a_stream_in_a_cycle_is_collected(parallel: Parallel, folder: str, method: str, check_nothing_starts: Check) -> None:
     """SPEC 1: garbage collection cancels a stream that nothing but itself refers to."""
-    stream = getattr(parallel(functions.recorded, chunksize=1), method)(itertools.count(), folder=folder)
+    stream = getattr(parallel(functions.held_from, chunksize=1), method)(itertools.count(), folder=folder, start=1)
     next(stream)
     stream.itself = stream
     del stream
     gc.collect()
-    started = functions.count(folder)
-    assert parallel(functions.same)(range(10)) == list(range(10))
-    assert functions.count(folder) == started
+    assert check_nothing_starts() <= 1 + 2 * 2
 
 
 def test_stream_gives_results_before_the_failure(parallel: Parallel) -> None:
@@ -149,7 +143,8 @@ def test_an_ordered_stream_holds_back_at_most_its_buffer(parallel: Parallel, fol
     results: list[int] = []
     thread = threading.Thread(target=lambda: results.extend(itertools.islice(stream, 10)))
     thread.start()
-    wait_until(lambda: functions.count(folder, "end") == 5)
+    # The slow call is among them: it may have been handed out long before it leaves its file.
+    wait_until(lambda: functions.count(folder, "end") >= 5 and functions.count(folder) >= 6)
     asyncio.run(asyncio.sleep(0.1))  # time in which more would start
     assert functions.count(folder) == 6
     assert results == []
@@ -215,13 +210,11 @@ def test_as_completed_does_not_wait_for_slow_calls(parallel: Parallel, folder: s
     assert list(pairs) == [(0, 0)]
 
 
-def test_closing_as_completed_cancels(parallel: Parallel, folder: str) -> None:
+def test_closing_as_completed_cancels(parallel: Parallel, folder: str, check_nothing_starts: Check) -> None:
     """SPEC 1: closing it cancels the rest."""
-    with parallel(functions.recorded, chunksize=1).as_completed(itertools.count(), folder=folder) as pairs:
-        next(pairs)
-    started = functions.count(folder)
-    assert parallel(functions.same)(range(10)) == list(range(10))
-    assert functions.count(folder) == started
+    with parallel(functions.held_from, chunksize=1).as_completed(itertools.count(), folder=folder, start=1) as pairs:
+        assert next(pairs) == (0, 0)
+    assert check_nothing_starts() <= 1 + 2 * 2
 
 
 # .aio
@@ -271,8 +264,9 @@ def test_coroutines_of_web_need_no_thread(folder: str) -> None:
         assert await distribute(watched, job="web").aio(range(50)) == list(range(50))
         assert await distribute(watched, job="web").aio(Numbers(50)) == list(range(50))
         assert await web.aio(range(20), folder=folder, calls=20) == list(range(20))
-        assert set(threading.enumerate()) == before
-        assert all(threads == before for threads in seen)
+        # Of the threads that others left behind some may have ended meanwhile.
+        assert set(threading.enumerate()) <= before
+        assert all(threads <= before for threads in seen)
 
     asyncio.run(run())
     assert len(seen) == 100
@@ -392,44 +386,27 @@ def test_astreams_at_once(parallel: Parallel) -> None:
     assert asyncio.run(run())[0] == list(range(100, 150))
 
 
-def test_dropping_astream_cancels(parallel: Parallel, folder: str) -> None:
-    """SPEC 1: so does dropping .astream, and leaving its ``async with`` block."""
+@pytest.mark.parametrize("how", ["close", "leave", "drop"])
+def test_ending_astream_cancels(parallel: Parallel, folder: str, how: str, check_nothing_starts: Check) -> None:
+    """SPEC 1: closing .astream, leaving its ``async with`` block and dropping it cancel the rest of an endless input."""
 
     async def run() -> None:
-        function = parallel(functions.recorded, chunksize=1)
-        async with function.astream(itertools.count(), folder=folder) as results:
-            assert await anext(results) == 0
-        started = functions.count(folder)
-        assert await parallel(functions.same).aio(range(10)) == list(range(10))
-        assert functions.count(folder) == started
-        results = function.astream(itertools.count(), folder=folder)
-        assert await anext(results) == 0
+        function = parallel(functions.held_from, chunksize=1)
+        results: Any = function.astream(itertools.count(), folder=folder, start=5)
+        if how == "leave":
+            async with results:
+                assert [await anext(results) for _ in range(5)] == list(range(5))
+        else:
+            assert [await anext(results) for _ in range(5)] == list(range(5))
+        if how == "close":
+            await results.aclose()
         del results
         gc.collect()
         await asyncio.sleep(0)
-        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})  # what closes it
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})  # what closes one that was dropped
+        assert await asyncio.to_thread(check_nothing_starts) <= 5 + 2 * 2
 
     asyncio.run(run())
-    started = functions.count(folder)
-    assert parallel(functions.same)(range(10)) == list(range(10))
-    assert functions.count(folder) == started
-
-
-def test_closing_astream_cancels(parallel: Parallel, folder: str) -> None:
-    """SPEC 1: leaving .astream early cancels the rest of an endless input."""
-
-    async def run() -> list[int]:
-        results: AsyncGenerator[int, None] = parallel(functions.recorded, chunksize=1).astream(
-            itertools.count(), folder=folder
-        )
-        taken = [await anext(results) for _ in range(5)]
-        await results.aclose()
-        return taken
-
-    assert asyncio.run(run()) == list(range(5))
-    started = functions.count(folder)
-    assert parallel(functions.same)(range(10)) == list(range(10))
-    assert functions.count(folder) == started
 
 
 # Within event loops.

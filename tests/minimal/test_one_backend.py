@@ -94,7 +94,8 @@ print(distribute(scaled, job="{BACKEND}", workers=2)(range(4)))
 print(sorted({FOREIGN!r} & {{name.partition(".")[0] for name in sys.modules}}))
 """
     done = subprocess.run(
-        [sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=50, stdin=subprocess.DEVNULL
+        [sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=150, stdin=subprocess.DEVNULL
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-2:] == ["[0, 2, 4, 6]", "[]"]
+    # Ray's own lines begin otherwise.
+    assert [line for line in done.stdout.splitlines() if line.startswith("[")] == ["[0, 2, 4, 6]", "[]"]

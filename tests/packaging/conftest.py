@@ -62,7 +62,7 @@ def python() -> Callable[[str], str]:
     def run(code: str) -> str:
         # -P: the folder the tests were started in is not importable, as for an installed package.
         done = subprocess.run(
-            [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=50, stdin=subprocess.DEVNULL
+            [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=150, stdin=subprocess.DEVNULL
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -13,6 +13,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jd_core.testing.harness import best_of_three
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,10 @@ def run(*command: str | Path, folder: Path | None = None, given: str = "") -> st
     return done.stdout
 
 
+#: As `run`: an index may fail to answer for a moment, and its clients give up.
+ask_index = best_of_three(run)
+
+
 @pytest.fixture(scope="module")
 def dist(packages: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheels and source distributions of the six packages, just built."""
@@ -49,7 +54,7 @@ def dist(packages: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
 
 def resolved(dist: Path, requirement: str, *options: str) -> dict[str, str]:
     """What installing the requirement into an empty environment brings: version by name."""
-    pins = run(
+    pins = ask_index(
         *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate"),
         *("--find-links", dist, *options, "-"),
         given=requirement,
@@ -132,7 +137,7 @@ def test_pip_takes_these_packages(dist: Path, packages: dict[str, Any], tmp_path
     version = packages["jd-core"].project["version"]
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    report = run(
+    report = ask_index(
         *(python, "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-"),
         *("--find-links", dist, "just-distribute[ray]"),
         folder=tmp_path,

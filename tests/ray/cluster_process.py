@@ -5,9 +5,20 @@ Prints the head's address. Commands on the standard input: ``kill N`` kills the 
 (or the end of the input) ends all.
 """
 
+import contextlib
 import sys
 
 from ray.cluster_utils import Cluster
+
+#: Seconds that a node may take to join the cluster on a busy machine.
+JOINING_SECONDS = 100.0
+
+
+class PatientCluster(Cluster):
+    """Waits longer for its nodes than Ray's own does."""
+
+    def _wait_for_node(self, node, timeout=JOINING_SECONDS) -> None:
+        super()._wait_for_node(node, timeout)
 
 
 def lose(cluster, node) -> None:
@@ -15,12 +26,15 @@ def lose(cluster, node) -> None:
     import psutil  # Ray brings it along, and makes it importable
 
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    raylet.suspend()  # first, so that it starts no other
     workers = raylet.children(recursive=True)
-    for process in (raylet, *workers):
-        process.suspend()
+    for process in workers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
     cluster.remove_node(node, allow_graceful=False)
     for process in workers:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def main() -> None:
@@ -29,7 +43,7 @@ def main() -> None:
     head = {"num_cpus": 0, "node_ip_address": "127.0.0.1", "temp_dir": folder, "include_dashboard": False}
     if client_port != "0":
         head["ray_client_server_port"] = int(client_port)
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster = PatientCluster(initialize_head=True, head_node_args=head)
     nodes = [cluster.add_node(num_cpus=int(number), node_ip_address="127.0.0.1") for number in cpus]
     print(cluster.address, flush=True)
     for line in sys.stdin:

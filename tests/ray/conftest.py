@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import re
+import random
 import secrets
 import shutil
 import socket
@@ -27,6 +27,12 @@ HERE = Path(__file__).parent
 
 #: Seconds that a cluster of several nodes may take to start or end on a busy machine.
 CLUSTER_SECONDS = 100.0
+
+#: Seconds that a program may take that connects to a cluster, or starts one.
+SCRIPT_SECONDS = 160.0
+
+#: Ports that nobody is given by chance: by Linux those from 32768 on, by Ray those below 24000.
+PORTS = range(25_000, 32_000)
 
 
 class _WithoutRay(pytest.Module):
@@ -153,21 +159,37 @@ class ClusterProcess:
     ) -> None:
         self.environment = environment
         self.client_address = f"ray://127.0.0.1:{client_port}"
-        folder = str(Path(environment["RAY_TMPDIR"]) / "ray")
-        self._process = subprocess.Popen(
-            [python, str(HERE / "cluster_process.py"), folder, str(client_port), *map(str, workers)],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.address = self._answer()
+        folder = Path(environment["RAY_TMPDIR"])
+        command = [python, str(HERE / "cluster_process.py"), str(folder / "ray"), str(client_port), *map(str, workers)]
+        self._errors = folder / "errors"
+        # Ray gives a node 30 seconds to start, which nobody can change.
+        for attempts_left in (2, 1, 0):
+            with self._errors.open("w") as errors:
+                self._process = subprocess.Popen(
+                    command,
+                    # As much for the process that the client server starts for each client.
+                    env={**environment, "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": f"{CLUSTER_SECONDS:.0f}"},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    text=True,
+                )
+            try:
+                self.address = self._answer()
+                break
+            except AssertionError:
+                self._end()
+                if not attempts_left:
+                    raise
         if client_port:
             from jd_ray import probe
 
             # The cluster does not wait for its client server, which takes seconds to start on a busy machine.
-            wait_until(lambda: probe.answers("127.0.0.1", client_port), CLUSTER_SECONDS)
+            try:
+                wait_until(lambda: probe.answers("127.0.0.1", client_port), CLUSTER_SECONDS)
+            except AssertionError:
+                self.close()
+                raise
 
     def tell(self, command: str) -> None:
         """Has it kill (``kill 0``) or add (``add 1``) a node, and waits until it has."""
@@ -179,12 +201,23 @@ class ClusterProcess:
     def close(self) -> None:
         """Ends it."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         # A command, and not the end of its input: processes that were forked here may hold the other end of that open.
-        with self._process.stdin, self._process.stdout:
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write("end\n")
             self._process.stdin.flush()
+        self._end()
+
+    def _end(self) -> None:
+        try:
             self._process.wait(CLUSTER_SECONDS)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                # What was never written to a process that ended is left in the pipe's buffer.
+                with contextlib.suppress(BrokenPipeError):
+                    if pipe is not None:
+                        pipe.close()
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
@@ -194,7 +227,7 @@ class ClusterProcess:
             line = self._process.stdout.readline().strip()
         finally:
             limit.cancel()
-        assert line, f"the cluster did not answer within {CLUSTER_SECONDS:g} s"
+        assert line, f"the cluster did not answer within {CLUSTER_SECONDS:g} s, or ended\n{self._errors.read_text()}"
         return line
 
 
@@ -205,13 +238,6 @@ class Script:
     output: str
     errors: str
 
-    @property
-    def unexpected(self) -> list[str]:
-        """The lines on its stderr that are not due to the machine being slow, of which both Ray and we complain there."""
-        lines = re.sub(r"\x1b\[[0-9;]*m", "", self.errors).splitlines()
-        slow = re.compile(r"\(.*(raylet|pid=|gcs|autoscaler)|distribute: Ray has started no call of ")
-        return [line for line in lines if not slow.match(line)]
-
 
 def _script(code: str, environment: dict[str, str], *arguments: str, python: str = sys.executable) -> Script:
     done = subprocess.run(
@@ -219,7 +245,7 @@ def _script(code: str, environment: dict[str, str], *arguments: str, python: str
         env=environment,
         capture_output=True,
         text=True,
-        timeout=CLUSTER_SECONDS,
+        timeout=SCRIPT_SECONDS,
         check=False,
         cwd=HERE,
     )
@@ -247,10 +273,11 @@ def new_cluster(new_environment: Callable[[], dict[str, str]]) -> Iterator[Calla
 
 @pytest.fixture(scope="session")
 def free_port() -> int:
-    """A port of this machine that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port of this machine that nobody listens at, and that nobody takes before it is used."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError(f"all ports of {PORTS} are taken")
 
 
 @pytest.fixture(scope="session")

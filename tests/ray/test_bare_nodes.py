@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]
 
 USE = """
 import sys
 import pytest
 from jd_core import BackendError, RemoteError, WorkerDiedError, distribute
+from jd_core.testing.harness import best_of_three
 sys.path.insert(0, sys.argv[1])
 from only_here import OwnError, area, fail
 
@@ -25,6 +26,7 @@ def found(_):
     import sys
     return [importlib.util.find_spec(name) is not None for name in ("ray", "jd_core", "jd_ray")], sys.executable
 
+best_of_three(found)([0])  # connects; a cluster that is held up for some seconds is taken for none
 assert set(map(str, found(range(4)))) == {str(([True, False, False], sys.argv[3]))}
 
 @distribute(job="ray")

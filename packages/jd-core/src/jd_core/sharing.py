@@ -111,7 +111,8 @@ class Source:
         now = time.monotonic()
         if not results and (stopped or (self._large and now - self._given >= QUIET_SECONDS)):
             with self.lock:
-                unfinished = list(self._open)
+                # With those that were completed since: the failure that stopped the run may be in one.
+                unfinished = [*self._completed, *self._open]
             for opened in unfinished:
                 results.extend(opened.parts())
         if results:

@@ -167,9 +167,11 @@ class Dispatch:
                 logger.warning(capacity.waiting(self.ray, self.work.name, self.work.options, WAITING_SECONDS))
 
     def _time_out(self) -> Iterator[ChunkResult]:
-        if self.work.timeout is None:
-            return
-        for ref in self._starts.running_for(self.work.timeout):
+        late = [] if self.work.timeout is None else self._starts.running_for(self.work.timeout)
+        if late:
+            # What ended while the caller was busy with a result waits to be collected, wherever its own result lies.
+            _, late = self._shipment.ask(lambda: self.ray.wait(late, num_returns=len(late), timeout=0, fetch_local=False))
+        for ref in late:
             piece, _ = self._in_flight.pop(ref)
             self._starts.ended(ref)
             self._shipment.ask(functools.partial(self._end, ref))

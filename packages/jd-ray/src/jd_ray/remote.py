@@ -96,12 +96,14 @@ class Housekeeping:
     def __init__(self) -> None:
         self._calls: dict[str, tuple[Callable[..., Any], float]] = {}
         self._keys: list[bytes] = []
+        self._running: str | None = None  # what it was made ready for last, and may be using however long that takes
         self._lock = threading.Lock()
         self._sweeping = False
 
     def prepare(self, run: str, work: Any) -> Callable[..., Any]:
         """Returns a plain callable of one call's arguments, made from the pickled function and constants if need be."""
         with self._lock:
+            self._running = run
             held = self._calls.get(run)
         if held is not None:
             return held[0]
@@ -126,6 +128,7 @@ class Housekeeping:
     def finish(self, run: str, key: bytes | None) -> None:
         """Keeps the run for its next piece, and removes the key later: not while the caller waits for this piece."""
         with self._lock:
+            self._running = None
             if run in self._calls:
                 self._calls[run] = self._calls[run][0], time.monotonic() + KEEP_SECONDS
             if key is not None:
@@ -141,10 +144,10 @@ class Housekeeping:
             time.sleep(KEEP_SECONDS / 4)
             with self._lock:
                 now = time.monotonic()
-                expired = [call for call, until in self._calls.values() if until <= now]
-                self._calls = {run: held for run, held in self._calls.items() if held[1] > now}
+                expired = [run for run, (_, until) in self._calls.items() if until <= now and run != self._running]
+                calls = [self._calls.pop(run)[0] for run in expired]
                 keys, self._keys = self._keys, []
-            for call in expired:
+            for call in calls:
                 worker.release(call, everywhere=True)
             for key in keys:
                 internal_kv._internal_kv_del(key)
@@ -178,6 +181,7 @@ def run_piece(
         try:
             arguments = codec.decode(columns, codec.copy_writable)
         except BaseException as error:
+            housekeeping.finish(run, None)
             return _refused("arguments", error)
         if started is not None:
             housekeeping.set_key(started)

@@ -154,6 +154,15 @@ def held_at(value: int, *, folder: str, at: int) -> int:
     return int(held(value, folder=folder)) if value == at else value
 
 
+def held_from(value: int, *, folder: str, start: int) -> int:
+    """As `held` for the values from ``start`` on; the others leave their files and return at once."""
+    if value >= start:
+        return int(held(value, folder=folder))
+    record(folder)
+    record(folder, "end")
+    return value
+
+
 def meet(value: Any, *, folder: str, calls: int) -> Any:
     """Returns once so many calls have started: at least that many run at once."""
     record(folder)

@@ -1,0 +1,36 @@
+"""What `jd_core.sharing` gives of a run that a failure has stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jd_core.backend import Chunk, Work
+from jd_core.sharing import Source
+
+
+def test_a_chunk_that_is_completed_between_two_looks() -> None:
+    """A failure that stops a run is given, also where its chunk is completed while the caller looks at the others."""
+    work = Work(function=abs, constants={}, name="f", workers=1, stop_at_failure=True)
+    source: Any = Source(work, iter([Chunk(0, ([1],))]), lambda: None)
+    assert source.pull() == 1
+    with source.lock:
+        opened = source.following(None)
+    source.fail(opened, 0, LookupError("it"))
+    lock = source.lock
+
+    class Late:
+        """The lock, which a worker gets first."""
+
+        def __enter__(self) -> None:
+            source.lock = lock
+            source.account(opened, 1, 0.0)
+            lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+
+    source.lock = Late()
+    (result,) = source.collect()
+    assert [str(failure.exception) for failure in result.failures] == ["it"]
+    assert source.collect() == []
+    assert source.is_over()

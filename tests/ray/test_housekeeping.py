@@ -1,0 +1,39 @@
+"""What a Ray worker holds between pieces of a run, in this process: no cluster is needed."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from typing import Any
+
+import pytest
+from jd_core import per_worker
+from jd_ray import codec, remote
+
+SECONDS = 60.0
+
+
+def test_what_a_piece_uses_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Constants of `per_worker` stay open while a piece runs, however long, and are closed some time after the last one."""
+    closed: dict[str, threading.Event] = collections.defaultdict(threading.Event)
+
+    class Client:
+        def __init__(self, run: str) -> None:
+            self.close = closed[run].set
+
+    def function(value: int, *, client: Client) -> int:
+        return value
+
+    monkeypatch.setattr(remote, "KEEP_SECONDS", 0.02)
+    monkeypatch.setattr(codec, "decode", lambda work, _: (function, {"client": per_worker(lambda: Client(work[0]))}))
+    housekeeping: Any = remote.Housekeeping()
+    housekeeping._sweeping = True  # it begins below
+    for run in ("long", "over"):
+        assert housekeeping.prepare(run, (run, [], None))(1) == 1
+        housekeeping.finish(run, None)
+    housekeeping.prepare("long", ("long", [], None))
+    threading.Thread(target=housekeeping._sweep, daemon=True).start()
+    assert closed["over"].wait(SECONDS)
+    assert not closed["long"].is_set()
+    housekeeping.finish("long", None)
+    assert closed["long"].wait(SECONDS)
