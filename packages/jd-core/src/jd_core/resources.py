@@ -52,7 +52,8 @@ def per_worker(factory: Callable[[], Any]) -> Any:
     The object is made at a worker's first call: once per thread in "io", per process in "compute" and "ray", and per run in
     "web", whose workers share one event loop (for a plain function, which runs in threads there, per thread). A context
     manager is entered, and its value passed: by ``async with`` if it has that and the function is a coroutine function.
-    At the end of the run (in "ray" up to 15 seconds after it) it is left, and closed if it has ``close`` or ``aclose``.
+    At the end of the run (in "ray" up to 15 seconds after it) it is left, and closed if it has ``close`` or ``aclose``; not
+    where a worker process has to be killed, as one that is still in a call when its run is given up.
 
     Args:
         factory: makes the object; called without arguments, in the worker, for coroutine functions on their event loop. May
