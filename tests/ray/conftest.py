@@ -167,8 +167,14 @@ class ClusterProcess:
             with self._errors.open("w") as errors:
                 self._process = subprocess.Popen(
                     command,
-                    # As much for the process that the client server starts for each client.
-                    env={**environment, "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": f"{CLUSTER_SECONDS:.0f}"},
+                    env={
+                        **environment,
+                        # As much for the process that the client server starts for each client.
+                        "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": f"{CLUSTER_SECONDS:.0f}",
+                        # That process is forked among gRPC's threads. What gRPC does about it in the child may end the
+                        # child, and the client waits for all of that time.
+                        "GRPC_ENABLE_FORK_SUPPORT": "0",
+                    },
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
