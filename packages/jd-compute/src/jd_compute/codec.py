@@ -34,17 +34,10 @@ _LOCKS: dict[type, Callable[[], Any]] = {type(make()): make for make in (threadi
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Cloudpickle's pickler, knowing decorated functions and exceptions.
-
-    Attributes:
-        plain: whether there has been nothing but plain data so far.
-    """
-
-    plain = True
+    """Cloudpickle's pickler, knowing decorated functions and exceptions."""
 
     def reducer_override(self, obj: Any) -> Any:
         """Returns how to rebuild ``obj``; called for all but plain data, before what its class says."""
-        self.plain = False
         if isinstance(obj, types.FunctionType):
             name = name_of(obj)
             if name is not None and name[2]:
@@ -70,13 +63,10 @@ class Encoded:
     Attributes:
         data: the pickle; nothing if it is long, and the first of the buffers.
         buffers: its large buffers, in order. They are views of the object's own memory.
-        plain: whether it is made of numbers, texts, bytes and the built-in collections only, so that no code is needed to
-            rebuild it, and nothing can go wrong.
     """
 
     data: memoryview | bytes
     buffers: Sequence[memoryview] = ()
-    plain: bool = False
 
 
 def encode(obj: Any, large: int | None = LARGE) -> Encoded:
@@ -100,9 +90,8 @@ def encode(obj: Any, large: int | None = LARGE) -> Encoded:
         buffers.append(view)
         return False
 
-    pickler = Pickler(file, _PROTOCOL, buffer_callback=keep_in)
     try:
-        pickler.dump(obj)
+        Pickler(file, _PROTOCOL, buffer_callback=keep_in).dump(obj)
         data = file.getbuffer()
     except REFUSALS as refused:
         import dill  # only here: it takes long to import, and most programs never need it
@@ -113,8 +102,8 @@ def encode(obj: Any, large: int | None = LARGE) -> Encoded:
             raise refused from None
     if large is not None and data.nbytes > NEVER_BLOCKS:
         # Its sender would have to wait until the receiver has time for it.
-        return Encoded(b"", [data, *buffers], pickler.plain)
-    return Encoded(data, buffers, pickler.plain)
+        return Encoded(b"", [data, *buffers])
+    return Encoded(data, buffers)
 
 
 def decode(data: memoryview, buffers: Sequence[memoryview]) -> Any:
