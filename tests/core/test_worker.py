@@ -135,11 +135,14 @@ FAULTS = [ValueError, StopIteration, SystemExit, KeyboardInterrupt, GeneratorExi
     failing=st.dictionaries(st.integers(0, 39), st.sampled_from(FAULTS)),
     watched=st.booleans(),
     one_by_one=st.booleans(),
+    wrap=st.sampled_from([lambda function: function, functools.partial]),  # gone through by a loop, and by map
 )
-def test_run_calls(count: int, failing: dict[int, type[BaseException]], watched: bool, one_by_one: bool) -> None:
+def test_run_calls(
+    count: int, failing: dict[int, type[BaseException]], watched: bool, one_by_one: bool, wrap: Callable[..., Any]
+) -> None:
     """SPEC 5: every call has its result or its exception, at its place, whatever is raised and however one watches."""
     options: dict[str, Any] = {"between": lambda values, failures, block: False} if watched else {}
-    values, failures = run(faulty(failing), range(count), one_by_one=one_by_one, **options)
+    values, failures = run(wrap(faulty(failing)), range(count), one_by_one=one_by_one, **options)
     assert values == [None if value in failing else -value for value in range(count)]
     assert [offset for offset, _ in failures] == sorted(offset for offset in failing if offset < count)
     for offset, error in failures:
@@ -167,6 +170,15 @@ def test_run_calls_stops_at_the_first_failure(count: int, failing: set[int], wat
 def test_run_calls_of_several_columns() -> None:
     """ARCHITECTURE, The seams: columns are gone through in step."""
     assert run(divmod, [7, 8], (2, 3)) == ([(3, 1), (2, 2)], [])
+    assert run(lambda left, right: left - right, [7, 8], (2, 3)) == ([5, 5], [])
+
+
+@pytest.mark.parametrize("function", [lambda value: value, abs])
+def test_run_calls_of_a_column_that_lies_about_its_length(function: Callable[..., Any]) -> None:
+    """Promise 1: what ends too early fails its calls; nothing waits for more."""
+    values, failures = worker.run_calls(function, [[1, 2]], 4, stop_at_failure=False)
+    assert values == [1, 2, None, None]
+    assert [offset for offset, _ in failures] == [2, 3]
 
 
 def test_run_calls_tells_what_runs_next() -> None:

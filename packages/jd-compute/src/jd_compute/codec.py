@@ -11,10 +11,12 @@ from __future__ import annotations
 import builtins
 import contextlib
 import io
+import operator
 import pickle
 import sys
 import threading
 import types
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -29,6 +31,12 @@ from jd_compute.memory import LARGE
 loads = pickle.loads
 
 _PROTOCOL = 5
+
+#: What machine words begin with; a pickle begins with 0x80.
+_WORDS = b"w"
+
+#: C pickle writes an int up to this one in 7 ns, and a larger one in 24 ns, for it goes digit by digit.
+_LARGEST_QUICK = (1 << 31) - 1
 
 _LOCKS: dict[type, Callable[[], Any]] = {type(make()): make for make in (threading.Lock, threading.RLock)}
 
@@ -56,12 +64,29 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return super().reducer_override(obj)
 
 
+class Words(array):  # type: ignore[type-arg]  # array takes them from 3.12 on
+    """A list of large ints as machine words, which takes a third of the time of pickling; `decode` gives the list."""
+
+
+def packed(values: list[Any]) -> list[Any] | Words:
+    """Returns ``values`` in `Words` if they are ints that pickle is slow with, for `encode`; otherwise as they are."""
+    if not values or type(values[-1]) is not int or values[-1] <= _LARGEST_QUICK:
+        return values  # the last one is as good a guess as any of what the others are like
+    if operator.countOf(map(type, values), int) < len(values):
+        return values  # a bool, or an int of another class, must not come back as an int
+    try:
+        words: Any = Words("L", values)
+    except OverflowError:  # below 0, or of more than 64 bits
+        return values
+    return words  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """An object as bytes.
 
     Attributes:
-        data: the pickle; nothing if it is long, and the first of the buffers.
+        data: the pickle, or words; nothing if it is long, and the first of the buffers.
         buffers: its large buffers, in order. They are views of the object's own memory.
     """
 
@@ -80,6 +105,9 @@ def encode(obj: Any, large: int | None = LARGE) -> Encoded:
     Raises:
         BaseException: neither cloudpickle nor dill can send it: one of `REFUSALS`, from cloudpickle's attempt.
     """
+    if type(obj) is Words and large is not None:
+        words = memoryview(obj).cast("B")
+        return Encoded(_WORDS, [words]) if words.nbytes > NEVER_BLOCKS else Encoded(_WORDS + words)
     file = io.BytesIO()
     buffers: list[memoryview] = []
 
@@ -114,6 +142,8 @@ def decode(data: memoryview, buffers: Sequence[memoryview]) -> Any:
     """
     if not data:
         data, *buffers = buffers
+    if data[:1] == _WORDS:
+        return (buffers[0] if buffers else data[1:]).cast("L").tolist()
     return loads(data, buffers=buffers)
 
 

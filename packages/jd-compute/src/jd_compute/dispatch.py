@@ -150,6 +150,8 @@ class Dispatch:
         if lane.short is None:
             # The core lets calls go together only if earlier ones were short.
             lane.short = len(chunk) > 1 and self._work.chunksize is None
+        if not lane.tasks and len(chunk) != self._work.calls:
+            self._crew.place(lane)
         task = Task(next(self._numbers), chunk, deaths, time.monotonic_ns())
         lane.tasks.append(task)
         worker.calls += len(chunk)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import types
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jd_core.worker import traceback_text
 
 from jd_compute import outcome, protocol, status
 from jd_compute.arena import arena
-from jd_compute.codec import Encoded, dumps_exception, encode
+from jd_compute.codec import Encoded, dumps_exception, encode, packed
 
 if TYPE_CHECKING:
     from jd_compute.worker import Server
@@ -59,12 +60,13 @@ class Reporter:
         described = [(offset, describe(error)) for offset, error in fresh]
         for _, error in fresh:
             error.__traceback__ = None  # its frames hold the arguments, and in a cycle: itself
-        encoded, described = _encode_values(values[first:] if first else values, first, described)
+        sent = packed(values[first:] if first else values)
+        encoded, described = _encode_values(sent, first, described)
         failed = protocol.pack(described) if described else b""
         state = (protocol.GIVEN_BACK if self._gives_back else protocol.DONE) if done else protocol.GOING_ON
         header = protocol.RESULT_HEADER.pack(self._number, first, len(values) - first, state, seconds, len(failed))
         if done:
-            server.output.end()
+            server.leave()
         parcel = arena.place(encoded.buffers) if encoded.buffers else None
         try:
             server.channel.send(protocol.RESULT, header, failed, encoded.data, parcel=parcel)
@@ -74,12 +76,12 @@ class Reporter:
         # Not before it is sent: until then, dying loses these results, and that is a call's death.
         if done:
             server.enter(status.IDLE)
-        server.keep(self._number, values)  # last, for letting go of others takes a while if they are many
+        server.keep(self._number, values if first else sent)  # last, for letting go of others takes a while if they are many
         self._began = time.perf_counter()
 
 
 def _encode_values(
-    values: list[Any], first: int, failures: list[tuple[int, protocol.Raised]]
+    values: Sequence[Any], first: int, failures: list[tuple[int, protocol.Raised]]
 ) -> tuple[Encoded, list[tuple[int, protocol.Raised]]]:
     """Returns the values encoded, and the failures with those of values that cannot be sent: only their calls fail."""
     try:

@@ -16,12 +16,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jd_core.worker import mark_process, plain, release, run_calls
 
-from jd_compute import output, protocol, status
+from jd_compute import output, placing, protocol, status
 from jd_compute.address import connect
 from jd_compute.arena import CAN_PASS_FILES, arena
 from jd_compute.channel import Channel, Message
@@ -72,6 +72,7 @@ def _prepare_process(startup: protocol.Startup) -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see launcher
+    placing.give_way()
     os.environ.update(startup.environment)
     if startup.threads is not None:
         for variable in THREAD_VARIABLES:
@@ -124,11 +125,14 @@ class Server:
         self._call: Callable[..., Any] | None = None
         self._unloadable: protocol.Unloadable | None = None
         self._has_failed = False
-        self._kept: dict[int, list[Any]] = {}  # values of the last chunks, in case the caller cannot unpickle them
+        self._cpus: set[int] = set()  # where this process may run
+        self._kept: dict[int, Sequence[Any]] = {}  # values of the last chunks, in case the caller cannot unpickle them
 
     def serve(self) -> None:
         """Handles messages until the channel closes or nothing comes for ``idle_seconds``."""
-        self.channel.send(protocol.READY, self._initialize())
+        raised = self._initialize()
+        self._cpus = placing.cpus()
+        self.channel.send(protocol.READY, raised)
         while self._is_called():
             message = self.channel.receive()
             if message.kind == protocol.WORK:
@@ -147,10 +151,17 @@ class Server:
     def _is_called(self) -> bool:
         """Waits for a message; false if none comes for ``idle_seconds``. Keeps no memory for so long."""
         quiet = min(KEEP_SECONDS, self._startup.idle_seconds)
-        if self.channel.poll(quiet):
-            return True
-        arena.clear()
-        return self.channel.poll(self._startup.idle_seconds - quiet)
+        called = self.channel.poll(quiet)
+        if not called:
+            arena.clear()
+            called = self.channel.poll(self._startup.idle_seconds - quiet)
+        placing.roam(self._cpus)
+        return called
+
+    def leave(self) -> None:
+        """Is through with a chunk: what comes now is not the function's. The caller may place this process from then on."""
+        self.output.end()
+        self._cpus = placing.cpus()
 
     def _initialize(self) -> bytes:
         if self._startup.initializer is not None:
@@ -195,7 +206,7 @@ class Server:
             self._begin(run)
         call = self._call
         if self._has_failed or (self.status is not None and self.status.is_cancelled(run)):
-            self.output.end()
+            self.leave()
             self.channel.send(protocol.RESULT, protocol.RESULT_HEADER.pack(number, 0, 0, protocol.DONE, 0.0, 0))
             return
         self.enter(status.DECODING, number)
@@ -209,7 +220,7 @@ class Server:
             message.buffers.clear()
         if report is not None or call is None:
             self.enter(status.IDLE)
-            self.output.end()
+            self.leave()
             self.channel.send(protocol.UNLOADABLE, protocol.CHUNK_NUMBER.pack(number), protocol.pack(report))
             return
         reporter = Reporter(self, run, number, may_give_back=may_give_back)
@@ -237,7 +248,7 @@ class Server:
                 items.append(refuse(value, error))
         self.channel.send(protocol.RESENT, message, protocol.pack(items))
 
-    def keep(self, number: int, values: list[Any]) -> None:
+    def keep(self, number: int, values: Sequence[Any]) -> None:
         """Keeps the values of this chunk and the last one before it, in case the caller cannot unpickle them."""
         self._kept.pop(number, None)
         self._kept = {**dict(list(self._kept.items())[-1:]), number: values}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from jd_core.backend import Chunk, ChunkResult, Failure
+from jd_core.worker import failure_of
 
 #: With the GIL, ``enumerate`` of these gives each item to one thread only: it runs no Python code in between.
 _ONCE_EACH = (list, tuple, range)
@@ -44,11 +45,8 @@ class OpenChunk:
         self._given = False  # some calls were given already
 
     def fail(self, offset: int, error: BaseException) -> None:
-        """Puts an exception at a call's place. A StopIteration becomes a RuntimeError, as PEP 479 has it."""
-        if isinstance(error, StopIteration):
-            cause, error = error, RuntimeError("the function raised StopIteration")
-            error.__cause__ = cause
-        self.failures[offset] = error
+        """Puts an exception at a call's place."""
+        self.failures[offset] = failure_of(error)
         self.values[offset] = None  # last: whoever sees a value finds its failure
 
     def parts(self) -> list[ChunkResult]:

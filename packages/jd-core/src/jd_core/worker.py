@@ -12,6 +12,7 @@ import functools
 import inspect
 import itertools
 import traceback
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -118,8 +119,9 @@ def run_calls(
 ) -> tuple[list[Any], list[tuple[int, BaseException]]]:
     """Runs the calls of one chunk, one after the other, at the cost of calling the function and little more.
 
-    The loop over the calls is ``list.extend(map(...))``, which runs in C and leaves, when a call raises, exactly the
-    results of the calls before it in the list; the same ``map`` then goes on with the call after.
+    When a call raises, exactly the results of the calls before it are in the list; the same iterator then goes on with the
+    call after. A Python function of one argument is called in a plain loop, for there the interpreter goes from frame to
+    frame without leaving its own loop (a sixth less per call than ``map``); all else by ``map``, which runs in C.
 
     Args:
         call: a plain callable (see `plain`) of one element of each column.
@@ -136,7 +138,8 @@ def run_calls(
         The results, in order (``None`` at a failed call), and for each failed call its offset and exception. Fewer than
         ``count`` results only after ``stop_at_failure`` or ``between`` ended it.
     """
-    calls = map(call, *columns)
+    direct = type(call) is types.FunctionType and len(columns) == 1
+    calls: Iterator[Any] = iter(columns[0]) if direct else map(call, *columns)
     values: list[Any] = []
     failures: list[tuple[int, BaseException]] = []
     block = 1 if between is not None else count
@@ -146,12 +149,16 @@ def run_calls(
             break
         began = clock() if clock is not None else 0.0
         try:
-            values.extend(itertools.islice(calls, expected - done) if expected < count else calls)
+            some = itertools.islice(calls, expected - done) if expected < count else calls
+            if direct:
+                for argument in some:
+                    values.append(call(argument))
+            else:
+                values.extend(some)
             if len(values) < expected:
-                # The function let a StopIteration out, and `extend` took it for the end of the map.
-                raise RuntimeError("the function raised StopIteration")
+                raise StopIteration  # the function let one out, and `extend` took it for the end of the map
         except BaseException as error:
-            failures.append((len(values), error))
+            failures.append((len(values), failure_of(error)))
             values.append(None)
             if stop_at_failure:
                 break
@@ -159,6 +166,15 @@ def run_calls(
             seconds = clock() - began
             block = min(block * 2, 1 << 16) if seconds < BLOCK_SECONDS else max(1, block // 2)
     return values, failures
+
+
+def failure_of(error: BaseException) -> BaseException:
+    """Returns what a call fails with that let ``error`` out: for a StopIteration a RuntimeError, as PEP 479 has it."""
+    if not isinstance(error, StopIteration):
+        return error
+    failure = RuntimeError("the function raised StopIteration")
+    failure.__cause__ = error
+    return failure
 
 
 def traceback_text(error: BaseException) -> str:
