@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from jd_core.chunking import MESSAGE_SHARE, MOST_SHARED, Pace, Sizer, sizer
+from jd_core.chunking import MESSAGE_SHARE, MOST_PARTS, MOST_SHARED, Pace, Sizer, part, sizer
 from jd_core.serial import SerialBackend
 
 
@@ -146,3 +146,19 @@ def test_a_few_tiny_calls_go_to_one_worker_if_it_gives_back_what_turns_out_long(
 
     assert made(GivesBack, seconds, total=total).next() == first
     assert made(Guided, seconds, total=total).next() <= -(-total // 2)
+
+
+@given(
+    left=st.integers(1, 10**6),
+    calls=st.integers(0, 10**6),
+    seconds=st.floats(0, 1e4),
+    full=st.floats(1e-4, 10),
+    workers=st.integers(1, 200),
+)
+def test_parts_of_what_is_given_back(left: int, calls: int, seconds: float, full: float, workers: int) -> None:
+    """SPEC 6: for each worker some, and no more than are to be done in one go; but never thousands of messages."""
+    size = part(left, calls, seconds, full, workers)
+    assert 1 <= size <= -(-left // workers)
+    assert -(-left // size) <= MOST_PARTS * workers
+    if seconds and size > -(-left // (MOST_PARTS * workers)):
+        assert size == 1 or size * seconds / calls <= full * 1.001

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -175,3 +176,19 @@ def test_never_more_than_workers(parallel: Parallel, folder: str) -> None:
             functions.record(folder, "end")
 
     assert max(parallel(running, workers=2, chunksize=1)(range(40), folder=folder)) <= 2
+
+
+def long_then_meeting(value: int, *, folder: str) -> int:
+    """Takes long at 0; at 1 and 2, returns once both have started."""
+    if value == 0:
+        time.sleep(0.5)
+    elif value in (1, 2):
+        functions.meet(value, folder=folder, calls=2)
+    return value
+
+
+def test_calls_behind_a_long_one_go_to_others(parallel: Parallel, folder: str) -> None:
+    """SPEC 6: where calls turn out to be longer than those before them, what a worker has not begun is for all again."""
+    run = parallel(long_then_meeting)
+    run(range(10, 1000), folder=folder)  # so that these are expected to be short, and go together
+    assert run(range(40), folder=folder) == list(range(40))

@@ -49,6 +49,7 @@ class ComputeBackend(Backend):
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs chunks on worker processes; see the contract."""
         # Here, because these import pathos, dill and cloudpickle.
+        from jd_core.chunking import full_seconds
         from jd_core.travel import bare
 
         from jd_compute import codec, dispatch, pool
@@ -68,7 +69,7 @@ class ComputeBackend(Backend):
             idle_seconds=float(options.get("idle_seconds", IDLE_SECONDS)),
             most_calls=options.get("max_calls_per_worker"),
         )
-        yield from dispatch.Dispatch(pool.pool(settings), work, chunks).results()
+        yield from dispatch.Dispatch(pool.pool(settings), work, chunks, full_seconds(self, work.workers)).results()
 
     def doctor(self) -> list[tuple[str, str]]:
         """Returns the start method and the usable CPUs with the reasons."""

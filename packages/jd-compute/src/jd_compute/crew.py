@@ -17,7 +17,6 @@ from jd_compute import codec, outcome, output, protocol
 from jd_compute.arena import Parcel, arena
 from jd_compute.channel import Message
 from jd_compute.launcher import Worker
-from jd_compute.placing import place
 from jd_compute.pool import Pool, runs
 from jd_compute.tasks import Lane
 
@@ -105,10 +104,6 @@ class Crew:
         with contextlib.suppress(OSError):
             lane.worker.channel.send(kind, *parts, parcel=parcel, hold=hold)
         lane.in_transit = False
-
-    def place(self, lane: Lane) -> None:
-        """Makes an idle worker wake up on a CPU of its own."""
-        place(lane.worker.process.pid, self.lanes.index(lane), self.size)
 
     def hear(self, lane: Lane) -> Message:
         """Receives a message from a worker; raises EOFError if it is dead."""
@@ -211,7 +206,5 @@ class Crew:
                     continue
                 if message.kind == protocol.OUTPUT:
                     output.show(memoryview(message.body))
-                elif message.kind == protocol.UNLOADABLE or (
-                    message.kind == protocol.RESULT and protocol.RESULT_HEADER.unpack_from(message.body)[3]
-                ):
-                    lane.tasks.popleft()
+                elif message.kind in (protocol.RESULT, protocol.RESENT, protocol.UNLOADABLE):
+                    lane.drop(message.kind, message.body)

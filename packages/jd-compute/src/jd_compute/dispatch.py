@@ -14,12 +14,14 @@ hand only while chunks are so short that fetching the next would leave it idle.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Failure, Work
+from jd_core.chunking import PATIENCE, part
 
 from jd_compute import codec, outcome, output, protocol
 from jd_compute.arena import arena
@@ -36,6 +38,9 @@ SHORT_SECONDS = 0.01
 #: which takes some ms, the other ones wait. Chunks are sized by how long calls run, not by what they carry.
 MOST_BYTES = 1 << 24
 
+#: Seconds after which a worker that has a whole run gives back the calls that it has not begun: that was no tiny run.
+TINY_SECONDS = 0.002
+
 
 class Dispatch:
     """One run of chunks on workers of a pool.
@@ -44,12 +49,14 @@ class Dispatch:
         pool: where workers come from.
         work: what is done with each chunk.
         chunks: see `jd_core.backend.Backend.run`.
+        full: seconds that the calls of a chunk are to take together at most.
     """
 
-    def __init__(self, pool: Pool, work: Work, chunks: Iterator[Chunk | None]) -> None:
+    def __init__(self, pool: Pool, work: Work, chunks: Iterator[Chunk | None], full: float) -> None:
         self._crew = Crew(pool, work)
         self._work = work
         self._chunks = chunks
+        self._full = full
         self._numbers = itertools.count(1)
         self._again: deque[tuple[Chunk, int]] = deque()  # with the number of deaths
         self._losses = Losses(self._crew, work, self._again)
@@ -150,8 +157,6 @@ class Dispatch:
         if lane.short is None:
             # The core lets calls go together only if earlier ones were short.
             lane.short = len(chunk) > 1 and self._work.chunksize is None
-        if not lane.tasks and len(chunk) != self._work.calls:
-            self._crew.place(lane)
         task = Task(next(self._numbers), chunk, deaths, time.monotonic_ns())
         lane.tasks.append(task)
         worker.calls += len(chunk)
@@ -160,11 +165,12 @@ class Dispatch:
         if parcel is not None:
             parcel.close()
 
-    def _manner(self, calls: int) -> tuple[bool, bool, bool]:
+    def _manner(self, calls: int) -> tuple[bool, bool, float]:
         """Returns how a worker is to run a chunk of so many calls: the last fields of its header."""
         work = self._work
         one_by_one = work.timeout is not None or work.chunksize == 1
-        return work.stop_at_failure, one_by_one, calls == work.calls and work.chunksize is None
+        patience = TINY_SECONDS if calls == work.calls else PATIENCE * self._full
+        return work.stop_at_failure, one_by_one, patience if work.chunksize is None else math.inf
 
     def _again_in_halves(self, chunk: Chunk) -> bool:
         """Puts a chunk back in two halves, to find the call in it that is at fault; false if it is but one call."""
@@ -222,17 +228,18 @@ class Dispatch:
         if task.finished:
             lane.short = seconds < SHORT_SECONDS
         if state == protocol.GIVEN_BACK:
-            self._share_out(task)
+            self._share_out(lane, task, count, seconds)
         self._finish(lane, task)
         if values:
             yield ChunkResult(task.chunk, values, failures, seconds, first)
 
-    def _share_out(self, task: Task) -> None:
-        """Puts what a worker gave back up for all of them."""
+    def _share_out(self, lane: Lane, task: Task, calls: int, seconds: float) -> None:
+        """Puts what a worker gave back up for all of them; its last ``calls`` calls took ``seconds``."""
         count = len(task.chunk)
-        step = -(-(count - task.done) // self._crew.size)
+        lane.worker.calls -= count - task.done
+        step = part(count - task.done, calls, seconds, self._full, self._crew.size)
         spans = [(start, min(start + step, count)) for start in range(task.done, count, step)]
-        self._again.extend((part, 0) for part in parts(task.chunk, *spans))
+        self._again.extend((chunk, 0) for chunk in parts(task.chunk, *spans))
         if task.done:
             (task.chunk,) = parts(task.chunk, (0, task.done))
 

@@ -19,19 +19,16 @@ if TYPE_CHECKING:
 #: Seconds after which the results that a running chunk has so far are sent.
 FLUSH_SECONDS = 0.1
 
-#: Seconds after which a worker that has a whole run gives back the calls that it has not begun: that was no tiny run.
-GIVE_BACK_SECONDS = 0.002
-
 
 class Reporter:
     """Tells the caller how far a chunk is: in shared memory before each block, by message now and then and at the end."""
 
-    def __init__(self, server: Server, run: int, number: int, *, may_give_back: bool) -> None:
+    def __init__(self, server: Server, run: int, number: int, *, patience: float) -> None:
         self._server = server
         self._status = server.status
         self._run = run
         self._number = number
-        self._may_give_back = may_give_back
+        self._ends = time.perf_counter() + patience  # then the rest is given back
         self._gives_back = False
         self._sent = 0  # how many values
         self._failed = 0  # how many failures
@@ -39,11 +36,11 @@ class Reporter:
 
     def between(self, values: list[Any], failures: list[tuple[int, BaseException]], block: int) -> bool:
         """Says what runs next, and whether the chunk is to end here: its run was given up, or others are to help."""
-        seconds = time.perf_counter() - self._began
-        if self._may_give_back and seconds > GIVE_BACK_SECONDS:
+        now = time.perf_counter()
+        if values and now > self._ends:
             self._gives_back = True
             return True
-        if seconds > FLUSH_SECONDS and len(values) > self._sent:
+        if now - self._began > FLUSH_SECONDS and len(values) > self._sent:
             self.send(values, failures, done=False)
         if self._status is None:
             return False
@@ -66,7 +63,7 @@ class Reporter:
         state = (protocol.GIVEN_BACK if self._gives_back else protocol.DONE) if done else protocol.GOING_ON
         header = protocol.RESULT_HEADER.pack(self._number, first, len(values) - first, state, seconds, len(failed))
         if done:
-            server.leave()
+            server.output.end()
         parcel = arena.place(encoded.buffers) if encoded.buffers else None
         try:
             server.channel.send(protocol.RESULT, header, failed, encoded.data, parcel=parcel)

@@ -21,7 +21,7 @@ from typing import Any
 
 from jd_core.worker import mark_process, plain, release, run_calls
 
-from jd_compute import output, placing, protocol, status
+from jd_compute import output, protocol, status
 from jd_compute.address import connect
 from jd_compute.arena import CAN_PASS_FILES, arena
 from jd_compute.channel import Channel, Message
@@ -72,7 +72,6 @@ def _prepare_process(startup: protocol.Startup) -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see launcher
-    placing.give_way()
     os.environ.update(startup.environment)
     if startup.threads is not None:
         for variable in THREAD_VARIABLES:
@@ -125,14 +124,11 @@ class Server:
         self._call: Callable[..., Any] | None = None
         self._unloadable: protocol.Unloadable | None = None
         self._has_failed = False
-        self._cpus: set[int] = set()  # where this process may run
         self._kept: dict[int, Sequence[Any]] = {}  # values of the last chunks, in case the caller cannot unpickle them
 
     def serve(self) -> None:
         """Handles messages until the channel closes or nothing comes for ``idle_seconds``."""
-        raised = self._initialize()
-        self._cpus = placing.cpus()
-        self.channel.send(protocol.READY, raised)
+        self.channel.send(protocol.READY, self._initialize())
         while self._is_called():
             message = self.channel.receive()
             if message.kind == protocol.WORK:
@@ -151,17 +147,10 @@ class Server:
     def _is_called(self) -> bool:
         """Waits for a message; false if none comes for ``idle_seconds``. Keeps no memory for so long."""
         quiet = min(KEEP_SECONDS, self._startup.idle_seconds)
-        called = self.channel.poll(quiet)
-        if not called:
-            arena.clear()
-            called = self.channel.poll(self._startup.idle_seconds - quiet)
-        placing.roam(self._cpus)
-        return called
-
-    def leave(self) -> None:
-        """Is through with a chunk: what comes now is not the function's. The caller may place this process from then on."""
-        self.output.end()
-        self._cpus = placing.cpus()
+        if self.channel.poll(quiet):
+            return True
+        arena.clear()
+        return self.channel.poll(self._startup.idle_seconds - quiet)
 
     def _initialize(self) -> bytes:
         if self._startup.initializer is not None:
@@ -201,12 +190,12 @@ class Server:
 
     def _run_chunk(self, message: Message) -> None:
         body = memoryview(message.body)
-        run, number, count, stop_at_failure, one_by_one, may_give_back = protocol.CHUNK_HEADER.unpack_from(body)
+        run, number, count, stop_at_failure, one_by_one, patience = protocol.CHUNK_HEADER.unpack_from(body)
         if run != self._run:
             self._begin(run)
         call = self._call
         if self._has_failed or (self.status is not None and self.status.is_cancelled(run)):
-            self.leave()
+            self.output.end()
             self.channel.send(protocol.RESULT, protocol.RESULT_HEADER.pack(number, 0, 0, protocol.DONE, 0.0, 0))
             return
         self.enter(status.DECODING, number)
@@ -220,10 +209,10 @@ class Server:
             message.buffers.clear()
         if report is not None or call is None:
             self.enter(status.IDLE)
-            self.leave()
+            self.output.end()
             self.channel.send(protocol.UNLOADABLE, protocol.CHUNK_NUMBER.pack(number), protocol.pack(report))
             return
-        reporter = Reporter(self, run, number, may_give_back=may_give_back)
+        reporter = Reporter(self, run, number, patience=patience)
         values, failures = run_calls(
             call,
             columns,

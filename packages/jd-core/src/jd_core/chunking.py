@@ -27,12 +27,39 @@ MOST_SHARED = 4096
 SMALLEST = 8
 
 
+#: A worker that is at a chunk for so many times as long as it was to take gives back what it has not begun: the calls are
+#: longer than those before them, and others may have nothing to do.
+PATIENCE = 2
+
+#: What it gives back is cut into at most so many parts per worker.
+MOST_PARTS = 8
+
 #: A chunk of an input without a length holds at most so many calls: their arguments are lists in memory, several per worker.
 MOST_UNKNOWN = 1 << 15
 
 #: So many calls may go together for the sake of their message before a run has measured any of its own: what earlier
 #: runs were like may be no guide.
 UNPROVEN = 16
+
+
+def full_seconds(backend: Backend, workers: int) -> float:
+    """Returns how long the calls of a chunk take together at most, as far as can be known before."""
+    # One thread hands out all messages, so with many workers their work must outweigh it together.
+    return backend.message_seconds * max(MESSAGE_SHARE, 4 * workers)
+
+
+def part(left: int, calls: int, seconds: float, full: float, workers: int) -> int:
+    """Returns how many of the calls that a worker gave back go together.
+
+    Args:
+        left: how many it gave back.
+        calls: how many it has made.
+        seconds: what these took.
+        full: what a chunk is to take, see `full_seconds`.
+        workers: how many workers there are.
+    """
+    fitting = int(min(left, full * calls / seconds)) if seconds > 0.0 else left
+    return max(1, min(fitting, -(-left // workers)), -(-left // (MOST_PARTS * workers)))
 
 
 class Pace:
@@ -103,14 +130,12 @@ class Guided(Sizer):
     def __init__(
         self, backend: Backend, pace: Pace, workers: int, total: int | None, fixed: int | None, buffer: int | None
     ) -> None:
-        message_seconds = backend.message_seconds
         super().__init__(pace, workers, total, fixed, None if buffer is None else buffer // (2 * workers))
-        # One thread hands out all messages, so with many workers their work must outweigh it together.
-        self._target = message_seconds * max(MESSAGE_SHARE, 4 * workers)
+        self._target = full_seconds(backend, workers)
         self._even = None if total is None else -(-total // workers)
         self._known = pace.reports
         # To ask a second worker costs more than what these calls will take, all of them.
-        tiny = total is not None and total <= min(UNPROVEN, pace.calls_in(message_seconds) or 0)
+        tiny = total is not None and total <= min(UNPROVEN, pace.calls_in(backend.message_seconds) or 0)
         if tiny and backend.gives_back:
             self._even = total
 

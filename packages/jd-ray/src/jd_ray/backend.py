@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any, ClassVar
 
 from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Option, Work
+from jd_core.chunking import full_seconds
 
 from jd_ray import capacity, connection
 
@@ -75,7 +76,7 @@ class RayBackend(Backend):
         ray = connection.connect(work.options.get("address"))
         from jd_ray.dispatch import Dispatch
 
-        dispatch = Dispatch(ray, work, itertools.chain([first], chunks))
+        dispatch = Dispatch(ray, work, itertools.chain([first], chunks), full_seconds(self, work.workers))
         try:
             yield from dispatch.results()
         finally:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -22,6 +23,7 @@ from dataclasses import replace
 from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
+from jd_core.chunking import PATIENCE, part
 from jd_core.diagnosis import REFUSALS
 from jd_core.errors import BackendError, CallTimeoutError, SerializationError
 
@@ -56,10 +58,11 @@ class Dispatch:
         work: what the core handed over.
     """
 
-    def __init__(self, ray: Any, work: Work, chunks: Iterator[Chunk | None]) -> None:
+    def __init__(self, ray: Any, work: Work, chunks: Iterator[Chunk | None], full: float) -> None:
         self.ray = ray
         self.work = work
         self._chunks: Iterator[Chunk | None] | None = chunks
+        self._full = full  # seconds that the calls of a chunk are to take together at most
         self._waiting: deque[Piece] = deque()
         self._in_flight: dict[Any, tuple[Piece, int]] = {}
         self._shipment = Shipment(ray, work)
@@ -120,7 +123,7 @@ class Dispatch:
                     yield piece.failed(outcomes.argument_error(self.work, piece, error))
                 continue
             key = self._starts.key()
-            ref = self._shipment.send(columns, key)
+            ref = self._shipment.send(columns, key, math.inf if self.work.chunksize else PATIENCE * self._full)
             self._in_flight[ref] = piece, self._shipment.edition
             self._starts.submitted(ref, key)
 
@@ -201,9 +204,16 @@ class Dispatch:
             raise self._shipment.trouble(error) from error
         else:
             if isinstance(outcome, remote.Done):
+                if outcome.calls < piece.count and not (self.work.stop_at_failure and outcome.failures):
+                    self._share_out(piece, outcome)
                 yield outcomes.result(self.work, piece, outcome)
             else:
                 yield from self._refused(piece, outcome, edition)
+
+    def _share_out(self, piece: Piece, done: remote.Done) -> None:
+        """Puts what a worker gave back up for all of them."""
+        step = part(piece.count - done.calls, done.calls, done.seconds, self._full, self.work.workers)
+        self._waiting.extend(piece.rest(done.calls, step))
 
     def _lost(self, piece: Piece, error: Exception) -> Iterator[ChunkResult]:
         """Runs a piece again that was lost with its node."""

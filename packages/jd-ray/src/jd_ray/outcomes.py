@@ -49,7 +49,13 @@ class Piece:
 
     def calls(self) -> list[Piece]:
         """Returns a piece for each call."""
-        return [replace(self, offset=self.offset + at, count=1) for at in range(self.count)]
+        return self.rest(0, 1)
+
+    def rest(self, done: int, step: int) -> list[Piece]:
+        """Returns pieces of ``step`` calls for those after the first ``done``."""
+        return [
+            replace(self, offset=self.offset + at, count=min(step, self.count - at)) for at in range(done, self.count, step)
+        ]
 
     def failed(self, exception: BaseException, traceback: str | None = None) -> ChunkResult:
         """Returns the result of a piece of one call that failed."""

@@ -161,7 +161,13 @@ housekeeping = Housekeeping()
 
 
 def run_piece(
-    run: str, work: Any, columns: codec.Encoded, stop_at_failure: bool, started: bytes | None, beside: bool
+    run: str,
+    work: Any,
+    columns: codec.Encoded,
+    stop_at_failure: bool,
+    patience: float,
+    started: bytes | None,
+    beside: bool,
 ) -> Done | Refused:
     """Runs consecutive calls.
 
@@ -170,6 +176,7 @@ def run_piece(
         work: the function and its constants, encoded; or a list with the reference to them.
         columns: the arguments, encoded: one sequence per parameter.
         stop_at_failure: end with the first failed call.
+        patience: seconds after which no further call is begun: others may have nothing to do.
         started: set this key in Ray's key-value store when the calls begin; None: do not.
         beside: whether large buffers may go back beside the pickle of the results.
     """
@@ -193,7 +200,9 @@ def run_piece(
                     arguments,
                     len(arguments[0]),
                     stop_at_failure=stop_at_failure,
-                    between=lambda *_: cancellation.requested,
+                    between=lambda values, *_: (
+                        cancellation.requested or (bool(values) and time.perf_counter() - began > patience)
+                    ),
                     clock=time.perf_counter,
                 )
         finally:

@@ -53,11 +53,11 @@ class Shipment:
         with codec.by_value(self._by_value):
             return codec.encode(piece.columns(), not self._through_client)
 
-    def send(self, columns: codec.Encoded, key: bytes | None) -> Any:
-        """Submits a piece with these arguments and returns Ray's reference to its outcome."""
+    def send(self, columns: codec.Encoded, key: bytes | None, patience: float) -> Any:
+        """Submits a piece with these arguments and returns Ray's reference to its outcome; see `remote.run_piece`."""
         beside = not self._through_client
         stop = self._work.stop_at_failure
-        return self.ask(lambda: self._task.remote(self._run, self._sent, columns, stop, key, beside))
+        return self.ask(lambda: self._task.remote(self._run, self._sent, columns, stop, patience, key, beside))
 
     def extend(self, refused: remote.Refused, edition: int) -> bool:
         """Sees to it that what workers cannot import goes by value.
