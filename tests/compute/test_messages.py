@@ -7,6 +7,7 @@ import operator
 import os
 import socket
 import sys
+import time
 from array import array
 from fractions import Fraction
 
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jd_compute import codec
+from jd_compute import codec, protocol
 from jd_compute.arena import arena
 from jd_compute.channel import NEVER_BLOCKS, Channel
+from jd_compute.crew import Crew
 from jd_core import SerializationError, distribute
 from jd_core.testing import functions
 
@@ -85,6 +87,26 @@ def test_numbers_come_back_as_they_were(values, times):
     assert list(map(type, back)) == list(map(type, values))
 
 
+class Contrary(type):
+    """A metaclass of which no type can be compared."""
+
+    def __eq__(cls, other: object) -> bool:
+        raise ValueError
+
+    __hash__ = type.__hash__
+
+
+class Lone(metaclass=Contrary):
+    """Its type equals no other, and says so loudly."""
+
+
+@pytest.mark.parametrize("first", [Lone(), -1, 1 << 64])
+def test_what_cannot_be_words_is_left_alone(first):
+    """Whatever its type does when it is looked at."""
+    values = [first, 1 << 40]
+    assert codec.packed(values) is values
+
+
 def test_large_ints_travel_as_words():
     """In a quarter of the time; and a result that is such an array is not taken for one of these messages."""
     numbers = [number << 40 for number in range(1, 20_000)]
@@ -115,6 +137,44 @@ def test_results_that_did_not_unpickle_are_asked_for_again(monkeypatch, function
     monkeypatch.setattr(codec, "decode", short_of_memory)
     assert run(range(100_000)) == list(map(function, range(100_000)))
     assert len(refused) == 3
+
+
+class Unreadable:
+    """Can be unpickled where it was made only."""
+
+    def __reduce__(self):
+        return in_process, (os.getpid(),)
+
+
+def in_process(process: int) -> None:
+    """Refuses to be unpickled in another process."""
+    if os.getpid() != process:
+        raise ValueError("unreadable")
+
+
+def unreadable(value: int) -> Unreadable:
+    """Returns, after a while, something that the caller cannot read."""
+    time.sleep(0.02)
+    return Unreadable()
+
+
+def test_results_that_are_sent_again_do_not_reach_the_next_run(monkeypatch):
+    """A run that ends while the caller waits for results that it has asked for again leaves nothing behind."""
+    tell = Crew.tell
+
+    def tell_and_fail(self, lane, kind, *parts, **options):
+        tell(self, lane, kind, *parts, **options)
+        if kind == protocol.RESEND:
+            raise ZeroDivisionError
+
+    after = distribute(functions.same, job="compute", workers=2, chunksize=1)
+    for _ in range(3):
+        with monkeypatch.context() as patch:
+            patch.setattr(Crew, "tell", tell_and_fail)
+            with pytest.raises(ZeroDivisionError):
+                distribute(unreadable, job="compute", workers=2, chunksize=40)(range(80))
+        for _ in range(3):
+            assert after(range(40)) == list(range(40))
 
 
 def pid_and_more(number: int, *, more: int = 0) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -165,6 +166,36 @@ def test_run_calls_stops_at_the_first_failure(count: int, failing: set[int], wat
     assert len(values) == end
     assert seen == list(range(end))
     assert len(failures) == (end - 1 in failing)
+
+
+@pytest.mark.parametrize("wrap", [lambda function: function, functools.partial])
+@pytest.mark.parametrize("column", [range(6), list(range(6)), tuple(range(6))])
+def test_run_calls_interrupted_anywhere(wrap: Callable[..., Any], column: Any) -> None:
+    """Promise 2: what a signal handler or another thread raises costs one call, and no other gets a wrong result."""
+    for line in range(100):
+        seen: list[int] = []
+
+        def interrupt(frame: Any, event: str, argument: Any, at: int = line, seen: list[int] = seen) -> Any:
+            if frame.f_code is worker.run_calls.__code__ or frame.f_code.co_name == "negate":
+                seen.append(frame.f_lineno)
+                if len(seen) == at:
+                    raise Fault
+            return interrupt
+
+        def negate(value: int) -> int:
+            return -value
+
+        before = sys.gettrace()
+        sys.settrace(interrupt)
+        try:
+            values, failures = run(wrap(negate), column, between=lambda *_: False, clock=lambda: 0.0)
+        except Fault:
+            continue  # where no call is under way: the caller's to deal with
+        finally:
+            sys.settrace(before)
+        failed = [offset for offset, _ in failures]
+        assert len(failed) <= 1
+        assert values == [None if value in failed else -value for value in range(6)]
 
 
 def test_run_calls_of_several_columns() -> None:

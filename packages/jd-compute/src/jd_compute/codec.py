@@ -72,11 +72,11 @@ def packed(values: list[Any]) -> list[Any] | Words:
     """Returns ``values`` in `Words` if they are ints that pickle is slow with, for `encode`; otherwise as they are."""
     if not values or type(values[-1]) is not int or values[-1] <= _LARGEST_QUICK:
         return values  # the last one is as good a guess as any of what the others are like
-    if operator.countOf(map(type, values), int) < len(values):
-        return values  # a bool, or an int of another class, must not come back as an int
     try:
-        words: Any = Words("L", values)
-    except OverflowError:  # below 0, or of more than 64 bits
+        # A bool, or an int of another class, must not come back as an int.
+        exact = operator.countOf(map(type, values), int) == len(values)
+        words: Any = Words("L", values) if exact else values
+    except Exception:  # an int below 0, or of more than 64 bits; a metaclass whose == raises; no memory
         return values
     return words  # type: ignore[no-any-return]
 

@@ -10,7 +10,7 @@ from typing import Any
 from jd_core import kinds
 from jd_core.backend import Chunk, Failure
 
-from jd_compute import status
+from jd_compute import protocol, status
 from jd_compute.launcher import Worker
 
 
@@ -62,6 +62,18 @@ class Lane:
     def task(self, number: int) -> Task:
         """Returns the task with this number."""
         return next(task for task in self.tasks if task.number == number)
+
+    def drop(self, kind: int, message: bytearray) -> None:
+        """Takes note of what a worker sent, a RESULT, RESENT or UNLOADABLE, in a run that was given up."""
+        (number,) = protocol.CHUNK_NUMBER.unpack_from(message)
+        task = self.task(number)
+        if kind == protocol.RESENT:
+            task.unread.pop(0)
+        else:
+            state = protocol.DONE if kind == protocol.UNLOADABLE else protocol.RESULT_HEADER.unpack_from(message)[3]
+            task.finished = state != protocol.GOING_ON
+        if task.finished and not task.unread:
+            self.tasks.remove(task)
 
 
 @dataclass(frozen=True, slots=True)

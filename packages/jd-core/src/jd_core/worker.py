@@ -31,6 +31,10 @@ inside_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("just_distr
 #: Length of a block of calls, in seconds: what a worker runs between two looks at the world outside (see `run_calls`).
 BLOCK_SECONDS = 0.0005
 
+_SEQUENCES: tuple[Sequence[Any], ...] = ([], (), range(1), range(1 << 64))
+
+#: Iterators that can be set to any place.
+_REPOSITIONABLE = tuple(type(iter(sequence)) for sequence in _SEQUENCES)
 
 _whole_process = False
 
@@ -138,8 +142,10 @@ def run_calls(
         The results, in order (``None`` at a failed call), and for each failed call its offset and exception. Fewer than
         ``count`` results only after ``stop_at_failure`` or ``between`` ended it.
     """
-    direct = type(call) is types.FunctionType and len(columns) == 1
-    calls: Iterator[Any] = iter(columns[0]) if direct else map(call, *columns)
+    rows: list[Any] = [iter(column) for column in columns]
+    repositionable = all(isinstance(row, _REPOSITIONABLE) for row in rows)
+    direct = type(call) is types.FunctionType and len(rows) == 1 and repositionable
+    calls = rows[0] if direct else map(call, *rows)
     values: list[Any] = []
     failures: list[tuple[int, BaseException]] = []
     block = 1 if between is not None else count
@@ -158,8 +164,13 @@ def run_calls(
             if len(values) < expected:
                 raise StopIteration  # the function let one out, and `extend` took it for the end of the map
         except BaseException as error:
+            if len(values) == expected:
+                values.pop()  # from outside (a signal handler, another thread), when all of the block's calls had ended
             failures.append((len(values), failure_of(error)))
             values.append(None)
+            if repositionable:  # if it came between two calls, the next one would get this one's arguments
+                for row in rows:
+                    row.__setstate__(len(values))
             if stop_at_failure:
                 break
         if clock is not None and not one_by_one:
@@ -173,7 +184,8 @@ def failure_of(error: BaseException) -> BaseException:
     if not isinstance(error, StopIteration):
         return error
     failure = RuntimeError("the function raised StopIteration")
-    failure.__cause__ = error
+    trace = error.__traceback__
+    failure.__cause__ = error.with_traceback(trace and trace.tb_next)  # its first frame, ours, holds arguments and results
     return failure
 
 
