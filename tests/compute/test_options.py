@@ -9,10 +9,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 from jd_core import SerializationError, distribute
+from jd_core.testing import functions
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -250,3 +252,25 @@ def test_a_distributed_call_in_a_thread_of_a_worker_runs_in_that_worker():
 
     for pid, pids in distribute(outer, job="compute", workers=2)(range(2)):
         assert pids == [pid] * 3
+
+
+def fail_beside_others(value: int, *, folder: str) -> int:
+    """At 0, fails once 3 has begun; takes a moment at the others."""
+    if value == 0:
+        functions.meet(value, folder=folder, calls=2)
+        raise LookupError
+    if value == 3:
+        functions.meet(value, folder=folder, calls=2)
+    time.sleep(0.005)
+    return value
+
+
+def test_a_worker_that_made_its_calls_in_a_run_that_failed_serves_no_other(tmp_path):
+    """What ``max_calls_per_worker`` says holds, however a run ends: the next one has workers."""
+    run = distribute(fail_beside_others, job="compute", workers=2, chunksize=3, max_calls_per_worker=3)
+    for turn in range(3):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        with pytest.raises(LookupError):
+            run(range(6), folder=str(folder))
+        assert run(range(10, 30), folder=str(folder)) == list(range(10, 30))

@@ -136,7 +136,7 @@ class Crew:
             self._forget_code()
             self._selector.close()
             for lane in self.lanes:
-                if lane.tasks or lane.in_transit:
+                if lane.tasks or lane.in_transit or self.calls_left(lane) <= 0:
                     self._pool.discard(lane.worker)
                 else:
                     if lane.worker.channel.drop_held():
