@@ -77,6 +77,22 @@ def test_a_worker_is_replaced_after_max_calls_per_worker():
     assert max(pids.count(pid) for pid in pids) <= 3
 
 
+def test_calls_that_a_worker_could_not_take_do_not_count_for_max_calls_per_worker(monkeypatch):
+    """None of them has run: the worker still serves, what it sent back is run, and only what cannot be read fails."""
+    import types
+
+    module = types.ModuleType("not_on_any_path")
+    exec("def f(x): return x", vars(module))
+    monkeypatch.setitem(sys.modules, "not_on_any_path", module)
+    options = {"workers": 2, "chunksize": 3, "max_calls_per_worker": 3}
+    assert distribute(module.f, job="compute", **options)(range(20)) == list(range(20))
+
+    elements = [*range(4), functions.Unloadable(), *range(5, 20)]
+    results = distribute(lambda value: len(str(value)), job="compute", return_exceptions=True, **options)(elements)
+    assert [index for index, result in enumerate(results) if result != 1 + (index > 9)] == [4]
+    assert isinstance(results[4], SerializationError)
+
+
 @pytest.mark.parametrize(("threads", "wanted"), [({}, "1"), ({"threads_per_worker": 3}, "3")])
 def test_threads_of_numeric_libraries_are_capped(monkeypatch, threads, wanted):
     """SPEC 6: one per worker by default, so that workers do not fight for the CPUs; what the user set stays."""

@@ -279,6 +279,7 @@ class Dispatch:
         task = lane.task(number)
         lane.tasks.remove(task)
         chunk = task.chunk
+        lane.worker.calls -= len(chunk)
         if report.module is not None and codec.send_module_by_value(report.module):
             # The worker cannot import what this process has: it goes by value now, to all workers.
             self._learned = time.monotonic_ns()
