@@ -31,10 +31,8 @@ inside_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("just_distr
 #: Length of a block of calls, in seconds: what a worker runs between two looks at the world outside (see `run_calls`).
 BLOCK_SECONDS = 0.0005
 
-_SEQUENCES: tuple[Sequence[Any], ...] = ([], (), range(1), range(1 << 64))
-
-#: Iterators that can be set to any place.
-_REPOSITIONABLE = tuple(type(iter(sequence)) for sequence in _SEQUENCES)
+#: Columns whose iteration can begin at any place, at no cost.
+_SEEKABLE = (list, tuple, range)
 
 _whole_process = False
 
@@ -123,8 +121,8 @@ def run_calls(
 ) -> tuple[list[Any], list[tuple[int, BaseException]]]:
     """Runs the calls of one chunk, one after the other, at the cost of calling the function and little more.
 
-    When a call raises, exactly the results of the calls before it are in the list; the same iterator then goes on with the
-    call after. A Python function of one argument is called in a plain loop, for there the interpreter goes from frame to
+    When a call raises, exactly the results of the calls before it are in the list; iteration then goes on with the call
+    after. A Python function of one argument is called in a plain loop, for there the interpreter goes from frame to
     frame without leaving its own loop (a sixth less per call than ``map``); all else by ``map``, which runs in C.
 
     Args:
@@ -142,10 +140,9 @@ def run_calls(
         The results, in order (``None`` at a failed call), and for each failed call its offset and exception. Fewer than
         ``count`` results only after ``stop_at_failure`` or ``between`` ended it.
     """
-    rows: list[Any] = [iter(column) for column in columns]
-    repositionable = all(isinstance(row, _REPOSITIONABLE) for row in rows)
-    direct = type(call) is types.FunctionType and len(rows) == 1 and repositionable
-    calls = rows[0] if direct else map(call, *rows)
+    seekable = all(type(column) in _SEEKABLE for column in columns)
+    direct = type(call) is types.FunctionType and len(columns) == 1 and seekable
+    calls = iter(columns[0]) if direct else map(call, *columns)
     values: list[Any] = []
     failures: list[tuple[int, BaseException]] = []
     block = 1 if between is not None else count
@@ -168,15 +165,23 @@ def run_calls(
                 values.pop()  # from outside (a signal handler, another thread), when all of the block's calls had ended
             failures.append((len(values), failure_of(error)))
             values.append(None)
-            if repositionable:  # if it came between two calls, the next one would get this one's arguments
-                for row in rows:
-                    row.__setstate__(len(values))
+            if seekable:  # if it came between two calls, the next one would get this one's arguments
+                rows = [_iterate_from(column, len(values)) for column in columns]
+                calls = rows[0] if direct else map(call, *rows)
             if stop_at_failure:
                 break
         if clock is not None and not one_by_one:
             seconds = clock() - began
             block = min(block * 2, 1 << 16) if seconds < BLOCK_SECONDS else max(1, block // 2)
     return values, failures
+
+
+def _iterate_from(column: Sequence[Any], place: int) -> Iterator[Any]:
+    if isinstance(column, range):
+        return iter(column[place:])
+    elements = iter(column)
+    elements.__setstate__(place)  # type: ignore[attr-defined]  # absolute for these; for a range only before Python 3.12
+    return elements
 
 
 def failure_of(error: BaseException) -> BaseException:
