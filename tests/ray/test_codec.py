@@ -113,6 +113,16 @@ def test_a_piece_of_a_large_argument_is_not_copied() -> None:
     assert (sent[0], len(sent)) == (100_000, 200_000)
 
 
+def test_pieces_of_a_series_are_cut_by_place() -> None:
+    """SPEC 2: not by label, which pandas 2 does with a float index: pieces would have other calls, or none."""
+    pandas = pytest.importorskip("pandas")
+    series = pandas.Series(range(40), index=[number / 2 for number in range(40)])
+    pieces = Piece(Chunk(0, (series,)), offset=0, count=40).rest(1, 10)
+    assert [list(piece.columns()[0]) for piece in pieces] == [
+        list(range(start, min(start + 10, 40))) for start in range(1, 40, 10)
+    ]
+
+
 def test_arguments_can_be_written_into() -> None:
     """SPEC 4: a function may change the array that it is given, as in a plain loop; the caller's own stays as it is."""
     numpy = pytest.importorskip("numpy")

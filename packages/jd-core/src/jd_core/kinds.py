@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jd_core import libraries, standard
@@ -47,6 +47,13 @@ def slicer(value: Any) -> Callable[[int, int], Any] | None:
     if kind is None or kind.cut is None or getattr(value, "ndim", 1) == 0:
         return None
     return functools.partial(kind.cut, value)
+
+
+def cut(column: Sequence[Any], start: int, stop: int) -> Any:
+    """Returns the elements [start:stop] of a column of a chunk; a slice of its own kind where there is such."""
+    # Not column[start:stop] for all: that may look for labels in a pandas series.
+    slice_of = slicer(column)
+    return slice_of(start, stop) if slice_of else list(column)[start:stop]
 
 
 def is_collection(value: Any) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jd_core import kinds
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
 from jd_core.diagnosis import REFUSALS, show
 from jd_core.errors import SerializationError, WorkerDiedError
@@ -45,7 +46,7 @@ class Piece:
         """Returns the arguments, one sequence per parameter."""
         if self.count == len(self.chunk):
             return list(self.chunk.columns)
-        return [column[self.offset : self.offset + self.count] for column in self.chunk.columns]
+        return [kinds.cut(column, self.offset, self.offset + self.count) for column in self.chunk.columns]
 
     def calls(self) -> list[Piece]:
         """Returns a piece for each call."""
