@@ -9,12 +9,15 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
 import pytest
+from jd_compute import launcher
 from jd_core import distribute
 from jd_core.testing.harness import best_of_three
+from pathos.pools import ProcessPool
 
 SIGNALS = pathlib.Path(__file__).parent / "scripts" / "signals.py"
 
@@ -117,3 +120,26 @@ def test_idle_workers_end_after_their_time():
     while psutil.pid_exists(first):
         time.sleep(0.01)
     assert run([0]) != [first]
+
+
+def test_ctrl_c_while_workers_start_leaves_nothing(monkeypatch):
+    """Promise 7: neither processes, nor threads that would start new ones for ever."""
+    distribute(abs, job="compute", workers=1)([-1])  # what starts the workers is there
+    run = distribute(abs, job="compute", workers=2, idle_seconds=79.0)
+    dismiss, children = launcher._dismiss, psutil.Process().children(recursive=True)
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def interrupt_and_dismiss(pool):
+        monkeypatch.setattr(launcher, "_dismiss", dismiss)
+        signal.pthread_kill(main, signal.SIGINT)
+        dismiss(pool)
+
+    monkeypatch.setattr(launcher, "_dismiss", interrupt_and_dismiss)
+    with pytest.raises(KeyboardInterrupt):
+        run([-1, -2])
+    assert not [thread for thread in threading.enumerate() if "_handle_workers" in thread.name]
+    assert not [name for name in ProcessPool.__state__ if name.startswith("just-distribute")]
+    started = [child for child in psutil.Process().children(recursive=True) if child not in children]
+    assert not psutil.wait_procs(started, timeout=30)[1]
+    assert run([-1, -2]) == [1, 2]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -65,14 +66,16 @@ class Worker:
 
     def bury(self) -> str:
         """Waits for the dead process, releases all that belongs to it, and says how it ended."""
-        self.process.join(1.0)
-        if self.process.exitcode is None:  # it closed its channel, but lives on
-            self.process.kill()
-            self.process.join(5.0)
-        self.channel.close()
-        if self.status is not None:
-            self.status.close()
-            self.status = None
+        try:
+            self.process.join(1.0)
+            if self.process.exitcode is None:  # it closed its channel, but lives on
+                self.process.kill()
+                self.process.join(5.0)
+        finally:
+            self.channel.close()
+            if self.status is not None:
+                self.status.close()
+                self.status = None
         return describe_exit(self.process.exitcode)
 
 
@@ -105,22 +108,27 @@ def launch(count: int, method: str, startup: protocol.Startup) -> list[tuple[Wor
     """
     address = Address()
     processes: dict[int, Any] = {}
-    channels: dict[int, Channel] = {}
+    connected: dict[int, tuple[Channel, Status | None]] = {}
     ready: list[tuple[Worker, bytearray]] = []
     try:
         # The pool's semaphores must exist until each process has opened them, so it is kept until they are ready.
         pool = _start_pool(count, method, (address.name, address.key, startup))
         processes.update((process.pid, process) for process in pool._pool)
-        _dismiss(pool)
-        _collect(address, processes, channels, ready)
+        _collect(address, processes, connected, ready)
     except BaseException:
         for process in processes.values():
             with contextlib.suppress(OSError):
                 process.kill()
             process.join(5.0)
+        for worker, _ in ready:
+            worker.bury()
         raise
     finally:
         address.close()
+        for channel, status in connected.values():  # of processes that did not get ready
+            channel.close()
+            if status is not None:
+                status.close()
     if not ready:
         ends = {describe_exit(process.exitcode) for process in processes.values()}
         raise WorkerDiedError(
@@ -131,14 +139,17 @@ def launch(count: int, method: str, startup: protocol.Startup) -> list[tuple[Wor
 
 
 def _collect(
-    address: Address, processes: dict[int, Any], channels: dict[int, Channel], ready: list[tuple[Worker, bytearray]]
+    address: Address,
+    processes: dict[int, Any],
+    connected: dict[int, tuple[Channel, Status | None]],
+    ready: list[tuple[Worker, bytearray]],
 ) -> None:
-    """Waits for every process: to connect and be ready, or to end."""
+    """Waits for every process: to connect and be ready, or to end. Those that are between the two are in ``connected``."""
     waiting = dict(processes)
-    statuses: dict[int, Status | None] = {}
     deadline = time.monotonic() + START_SECONDS
     while waiting:
-        sources = [address, *channels.values(), *(process.sentinel for process in waiting.values())]
+        channels = [connected[pid][0] for pid in waiting if pid in connected]
+        sources = [address, *channels, *(process.sentinel for process in waiting.values())]
         if not multiprocess.connection.wait(sources, max(0.0, deadline - time.monotonic())):
             raise WorkerDiedError(
                 f"{len(waiting)} of {len(processes)} started worker processes were not ready within "
@@ -146,37 +157,48 @@ def _collect(
             )
         if multiprocess.connection.wait([address], 0) and (accepted := address.accept()) is not None:
             channel, pid = accepted
-            channels[pid] = channel
-            statuses[pid] = None
-            if CAN_PASS_FILES:
-                statuses[pid] = status = Status()
+            status = Status() if CAN_PASS_FILES else None
+            connected[pid] = channel, status
+            if status is not None:
                 channel.send_files([status.file])
         for pid, process in list(waiting.items()):
-            channel_of = channels.get(pid)
-            if channel_of is not None and multiprocess.connection.wait([channel_of], 0):
+            ends = connected.get(pid)
+            if ends is not None and multiprocess.connection.wait([ends[0]], 0):
+                del waiting[pid]
                 with contextlib.suppress(EOFError):
-                    raised = channel_of.receive().body
-                    ready.append((Worker(process, channel_of, statuses[pid]), raised))
-                del waiting[pid], channels[pid]
-            elif channel_of is None and not process.is_alive():
+                    raised = ends[0].receive().body
+                    ready.append((Worker(process, *ends), raised))
+                    del connected[pid]
+            elif ends is None and not process.is_alive():
                 del waiting[pid]
 
 
 def _start_pool(count: int, method: str, arguments: tuple[Any, ...]) -> Any:
-    """Starts processes that run ``worker.serve(*arguments)``, and returns their pool, which pathos then has forgotten."""
+    """Starts processes that run ``worker.serve(*arguments)``, and returns their pool, dismissed, which pathos has forgotten.
+
+    A pool whose threads go on would start a new process for each that ends, for ever: whatever happens, none is left.
+    """
     context = _context(method)
     name = f"just-distribute-{next(_numbers)}"
-    with _starting, _without_main(), _interrupts_held(), warnings.catch_warnings():
-        # Forking with threads is what `start_method="fork"` asks for.
-        warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-        pool = ProcessPool(nodes=count, id=name, context=context)
-        for _ in range(count):
-            pool.apipe(worker.serve, *arguments)
+    try:
+        with _starting, _without_main(), _interrupts_held(), warnings.catch_warnings():
+            # Forking with threads is what `start_method="fork"` asks for.
+            warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
+            pool = ProcessPool(nodes=count, id=name, context=context)
+            for _ in range(count):
+                pool.apipe(worker.serve, *arguments)
+            _dismiss(ProcessPool.__state__[name])
+    except BaseException:
+        if (started := ProcessPool.__state__.pop(name, None)) is not None:
+            _dismiss(started)
+            for process in started._pool:
+                process.kill()
+        raise
     return ProcessPool.__state__.pop(name)
 
 
 def _dismiss(pool: Any) -> None:
-    """Ends a pool's threads, but not its processes.
+    """Ends a pool's threads, but not its processes. May be called again where it was interrupted.
 
     Its tasks are in the queue already, each process takes one, and none ever comes back for another.
     """
@@ -195,12 +217,23 @@ def _context(method: str) -> Any:
     if method == "forkserver":
         # All that a worker imports is there when the server forks it. Has no effect if the server runs already.
         context.set_forkserver_preload(["jd_compute.worker"])
+        from multiprocess import forkserver
+
+        forkserver.ensure_running()
+    elif method == "spawn" and sys.platform != "win32":
+        from multiprocess import resource_tracker
+
+        resource_tracker.ensure_running()
     return context
 
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Holds Ctrl-C back while processes start, which would print a traceback each; they unblock it when they are ready."""
+    """Holds Ctrl-C back while processes start, which would print a traceback each; they unblock it when they are ready.
+
+    Python's own helpers let it through when they start, so they are started before, see `_context`. It is not held back
+    either where this process has other threads that take it.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
