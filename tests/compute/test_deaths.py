@@ -12,7 +12,7 @@ import time
 import numpy as np
 import psutil
 import pytest
-from jd_core import WorkerDiedError, distribute
+from jd_core import SerializationError, WorkerDiedError, distribute
 from jd_core.testing.harness import best_of_three
 
 
@@ -151,3 +151,99 @@ def test_a_worker_that_takes_too_long_is_killed_and_its_call_named():
     assert isinstance(results[3], TimeoutError)
     assert "call 3 took longer than timeout=0.5 seconds" in str(results[3])
     assert results[:3] + results[4:] == [0, 1, 2, 4, 5, 6, 7]
+
+
+@best_of_three
+def test_chunksize_one_means_at_most_once_while_the_caller_is_busy(tmp_path):
+    """SPEC 5: a worker whose call took too long may have sent the result of the one before; that is taken first."""
+    seconds = {3: 0.05, 4: 600, 5: 600}
+
+    def leave_a_trace(number):
+        with open(tmp_path / str(number), "a") as file:
+            file.write("x")
+        time.sleep(seconds.get(number, 0))
+        return number
+
+    run = distribute(leave_a_trace, job="compute", workers=2, chunksize=1, timeout=0.5, return_exceptions=True)
+    results = {}
+    for index, result in run.as_completed(range(6)):
+        results[index] = result
+        if index == 2:
+            time.sleep(0.8)  # meanwhile 3 ends, and the time of what comes after it
+    assert [results[index] for index in range(4)] == [0, 1, 2, 3]
+    assert all(isinstance(results[index], TimeoutError) for index in (4, 5))
+    assert [len((tmp_path / str(number)).read_text()) for number in range(6)] == [1] * 6
+
+
+@best_of_three
+def test_a_call_that_prints_without_end_is_ended_by_its_timeout(capsys):
+    """SPEC 5: however much it sends."""
+
+    def print_for_ever(number):
+        while number == 0:
+            print("x" * 1000)
+        return number
+
+    results = distribute(print_for_ever, job="compute", workers=2, timeout=0.5, return_exceptions=True)(range(4))
+    capsys.readouterr()
+    assert isinstance(results[0], TimeoutError)
+    assert results[1:] == [1, 2, 3]
+
+
+class UnreadableHere:
+    """Does not unpickle in the caller."""
+
+    def __init__(self, caller):
+        self.caller = caller
+
+    def __reduce__(self):
+        return unread, (self.caller,)
+
+
+def unread(pid):
+    """Raises in the process with this id."""
+    if os.getpid() == pid:
+        raise ValueError("does not unpickle")
+
+
+@best_of_three
+@pytest.mark.parametrize("end", ["death", "timeout"])
+def test_results_that_came_before_a_worker_was_lost_are_given_once(end):
+    """SPEC 5: also where others that came with the first of them did not unpickle, and had to be asked for again."""
+    caller = os.getpid()
+
+    def work(number):
+        time.sleep(0.15)  # so that results are sent while the others run
+        if number == 4 and end == "death":
+            os._exit(3)
+        if number == 4:
+            time.sleep(600)
+        return UnreadableHere(caller) if number == 0 else number
+
+    limit = {"timeout": 1.0} if end == "timeout" else {}
+    run = distribute(work, job="compute", workers=1, chunksize=6, return_exceptions=True, **limit)
+    results = list(run.as_completed(range(6)))
+    assert sorted(index for index, _ in results) == list(range(6))
+    by_index = dict(results)
+    assert isinstance(by_index[0], SerializationError)
+    assert isinstance(by_index[4], WorkerDiedError if end == "death" else TimeoutError)
+    assert [by_index[index] for index in (1, 2, 3, 5)] == [1, 2, 3, 5]
+
+
+@best_of_three
+def test_each_worker_is_judged_by_the_call_it_is_at():
+    """SPEC 5: while the caller has a failure, other workers end calls that took too long and begin innocent ones."""
+
+    def work(number):
+        time.sleep({0: 600, 4: 1.2, 5: 0.6}.get(number, 0))
+        return number
+
+    run = distribute(work, job="compute", workers=2, chunksize=4, timeout=1.0, return_exceptions=True)
+    run([1] * 8)
+    results = {}
+    for index, result in run.as_completed(range(8)):
+        results[index] = result
+        if index == 0:
+            time.sleep(0.5)  # until the other worker is at call 5
+    assert isinstance(results[0], TimeoutError)
+    assert [results[index] for index in (1, 2, 3, 5, 6, 7)] == [1, 2, 3, 5, 6, 7]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import operator
 import os
 import socket
@@ -15,11 +16,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jd_compute import codec, protocol
+from jd_compute import codec, crew, protocol
+from jd_compute import pool as pool_module
 from jd_compute.arena import arena
 from jd_compute.channel import NEVER_BLOCKS, Channel
 from jd_compute.crew import Crew
-from jd_core import SerializationError, distribute
+from jd_core import SerializationError, distribute, per_worker
 from jd_core.testing import functions
 
 LONG = list(range(10**6))
@@ -241,3 +243,89 @@ def test_a_function_that_could_not_be_loaded_is_sent_again(tmp_path, monkeypatch
         run([1])
     marker.touch()
     assert run([1]) == [2]
+
+
+def test_results_are_asked_for_again_when_somebody_reads_there():
+    """Promise 1: a worker that is at a chunk reads nothing; what the caller asks it for meanwhile must not fill the pipe."""
+
+    def send_all_at_once():
+        from jd_compute import reporting
+
+        reporting.FLUSH_SECONDS = 0.0
+
+    def unreadable(number):
+        time.sleep(0.001)
+        return functions.Unloadable()
+
+    calls = 2000  # the pipe holds some 280 of such messages
+    run = distribute(
+        unreadable, job="compute", workers=1, chunksize=calls, initializer=send_all_at_once, return_exceptions=True
+    )
+    results = run(range(calls))
+    assert len(results) == calls
+    assert {type(result) for result in results} == {SerializationError}
+
+
+def where(number, **constants):
+    """Returns where it runs, and its argument."""
+    return os.getcwd(), number
+
+
+class Refused:
+    """A maker of a constant that does not travel."""
+
+    def __call__(self):
+        raise AssertionError("never called")
+
+    def __reduce__(self):
+        raise TypeError("does not travel")
+
+
+@pytest.mark.parametrize("constant", [Refused(), per_worker(Refused())], ids=["plain", "per worker"])
+def test_workers_are_told_what_a_run_that_did_not_begin_has_not_told_them(tmp_path, monkeypatch, constant):
+    """SPEC 6: calls run in the caller's folder, whatever happened to the run before."""
+    run = distribute(where, job="compute", workers=2, chunksize=1)
+    run(range(2))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SerializationError):
+        run(range(2), constant=constant)
+    assert run(range(4)) == [(str(tmp_path), number) for number in range(4)]
+
+
+def test_workers_that_a_run_could_not_use_serve_the_next_one():
+    """Promise 8: those that were started for it are not lost."""
+    run = distribute(where, job="compute", workers=3, chunksize=1, idle_seconds=77.0)
+    with pytest.raises(SerializationError):
+        run(range(3), constant=Refused())
+    (pool,) = [each for settings, each in pool_module._pools.items() if settings.idle_seconds == 77.0]
+    assert (len(pool._idle), len(pool._lent)) == (3, 0)
+    assert run(range(3)) == [(os.getcwd(), number) for number in range(3)]
+
+
+def test_a_run_that_was_interrupted_anywhere_leaves_the_next_one_as_it_should_be(tmp_path, monkeypatch):
+    """Promise 7: Ctrl-C in any line of what tells workers what a run is about, and parts with them."""
+    run = distribute(where, job="compute", workers=1, idle_seconds=78.0)
+    before = sys.gettrace()
+    for line in itertools.count(1):
+        left = itertools.count(line - 1, -1)
+
+        def interrupt(frame, event, argument, left=left):
+            if frame.f_code.co_filename != crew.__file__:
+                return None
+            if event == "line" and next(left) == 0:
+                raise KeyboardInterrupt
+            return interrupt
+
+        folder = tmp_path / str(line % 2)
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        sys.settrace(interrupt)
+        try:
+            run(range(3), constant=1)
+            break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        assert run(range(3)) == [(str(folder), number) for number in range(3)], line
+    assert line > 50

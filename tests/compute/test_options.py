@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import io
 import logging
@@ -210,6 +211,22 @@ def test_functions_of_modules_that_workers_cannot_import_are_sent_by_value(tmp_p
         assert [result.x for result in results] == [5, 6, 7]
     finally:
         del sys.modules["made_up_here"]
+
+
+def test_two_runs_at_once_find_out_that_workers_cannot_import_a_module(monkeypatch):
+    """Promise 2: the one that is told later than the other sends it by value, too."""
+    import types
+
+    for turn in range(3):
+        module = types.ModuleType(f"made_up_for_two_{turn}")
+        exec("import time\ndef f(x):\n    time.sleep(0.01)\n    return x\ndef g(x):\n    return -f(x)", vars(module))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        runs = [distribute(function, job="compute", workers=1) for function in (module.f, module.g)]
+
+        async def both(runs=runs):
+            return await asyncio.gather(*(run.aio(range(4)) for run in runs))
+
+        assert asyncio.run(both()) == [[0, 1, 2, 3], [0, -1, -2, -3]]
 
 
 def test_dill_takes_what_cloudpickle_refuses():

@@ -172,10 +172,10 @@ def send_module_by_value(name: str) -> bool:
     """Makes functions and classes of a module travel by value from now on, because a worker could not import it.
 
     Returns:
-        Whether that changes anything: false if this process has no such module either, or it goes by value already.
+        Whether they do: false if this process has no such module either.
     """
     module = sys.modules.get(name)
-    if module is None or name in cloudpickle.list_registry_pickle_by_value():
+    if module is None:
         return False
     cloudpickle.register_pickle_by_value(module)
     return True

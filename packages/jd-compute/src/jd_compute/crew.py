@@ -70,15 +70,18 @@ class Crew:
         """
         idle = self._pool.take_idle()
         if idle is not None:
-            self._add(idle)
+            self._brief(self._add(idle))
             return None
         failed: bytearray | None = None
+        added: list[Lane] = []
         for worker, raised in self._pool.start(self.size - len(self.lanes)):
             if raised:
                 failed = raised
                 self._pool.discard(worker)
             else:
-                self._add(worker)
+                added.append(self._add(worker))
+        for lane in added:  # not before all are in the run, which gives them back also when this raises
+            self._brief(lane)
         return failed
 
     def dismiss(self, lane: Lane) -> None:
@@ -135,22 +138,32 @@ class Crew:
         finally:
             self._forget_code()
             self._selector.close()
-            for lane in self.lanes:
-                if lane.tasks or lane.in_transit or self.calls_left(lane) <= 0:
+            try:
+                while self.lanes:
+                    self._part_with(self.lanes[-1])
+                    self.lanes.pop()
+            finally:
+                for lane in self.lanes:  # interrupted
                     self._pool.discard(lane.worker)
-                else:
-                    if lane.worker.channel.drop_held():
-                        lane.worker.surroundings = lane.worker.function = None
-                    if self._must_end:
-                        self.tell(lane, protocol.END)
-                    self._pool.give_back(lane.worker)
-            self.lanes.clear()
 
-    def _add(self, worker: Worker) -> None:
+    def _part_with(self, lane: Lane) -> None:
+        """Gives a worker back if it can serve another run."""
+        worker = lane.worker
+        if lane.tasks or lane.in_transit or self.calls_left(lane) <= 0:
+            self._pool.discard(worker)
+            return
+        if worker.channel.drop_held():
+            worker.surroundings = worker.function = None
+        if self._must_end:
+            worker.function = None
+            self.tell(lane, protocol.END)
+        self._pool.give_back(worker)
+
+    def _add(self, worker: Worker) -> Lane:
         lane = Lane(worker)
         self.lanes.append(lane)
         self._selector.register(worker.channel, selectors.EVENT_READ, lane)
-        self._brief(lane)
+        return lane
 
     def _remove(self, lane: Lane) -> None:
         self.lanes.remove(lane)
@@ -164,15 +177,15 @@ class Crew:
         changed, code, parcel = b"", codec.Encoded(b""), None
         if worker.surroundings != self._surroundings:
             changed = protocol.pack(self._surroundings)
-            worker.surroundings = self._surroundings
         if worker.function is None or worker.function != self._function:
             if self._code is None:
                 self._code = self._encode_code()
             code, parcel = self._code
-            worker.function = self._function
         elif not changed:
             return
+        worker.surroundings = worker.function = None  # until it is told: Ctrl-C may come in between
         self.tell(lane, protocol.WORK, protocol.LENGTH.pack(len(changed)), changed, code.data, parcel=parcel, hold=True)
+        worker.surroundings, worker.function = self._surroundings, self._function
 
     def _encode_code(self) -> tuple[codec.Encoded, Parcel | None]:
         """Returns what this run is about: code and constants. Large constants are shared by all workers."""

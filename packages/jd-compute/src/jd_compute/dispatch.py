@@ -29,7 +29,7 @@ from jd_compute.channel import NEVER_BLOCKS
 from jd_compute.crew import Crew
 from jd_compute.losses import Losses
 from jd_compute.pool import Pool
-from jd_compute.tasks import Lane, Task, parts
+from jd_compute.tasks import Lane, Task, Unread, parts
 
 #: A second chunk is sent ahead to a worker whose last one took less than this: then the way there and back shows.
 SHORT_SECONDS = 0.01
@@ -62,7 +62,8 @@ class Dispatch:
         self._losses = Losses(self._crew, work, self._again)
         self._exhausted = False
         self._paused = False  # the core has nothing to start just now
-        self._learned = 0  # when, in monotonic nanoseconds, a module was last found to need sending by value
+        self._by_value: set[str] = set()  # modules that workers of this run could not import
+        self._learned = 0  # when, in monotonic nanoseconds, the last one was found
 
     def results(self) -> Generator[ChunkResult, None, None]:
         """Runs to the end, giving results as they come; see `jd_core.backend.Backend.run`."""
@@ -102,7 +103,8 @@ class Dispatch:
         for lane in self._crew.lanes:
             if not lane.tasks:
                 return lane
-            if lane.short and len(lane.tasks) == 1 and self._crew.calls_left(lane) > 0:
+            # The worker keeps the results of two chunks, in case they are asked for again.
+            if lane.short and len(lane.tasks) == 1 and not lane.tasks[0].unread and self._crew.calls_left(lane) > 0:
                 ahead = lane
         return ahead if self._crew.is_complete else None
 
@@ -215,6 +217,7 @@ class Dispatch:
         header = protocol.RESULT_HEADER
         number, first, count, state, seconds, length = header.unpack_from(message)
         task = lane.task(number)
+        lane.spared = 0
         raised = codec.loads(message[header.size : header.size + length]) if length else ()
         failures = tuple(outcome.failure(self._work.name, task.chunk.start + offset, what) for offset, what in raised)
         task.done, task.finished = first + count, state != protocol.GOING_ON
@@ -223,8 +226,7 @@ class Dispatch:
             try:
                 values = codec.decode(message[header.size + length :], buffers)
             except codec.REFUSALS:
-                task.unread.append((first, failures, seconds))
-                self._crew.tell(lane, protocol.RESEND, protocol.RESEND_HEADER.pack(number, first, first + count))
+                task.unread.append(Unread((first, first + count), failures, seconds))
         if task.finished:
             lane.short = seconds < SHORT_SECONDS
         if state == protocol.GIVEN_BACK:
@@ -245,9 +247,9 @@ class Dispatch:
 
     def _take_resent(self, lane: Lane, message: memoryview) -> Iterator[ChunkResult]:
         """Takes results one by one that together did not unpickle: only the calls whose results do not have failed."""
-        number, _, _ = protocol.RESEND_HEADER.unpack_from(message)
+        number, first, _ = protocol.RESEND_HEADER.unpack_from(message)
         task = lane.task(number)
-        first, reported, seconds = task.unread.pop(0)
+        _, reported, seconds = task.unread.pop(0)
         failures = {failure.index: failure for failure in reported}
         values: list[Any] = []
         for index, item in enumerate(codec.loads(message[protocol.RESEND_HEADER.size :]), task.chunk.start + first):
@@ -267,7 +269,9 @@ class Dispatch:
 
     def _finish(self, lane: Lane, task: Task) -> None:
         """Takes a task off its lane if nothing more is to come, and retires the worker if it has made its calls."""
-        if task.finished and not task.unread:
+        if task.finished and task.unread:
+            self._crew.tell(lane, protocol.RESEND, protocol.RESEND_HEADER.pack(task.number, *task.unread[0].span))
+        elif task.finished:
             lane.tasks.remove(task)
             if not lane.tasks and self._crew.calls_left(lane) <= 0:
                 self._crew.dismiss(lane)
@@ -280,8 +284,10 @@ class Dispatch:
         lane.tasks.remove(task)
         chunk = task.chunk
         lane.worker.calls -= len(chunk)
-        if report.module is not None and codec.send_module_by_value(report.module):
+        module = report.module
+        if module is not None and module not in self._by_value and codec.send_module_by_value(module):
             # The worker cannot import what this process has: it goes by value now, to all workers.
+            self._by_value.add(module)
             self._learned = time.monotonic_ns()
             self._crew.brief_again()
         if task.sent < self._learned:

@@ -11,10 +11,13 @@ from jd_core.errors import CallTimeoutError, WorkerDiedError
 
 from jd_compute import status
 from jd_compute.crew import Crew
-from jd_compute.tasks import Lane, blame, parts, was_at_work
+from jd_compute.tasks import Lane, blame, was_at_work
 
 #: So many workers may die with a chunk before any call of it ran; the next such death ends the run.
 MOST_DEATHS = 3
+
+#: So many messages are read from a worker whose call has had its time; a call that prints without end sends more.
+MOST_SPARED = 100
 
 
 class Losses:
@@ -34,8 +37,6 @@ class Losses:
     def bury(self, lane: Lane) -> Iterator[ChunkResult]:
         """Deals with a dead worker: blames the call that it was running, and puts all others back."""
         page = lane.worker.status
-        for task in lane.tasks:
-            task.reopen()
         verdicts = [(task, blame(task, page) if was_at_work(task, page) else None) for task in lane.tasks]
         nobody_blamed = all(verdict is None for _, verdict in verdicts)
         loading = page is not None and page.phase == status.LOADING
@@ -49,9 +50,9 @@ class Losses:
                         + (": unpickling the function ends the process" if loading else "")
                     )
                 deaths = task.deaths + nobody_blamed
-                self._again.extendleft((rest, deaths) for rest in parts(task.chunk, (task.done, len(task.chunk))))
+                self._again.extendleft((rest, deaths) for rest in reversed(task.rest()))
                 continue
-            self._again.extendleft((rest, 0) for rest in reversed(verdict.again))
+            self._again.extendleft((rest, 0) for rest in reversed((*task.unread_parts(), *verdict.again)))
             if verdict.culprit is not None:
                 index = task.chunk.start + verdict.culprit
                 yield _one_failed(
@@ -64,17 +65,23 @@ class Losses:
                 )
 
     def end_overdue(self, timeout: float) -> Iterator[ChunkResult]:
-        """Kills workers whose present call has had its time."""
-        now = time.monotonic()
-        for lane in [lane for lane in self._crew.lanes if lane.tasks and self.due(lane, timeout) <= now]:
+        """Kills workers whose present call has had its time.
+
+        Each is judged just before, for while the consumer has a result the others go on; and not while it has sent
+        something, which may be results of its calls before.
+        """
+        for lane in list(self._crew.lanes):
+            if not lane.tasks or self.due(lane, timeout) > time.monotonic():
+                continue
+            if lane.spared < MOST_SPARED and lane.worker.channel.poll(0):
+                lane.spared += 1
+                continue
             page = lane.worker.status
-            for each in lane.tasks:
-                each.reopen()
             task = next((task for task in lane.tasks if was_at_work(task, page)), lane.tasks[0])
             verdict = blame(task, page)
             self._crew.dismiss(lane)
             for other in reversed(lane.tasks):
-                rest = verdict.again if other is task else parts(other.chunk, (other.done, len(other.chunk)))
+                rest = (*task.unread_parts(), *verdict.again) if other is task else other.rest()
                 self._again.extendleft((later, 0) for later in reversed(rest))
             if verdict.culprit is not None:
                 index = task.chunk.start + verdict.culprit

@@ -68,19 +68,20 @@ class Pool:
                     output.show(memoryview(message.body))
         except EOFError:  # it was idle for too long, or killed
             return False
+        except BaseException:  # Ctrl-C, perhaps within a message
+            self.discard(worker)
+            raise
         return True
 
     def hear_idle(self) -> None:
         """Reads what idle workers have said since their last run: which memory they use no more."""
-        with self._lock:
-            workers = self._idle
-            self._idle = []
-            self._lent.update(workers)
-        for worker in workers:
-            if self._is_alive(worker):
+        heard: list[Worker] = []
+        try:
+            while (worker := self.take_idle()) is not None:
+                heard.append(worker)
+        finally:
+            for worker in heard:
                 self.give_back(worker)
-            else:
-                self.discard(worker)
 
     def start(self, count: int) -> list[tuple[Worker, bytearray]]:
         """Starts and lends new workers, each with what its initializer raised; see `launcher.launch`."""
@@ -98,9 +99,11 @@ class Pool:
             self._idle.append(worker)
 
     def discard(self, worker: Worker) -> None:
-        """Ends a lent worker."""
+        """Ends a lent worker, also one whose giving back was interrupted."""
         with self._lock:
             self._lent.discard(worker)
+            if worker in self._idle:
+                self._idle.remove(worker)
         worker.kill()
 
     def bury(self, worker: Worker) -> str:

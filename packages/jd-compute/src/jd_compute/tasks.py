@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 from jd_core import kinds
 from jd_core.backend import Chunk, Failure
 
 from jd_compute import protocol, status
 from jd_compute.launcher import Worker
+
+
+class Unread(NamedTuple):
+    """Results that did not unpickle: offsets of the first call and of the one after the last, and what came with them."""
+
+    span: tuple[int, int]
+    failures: tuple[Failure, ...]
+    seconds: float
 
 
 @dataclass(slots=True, eq=False)
@@ -25,7 +33,8 @@ class Task:
         sent: when, in nanoseconds of the monotonic clock.
         done: how many of its calls, from the first on, have come back.
         finished: whether the worker has nothing more to do with it.
-        unread: what came with results that did not unpickle and were asked for again: offset, failures, seconds.
+        unread: spans of results that came back but did not unpickle, with their failures and seconds. When the task is
+            finished they are asked for again, one after the other; not before, for until then nobody reads there.
     """
 
     number: int
@@ -34,13 +43,15 @@ class Task:
     sent: int
     done: int = 0
     finished: bool = False
-    unread: list[tuple[int, tuple[Failure, ...], float]] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
 
-    def reopen(self) -> None:
-        """Counts results as outstanding again that were asked for once more, because the worker will not send them."""
-        if self.unread:
-            self.done = self.unread[0][0]
-            self.unread.clear()
+    def unread_parts(self) -> tuple[Chunk, ...]:
+        """Returns the parts of the chunk whose results can be had no more once the worker is lost: they are to run again."""
+        return parts(self.chunk, *(each.span for each in self.unread))
+
+    def rest(self) -> tuple[Chunk, ...]:
+        """Returns the parts of the chunk that have no results yet."""
+        return (*self.unread_parts(), *parts(self.chunk, (self.done, len(self.chunk))))
 
 
 @dataclass(slots=True, eq=False)
@@ -51,12 +62,14 @@ class Lane:
         worker: the worker.
         tasks: what it was sent and is not through with, oldest first; at most two.
         short: whether its tasks take so little time that the next should be at hand; None before the first.
+        spared: how many messages were awaited, since its last result, instead of killing it when its time was over.
         in_transit: whether a message was begun and not ended, as when Ctrl-C comes in between.
     """
 
     worker: Worker
     tasks: deque[Task] = field(default_factory=deque)
     short: bool | None = None
+    spared: int = 0
     in_transit: bool = False
 
     def task(self, number: int) -> Task:
@@ -65,15 +78,12 @@ class Lane:
 
     def drop(self, kind: int, message: bytearray) -> None:
         """Takes note of what a worker sent, a RESULT, RESENT or UNLOADABLE, in a run that was given up."""
+        if kind == protocol.RESULT and protocol.RESULT_HEADER.unpack_from(message)[3] == protocol.GOING_ON:
+            return
         (number,) = protocol.CHUNK_NUMBER.unpack_from(message)
-        task = self.task(number)
-        if kind == protocol.RESENT:
-            task.unread.pop(0)
-        else:
-            state = protocol.DONE if kind == protocol.UNLOADABLE else protocol.RESULT_HEADER.unpack_from(message)[3]
-            task.finished = state != protocol.GOING_ON
-        if task.finished and not task.unread:
-            self.tasks.remove(task)
+        self.tasks.remove(self.task(number))
+        if kind == protocol.UNLOADABLE:
+            self.worker.function = None  # it may load the next time, where what was missing has been put there
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +138,4 @@ def parts(chunk: Chunk, *spans: tuple[int, int]) -> tuple[Chunk, ...]:
 def _parts(chunk: Chunk, spans: tuple[tuple[int, int], ...]) -> Iterator[Chunk]:
     for start, stop in spans:
         if start < stop:
-            yield Chunk(chunk.start + start, tuple(_cut(column, start, stop) for column in chunk.columns))
-
-
-def _cut(column: Sequence[Any], start: int, stop: int) -> Any:
-    # Not column[start:stop] for all: that may look for labels in a pandas series.
-    slicer = kinds.slicer(column)
-    return slicer(start, stop) if slicer else list(column)[start:stop]
+            yield Chunk(chunk.start + start, tuple(kinds.cut(column, start, stop) for column in chunk.columns))
