@@ -10,7 +10,7 @@ from typing import Any
 # Caller to worker.
 WORK = 1  # LENGTH, a pickled Surroundings of that length, the encoded (function, constants); each only if it has changed
 CHUNK = 2  # CHUNK_HEADER, the encoded columns
-RESEND = 3  # RESEND_HEADER: results that were sent did not unpickle; send them one by one
+RESEND = 3  # RESEND_HEADER: results of a chunk that is through did not unpickle; send them one by one
 END = 4  # nothing: the run is over, so drop its function and constants, and close what was made for it
 
 # Worker to caller.
