@@ -17,9 +17,10 @@ import sys
 import threading
 import types
 from array import array
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import cloudpickle
 from jd_core.decorator import Distributed
@@ -41,8 +42,20 @@ _LARGEST_QUICK = (1 << 31) - 1
 _LOCKS: dict[type, Callable[[], Any]] = {type(make()): make for make in (threading.Lock, threading.RLock)}
 
 
+def _reduce_code(code: types.CodeType) -> Any:
+    """Returns how to rebuild code with the name of its file, which tracebacks show; cloudpickle 3.1.3 leaves that out."""
+    _, fields = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
+    return _rebuild_code, (fields, code.co_filename)
+
+
+def _rebuild_code(fields: tuple[Any, ...], file: str) -> types.CodeType:
+    return types.CodeType(*fields).replace(co_filename=file)
+
+
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Cloudpickle's pickler, knowing decorated functions and exceptions."""
+    """Cloudpickle's pickler, knowing decorated functions, exceptions, and the files of code."""
+
+    dispatch_table: ClassVar[Any] = ChainMap({types.CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table)
 
     def reducer_override(self, obj: Any) -> Any:
         """Returns how to rebuild ``obj``; called for all but plain data, before what its class says."""
