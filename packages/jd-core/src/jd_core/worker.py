@@ -31,8 +31,8 @@ inside_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("just_distr
 #: Length of a block of calls, in seconds: what a worker runs between two looks at the world outside (see `run_calls`).
 BLOCK_SECONDS = 0.0005
 
-#: Columns whose iteration can begin at any place, at no cost.
-_SEEKABLE = (list, tuple, range)
+#: Columns of which each block of calls gets a slice; of others they go on where the block before them ended.
+_SLICED = (list, tuple, range)
 
 _whole_process = False
 
@@ -140,9 +140,9 @@ def run_calls(
         The results, in order (``None`` at a failed call), and for each failed call its offset and exception. Fewer than
         ``count`` results only after ``stop_at_failure`` or ``between`` ended it.
     """
-    seekable = all(type(column) in _SEEKABLE for column in columns)
-    direct = type(call) is types.FunctionType and len(columns) == 1 and seekable
-    calls = iter(columns[0]) if direct else map(call, *columns)
+    sliced = all(type(column) in _SLICED for column in columns)
+    direct = type(call) is types.FunctionType and len(columns) == 1 and sliced
+    calls = iter(()) if sliced else map(call, *columns)
     values: list[Any] = []
     failures: list[tuple[int, BaseException]] = []
     block = 1 if between is not None else count
@@ -152,12 +152,13 @@ def run_calls(
             break
         began = clock() if clock is not None else 0.0
         try:
-            some = itertools.islice(calls, expected - done) if expected < count else calls
             if direct:
-                for argument in some:
+                for argument in columns[0][done:expected]:
                     values.append(call(argument))
+            elif sliced:
+                values.extend(map(call, *(column[done:expected] for column in columns)))
             else:
-                values.extend(some)
+                values.extend(itertools.islice(calls, expected - done))
             if len(values) < expected:
                 raise StopIteration  # the function let one out, and `extend` took it for the end of the map
         except BaseException as error:
@@ -165,23 +166,12 @@ def run_calls(
                 values.pop()  # from outside (a signal handler, another thread), when all of the block's calls had ended
             failures.append((len(values), failure_of(error)))
             values.append(None)
-            if seekable:  # if it came between two calls, the next one would get this one's arguments
-                rows = [_iterate_from(column, len(values)) for column in columns]
-                calls = rows[0] if direct else map(call, *rows)
             if stop_at_failure:
                 break
         if clock is not None and not one_by_one:
             seconds = clock() - began
             block = min(block * 2, 1 << 16) if seconds < BLOCK_SECONDS else max(1, block // 2)
     return values, failures
-
-
-def _iterate_from(column: Sequence[Any], place: int) -> Iterator[Any]:
-    if isinstance(column, range):
-        return iter(column[place:])
-    elements = iter(column)
-    elements.__setstate__(place)  # type: ignore[attr-defined]  # absolute for these; for a range only before Python 3.12
-    return elements
 
 
 def failure_of(error: BaseException) -> BaseException:
