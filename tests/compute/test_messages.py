@@ -84,7 +84,7 @@ def test_numbers_come_back_as_they_were(values, times):
     """Large ints travel as machine words, but nothing comes back as an int that was none, or not quite one."""
     values = values * (times if len(values) < 10 else 1)
     encoded = codec.encode(codec.packed(values))
-    back = codec.decode(memoryview(encoded.data), encoded.buffers)
+    back = list(codec.decode(memoryview(encoded.data), encoded.buffers))
     assert back == values
     assert list(map(type, back)) == list(map(type, values))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,7 @@ def test_the_suite_notices_a_result_that_comes_twice() -> None:
         ChunkResult(Chunk(0, ([1],)), [None], (Failure(1, ValueError()),)),
         ChunkResult(Chunk(0, ([1, 2],)), [None, None], (Failure(1, ValueError()), Failure(0, ValueError()))),
         ChunkResult(Chunk(0, ([1],)), [1], seconds=-1.0),
-        ChunkResult(Chunk(0, ([1],)), (1,)),  # type: ignore[arg-type]
+        ChunkResult(Chunk(0, ([1],)), iter([1])),  # type: ignore[arg-type]
     ],
 )
 def test_the_suite_notices_results_of_a_wrong_form(result: ChunkResult) -> None:
@@ -127,7 +128,7 @@ def test_the_suite_runs_both_ways() -> None:
     assert asyncio.run(_first(backend, suite.work(abs))) == [1]
 
 
-async def _first(backend: Backend, work: Work) -> list[int]:
+async def _first(backend: Backend, work: Work) -> Sequence[int]:
     async for result in backend.arun(work, chunks_of([-1])):
         return result.values
     return []

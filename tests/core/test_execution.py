@@ -76,7 +76,8 @@ class Scripted(Backend):
             values.append(answer)
             if failures and work.stop_at_failure:
                 break
-        return ChunkResult(chunk, values, tuple(failures), 0.001 * len(values))
+        # A sequence that is no list, nor can be changed.
+        return ChunkResult(chunk, tuple(values), tuple(failures), 0.001 * len(values))
 
 
 def started(

@@ -20,7 +20,7 @@ from array import array
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import cloudpickle
 from jd_core.decorator import Distributed
@@ -28,6 +28,7 @@ from jd_core.diagnosis import REFUSALS as REFUSALS
 
 from jd_compute.channel import NEVER_BLOCKS
 from jd_compute.memory import LARGE
+from jd_compute.reducers import CLOUDPICKLES, chained, reduce_code, reduce_exception
 
 loads = pickle.loads
 
@@ -42,20 +43,10 @@ _LARGEST_QUICK = (1 << 31) - 1
 _LOCKS: dict[type, Callable[[], Any]] = {type(make()): make for make in (threading.Lock, threading.RLock)}
 
 
-def _reduce_code(code: types.CodeType) -> Any:
-    """Returns how to rebuild code with the name of its file, which tracebacks show; cloudpickle 3.1.3 leaves that out."""
-    _, fields = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
-    return _rebuild_code, (fields, code.co_filename)
-
-
-def _rebuild_code(fields: tuple[Any, ...], file: str) -> types.CodeType:
-    return types.CodeType(*fields).replace(co_filename=file)
-
-
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Cloudpickle's pickler, knowing decorated functions, exceptions, and the files of code."""
 
-    dispatch_table: ClassVar[Any] = ChainMap({types.CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table)
+    dispatch_table: ClassVar[Any] = ChainMap({types.CodeType: reduce_code}, CLOUDPICKLES)
 
     def reducer_override(self, obj: Any) -> Any:
         """Returns how to rebuild ``obj``; called for all but plain data, before what its class says."""
@@ -67,7 +58,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             if getattr(builtins, obj.__name__, None) is obj:
                 return NotImplemented  # by name, which pickle finds faster than cloudpickle finds out that it may
         elif isinstance(obj, BaseException):
-            return _reduce_exception(obj)
+            return reduce_exception(obj)
         elif type(obj) in _LOCKS:
             # A lock cannot be shared with another process; the copy gets its own. Dill does the same, but by dill the
             # classes that travel along would come home as clones.
@@ -78,7 +69,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
 
 class Words(array):  # type: ignore[type-arg]  # array takes them from 3.12 on
-    """A list of large ints as machine words, which takes a third of the time of pickling; `decode` gives the list."""
+    """A list of large ints as machine words, which takes a third of the time of pickling; `decode` gives an array."""
 
 
 def packed(values: list[Any]) -> list[Any] | Words:
@@ -148,7 +139,7 @@ def encode(obj: Any, large: int | None = LARGE) -> Encoded:
 
 
 def decode(data: memoryview, buffers: Sequence[memoryview]) -> Any:
-    """Returns the object of which `encode` made these bytes.
+    """Returns the object of which `encode` made these bytes; of `Words` an array of the ints, which has none of them yet.
 
     Raises:
         BaseException: whatever unpickling raises.
@@ -156,7 +147,9 @@ def decode(data: memoryview, buffers: Sequence[memoryview]) -> Any:
     if not data:
         data, *buffers = buffers
     if data[:1] == _WORDS:
-        return (buffers[0] if buffers else data[1:]).cast("L").tolist()
+        words = array("L")
+        words.frombytes(buffers[0] if buffers else data[1:])
+        return words
     return loads(data, buffers=buffers)
 
 
@@ -171,7 +164,7 @@ def dumps_exception(error: BaseException) -> bytes | None:
     with contextlib.suppress(BaseException):
         Pickler(file, _PROTOCOL).dump(error)  # not by dill, which leaves out what led to it, and how to make an odd one
         return file.getvalue()
-    led_to_it = _chained(error)
+    led_to_it = chained(error)
     error.__cause__ = error.__context__ = None
     try:
         return dumps(error)
@@ -236,36 +229,3 @@ def _wrapped_by_name(module: str, qualified_name: str, depth: int) -> Any:
     for _ in range(depth):
         found = found.__wrapped__
     return found
-
-
-def _reduce_exception(error: BaseException) -> Any:
-    """Returns how to rebuild an exception without its ``__init__``, which may want other arguments than ``args``."""
-    if type(error).__module__ == "builtins":
-        rebuild, *rest = cast("tuple[Any, ...]", error.__reduce_ex__(_PROTOCOL))
-        return _chain, (rebuild, *rest[:1], rest[1] if len(rest) > 1 else None, *_chained(error))
-    return _rebuild_exception, (type(error), error.args, error.__dict__, *_chained(error))
-
-
-def _chained(error: BaseException) -> tuple[Any, ...]:
-    return error.__cause__, error.__context__, error.__suppress_context__
-
-
-def _chain(rebuild: Any, args: Any, state: Any, cause: Any, context: Any, suppressed: bool) -> BaseException:
-    error: BaseException = rebuild(*args)
-    if state:
-        error.__setstate__(state)
-    error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppressed
-    return error
-
-
-def _rebuild_exception(
-    cls: type[BaseException], args: Any, state: Any, cause: Any, context: Any, suppressed: bool
-) -> BaseException:
-    error = cls.__new__(cls, *args)
-    # What the builtin base keeps outside of __dict__ (an OSError's errno, say) is set by that base's own __init__.
-    builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
-    with contextlib.suppress(TypeError):
-        builtin.__init__(error, *args)  # type: ignore[misc]
-    error.__dict__.update(state)
-    error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppressed
-    return error

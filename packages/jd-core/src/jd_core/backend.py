@@ -101,14 +101,15 @@ class ChunkResult:
 
     Attributes:
         chunk: the chunk that was handed over, or a part of it.
-        values: one result per call, from call ``chunk.start + offset`` on; None stands at the place of a failed call.
+        values: one result per call, in any kind of sequence, from call ``chunk.start + offset`` on; None stands at the
+            place of a failed call.
         failures: the failed calls among these, in order; empty nearly always.
         seconds: what these calls took together, each counted for itself; 0.0 if unknown. Chunk sizes follow from it.
         offset: position in the chunk of the first of these calls.
     """
 
     chunk: Chunk
-    values: list[Any] = field(repr=False)
+    values: Sequence[Any] = field(repr=False)
     failures: tuple[Failure, ...] = ()
     seconds: float = 0.0
     offset: int = 0
@@ -173,8 +174,9 @@ class Backend(ABC):
             enough that this stays a few percent of the work in them.
         shares_calls: whether the calls of a chunk are taken one by one by whichever worker is free. Then a slow call holds
             no other back, and chunks are larger: as many calls as all workers together make in some milliseconds.
-        gives_back: whether a worker that has a whole run in one chunk gives back what it has not begun when the calls turn
-            out to take long. Then a few calls that are expected to take less than a message go to one worker.
+        gives_back: whether a worker gives back calls that it has not begun when another one has nothing to do. Then chunks
+            need not get smaller towards the end of a run, and a few calls that are expected to take less than a message
+            go to one worker.
         options: the backend's own options by name.
     """
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from jd_core import failures, progress
@@ -24,7 +24,7 @@ from jd_core.chunking import Pace, sizer
 from jd_core.errors import BackendError
 from jd_core.options import Options
 
-Segment: TypeAlias = tuple[int, list[Any]]
+Segment: TypeAlias = tuple[int, Sequence[Any]]
 
 #: Chunks per worker that may be read ahead of an ordered stream's consumer where ``buffersize`` is not given.
 CHUNKS_AHEAD = 4
@@ -141,7 +141,10 @@ class Run:
         """Gives the results of one `ChunkResult` that are final, and puts failed calls that are retried in the queue."""
         self._pace.learn(len(result.values), result.seconds)
         start = result.chunk.start + result.offset
-        values = result.values
+        if not result.failures:
+            yield from self._final(start, result.values)
+            return
+        values = [*result.values]
         given = 0  # how many of the values are final, or wait for another attempt
         for failure in result.failures:
             position = failure.index - start
@@ -157,10 +160,10 @@ class Run:
                 self.internals.failure = error
                 raise error
             values[position] = error
-        yield from self._final(start + given, values[given:] if given else values)
+        yield from self._final(start + given, values[given:])
 
-    def _final(self, start: int, values: list[Any]) -> Iterator[Segment]:
-        if values:
+    def _final(self, start: int, values: Sequence[Any]) -> Iterator[Segment]:
+        if len(values):
             self._settled += len(values)
             with self.internals.watching():
                 self._progress.advance(len(values))
@@ -184,9 +187,9 @@ class Reorder:
 
     def __init__(self) -> None:
         self.next = 0
-        self.held: dict[int, list[Any]] = {}
+        self.held: dict[int, Sequence[Any]] = {}
 
-    def push(self, segment: Segment) -> Iterator[list[Any]]:
+    def push(self, segment: Segment) -> Iterator[Sequence[Any]]:
         """Takes a segment and gives those whose turn it now is, in order."""
         start, values = segment
         if start < self.next or start in self.held:
@@ -204,7 +207,8 @@ def collect(run: Run) -> list[Any]:
     Raises:
         Exception: the first failure; its ``partial`` holds the results there were, by index.
     """
-    reorder, results = Reorder(), []
+    reorder = Reorder()
+    results: list[Any] = []
     with run.internals:
         try:
             for segment in run.segments():
@@ -218,7 +222,8 @@ def collect(run: Run) -> list[Any]:
 
 async def acollect(run: Run) -> list[Any]:
     """Like `collect`, on the caller's event loop."""
-    reorder, results = Reorder(), []
+    reorder = Reorder()
+    results: list[Any] = []
     with run.internals:
         try:
             async with contextlib.aclosing(run.asegments()) as segments:

@@ -156,8 +156,8 @@ class Gathered(dict[int, Any]):
     def add(self, result: ChunkResult) -> None:
         """Adds the calls of one result; fails if it is not as `ChunkResult` says."""
         first = result.chunk.start + result.offset
-        assert isinstance(result.values, list)
-        assert result.values, "a result is never empty"
+        assert isinstance(result.values, Sequence)
+        assert len(result.values), "a result is never empty"
         assert result.offset >= 0
         assert result.offset + len(result.values) <= len(result.chunk)
         assert result.seconds >= 0.0
