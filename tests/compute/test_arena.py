@@ -239,22 +239,3 @@ def test_an_idle_worker_keeps_no_memory():
             assert time.monotonic() < deadline
             time.sleep(0.01)
     assert [float(array[0]) for array, _ in run(range(3))] == [0.0, 1.0, 2.0]
-
-
-def test_calls_that_seemed_tiny_are_shared_when_they_are_not(tmp_path):
-    """A few calls go to one worker if they are expected to cost less than a message; if they do not, others help."""
-
-    def meet(number):
-        if not number:
-            time.sleep(0.2)
-            return
-        (tmp_path / str(os.getpid())).touch()
-        deadline = time.monotonic() + 40
-        while len(os.listdir(tmp_path)) < 2:  # until another worker has come to help
-            assert time.monotonic() < deadline, "nobody helped"
-            time.sleep(0.005)
-
-    run = distribute(meet, job="compute", workers=2)
-    run([0])
-    run._pace.learn(10**9, 1.0)
-    run(range(10))

@@ -18,6 +18,12 @@ class Guided(SerialBackend):
     message_seconds = 0.001
 
 
+class GivesBack(Guided):
+    """Its workers give back what they have not begun."""
+
+    gives_back: ClassVar[bool] = True
+
+
 class Shared(SerialBackend):
     """Stands for a backend whose workers share a chunk's calls."""
 
@@ -49,7 +55,7 @@ def sizes(policy: Sizer, total: int) -> list[int]:
 
 
 @given(
-    backend=st.sampled_from([Guided, Shared]),
+    backend=st.sampled_from([Guided, GivesBack, Shared]),
     seconds=st.one_of(st.none(), st.floats(1e-8, 10.0)),
     workers=st.integers(1, 64),
     total=st.one_of(st.none(), st.integers(1, 10**9)),
@@ -75,7 +81,7 @@ def test_sizes_are_sound(
         policy.given(size)
 
 
-@pytest.mark.parametrize("backend", [Guided, Shared])
+@pytest.mark.parametrize("backend", [Guided, GivesBack, Shared])
 def test_a_fixed_size(backend: type[SerialBackend]) -> None:
     """SPEC 1: chunksize decides."""
     assert sizes(made(backend, 0.1, total=100, fixed=30), 100) == [30, 30, 30, 10]
@@ -94,9 +100,16 @@ def test_chunks_shrink() -> None:
     assert found[0] > 10 * found[-1]
 
 
-def test_a_message_costs_a_few_percent() -> None:
+@pytest.mark.parametrize(("total", "found"), [(400, [100] * 4), (401, [101] * 3 + [98]), (10**6, [5000] * 200)])
+def test_chunks_need_not_shrink_where_workers_give_back(total: int, found: list[int]) -> None:
+    """ARCHITECTURE, The backend contract: fewer messages, where no worker straggles for another reason."""
+    assert sizes(made(GivesBack, 1e-5, total=total), total) == found
+
+
+@pytest.mark.parametrize("backend", [Guided, GivesBack])
+def test_a_message_costs_a_few_percent(backend: type[SerialBackend]) -> None:
     """ARCHITECTURE, The backend contract: a chunk is worth its message, where there is work enough."""
-    found = sizes(made(seconds=1e-5, total=10_000_000), 10_000_000)
+    found = sizes(made(backend, seconds=1e-5, total=10_000_000), 10_000_000)
     messages = len(found) * 0.001
     assert messages <= 10_000_000 * 1e-5 * 2 / MESSAGE_SHARE
 
@@ -140,10 +153,6 @@ def test_a_few_tiny_calls_go_to_one_worker_if_it_gives_back_what_turns_out_long(
     total: int, seconds: float | None, first: int
 ) -> None:
     """Where all calls are expected to take less than a message, a second worker would cost more than it gains."""
-
-    class GivesBack(Guided):
-        gives_back: ClassVar[bool] = True
-
     assert made(GivesBack, seconds, total=total).next() == first
     assert made(Guided, seconds, total=total).next() <= -(-total // 2)
 

@@ -57,6 +57,11 @@ class Crew:
         """Whether there are as many workers as there are to be."""
         return len(self.lanes) >= self.size
 
+    @property
+    def can_do_more(self) -> bool:
+        """Whether a worker has nothing to do, or one that was started before could be added."""
+        return not all(lane.tasks for lane in self.lanes) or (not self.is_complete and self._pool.has_idle)
+
     def calls_left(self, lane: Lane) -> float:
         """Returns how many more calls the worker may make before it is replaced."""
         most = self._pool.settings.most_calls

@@ -8,20 +8,21 @@
            └──── _again: what a dead worker had, or what must travel in smaller parts ◀──┘
 
 All of it happens in the thread that iterates; no thread is behind it. A worker has one chunk to run, and a second one at
-hand only while chunks are so short that fetching the next would leave it idle.
+hand only while chunks are so short that fetching the next would leave it idle. When there is nothing more to hand out, a
+worker that has nothing to do gets part of what another one has not begun: work is split where that turns out to be needed
+(A. Tzannes et al., "Lazy Binary-Splitting: A Run-Time Adaptive Work-Stealing Scheduler", PPoPP 2010).
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Failure, Work
-from jd_core.chunking import PATIENCE, part
+from jd_core.chunking import part
 
 from jd_compute import codec, outcome, output, protocol
 from jd_compute.arena import arena
@@ -38,8 +39,7 @@ SHORT_SECONDS = 0.01
 #: which takes some ms, the other ones wait. Chunks are sized by how long calls run, not by what they carry.
 MOST_BYTES = 1 << 24
 
-#: Seconds after which a worker that has a whole run gives back the calls that it has not begun: that was no tiny run.
-TINY_SECONDS = 0.002
+_numbers = itertools.count(1)
 
 
 class Dispatch:
@@ -57,7 +57,6 @@ class Dispatch:
         self._work = work
         self._chunks = chunks
         self._full = full
-        self._numbers = itertools.count(1)
         self._again: deque[tuple[Chunk, int]] = deque()  # with the number of deaths
         self._losses = Losses(self._crew, work, self._again)
         self._exhausted = False
@@ -71,6 +70,7 @@ class Dispatch:
             while True:
                 yield from self._assign()
                 if any(lane.tasks for lane in self._crew.lanes):
+                    self._spread()
                     for lane in self._wait():
                         yield from self._receive(lane)
                     if self._work.timeout is not None:
@@ -159,20 +159,22 @@ class Dispatch:
         if lane.short is None:
             # The core lets calls go together only if earlier ones were short.
             lane.short = len(chunk) > 1 and self._work.chunksize is None
-        task = Task(next(self._numbers), chunk, deaths, time.monotonic_ns())
+        task = Task(next(_numbers), chunk, deaths, time.monotonic_ns())
         lane.tasks.append(task)
         worker.calls += len(chunk)
-        header = protocol.CHUNK_HEADER.pack(self._crew.run, task.number, len(chunk), *self._manner(len(chunk)))
+        one_by_one = self._work.timeout is not None or self._work.chunksize == 1
+        manner = self._work.stop_at_failure, one_by_one
+        header = protocol.CHUNK_HEADER.pack(self._crew.run, task.number, len(chunk), *manner)
         self._crew.tell(lane, protocol.CHUNK, header, encoded.data, parcel=parcel)
         if parcel is not None:
             parcel.close()
 
-    def _manner(self, calls: int) -> tuple[bool, bool, float]:
-        """Returns how a worker is to run a chunk of so many calls: the last fields of its header."""
-        work = self._work
-        one_by_one = work.timeout is not None or work.chunksize == 1
-        patience = TINY_SECONDS if calls == work.calls else PATIENCE * self._full
-        return work.stop_at_failure, one_by_one, patience if work.chunksize is None else math.inf
+    def _spread(self) -> None:
+        """Wants calls back of the worker that has most of them left, where another one has nothing to do."""
+        if self._work.chunksize is None and self._crew.can_do_more:
+            candidates = [lane for lane in self._crew.lanes if lane.calls > 1 and lane.tasks[-1].number > lane.wanted_back]
+            if candidates:
+                max(candidates, key=lambda lane: lane.calls).want_back()
 
     def _again_in_halves(self, chunk: Chunk) -> bool:
         """Puts a chunk back in two halves, to find the call in it that is at fault; false if it is but one call."""
@@ -221,7 +223,7 @@ class Dispatch:
         raised = codec.loads(message[header.size : header.size + length]) if length else ()
         failures = tuple(outcome.failure(self._work.name, task.chunk.start + offset, what) for offset, what in raised)
         task.done, task.finished = first + count, state != protocol.GOING_ON
-        values: list[Any] = []
+        values: Sequence[Any] = ()
         if count:
             try:
                 values = codec.decode(message[header.size + length :], buffers)
@@ -236,10 +238,11 @@ class Dispatch:
             yield ChunkResult(task.chunk, values, failures, seconds, first)
 
     def _share_out(self, lane: Lane, task: Task, calls: int, seconds: float) -> None:
-        """Puts what a worker gave back up for all of them; its last ``calls`` calls took ``seconds``."""
+        """Puts what a worker gave back up for those that have nothing to do; its last ``calls`` calls took ``seconds``."""
         count = len(task.chunk)
         lane.worker.calls -= count - task.done
-        step = part(count - task.done, calls, seconds, self._full, self._crew.size)
+        busy = sum(any(other is not task for other in each.tasks) for each in self._crew.lanes)
+        step = part(count - task.done, calls, seconds, self._full, max(1, self._crew.size - busy))
         spans = [(start, min(start + step, count)) for start in range(task.done, count, step)]
         self._again.extend((chunk, 0) for chunk in parts(task.chunk, *spans))
         if task.done:

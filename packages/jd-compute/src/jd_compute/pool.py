@@ -47,6 +47,11 @@ class Pool:
         self._idle: list[Worker] = []
         self._lent: set[Worker] = set()
 
+    @property
+    def has_idle(self) -> bool:
+        """Whether there may be a worker that could be lent without starting one."""
+        return bool(self._idle)
+
     def take_idle(self) -> Worker | None:
         """Lends an idle worker; None if there is none."""
         while True:

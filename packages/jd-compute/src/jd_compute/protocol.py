@@ -24,8 +24,8 @@ RELEASED = 21  # nothing but what every message has: which files in memory the s
 LENGTH = struct.Struct("!Q")
 
 #: Run, number of the chunk, number of calls; whether to end with the first failed call, to publish every call and not blocks
-#: of calls; seconds after which to give back what has not begun.
-CHUNK_HEADER = struct.Struct("!QQQ??d")
+#: of calls.
+CHUNK_HEADER = struct.Struct("!QQQ??")
 
 #: Number of the chunk, offset of the first value, number of values, how far the chunk is, seconds since the last such
 #: message, length of the failures in bytes.

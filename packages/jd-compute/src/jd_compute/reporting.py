@@ -19,33 +19,39 @@ if TYPE_CHECKING:
 #: Seconds after which the results that a running chunk has so far are sent.
 FLUSH_SECONDS = 0.1
 
+#: A worker that is asked for calls gives those back that it has not begun if they are to take at least this long: to send
+#: them to another one costs some messages.
+GIVE_SECONDS = 0.001
+
 
 class Reporter:
     """Tells the caller how far a chunk is: in shared memory before each block, by message now and then and at the end."""
 
-    def __init__(self, server: Server, run: int, number: int, *, patience: float) -> None:
+    def __init__(self, server: Server, run: int, number: int, count: int) -> None:
         self._server = server
         self._status = server.status
         self._run = run
         self._number = number
-        self._ends = time.perf_counter() + patience  # then the rest is given back
+        self._count = count
         self._gives_back = False
         self._sent = 0  # how many values
         self._failed = 0  # how many failures
-        self._began = time.perf_counter()
+        self._started = self._began = time.perf_counter()
 
     def between(self, values: list[Any], failures: list[tuple[int, BaseException]], block: int) -> bool:
         """Says what runs next, and whether the chunk is to end here: its run was given up, or others are to help."""
-        now = time.perf_counter()
-        if values and now > self._ends:
-            self._gives_back = True
-            return True
-        if now - self._began > FLUSH_SECONDS and len(values) > self._sent:
+        now, done, page = time.perf_counter(), len(values), self._status
+        if page is not None and done and page.is_wanted_back(self._number):
+            seconds = now - self._started
+            self._gives_back = min(seconds, seconds / done * (self._count - done)) >= GIVE_SECONDS
+            if self._gives_back:
+                return True
+        if now - self._began > FLUSH_SECONDS and done > self._sent:
             self.send(values, failures, done=False)
-        if self._status is None:
+        if page is None:
             return False
-        self._status.begin_block(len(values), block, time.monotonic_ns())
-        return self._status.is_cancelled(self._run)
+        page.begin_block(done, block, time.monotonic_ns())
+        return page.is_cancelled(self._run)
 
     def send(self, values: list[Any], failures: list[tuple[int, BaseException]], *, done: bool) -> None:
         """Sends the values that were not sent yet."""

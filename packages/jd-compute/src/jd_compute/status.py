@@ -1,6 +1,7 @@
 """What a worker is doing, in shared memory: written by the worker as it goes, read by the caller when it has died.
 
-Writing costs a few tens of nanoseconds and no message. The memory has no name in any file system: it is an open file that
+And what the caller wants of it while it is at work, which the worker looks at now and then. Writing and reading cost a few
+tens of nanoseconds and no message. The memory has no name in any file system: it is an open file that
 is handed over, so nothing is left behind whatever happens, and no other user can reach it.
 """
 
@@ -17,7 +18,7 @@ IDLE, LOADING, DECODING, RUNNING, ENCODING = range(5)
 _SIZE = mmap.PAGESIZE
 
 # Places in the array of 64-bit integers.
-_PHASE, _CHUNK, _FIRST, _BLOCK, _SINCE, _CANCELLED = range(6)
+_PHASE, _CHUNK, _FIRST, _BLOCK, _SINCE, _CANCELLED, _WANTED = range(7)
 
 
 class Status:
@@ -55,6 +56,14 @@ class Status:
     def cancel(self, run: int) -> None:
         """Caller: gives this run up."""
         self._numbers[_CANCELLED] = run
+
+    def is_wanted_back(self, chunk: int) -> bool:
+        """Worker: whether the caller wants back what has not begun of the chunk with this number."""
+        return self._numbers[_WANTED] >= chunk
+
+    def want_back(self, chunk: int) -> None:
+        """Caller: wants back what has not begun of the chunks up to the one with this number."""
+        self._numbers[_WANTED] = chunk
 
     @property
     def phase(self) -> int:

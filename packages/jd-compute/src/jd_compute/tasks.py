@@ -27,7 +27,7 @@ class Task:
     """A chunk that was sent to a worker.
 
     Attributes:
-        number: its number in this run, from 1.
+        number: its number; later ones of a worker have higher ones.
         chunk: its calls.
         deaths: how many workers have died with it before anything could be blamed.
         sent: when, in nanoseconds of the monotonic clock.
@@ -64,6 +64,7 @@ class Lane:
         short: whether its tasks take so little time that the next should be at hand; None before the first.
         spared: how many messages were awaited, since its last result, instead of killing it when its time was over.
         in_transit: whether a message was begun and not ended, as when Ctrl-C comes in between.
+        wanted_back: number of the last task of which it was asked to give back what has not begun.
     """
 
     worker: Worker
@@ -71,6 +72,18 @@ class Lane:
     short: bool | None = None
     spared: int = 0
     in_transit: bool = False
+    wanted_back: int = 0
+
+    @property
+    def calls(self) -> int:
+        """How many calls of its tasks have not come back yet."""
+        return sum(len(task.chunk) - task.done for task in self.tasks)
+
+    def want_back(self) -> None:
+        """Asks the worker for what it has not begun."""
+        if self.worker.status is not None:
+            self.wanted_back = self.tasks[-1].number
+            self.worker.status.want_back(self.wanted_back)
 
     def task(self, number: int) -> Task:
         """Returns the task with this number."""

@@ -11,39 +11,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jd_core.worker import mark_process, plain, release, run_calls
+from jd_core.worker import plain, release, run_calls
 
 from jd_compute import output, protocol, status
 from jd_compute.address import connect
 from jd_compute.arena import CAN_PASS_FILES, arena
 from jd_compute.channel import Channel, Message
 from jd_compute.codec import decode, dumps, loads
+from jd_compute.process import adopt, prepare
 from jd_compute.reporting import Reporter, describe, refuse, unloadable
 
 #: Seconds without work after which a worker keeps no memory for large results any more.
 KEEP_SECONDS = 5.0
-
-#: The variables from which BLAS and OpenMP libraries read their number of threads when they load (as in threadpoolctl's
-#: and joblib's documentation).
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-
-_F_SETSIG = 10  # Linux, include/uapi/asm-generic/fcntl.h; the fcntl module has no name for it
 
 
 def serve(name: str | tuple[str, int], key: bytes, startup: protocol.Startup) -> None:
@@ -52,7 +36,7 @@ def serve(name: str | tuple[str, int], key: bytes, startup: protocol.Startup) ->
     Ends with `os._exit`, for what started this process would otherwise wait in a queue that it shares with others.
     """
     try:
-        _prepare_process(startup)
+        prepare(startup)
         channel = connect(name, key)
         shared = status.Status(channel.receive_files(1)[0]) if CAN_PASS_FILES else None
         Server(channel, shared, startup).serve()
@@ -63,51 +47,6 @@ def serve(name: str | tuple[str, int], key: bytes, startup: protocol.Startup) ->
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(0)
-
-
-def _prepare_process(startup: protocol.Startup) -> None:
-    _die_with_the_caller()
-    # Ctrl-C reaches all processes of the terminal; what it ends is for the caller to decide. A handler, and not SIG_IGN,
-    # because programs started by the user's function would inherit that.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see launcher
-    os.environ.update(startup.environment)
-    if startup.threads is not None:
-        for variable in THREAD_VARIABLES:
-            os.environ.setdefault(variable, str(startup.threads))
-    mark_process()
-
-
-def _die_with_the_caller() -> None:
-    """Makes this process end when the one that started it does, whatever it is doing then."""
-    import multiprocess
-
-    caller = multiprocess.parent_process()  # pyright: ignore[reportAttributeAccessIssue]
-    if sys.platform == "linux":
-        # The kernel sends SIGKILL when the other end of this pipe closes. No thread is needed, and not even code that
-        # never gives up the interpreter's lock can keep the process alive.
-        import fcntl
-
-        fcntl.fcntl(caller.sentinel, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(caller.sentinel, _F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(caller.sentinel, fcntl.F_SETFL, fcntl.fcntl(caller.sentinel, fcntl.F_GETFL) | os.O_ASYNC)
-        if select.select([caller.sentinel], [], [], 0)[0]:
-            os._exit(0)
-    else:
-        threading.Thread(target=lambda: (caller.join(), os._exit(0)), name="just-distribute-caller", daemon=True).start()
-
-
-def _adopt(surroundings: protocol.Surroundings) -> None:
-    """Makes this process look like the caller's, also where the user's function has changed it since the last run."""
-    output.set_levels(surroundings.levels)
-    if sys.path != surroundings.path:
-        sys.path[:] = surroundings.path
-    try:
-        if os.getcwd() != surroundings.folder:
-            os.chdir(surroundings.folder)
-    except OSError:
-        pass  # the folder is gone, for the caller as well
 
 
 class Server:
@@ -167,7 +106,7 @@ class Server:
         code = protocol.LENGTH.size + length
         if length:
             self._surroundings = loads(body[protocol.LENGTH.size : code])
-        _adopt(self._surroundings)
+        adopt(self._surroundings)
         if len(body) > code or message.buffers:
             self._release()
             self._unloadable = None
@@ -186,11 +125,11 @@ class Server:
         self._run = run
         self._kept.clear()
         self._has_failed = False
-        _adopt(self._surroundings)
+        adopt(self._surroundings)
 
     def _run_chunk(self, message: Message) -> None:
         body = memoryview(message.body)
-        run, number, count, stop_at_failure, one_by_one, patience = protocol.CHUNK_HEADER.unpack_from(body)
+        run, number, count, stop_at_failure, one_by_one = protocol.CHUNK_HEADER.unpack_from(body)
         if run != self._run:
             self._begin(run)
         call = self._call
@@ -212,7 +151,7 @@ class Server:
             self.output.end()
             self.channel.send(protocol.UNLOADABLE, protocol.CHUNK_NUMBER.pack(number), protocol.pack(report))
             return
-        reporter = Reporter(self, run, number, patience=patience)
+        reporter = Reporter(self, run, number, count)
         values, failures = run_calls(
             call,
             columns,

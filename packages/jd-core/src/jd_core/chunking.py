@@ -2,7 +2,8 @@
 
 The policy is guided self-scheduling (C. Polychronopoulos and D. Kuck, "Guided Self-Scheduling: A Practical Scheduling
 Scheme for Parallel Supercomputers", IEEE Trans. Computers C-36, 1987): each chunk is a share of what is left, so chunks
-shrink and no worker straggles at the end. It is bounded by measured time, so that neither tiny nor long calls lose.
+shrink and no worker straggles at the end. Where workers give back what they have not begun, shares of the whole do, and
+there are fewer messages. It is bounded by measured time, so that neither tiny nor long calls lose.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from jd_core.backend import Backend
 #: A chunk holds at least this many times the work of its own message where there is work enough: 2 % overhead.
 MESSAGE_SHARE = 50
 
-#: Chunks per worker that are left to give when a chunk is cut; 2, so that a chunk is half of a worker's even share.
+#: Chunks per worker that are to come when a chunk is cut; 2, so that a chunk is half of a worker's even share.
 SHARES = 2
 
 #: Where workers share the calls of a chunk, all of them together work on it for about so many seconds.
@@ -25,7 +26,6 @@ MOST_SHARED = 4096
 
 #: The last, small chunks are at least this fraction of a full one, or the end of a run of tiny calls is all messages.
 SMALLEST = 8
-
 
 #: A worker that is at a chunk for so many times as long as it was to take gives back what it has not begun: the calls are
 #: longer than those before them, and others may have nothing to do.
@@ -133,6 +133,7 @@ class Guided(Sizer):
         super().__init__(pace, workers, total, fixed, None if buffer is None else buffer // (2 * workers))
         self._target = full_seconds(backend, workers)
         self._even = None if total is None else -(-total // workers)
+        self._whole = total if backend.gives_back else None
         self._known = pace.reports
         # To ask a second worker costs more than what these calls will take, all of them.
         tiny = total is not None and total <= min(UNPROVEN, pace.calls_in(backend.message_seconds) or 0)
@@ -149,7 +150,7 @@ class Guided(Sizer):
             return 1  # nothing is known yet: try one call, so that long ones are spread from the start
         if self._left is None or self._even is None:
             return min(full, 2 * self._last, MOST_UNKNOWN)
-        share = -(-self._left // (SHARES * self._workers))
+        share = -(-(self._whole or self._left) // (SHARES * self._workers))
         smallest = full // SMALLEST if self._pace.reports > self._known else min(full // SMALLEST, UNPROVEN)
         return min(full, self._left, max(share, min(smallest, self._even)))
 
