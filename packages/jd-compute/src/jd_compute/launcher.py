@@ -28,6 +28,7 @@ from jd_compute import protocol, worker
 from jd_compute.address import Address
 from jd_compute.arena import CAN_PASS_FILES
 from jd_compute.channel import Channel
+from jd_compute.placing import homes
 from jd_compute.status import Status
 
 #: Seconds a process may take from its start to its first message; a loaded machine may take many to import numpy.
@@ -174,7 +175,7 @@ def _collect(
 
 
 def _start_pool(count: int, method: str, arguments: tuple[Any, ...]) -> Any:
-    """Starts processes that run ``worker.serve(*arguments)``, and returns their pool, dismissed, which pathos has forgotten.
+    """Starts processes that run `worker.serve`, and returns their pool, dismissed, which pathos has forgotten.
 
     A pool whose threads go on would start a new process for each that ends, for ever: whatever happens, none is left.
     """
@@ -185,8 +186,8 @@ def _start_pool(count: int, method: str, arguments: tuple[Any, ...]) -> Any:
             # Forking with threads is what `start_method="fork"` asks for.
             warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
             pool = ProcessPool(nodes=count, id=name, context=context)
-            for _ in range(count):
-                pool.apipe(worker.serve, *arguments)
+            for home in homes(count):
+                pool.apipe(worker.serve, *arguments, home)
             _dismiss(ProcessPool.__state__[name])
     except BaseException:
         if (started := ProcessPool.__state__.pop(name, None)) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -12,6 +11,7 @@ import threading
 from jd_core.worker import mark_process
 
 from jd_compute import output, protocol
+from jd_compute.placing import give_way
 
 #: The variables from which BLAS and OpenMP libraries read their number of threads when they load (as in threadpoolctl's
 #: and joblib's documentation).
@@ -31,7 +31,7 @@ _F_SETSIG = 10  # Linux, include/uapi/asm-generic/fcntl.h; the fcntl module has 
 def prepare(startup: protocol.Startup) -> None:
     """Makes this process one that does nothing on its own account, before anything of the user's is loaded."""
     _die_with_the_caller()
-    _give_way()
+    give_way()
     # Ctrl-C reaches all processes of the terminal; what it ends is for the caller to decide. A handler, and not SIG_IGN,
     # because programs started by the user's function would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
@@ -61,16 +61,6 @@ def _die_with_the_caller() -> None:
             os._exit(0)
     else:
         threading.Thread(target=lambda: (caller.join(), os._exit(0)), name="just-distribute-caller", daemon=True).start()
-
-
-def _give_way() -> None:
-    """Makes this process not push aside, when it wakes up, the caller, who has others to wake.
-
-    It gets as much time as before (SCHED_BATCH in sched(7)). Programs that the user's function starts inherit that.
-    """
-    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) == os.SCHED_OTHER:
-        with contextlib.suppress(OSError):  # forbidden here
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def adopt(surroundings: protocol.Surroundings) -> None:

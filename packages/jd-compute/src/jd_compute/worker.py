@@ -23,6 +23,7 @@ from jd_compute.address import connect
 from jd_compute.arena import CAN_PASS_FILES, arena
 from jd_compute.channel import Channel, Message
 from jd_compute.codec import decode, dumps, loads
+from jd_compute.placing import waiting_at
 from jd_compute.process import adopt, prepare
 from jd_compute.reporting import Reporter, describe, refuse, unloadable
 
@@ -30,7 +31,12 @@ from jd_compute.reporting import Reporter, describe, refuse, unloadable
 KEEP_SECONDS = 5.0
 
 
-def serve(name: str | tuple[str, int], key: bytes, startup: protocol.Startup) -> None:
+#: A worker that was at work for at least this long in its last run waits on a CPU of its own for the next one, which is
+#: likely to take so long, too. What is over sooner is served best where the caller runs.
+HOME_SECONDS = 0.001
+
+
+def serve(name: str | tuple[str, int], key: bytes, startup: protocol.Startup, home: int | None) -> None:
     """Runs a worker until the caller closes its channel, or it was idle for long enough. Never returns.
 
     Ends with `os._exit`, for what started this process would otherwise wait in a queue that it shares with others.
@@ -39,7 +45,7 @@ def serve(name: str | tuple[str, int], key: bytes, startup: protocol.Startup) ->
         prepare(startup)
         channel = connect(name, key)
         shared = status.Status(channel.receive_files(1)[0]) if CAN_PASS_FILES else None
-        Server(channel, shared, startup).serve()
+        Server(channel, shared, startup, home).serve()
     except (EOFError, OSError):
         pass  # the caller has closed the channel, or is gone
     finally:
@@ -52,10 +58,12 @@ def serve(name: str | tuple[str, int], key: bytes, startup: protocol.Startup) ->
 class Server:
     """The loop, and what it remembers between messages."""
 
-    def __init__(self, channel: Channel, shared: status.Status | None, startup: protocol.Startup) -> None:
+    def __init__(self, channel: Channel, shared: status.Status | None, startup: protocol.Startup, home: int | None) -> None:
         self.channel = channel
         self.status = shared
         self._startup = startup
+        self._home = home  # the CPU where this is to wait
+        self._busy_seconds = 0.0  # how long this was at work in its last run
         arena.maps = True
         self.output = output.Forwarding(lambda where, data: channel.send(protocol.OUTPUT, where, data))
         self._run = 0
@@ -85,9 +93,12 @@ class Server:
 
     def _is_called(self) -> bool:
         """Waits for a message; false if none comes for ``idle_seconds``. Keeps no memory for so long."""
-        quiet = min(KEEP_SECONDS, self._startup.idle_seconds)
-        if self.channel.poll(quiet):
+        if self.channel.poll(0):
             return True
+        quiet = min(KEEP_SECONDS, self._startup.idle_seconds)
+        with waiting_at(self._home if self._busy_seconds >= HOME_SECONDS else None):
+            if self.channel.poll(quiet):
+                return True
         arena.clear()
         return self.channel.poll(self._startup.idle_seconds - quiet)
 
@@ -125,6 +136,7 @@ class Server:
         self._run = run
         self._kept.clear()
         self._has_failed = False
+        self._busy_seconds = 0.0
         adopt(self._surroundings)
 
     def _run_chunk(self, message: Message) -> None:
@@ -151,6 +163,7 @@ class Server:
             self.output.end()
             self.channel.send(protocol.UNLOADABLE, protocol.CHUNK_NUMBER.pack(number), protocol.pack(report))
             return
+        began = time.perf_counter()
         reporter = Reporter(self, run, number, count)
         values, failures = run_calls(
             call,
@@ -164,6 +177,7 @@ class Server:
         del columns  # before the results are sent, so that their message gives the memory of large arguments back
         # What is at hand already must not start after the failure that ends the run.
         self._has_failed = bool(failures) and stop_at_failure
+        self._busy_seconds += time.perf_counter() - began
         reporter.send(values, failures, done=True)
 
     def _resend(self, message: bytearray) -> None:

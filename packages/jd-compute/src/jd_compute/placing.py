@@ -1,0 +1,49 @@
+"""When and where the system lets workers run: what Linux is told so that short runs use all CPUs.
+
+Linux wakes a process where it ran last or where the one that wakes it runs, and after a busy time it does not look for an
+idle CPU (SIS_UTIL in kernel/sched/fair.c): in one run of 15 ms of three, both workers were seen to share one CPU of two for
+half of it. So where there is a worker for each CPU, each waits for work on one of its own. It says so itself, and takes that
+back as soon as it is awake: no other process is touched, and neither are the user's function and what that starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+_CAN_PLACE = hasattr(os, "sched_setaffinity")
+
+
+def give_way() -> None:
+    """Worker: makes this process not push aside, when it wakes up, the caller, who has others to wake.
+
+    It gets as much time as before (SCHED_BATCH in sched(7)). Programs that the user's function starts inherit that.
+    """
+    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) == os.SCHED_OTHER:
+        with contextlib.suppress(OSError):  # forbidden here
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def homes(workers: int) -> list[int | None]:
+    """Caller: returns for each of its new workers the CPU where it is to wait for work; None: where it likes."""
+    cpus = sorted(os.sched_getaffinity(0)) if _CAN_PLACE else []
+    if not 1 < len(cpus) <= workers:
+        return [None] * workers  # with CPUs to spare, those that are idle now are better than any that could be named before
+    return [cpus[position % len(cpus)] for position in range(workers)]
+
+
+@contextlib.contextmanager
+def waiting_at(home: int | None) -> Iterator[None]:
+    """Worker: makes this thread wake up on a CPU, and run anywhere, as before, after the ``with`` block."""
+    before = set() if home is None else os.sched_getaffinity(0)
+    if home is None or home not in before:  # the user's function may have other plans
+        yield
+        return
+    with contextlib.suppress(OSError):  # the CPU was taken from this machine, or from its control group, just now
+        os.sched_setaffinity(0, {home})
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, before)
