@@ -64,7 +64,7 @@ def test_calls_run_anywhere_and_their_workers_wait_on_different_cpus():
         time.sleep(0.002)
         return os.getpid(), os.sched_getaffinity(0)
 
-    run = distribute(work, job="compute", workers=len(usable), chunksize=1, idle_seconds=79.0)
+    run = distribute(work, job="compute", workers=len(usable), chunksize=1, idle_seconds=81.0)
     for _ in range(3):
         found = run(range(20 * len(usable)))
         assert {frozenset(places) for _, places in found} == {frozenset(usable)}

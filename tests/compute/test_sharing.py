@@ -13,39 +13,33 @@ from jd_compute.status import Status
 from jd_core import distribute
 
 
-def test_calls_that_seemed_tiny_are_shared_when_they_are_not(tmp_path):
+@pytest.fixture
+def alone_for_a_while(tmp_path):
+    """A function whose calls below 100 take 0.4 s each as long as only one worker has made any of them."""
+
+    def work(number):
+        if number < 100:
+            (tmp_path / str(os.getpid())).touch()
+            end = time.monotonic() + 0.4
+            while len(os.listdir(tmp_path)) < 2 and time.monotonic() < end:
+                time.sleep(0.005)
+
+    yield work
+    assert len(os.listdir(tmp_path)) == 2, "nobody helped"
+
+
+@pytest.mark.parametrize("started", [1, 2])
+def test_calls_that_seemed_tiny_are_shared_when_they_are_not(alone_for_a_while, started):
     """A few calls go to one worker if they are expected to cost less than a message; if they do not, others help."""
-
-    def meet(number):
-        if not number:
-            time.sleep(0.2)
-            return
-        (tmp_path / str(os.getpid())).touch()
-        deadline = time.monotonic() + 40
-        while len(os.listdir(tmp_path)) < 2:  # until another worker has come to help
-            assert time.monotonic() < deadline, "nobody helped"
-            time.sleep(0.005)
-
-    run = distribute(meet, job="compute", workers=2)
-    run([0])
+    run = distribute(alone_for_a_while, job="compute", workers=2, idle_seconds=82.0 + started)
+    run(range(100, 100 + started))  # starts so many
     run._pace.learn(10**9, 1.0)
     run(range(10))
 
 
-def test_a_worker_with_nothing_to_do_gets_part_of_what_another_one_has(tmp_path):
+def test_a_worker_with_nothing_to_do_gets_part_of_what_another_one_has(alone_for_a_while):
     """Issue 3, skewed loads: all long calls were in one message, and calls expected to be short."""
-
-    def work(number):
-        if number >= 100:
-            return
-        (tmp_path / str(os.getpid())).touch()
-        deadline = time.monotonic() + 40
-        while number and len(os.listdir(tmp_path)) < 2:  # until the other worker has one of these calls, too
-            assert time.monotonic() < deadline, "nobody helped"
-            time.sleep(0.005)
-        time.sleep(0.002)
-
-    run = distribute(work, job="compute", workers=2)
+    run = distribute(alone_for_a_while, job="compute", workers=2)
     run(range(100, 200))
     run._pace.learn(10**9, 1.0)
     run(range(400))
@@ -89,9 +83,9 @@ def test_calls_that_change_hands_run_once(tmp_path, workers):
     ids=["much left", "little left", "hardly begun", "a later chunk", "an earlier chunk", "no call made"],
 )
 def test_what_is_worth_a_message_is_given_back(monkeypatch, number, milliseconds, done, gives):
-    """A worker that is asked for calls gives them back if they take longer than to send them, as far as it can know."""
+    """A worker that is asked for calls gives them back if they take long enough, as far as it can know."""
     page = Status()
-    page.want_back(7)
+    page.want_back(7, 1_000_000)
     clock = iter([1.0, 1.0 + milliseconds / 1000])
     monkeypatch.setattr(reporting, "time", SimpleNamespace(perf_counter=clock.__next__, monotonic_ns=time.monotonic_ns))
     reporter = reporting.Reporter(SimpleNamespace(status=page), 1, number, 100)

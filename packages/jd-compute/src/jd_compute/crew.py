@@ -23,6 +23,12 @@ from jd_compute.tasks import Lane
 #: Seconds that workers of a run that was given up have to come to an end by themselves before they are killed.
 GRACE_SECONDS = 0.05
 
+#: Calls that take less time than this are not worth the messages that it takes to give them to another worker.
+HELP_SECONDS = 0.001
+
+#: And those that take less than this, not worth starting one.
+START_SECONDS = 0.1
+
 
 class Crew:
     """The workers of one run, each on a lane.
@@ -58,9 +64,13 @@ class Crew:
         return len(self.lanes) >= self.size
 
     @property
-    def can_do_more(self) -> bool:
-        """Whether a worker has nothing to do, or one that was started before could be added."""
-        return not all(lane.tasks for lane in self.lanes) or (not self.is_complete and self._pool.has_idle)
+    def help_seconds(self) -> float | None:
+        """How long calls must take to be worth giving to a worker that has nothing to do; None if there is no such one."""
+        if not all(lane.tasks for lane in self.lanes):
+            return HELP_SECONDS
+        if self.is_complete:
+            return None
+        return HELP_SECONDS if self._pool.has_idle else START_SECONDS
 
     def calls_left(self, lane: Lane) -> float:
         """Returns how many more calls the worker may make before it is replaced."""

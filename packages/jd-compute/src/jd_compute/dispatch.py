@@ -170,11 +170,12 @@ class Dispatch:
             parcel.close()
 
     def _spread(self) -> None:
-        """Wants calls back of the worker that has most of them left, where another one has nothing to do."""
-        if self._work.chunksize is None and self._crew.can_do_more:
-            candidates = [lane for lane in self._crew.lanes if lane.calls > 1 and lane.tasks[-1].number > lane.wanted_back]
-            if candidates:
-                max(candidates, key=lambda lane: lane.calls).want_back()
+        """Asks the worker that has most calls left for some of them, where another one has nothing to do."""
+        seconds = self._crew.help_seconds
+        if seconds is not None and self._work.chunksize is None:
+            for lane in sorted((lane for lane in self._crew.lanes if lane.calls > 1), key=lambda lane: -lane.calls):
+                if lane.want_back(seconds):
+                    return
 
     def _again_in_halves(self, chunk: Chunk) -> bool:
         """Puts a chunk back in two halves, to find the call in it that is at fault; false if it is but one call."""

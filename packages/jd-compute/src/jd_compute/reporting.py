@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 #: Seconds after which the results that a running chunk has so far are sent.
 FLUSH_SECONDS = 0.1
 
-#: A worker that is asked for calls gives those back that it has not begun if they are to take at least this long: to send
-#: them to another one costs some messages.
-GIVE_SECONDS = 0.001
+#: A worker must have been at a chunk for at least this long to know how long the rest of it will take.
+KNOWN_SECONDS = 0.001
 
 
 class Reporter:
@@ -41,9 +40,8 @@ class Reporter:
     def between(self, values: list[Any], failures: list[tuple[int, BaseException]], block: int) -> bool:
         """Says what runs next, and whether the chunk is to end here: its run was given up, or others are to help."""
         now, done, page = time.perf_counter(), len(values), self._status
-        if page is not None and done and page.is_wanted_back(self._number):
-            seconds = now - self._started
-            self._gives_back = min(seconds, seconds / done * (self._count - done)) >= GIVE_SECONDS
+        if page is not None and done and (seconds := now - self._started) >= KNOWN_SECONDS:
+            self._gives_back = page.is_wanted_back(self._number, 1e9 * seconds / done * (self._count - done))
             if self._gives_back:
                 return True
         if now - self._began > FLUSH_SECONDS and done > self._sent:

@@ -18,7 +18,7 @@ IDLE, LOADING, DECODING, RUNNING, ENCODING = range(5)
 _SIZE = mmap.PAGESIZE
 
 # Places in the array of 64-bit integers.
-_PHASE, _CHUNK, _FIRST, _BLOCK, _SINCE, _CANCELLED, _WANTED = range(7)
+_PHASE, _CHUNK, _FIRST, _BLOCK, _SINCE, _CANCELLED, _WANTED, _WORTH = range(8)
 
 
 class Status:
@@ -57,12 +57,13 @@ class Status:
         """Caller: gives this run up."""
         self._numbers[_CANCELLED] = run
 
-    def is_wanted_back(self, chunk: int) -> bool:
-        """Worker: whether the caller wants back what has not begun of the chunk with this number."""
-        return self._numbers[_WANTED] >= chunk
+    def is_wanted_back(self, chunk: int, nanoseconds: float) -> bool:
+        """Worker: whether the caller wants back what has not begun of this chunk, if that will take so long."""
+        return self._numbers[_WANTED] >= chunk and nanoseconds >= self._numbers[_WORTH]
 
-    def want_back(self, chunk: int) -> None:
-        """Caller: wants back what has not begun of the chunks up to the one with this number."""
+    def want_back(self, chunk: int, nanoseconds: int) -> None:
+        """Caller: wants back what has not begun of the chunks up to this one, where that will take at least so long."""
+        self._numbers[_WORTH] = nanoseconds
         self._numbers[_WANTED] = chunk
 
     @property

@@ -64,7 +64,8 @@ class Lane:
         short: whether its tasks take so little time that the next should be at hand; None before the first.
         spared: how many messages were awaited, since its last result, instead of killing it when its time was over.
         in_transit: whether a message was begun and not ended, as when Ctrl-C comes in between.
-        wanted_back: number of the last task of which it was asked to give back what has not begun.
+        wanted_back: what it was asked for: the number of the last task of which to give back what has not begun, and how
+            many seconds that must take, negated.
     """
 
     worker: Worker
@@ -72,18 +73,21 @@ class Lane:
     short: bool | None = None
     spared: int = 0
     in_transit: bool = False
-    wanted_back: int = 0
+    wanted_back: tuple[int, float] = (0, 0.0)
 
     @property
     def calls(self) -> int:
         """How many calls of its tasks have not come back yet."""
         return sum(len(task.chunk) - task.done for task in self.tasks)
 
-    def want_back(self) -> None:
-        """Asks the worker for what it has not begun."""
-        if self.worker.status is not None:
-            self.wanted_back = self.tasks[-1].number
-            self.worker.status.want_back(self.wanted_back)
+    def want_back(self, seconds: float) -> bool:
+        """Asks the worker for what it has not begun, where that will take so long; false if it was asked before."""
+        wanted = self.tasks[-1].number, -seconds
+        if self.worker.status is None or wanted <= self.wanted_back:
+            return False
+        self.wanted_back = wanted
+        self.worker.status.want_back(self.tasks[-1].number, int(1e9 * seconds))
+        return True
 
     def task(self, number: int) -> Task:
         """Returns the task with this number."""
