@@ -15,8 +15,10 @@ import time
 import psutil
 import pytest
 from jd_compute import launcher
+from jd_compute.backend import DEFAULT_METHOD
 from jd_core import distribute
 from jd_core.testing.harness import best_of_three
+from multiprocess import reduction
 from pathos.pools import ProcessPool
 
 SIGNALS = pathlib.Path(__file__).parent / "scripts" / "signals.py"
@@ -120,6 +122,35 @@ def test_idle_workers_end_after_their_time():
     while psutil.pid_exists(first):
         time.sleep(0.01)
     assert run([0]) != [first]
+
+
+@pytest.mark.skipif(DEFAULT_METHOD != "forkserver", reason="no server makes the workers here")
+def test_ctrl_c_that_another_thread_takes_while_workers_start_leaves_the_next_call_working(monkeypatch):
+    """Promise 7: as in a notebook, whose threads take it, too. Python's server of forks ends when one asks by halves."""
+    distribute(abs, job="compute", workers=1)([-1])  # the server is there
+    run = distribute(abs, job="compute", workers=2, idle_seconds=85.0)
+    children, over = psutil.Process().children(recursive=True), threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    assert other.ident is not None
+    send = reduction.sendfds
+
+    def interrupt_and_send(*arguments):
+        monkeypatch.setattr(reduction, "sendfds", send)
+        signal.pthread_kill(other.ident, signal.SIGINT)
+        time.sleep(0.1)  # in which Python has the main thread handle it, if nothing keeps it from that
+        send(*arguments)
+
+    monkeypatch.setattr(reduction, "sendfds", interrupt_and_send)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run([-1, -2])
+    finally:
+        over.set()
+        other.join()
+    started = [child for child in psutil.Process().children(recursive=True) if child not in children]
+    assert not psutil.wait_procs(started, timeout=30)[1]
+    assert run([-1, -2]) == [1, 2]
 
 
 def test_ctrl_c_while_workers_start_leaves_nothing(monkeypatch):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
 
 import pytest
-from jd_compute.placing import homes, waiting_at
+from jd_compute.placing import give_way, homes, waiting_at
 from jd_core import distribute
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not say where threads run")
@@ -73,3 +74,16 @@ def test_calls_run_anywhere_and_their_workers_wait_on_different_cpus():
         while not apart(pids):
             assert time.monotonic() < deadline, "the workers do not wait on a CPU each"
             time.sleep(0.005)
+
+
+@pytest.mark.parametrize("function", ["sched_getscheduler", "sched_setscheduler"])
+def test_workers_start_where_nobody_may_say_when_they_run(monkeypatch, function):
+    """SPEC 6: or where the C library has these functions in name only, as musl does."""
+    if not hasattr(os, "SCHED_BATCH"):
+        pytest.skip("a way in which Linux shares out time")
+
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "not here")
+
+    monkeypatch.setattr(os, function, refuse)
+    give_way()

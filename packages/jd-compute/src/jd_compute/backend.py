@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -28,7 +29,8 @@ class ComputeBackend(Backend):
 
     # Measured on two cores: a chunk there and its result back, with the pickling of both, costs 100 µs.
     message_seconds = 1e-4
-    gives_back = True
+    # Workers are asked for what they have not begun in shared memory, of which there is none on Windows.
+    gives_back = sys.platform != "win32"
 
     options: ClassVar[Mapping[str, Option]] = {
         "start_method": Option(

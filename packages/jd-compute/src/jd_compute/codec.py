@@ -17,7 +17,6 @@ import sys
 import threading
 import types
 from array import array
-from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -47,7 +46,7 @@ _LOCKS: dict[type, Callable[[], Any]] = {type(make()): make for make in (threadi
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Cloudpickle's pickler, knowing decorated functions, exceptions, and the files of code."""
 
-    dispatch_table: ClassVar[Any] = ChainMap({types.CodeType: reduce_code}, CLOUDPICKLES)
+    dispatch_table: ClassVar[Any] = CLOUDPICKLES.new_child({types.CodeType: reduce_code})
 
     def reducer_override(self, obj: Any) -> Any:
         """Returns how to rebuild ``obj``; called for all but plain data, before what its class says."""

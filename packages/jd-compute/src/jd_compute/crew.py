@@ -17,6 +17,7 @@ from jd_compute import codec, outcome, output, protocol
 from jd_compute.arena import Parcel, arena
 from jd_compute.channel import Message
 from jd_compute.launcher import Worker
+from jd_compute.placing import homes
 from jd_compute.pool import Pool, runs
 from jd_compute.tasks import Lane
 
@@ -48,6 +49,7 @@ class Crew:
         self.lanes: list[Lane] = []
         self.size = work.workers if work.calls is None else min(work.workers, work.calls)
         self._pool = pool
+        self._homes = homes(self.size)
         self._work = work
         # Whether workers have something of the run that they are not to keep until the next one.
         self._must_end = any(is_per_worker(constant) for constant in work.constants.values())
@@ -177,6 +179,8 @@ class Crew:
     def _add(self, worker: Worker) -> Lane:
         lane = Lane(worker)
         self.lanes.append(lane)
+        if worker.status is not None:
+            worker.status.home = self._homes[len(self.lanes) - 1]
         self._selector.register(worker.channel, selectors.EVENT_READ, lane)
         return lane
 

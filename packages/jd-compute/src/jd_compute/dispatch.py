@@ -39,7 +39,7 @@ SHORT_SECONDS = 0.01
 #: which takes some ms, the other ones wait. Chunks are sized by how long calls run, not by what they carry.
 MOST_BYTES = 1 << 24
 
-_numbers = itertools.count(1)
+_numbers = itertools.count(1)  # of all runs, see `Task`
 
 
 class Dispatch:

@@ -28,7 +28,6 @@ from jd_compute import protocol, worker
 from jd_compute.address import Address
 from jd_compute.arena import CAN_PASS_FILES
 from jd_compute.channel import Channel
-from jd_compute.placing import homes
 from jd_compute.status import Status
 
 #: Seconds a process may take from its start to its first message; a loaded machine may take many to import numpy.
@@ -175,7 +174,7 @@ def _collect(
 
 
 def _start_pool(count: int, method: str, arguments: tuple[Any, ...]) -> Any:
-    """Starts processes that run `worker.serve`, and returns their pool, dismissed, which pathos has forgotten.
+    """Starts processes that run ``worker.serve(*arguments)``, and returns their pool, dismissed, which pathos has forgotten.
 
     A pool whose threads go on would start a new process for each that ends, for ever: whatever happens, none is left.
     """
@@ -186,8 +185,8 @@ def _start_pool(count: int, method: str, arguments: tuple[Any, ...]) -> Any:
             # Forking with threads is what `start_method="fork"` asks for.
             warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
             pool = ProcessPool(nodes=count, id=name, context=context)
-            for home in homes(count):
-                pool.apipe(worker.serve, *arguments, home)
+            for _ in range(count):
+                pool.apipe(worker.serve, *arguments)
             _dismiss(ProcessPool.__state__[name])
     except BaseException:
         if (started := ProcessPool.__state__.pop(name, None)) is not None:
@@ -232,17 +231,26 @@ def _context(method: str) -> Any:
 def _interrupts_held() -> Iterator[None]:
     """Holds Ctrl-C back while processes start, which would print a traceback each; they unblock it when they are ready.
 
-    Python's own helpers let it through when they start, so they are started before, see `_context`. It is not held back
-    either where this process has other threads that take it.
+    Python's own helpers let it through when they start, so they are started before, see `_context`. Another thread of this
+    process may take it, but Python then has the main thread call the handler, so that is held back as well.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    handler = signal.getsignal(signal.SIGINT)
+    handles = callable(handler) and threading.current_thread() is threading.main_thread()
+    came: list[tuple[int, Any]] = []
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
+        if handles:
+            signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
         yield
     finally:
+        if handles:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if came and callable(handler):
+            handler(*came[0])
 
 
 @contextlib.contextmanager

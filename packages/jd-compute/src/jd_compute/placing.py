@@ -2,8 +2,9 @@
 
 Linux wakes a process where it ran last or where the one that wakes it runs, and after a busy time it does not look for an
 idle CPU (SIS_UTIL in kernel/sched/fair.c): in one run of 15 ms of three, both workers were seen to share one CPU of two for
-half of it. So where there is a worker for each CPU, each waits for work on one of its own. It says so itself, and takes that
-back as soon as it is awake: no other process is touched, and neither are the user's function and what that starts.
+half of it. So where a run has a worker for each CPU, each then waits for the next one on a CPU of its own, for some seconds.
+It says so itself, and takes that back as soon as it is awake: no other process is touched, and neither are the user's
+function and what that starts (but for CPUs that the control group gets later: who has said where it runs does not use them).
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ def give_way() -> None:
 
     It gets as much time as before (SCHED_BATCH in sched(7)). Programs that the user's function starts inherit that.
     """
-    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) == os.SCHED_OTHER:
-        with contextlib.suppress(OSError):  # forbidden here
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    if hasattr(os, "SCHED_BATCH"):
+        with contextlib.suppress(OSError):  # forbidden here; or the C library, musl for one, has the functions in name only
+            if os.sched_getscheduler(0) == os.SCHED_OTHER:
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def homes(workers: int) -> list[int | None]:
-    """Caller: returns for each of its new workers the CPU where it is to wait for work; None: where it likes."""
+    """Caller: returns for each worker of a run the CPU where it is to wait for the next one; None: where it likes."""
     cpus = sorted(os.sched_getaffinity(0)) if _CAN_PLACE else []
     if not 1 < len(cpus) <= workers:
         return [None] * workers  # with CPUs to spare, those that are idle now are better than any that could be named before

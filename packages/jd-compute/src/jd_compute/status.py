@@ -1,8 +1,8 @@
 """What a worker is doing, in shared memory: written by the worker as it goes, read by the caller when it has died.
 
-And what the caller wants of it while it is at work, which the worker looks at now and then. Writing and reading cost a few
-tens of nanoseconds and no message. The memory has no name in any file system: it is an open file that
-is handed over, so nothing is left behind whatever happens, and no other user can reach it.
+The caller writes there, too, what it wants of a worker that is at work. Both cost a few tens of nanoseconds and no message.
+The memory has no name in any file system: it is an open file that is handed over, so nothing is left behind whatever
+happens, and no other user can reach it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IDLE, LOADING, DECODING, RUNNING, ENCODING = range(5)
 _SIZE = mmap.PAGESIZE
 
 # Places in the array of 64-bit integers.
-_PHASE, _CHUNK, _FIRST, _BLOCK, _SINCE, _CANCELLED, _WANTED, _WORTH = range(8)
+_PHASE, _CHUNK, _FIRST, _BLOCK, _SINCE, _CANCELLED, _WANTED, _WORTH, _HOME = range(9)
 
 
 class Status:
@@ -65,6 +65,15 @@ class Status:
         """Caller: wants back what has not begun of the chunks up to this one, where that will take at least so long."""
         self._numbers[_WORTH] = nanoseconds
         self._numbers[_WANTED] = chunk
+
+    @property
+    def home(self) -> int | None:
+        """The CPU where the worker is to wait for work, as the caller has said; None: where it likes."""
+        return self._numbers[_HOME] - 1 if self._numbers[_HOME] else None
+
+    @home.setter
+    def home(self, cpu: int | None) -> None:
+        self._numbers[_HOME] = 0 if cpu is None else cpu + 1
 
     @property
     def phase(self) -> int:

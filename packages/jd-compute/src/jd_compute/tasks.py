@@ -27,7 +27,7 @@ class Task:
     """A chunk that was sent to a worker.
 
     Attributes:
-        number: its number; later ones of a worker have higher ones.
+        number: its number, in this process: what a worker is asked for in one run must not concern its tasks of the next.
         chunk: its calls.
         deaths: how many workers have died with it before anything could be blamed.
         sent: when, in nanoseconds of the monotonic clock.

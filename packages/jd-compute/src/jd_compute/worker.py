@@ -30,13 +30,12 @@ from jd_compute.reporting import Reporter, describe, refuse, unloadable
 #: Seconds without work after which a worker keeps no memory for large results any more.
 KEEP_SECONDS = 5.0
 
-
 #: A worker that was at work for at least this long in its last run waits on a CPU of its own for the next one, which is
 #: likely to take so long, too. What is over sooner is served best where the caller runs.
 HOME_SECONDS = 0.001
 
 
-def serve(name: str | tuple[str, int], key: bytes, startup: protocol.Startup, home: int | None) -> None:
+def serve(name: str | tuple[str, int], key: bytes, startup: protocol.Startup) -> None:
     """Runs a worker until the caller closes its channel, or it was idle for long enough. Never returns.
 
     Ends with `os._exit`, for what started this process would otherwise wait in a queue that it shares with others.
@@ -45,7 +44,7 @@ def serve(name: str | tuple[str, int], key: bytes, startup: protocol.Startup, ho
         prepare(startup)
         channel = connect(name, key)
         shared = status.Status(channel.receive_files(1)[0]) if CAN_PASS_FILES else None
-        Server(channel, shared, startup, home).serve()
+        Server(channel, shared, startup).serve()
     except (EOFError, OSError):
         pass  # the caller has closed the channel, or is gone
     finally:
@@ -58,11 +57,10 @@ def serve(name: str | tuple[str, int], key: bytes, startup: protocol.Startup, ho
 class Server:
     """The loop, and what it remembers between messages."""
 
-    def __init__(self, channel: Channel, shared: status.Status | None, startup: protocol.Startup, home: int | None) -> None:
+    def __init__(self, channel: Channel, shared: status.Status | None, startup: protocol.Startup) -> None:
         self.channel = channel
         self.status = shared
         self._startup = startup
-        self._home = home  # the CPU where this is to wait
         self._busy_seconds = 0.0  # how long this was at work in its last run
         arena.maps = True
         self.output = output.Forwarding(lambda where, data: channel.send(protocol.OUTPUT, where, data))
@@ -92,11 +90,11 @@ class Server:
             del message  # or the arguments of the last chunk stay in memory while this waits
 
     def _is_called(self) -> bool:
-        """Waits for a message; false if none comes for ``idle_seconds``. Keeps no memory for so long."""
+        """Waits for a message, at first at home; false if none comes for ``idle_seconds``. Keeps no memory for so long."""
         if self.channel.poll(0):
             return True
         quiet = min(KEEP_SECONDS, self._startup.idle_seconds)
-        with waiting_at(self._home if self._busy_seconds >= HOME_SECONDS else None):
+        with waiting_at(self.status.home if self.status and self._busy_seconds >= HOME_SECONDS else None):
             if self.channel.poll(quiet):
                 return True
         arena.clear()
