@@ -37,7 +37,7 @@ def test_who_waits_elsewhere_runs_where_it_ran_before():
     def look():
         for before in [usable] if len(usable) == 1 else [usable, {max(usable)}]:
             os.sched_setaffinity(0, before)
-            for home in (None, *sorted(usable)):
+            for home in sorted(usable):
                 with waiting_at(home):
                     seen.append((cpus(), {home} if home in before else before))
                 seen.append((cpus(), before))
@@ -46,7 +46,7 @@ def test_who_waits_elsewhere_runs_where_it_ran_before():
     thread = threading.Thread(target=look)  # what is said of this one is forgotten with it
     thread.start()
     thread.join()
-    assert len(seen) > 3
+    assert len(seen) >= 2
     assert all(found == expected for found, expected in seen)
 
 

@@ -36,10 +36,10 @@ def homes(workers: int) -> list[int | None]:
 
 
 @contextlib.contextmanager
-def waiting_at(home: int | None) -> Iterator[None]:
+def waiting_at(home: int) -> Iterator[None]:
     """Worker: makes this thread wake up on a CPU, and run anywhere, as before, after the ``with`` block."""
-    before = set() if home is None else os.sched_getaffinity(0)
-    if home is None or home not in before:  # the user's function may have other plans
+    before = os.sched_getaffinity(0)
+    if home not in before:  # the user's function has other plans
         yield
         return
     with contextlib.suppress(OSError):  # the CPU was taken from this machine, or from its control group, just now

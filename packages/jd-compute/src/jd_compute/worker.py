@@ -91,12 +91,15 @@ class Server:
 
     def _is_called(self) -> bool:
         """Waits for a message, at first at home; false if none comes for ``idle_seconds``. Keeps no memory for so long."""
-        if self.channel.poll(0):
-            return True
         quiet = min(KEEP_SECONDS, self._startup.idle_seconds)
-        with waiting_at(self.status.home if self.status and self._busy_seconds >= HOME_SECONDS else None):
-            if self.channel.poll(quiet):
-                return True
+        home = self.status.home if self.status is not None and self._busy_seconds >= HOME_SECONDS else None
+        if home is None or self.channel.poll(0):
+            is_called = self.channel.poll(quiet)
+        else:
+            with waiting_at(home):
+                is_called = self.channel.poll(quiet)
+        if is_called:
+            return True
         arena.clear()
         return self.channel.poll(self._startup.idle_seconds - quiet)
 
