@@ -33,7 +33,7 @@ from jd_compute.pool import Pool
 from jd_compute.tasks import Lane, Task, Unread, parts
 
 #: A second chunk is sent ahead to a worker whose last one took less than this: then the way there and back shows.
-SHORT_SECONDS = 0.01
+SHORT_SECONDS = 0.02
 
 #: A message has no more bytes in large buffers than this, if it is of several calls: while one worker gets its first 16 MB,
 #: which takes some ms, the other ones wait. Chunks are sized by how long calls run, not by what they carry.

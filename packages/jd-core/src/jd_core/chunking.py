@@ -27,8 +27,8 @@ MOST_SHARED = 4096
 #: The last, small chunks are at least this fraction of a full one, or the end of a run of tiny calls is all messages.
 SMALLEST = 8
 
-#: A worker that is at a chunk for so many times as long as it was to take gives back what it has not begun: the calls are
-#: longer than those before them, and others may have nothing to do.
+#: A worker that cannot be asked, and is at a chunk for so many times as long as it was to take, gives back what it has not
+#: begun: the calls are longer than those before them, and others may have nothing to do.
 PATIENCE = 2
 
 #: What it gives back is cut into at most so many parts per worker.
