@@ -12,10 +12,10 @@ import warnings
 
 import numpy as np
 import pytest
-from jd_compute import arena as arenas
-from jd_compute import memory
-from jd_compute.arena import Arena, arena
-from jd_compute.channel import Channel
+from jd_compute.transport import arena as arenas
+from jd_compute.transport import shared_memory
+from jd_compute.transport.arena import Arena, arena
+from jd_compute.transport.channel import Channel
 from jd_core import WorkerDiedError, distribute
 
 MEGABYTE = 1 << 20
@@ -146,7 +146,7 @@ def test_without_shared_memory_buffers_go_through_the_connection(monkeypatch, fa
 def test_received_files_beyond_the_limit_are_copied_whole(monkeypatch, ends):
     """A process may have only so many mappings; and a system call reads no more than 2 GB, here 1,000 bytes."""
     preadv = os.preadv
-    monkeypatch.setattr(memory, "MOST_MAPPED", 0)
+    monkeypatch.setattr(shared_memory, "MOST_MAPPED", 0)
     monkeypatch.setattr(os, "preadv", lambda file, views, offset: preadv(file, [views[0][:1000]], offset))
     one, other = ends
     data = np.arange(40_000, dtype=np.uint16)
@@ -217,9 +217,9 @@ def test_an_idle_worker_keeps_no_memory():
     """Issue 3: what a worker keeps for its next results is freed when it has had nothing to do for a while."""
 
     def hasten():
-        from jd_compute import worker
+        from jd_compute.worker import server
 
-        worker.KEEP_SECONDS = 0.05
+        server.KEEP_SECONDS = 0.05
 
     def array_and_pid(k):
         return np.full(1 << 16, float(k)), os.getpid()

@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jd_compute import codec, crew, protocol
-from jd_compute import pool as pool_module
-from jd_compute.arena import arena
-from jd_compute.channel import NEVER_BLOCKS, Channel
-from jd_compute.crew import Crew
+from jd_compute.codec import codec
+from jd_compute.run import workers
+from jd_compute.transport import messages
+from jd_compute.pool import pool as pool_module
+from jd_compute.transport.arena import arena
+from jd_compute.transport.channel import NEVER_BLOCKS, Channel
+from jd_compute.run.workers import Crew
 from jd_core import SerializationError, distribute, per_worker
 from jd_core.testing import functions
 
@@ -166,7 +168,7 @@ def test_results_that_are_sent_again_do_not_reach_the_next_run(monkeypatch):
 
     def tell_and_fail(self, lane, kind, *parts, **options):
         tell(self, lane, kind, *parts, **options)
-        if kind == protocol.RESEND:
+        if kind == messages.RESEND:
             raise ZeroDivisionError
 
     after = distribute(functions.same, job="compute", workers=2, chunksize=1)
@@ -249,9 +251,9 @@ def test_results_are_asked_for_again_when_somebody_reads_there():
     """Promise 1: a worker that is at a chunk reads nothing; what the caller asks it for meanwhile must not fill the pipe."""
 
     def send_all_at_once():
-        from jd_compute import reporting
+        from jd_compute.worker import reporter
 
-        reporting.FLUSH_SECONDS = 0.0
+        reporter.FLUSH_SECONDS = 0.0
 
     def unreadable(number):
         time.sleep(0.001)
@@ -310,7 +312,7 @@ def test_a_run_that_was_interrupted_anywhere_leaves_the_next_one_as_it_should_be
         left = itertools.count(line - 1, -1)
 
         def interrupt(frame, event, argument, left=left):
-            if frame.f_code.co_filename != crew.__file__:
+            if frame.f_code.co_filename != workers.__file__:
                 return None
             if event == "line" and next(left) == 0:
                 raise KeyboardInterrupt

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from jd_compute.placing import give_way, homes, waiting_at
+from jd_compute.worker.cpu_placement import give_way, homes, waiting_at
 from jd_core import distribute
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not say where threads run")

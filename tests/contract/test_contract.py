@@ -6,7 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 import pytest
-from jd_core.serial import SerialBackend
+from jd_core._execution.serial import SerialBackend
 from jd_core.testing import BackendContract
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
-from jd_core.batching import BATCHES_PER_WORKER, UNKNOWN_LENGTH_BATCH, Plan, plan
-from jd_core.binding import bind
+from jd_core._planning.plan import BATCHES_PER_WORKER, UNKNOWN_LENGTH_BATCH, Plan, plan
+from jd_core._planning.binding import bind
 from jd_core.errors import BatchingError, SignatureError
-from jd_core.hints import inspect_function
+from jd_core._hints.signature import inspect_function
 
 
 def elements(left: int, right: int = 0) -> None:
@@ -70,7 +70,7 @@ def test_slices_stay_what_they_are() -> None:
 def test_iterators_are_read_no_further_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """SPEC 3: iterators are read lazily."""
     # No time passes: else what reads for longer than a moment, on a machine that stands still, gets less than it asked for.
-    monkeypatch.setattr("jd_core.columns.time", types.SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr("jd_core._planning.columns.time", types.SimpleNamespace(monotonic=lambda: 0.0))
     numbers = itertools.count()
     made = planned(elements, numbers)
     assert made.calls is None
@@ -84,7 +84,7 @@ def test_a_slow_iterator_does_not_hold_back_what_it_gave(monkeypatch: pytest.Mon
     """SPEC 3: a chunk is given with what a slow iterator had, not when it is full."""
     seconds = itertools.count()
     # Not in the module time, whose clock other threads look at, too.
-    monkeypatch.setattr("jd_core.columns.time", types.SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr("jd_core._planning.columns.time", types.SimpleNamespace(monotonic=lambda: next(seconds)))
     chunk = planned(elements, iter(range(100))).take(50)
     assert chunk is not None
     assert 1 <= len(chunk) < 50

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from jd_core.backend import Chunk, ChunkResult, Work
-from jd_core.bridge import iterate_in_thread
+from jd_core.backend.bridge import iterate_in_thread
 from jd_core.testing import chunks_of, wait_until
 
 Run = Callable[[Work, Iterator[Chunk | None]], Generator[ChunkResult, None, None]]

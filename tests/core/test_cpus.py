@@ -1,11 +1,11 @@
-"""`jd_core.cpus`: how many CPUs this process may use, by affinity and by control groups of both versions."""
+"""`jd_core.backend.cpus`: how many CPUs this process may use, by affinity and by control groups of both versions."""
 
 import os
 import sys
 from pathlib import Path
 
 import pytest
-from jd_core import cpus
+from jd_core.backend import cpus
 
 V2 = "0::/team/job\n"
 V1 = "3:cpuset:/\n2:cpu,cpuacct:/docker/abc\n1:memory:/docker/abc\n0::/docker/abc\n"

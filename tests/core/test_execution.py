@@ -10,15 +10,15 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from jd_core import execution
+from jd_core._execution import run as execution
 from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
-from jd_core.batching import plan
-from jd_core.binding import bind
-from jd_core.chunking import Pace
+from jd_core._planning.plan import plan
+from jd_core._planning.binding import bind
+from jd_core._execution.chunk_size import Pace
 from jd_core.errors import BackendError, CallError
-from jd_core.hints import inspect_function
-from jd_core.options import Options, resolve
-from jd_core.retrying import Retry
+from jd_core._hints.signature import inspect_function
+from jd_core._options.options import Options, resolve
+from jd_core._options.retry import Retry
 
 Answer = Callable[[int, int], Any]
 

@@ -9,8 +9,8 @@ import pytest
 from jd_core import CallError, SignatureError, distribute, worker
 from jd_core.backend import Chunk, Failure
 from jd_core.errors import RemoteTraceback
-from jd_core.failures import HiddenInternals, annotate, exception_of
-from jd_core.serial import backend
+from jd_core._execution.failures import HiddenInternals, annotate, exception_of
+from jd_core._execution.serial import backend
 
 
 def test_an_exception_is_the_users_own() -> None:
@@ -102,17 +102,17 @@ def test_internals_are_shown_where_the_library_may_be_at_fault() -> None:
     """Promise 12: an error that is not a call's keeps its traceback."""
     with pytest.raises(AttributeError) as caught, HiddenInternals(backend):
         next(backend.run(None, None))  # type: ignore[arg-type]
-    assert "jd_core.serial" in _modules(caught.value)
+    assert "jd_core._execution.serial" in _modules(caught.value)
 
 
 def test_internals_are_hidden_from_the_librarys_own_errors() -> None:
     """Promise 12: a DistributeError explains itself in its message."""
-    from jd_core.binding import bind
-    from jd_core.hints import inspect_function
+    from jd_core._planning.binding import bind
+    from jd_core._hints.signature import inspect_function
 
     with pytest.raises(SignatureError) as caught, HiddenInternals(backend):
         bind(inspect_function(lambda one: one), (), {})
-    assert "jd_core.binding" not in _modules(caught.value)
+    assert "jd_core._planning.binding" not in _modules(caught.value)
     assert __name__ in _modules(caught.value)
 
 

@@ -11,17 +11,17 @@ import types
 import typing
 
 import pytest
-from jd_core.annotations import UnresolvedError
+from jd_core._hints.resolve import UnresolvedError
 from jd_core.errors import BatchingError, SignatureError
-from jd_core.hints import Batch, Each, Parameter, Role, fits, inspect_function
-from jd_core.kinds import named
-from jd_core.meaning import members
+from jd_core._hints.signature import Batch, Each, Parameter, Role, fits, inspect_function
+from jd_core._collections.table import named
+from jd_core._hints.members import members
 
 PRELUDE = """
 import array, collections, collections.abc as abc, dataclasses, enum, typing
 from typing import *
 from typing import Annotated, Any, Callable, Literal, NewType, TypeVar
-from jd_core.hints import Batch, Each
+from jd_core._hints.signature import Batch, Each
 
 class Tree: ...
 class Rows(list): ...
@@ -462,7 +462,7 @@ def test_names_of_the_running_scope():
     source = textwrap.dedent(
         """
         from __future__ import annotations
-        from jd_core.hints import inspect_function
+        from jd_core._hints.signature import inspect_function
         def decorate(function):
             function.kinds = [one.kinds for one in inspect_function(function).parameters]
             return function
@@ -492,7 +492,7 @@ def test_type_parameters_of_the_class_around():
     source = textwrap.dedent(
         """
         from __future__ import annotations
-        from jd_core.hints import inspect_function
+        from jd_core._hints.signature import inspect_function
         class Work[T, R: list[int]]:
             def method(self, x: list[T], y: R, z: T): ...
             kinds = [one.kinds for one in inspect_function(method).parameters]

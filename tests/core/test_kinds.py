@@ -9,9 +9,9 @@ from collections import abc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jd_core import kinds
+from jd_core._collections import table as kinds
 from jd_core.errors import BatchingError
-from jd_core.kinds import Kind, kind_of_return, kind_of_type, named
+from jd_core._collections.table import Kind, kind_of_return, kind_of_type, named
 
 BUILTIN = {
     list: list,

@@ -7,10 +7,11 @@ import inspect
 from typing import Any
 
 import pytest
-from jd_core import distribute, registry
+from jd_core import distribute
+from jd_core.backend import registry
 from jd_core.backend import Option, closest
-from jd_core.options import COMMON, Options, resolve
-from jd_core.retrying import Retry
+from jd_core._options.options import COMMON, Options, resolve
+from jd_core._options.retry import Retry
 
 
 def test_defaults() -> None:

@@ -1,8 +1,8 @@
-"""`jd_core.pacing`: the rate, computed; no time passes here."""
+"""`jd_core.inprocess.rate_limit`: the rate, computed; no time passes here."""
 
 from hypothesis import given
 from hypothesis import strategies as st
-from jd_core.pacing import LATENESS_SECONDS, Pacer
+from jd_core.inprocess.rate_limit import LATENESS_SECONDS, Pacer
 
 
 class Clock:

@@ -8,7 +8,8 @@ import types
 from typing import Any
 
 import pytest
-from jd_core import DistributeError, progress
+from jd_core import DistributeError
+from jd_core._execution import progress
 
 
 class Clock:

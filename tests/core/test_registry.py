@@ -8,8 +8,9 @@ import threading
 from typing import Any
 
 import pytest
-from jd_core import BackendError, BackendNotInstalledError, distribute, registry
-from jd_core.serial import SerialBackend
+from jd_core import BackendError, BackendNotInstalledError, distribute
+from jd_core.backend import registry
+from jd_core._execution.serial import SerialBackend
 
 made = 0
 

@@ -9,7 +9,7 @@ import urllib.error
 
 import pytest
 from jd_core import CallTimeoutError, Retry
-from jd_core.retrying import retry_after
+from jd_core._options.retry import retry_after
 
 
 def headers(value):

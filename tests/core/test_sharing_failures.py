@@ -1,11 +1,11 @@
-"""What `jd_core.sharing` gives of a run that a failure has stopped."""
+"""What `jd_core.inprocess.call_queue` gives of a run that a failure has stopped."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from jd_core.backend import Chunk, Work
-from jd_core.sharing import Source
+from jd_core.inprocess.call_queue import Source
 
 
 def test_a_chunk_that_is_completed_between_two_looks() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jd_core import distribute, registry
+from jd_core import distribute
+from jd_core.backend import registry
 from jd_core.testing import functions, wait_until
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jd_core import BackendNotInstalledError, Distributed, Retry, distribute, registry
-from jd_core.registry import ALIASES
+from jd_core import BackendNotInstalledError, Distributed, Retry, distribute
+from jd_core.backend import registry
+from jd_core.backend.registry import ALIASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

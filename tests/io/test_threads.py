@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from jd_core.backend import Chunk, Work
-from jd_core.cpus import usable_cpus
+from jd_core.backend.cpus import usable_cpus
 from jd_core.errors import BackendError
 from jd_core.worker import inside_worker
 

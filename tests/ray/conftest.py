@@ -188,7 +188,7 @@ class ClusterProcess:
                 if not attempts_left:
                     raise
         if client_port:
-            from jd_ray import probe
+            from jd_ray.cluster import probe
 
             # The cluster does not wait for its client server, which takes seconds to start on a busy machine.
             try:

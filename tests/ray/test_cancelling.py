@@ -15,7 +15,7 @@ CANCEL = """
 import sys, time
 from jd_core import distribute
 from jd_core.testing.harness import best_of_three
-from jd_ray.cancelling import cancel
+from jd_ray.cluster.cancellation import cancel
 
 # Connects. A cluster that is held up for some seconds is taken for none.
 best_of_three(distribute(abs, job="ray", address=sys.argv[1]))([1])

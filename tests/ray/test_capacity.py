@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from jd_ray import capacity
+from jd_ray.cluster import capacity
 
 
 def cluster(*nodes: dict[str, float], dead: int = 0) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from jd_core import per_worker
-from jd_ray import codec, remote
+from jd_ray.shipped import codec, remote
 
 SECONDS = 60.0
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jd_core import distribute
 from jd_core.backend import Work
-from jd_ray.shipment import Shipment
+from jd_ray.run.submission import Shipment
 
 #: A value of each option that is one of Ray's; the other one, ``address``, is the connection's.
 GIVEN: dict[str, Any] = {

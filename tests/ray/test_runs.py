@@ -19,7 +19,8 @@ from jd_core.backend import Chunk, Work
 from jd_core.errors import BackendError, RemoteError, SerializationError, WorkerDiedError
 from jd_core.testing import functions, wait_until
 from jd_core.testing.harness import SOON_SECONDS, best_of_three
-from jd_ray import connection, dispatch, shipping, starts
+from jd_ray.cluster import connection, started_tasks
+from jd_ray.run import dispatch, remote_function
 
 pytestmark = pytest.mark.ray
 
@@ -177,11 +178,11 @@ def test_a_module_that_must_be_installed(ray, tmp_path: Path, monkeypatch: pytes
 def test_what_to_send_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the user's own code is carried along: nothing of the standard library, of Ray, or of these packages."""
     for missing in ("json", "sys", "ray", "jd_core", "no_such_module", "__main__"):
-        assert shipping.to_send_by_value(missing, len, ()) is None
+        assert remote_function.to_send_by_value(missing, len, ()) is None
     own = test_what_to_send_by_value.__module__.partition(".")[0]
-    assert shipping.to_send_by_value(own, len, ()) == own
-    assert shipping.to_send_by_value("jd_core", functools.partial(test_what_to_send_by_value), ()) == own
-    assert shipping.to_send_by_value(own, len, {own}) is None
+    assert remote_function.to_send_by_value(own, len, ()) == own
+    assert remote_function.to_send_by_value("jd_core", functools.partial(test_what_to_send_by_value), ()) == own
+    assert remote_function.to_send_by_value(own, len, {own}) is None
 
 
 def test_a_crash_is_blamed_alone(ray, folder: str) -> None:
@@ -285,7 +286,7 @@ def test_max_retries_is_rays(ray, folder: str) -> None:
 
 def test_timeouts_count_from_the_start(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """SPEC 5: time in Ray's queue is no time of the call: six calls of 7 s on two CPUs all stay below 10 s."""
-    monkeypatch.setattr(starts, "time", clock := Clock())
+    monkeypatch.setattr(started_tasks, "time", clock := Clock())
     taken: list[int] = []
     seen = False
 
@@ -316,10 +317,10 @@ def test_a_caller_that_takes_its_time_costs_no_call_its_own(ray, folder: str, mo
     """SPEC 5: a call that ended in time, while the caller was busy with another result, has its result."""
     import ray as module
 
-    monkeypatch.setattr(starts, "time", clock := Clock())
+    monkeypatch.setattr(started_tasks, "time", clock := Clock())
     refs: list[Any] = []
-    submitted = starts.Starts.submitted
-    monkeypatch.setattr(starts.Starts, "submitted", lambda self, ref, key: (refs.append(ref), submitted(self, ref, key)))
+    submitted = started_tasks.Starts.submitted
+    monkeypatch.setattr(started_tasks.Starts, "submitted", lambda self, ref, key: (refs.append(ref), submitted(self, ref, key)))
     looks = 0
 
     def go_on() -> bool:

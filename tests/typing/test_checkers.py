@@ -16,9 +16,9 @@ from typing import Any
 
 import jd_core
 import pytest
-from jd_core.decorator import _options
-from jd_core.making import Distribute
-from jd_core.methods import Changing
+from jd_core._api.decorator import _options
+from jd_core._typing.decorator import Distribute
+from jd_core._typing.methods import Changing
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"

@@ -13,7 +13,7 @@ from contextlib import aclosing
 import jd_web.backend
 import pytest
 from jd_core.errors import CallTimeoutError
-from jd_core.pacing import LATENESS_SECONDS
+from jd_core.inprocess.rate_limit import LATENESS_SECONDS
 from jd_core.testing.harness import best_of_three
 from jd_web.backend import CLEANUP_SECONDS
 

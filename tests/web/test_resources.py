@@ -6,7 +6,7 @@ import time
 
 import pytest
 from jd_core import CallTimeoutError, per_worker
-from jd_core.pacing import LATENESS_SECONDS
+from jd_core.inprocess.rate_limit import LATENESS_SECONDS
 from jd_core.testing.harness import best_of_three
 
 WAIT = 30.0  # seconds after which an event that should have come has not

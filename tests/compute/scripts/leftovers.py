@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from jd_compute.arena import arena
+from jd_compute.transport.arena import arena
 from jd_core import distribute
 
 caller = psutil.Process()

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any, ClassVar
 
 from jd_core.backend import Backend, Chunk, ChunkResult, Option, Work
-from jd_core.cpus import explain_cpus, usable_cpus
+from jd_core.backend.cpus import explain_cpus, usable_cpus
 from jd_core.errors import SerializationError
 
 _METHODS = multiprocessing.get_all_start_methods()
@@ -52,10 +52,12 @@ class ComputeBackend(Backend):
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs chunks on worker processes; see the contract."""
         # Here, because these import pathos, dill and cloudpickle.
-        from jd_core.chunking import full_seconds
-        from jd_core.travel import bare
+        from jd_core._execution.chunk_size import full_seconds
+        from jd_core.backend.serialization import bare
 
-        from jd_compute import codec, dispatch, pool
+        from jd_compute.codec import codec
+        from jd_compute.run import dispatch
+        from jd_compute.pool import pool
 
         options = work.options
         initializer = options.get("initializer")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
-from jd_core import driving
+from jd_core.inprocess import driver
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
-from jd_core.cpus import usable_cpus
-from jd_core.pacing import MAX_PER_SECOND, Pacer
-from jd_core.sharing import Source
-from jd_core.threads import ThreadWorkers
+from jd_core.backend.cpus import usable_cpus
+from jd_core.inprocess.rate_limit import MAX_PER_SECOND, Pacer
+from jd_core.inprocess.call_queue import Source
+from jd_core.inprocess.threads import ThreadWorkers
 from jd_core.worker import plain, release
 
 
@@ -33,12 +33,12 @@ class IoBackend(Backend):
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs the calls; see `Backend`. A running call cannot be cancelled: its thread is left behind."""
         rate = work.options.get("max_per_second")
-        signal = driving.Signal()
+        signal = driver.Signal()
         source = Source(work, chunks, signal.set)
         call = plain(work.function, work.constants)
         pacer = None if rate is None else Pacer(rate)
         workers = ThreadWorkers(source, work, call, pacer, prefix="just-distribute-io", release=lambda: release(call))
         try:
-            yield from driving.run(source, workers, work, signal)
+            yield from driver.run(source, workers, work, signal)
         finally:
             workers.join(workers.stop())

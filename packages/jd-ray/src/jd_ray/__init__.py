@@ -4,5 +4,5 @@
 flight. `shipping` sends what runs on the cluster, where it is not installed: `remote`, `codec`, four modules of the core.
 """
 
-from jd_core import diagnosis as diagnosis
+from jd_core.worker import pickling as diagnosis
 from jd_core import worker as worker  # `codec` and `remote` import it from here: there is no jd_core where they run

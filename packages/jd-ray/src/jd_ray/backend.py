@@ -11,9 +11,9 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any, ClassVar
 
 from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Option, Work
-from jd_core.chunking import full_seconds
+from jd_core._execution.chunk_size import full_seconds
 
-from jd_ray import capacity, connection
+from jd_ray.cluster import capacity, connection
 
 _AMOUNT = Option("a number, 0 or more, as for ray.remote", (int, float), lambda value: value >= 0)
 
@@ -74,7 +74,7 @@ class RayBackend(Backend):
             if first is None:
                 time.sleep(POLL_SECONDS)
         ray = connection.connect(work.options.get("address"))
-        from jd_ray.dispatch import Dispatch
+        from jd_ray.run.dispatch import Dispatch
 
         dispatch = Dispatch(ray, work, itertools.chain([first], chunks), full_seconds(self, work.workers))
         try:

@@ -10,15 +10,15 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
 from typing import Any
 
-from jd_core import driving
+from jd_core.inprocess import driver
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
-from jd_core.loop_resources import Resources
-from jd_core.pacing import MAX_PER_SECOND, Pacer
-from jd_core.sharing import Source
-from jd_core.threads import ThreadWorkers
+from jd_core.inprocess.loop_resources import Resources
+from jd_core.inprocess.rate_limit import MAX_PER_SECOND, Pacer
+from jd_core.inprocess.call_queue import Source
+from jd_core.inprocess.threads import ThreadWorkers
 
 from jd_web.calls import InThread, as_coroutine
-from jd_web.consumers import Consumers, limited, paced
+from jd_web.tasks import Consumers, limited, paced
 from jd_web.loop import abandon, loop_name, running_loop
 
 #: Seconds that cancelled calls have to clean up before `run` returns; they go on cleaning up behind it. With what else ends
@@ -54,7 +54,7 @@ class WebBackend(Backend):
         if first is _END:
             return
         chunks = itertools.chain((first,), chunks)
-        signal = driving.Signal()
+        signal = driver.Signal()
         with running_loop() as loop:
             resources = _resources(work)
             call = as_coroutine(work, resources)
@@ -64,7 +64,7 @@ class WebBackend(Backend):
             source = Source(work, chunks, _once_per_tick(loop, signal.set))
             consumers = Consumers(source, work, _mannered(call, work, resources), loop, resources, own_loop=True)
             try:
-                yield from driving.run(source, consumers, work, signal)
+                yield from driver.run(source, consumers, work, signal)
             finally:
                 if not source.is_finished():
                     source.stopped = True  # at once, should the loop be busy
@@ -90,7 +90,7 @@ class WebBackend(Backend):
             in_thread = InThread(work, loop)
             threads = ThreadWorkers(source, work, in_thread, _pacer(work), prefix=_THREADS, release=in_thread.release)
             try:
-                async with contextlib.aclosing(driving.arun(source, threads, work, event)) as results:
+                async with contextlib.aclosing(driver.arun(source, threads, work, event)) as results:
                     async for result in results:
                         yield result
             finally:
@@ -106,7 +106,7 @@ class WebBackend(Backend):
         source = Source(work, chunks, event.set)
         consumers = Consumers(source, work, _mannered(call, work, resources), loop, resources, own_loop=False)
         try:
-            async with contextlib.aclosing(driving.arun(source, consumers, work, event)) as results:
+            async with contextlib.aclosing(driver.arun(source, consumers, work, event)) as results:
                 async for result in results:
                     yield result
         finally:
@@ -118,13 +118,13 @@ class WebBackend(Backend):
 
 
 def _run_in_threads(
-    work: Work, chunks: Iterator[Chunk | None], signal: driving.Signal, loop: asyncio.AbstractEventLoop
+    work: Work, chunks: Iterator[Chunk | None], signal: driver.Signal, loop: asyncio.AbstractEventLoop
 ) -> Generator[ChunkResult, None, None]:
     source = Source(work, chunks, signal.set)
     in_thread = InThread(work, loop)
     threads = ThreadWorkers(source, work, in_thread, _pacer(work), prefix=_THREADS, release=in_thread.release)
     try:
-        yield from driving.run(source, threads, work, signal)
+        yield from driver.run(source, threads, work, signal)
     finally:
         threads.stop()
         in_thread.stop()

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TextIO
 
-from jd_core import registry
-from jd_core.cpus import explain_cpus, usable_cpus
+from jd_core.backend import registry
+from jd_core.backend.cpus import explain_cpus, usable_cpus
 from jd_core.errors import BackendError, BackendNotInstalledError
 
 from just_distribute.terminal import Terminal

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, ParamSpec, TypeAlias, TypeVar
 
 import pytest
 
-from jd_core import registry
+from jd_core.backend import registry
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
 from jd_core.testing import functions
 
@@ -35,7 +35,7 @@ ABILITIES = (
     "mark what it runs",  # line 6; only where all that uses the backend is marked already
 )
 
-#: Results that `jd_core.bridge` may have between the thread that runs a backend and the event loop of the caller.
+#: Results that `jd_core.backend.bridge` may have between the thread that runs a backend and the event loop of the caller.
 ON_THE_WAY = 3
 
 #: Seconds within which something must have happened that nothing holds up: generous, for machines that are busy. On some

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from jd_core import registry
-from jd_core.cpus import usable_cpus
+from jd_core.backend import registry
+from jd_core.backend.cpus import usable_cpus
 from jd_core.errors import BackendNotInstalledError
 
 from just_distribute.demo.jobs import Comparison, Jobs

@@ -1,0 +1,1 @@
+"""How objects are serialized between the caller and its workers."""

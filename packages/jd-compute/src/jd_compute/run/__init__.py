@@ -1,0 +1,1 @@
+"""One run: chunks go to workers, results come back, deaths are handled."""

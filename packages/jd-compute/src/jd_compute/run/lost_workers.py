@@ -1,0 +1,104 @@
+"""Workers of one run that die or take too long: which call is to blame, and what is to run again; for `dispatch`."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+
+from jd_core.backend import Chunk, ChunkResult, Failure, Work
+from jd_core.errors import CallTimeoutError, WorkerDiedError
+
+from jd_compute.transport import status_page
+from jd_compute.run.workers import Crew
+from jd_compute.run.tasks import Lane, blame, was_at_work
+
+#: So many workers may die with a chunk before any call of it ran; the next such death ends the run.
+MOST_DEATHS = 3
+
+#: So many messages are read from a worker whose call has had its time; a call that prints without end sends more.
+MOST_SPARED = 100
+
+
+class Losses:
+    """What a run does about workers that it loses.
+
+    Args:
+        crew: the run's workers.
+        work: what they do.
+        again: gets what is to run again, with the number of deaths.
+    """
+
+    def __init__(self, crew: Crew, work: Work, again: deque[tuple[Chunk, int]]) -> None:
+        self._crew = crew
+        self._work = work
+        self._again = again
+
+    def bury(self, lane: Lane) -> Iterator[ChunkResult]:
+        """Deals with a dead worker: blames the call that it was running, and puts all others back."""
+        page = lane.worker.status
+        verdicts = [(task, blame(task, page) if was_at_work(task, page) else None) for task in lane.tasks]
+        nobody_blamed = all(verdict is None for _, verdict in verdicts)
+        loading = page is not None and page.phase == status_page.LOADING
+        how = self._crew.bury(lane)
+        for task, verdict in reversed(verdicts):
+            if verdict is None:
+                if task.deaths + 1 > MOST_DEATHS:
+                    raise WorkerDiedError(
+                        f"{task.deaths + 1} worker processes, one after the other, ended with {how} before they could run "
+                        f"call {task.chunk.start} of {self._work.name}()"
+                        + (": unpickling the function ends the process" if loading else "")
+                    )
+                deaths = task.deaths + nobody_blamed
+                self._again.extendleft((rest, deaths) for rest in reversed(task.rest()))
+                continue
+            self._again.extendleft((rest, 0) for rest in reversed((*task.unread_parts(), *verdict.again)))
+            if verdict.culprit is not None:
+                index = task.chunk.start + verdict.culprit
+                yield _one_failed(
+                    task.chunk,
+                    index,
+                    WorkerDiedError(
+                        f"{self._work.name}(): the worker process ended with {how} while it ran call {index}. "
+                        f"If it was out of memory, use fewer workers or smaller batches"
+                    ),
+                )
+
+    def end_overdue(self, timeout: float) -> Iterator[ChunkResult]:
+        """Kills workers whose present call has had its time.
+
+        Each is judged just before, for while the consumer has a result the others go on; and not while it has sent
+        something, which may be results of its calls before.
+        """
+        for lane in list(self._crew.lanes):
+            if not lane.tasks or self.due(lane, timeout) > time.monotonic():
+                continue
+            if lane.spared < MOST_SPARED and lane.worker.channel.poll(0):
+                lane.spared += 1
+                continue
+            page = lane.worker.status
+            task = next((task for task in lane.tasks if was_at_work(task, page)), lane.tasks[0])
+            verdict = blame(task, page)
+            self._crew.dismiss(lane)
+            for other in reversed(lane.tasks):
+                rest = (*task.unread_parts(), *verdict.again) if other is task else other.rest()
+                self._again.extendleft((later, 0) for later in reversed(rest))
+            if verdict.culprit is not None:
+                index = task.chunk.start + verdict.culprit
+                error = CallTimeoutError(
+                    f"{self._work.name}(): call {index} took longer than timeout={timeout:g} seconds, "
+                    f"and its worker process was killed; allow more time, or None for no limit"
+                )
+                yield _one_failed(task.chunk, index, error)
+
+    def due(self, lane: Lane, timeout: float) -> float:
+        """Returns when, on the monotonic clock, the present call of a lane will have had its time."""
+        page = lane.worker.status
+        if page is None:
+            return lane.tasks[0].sent / 1e9 + timeout
+        at_work = any(was_at_work(task, page) for task in lane.tasks)
+        return (page.since / 1e9 if at_work else time.monotonic()) + timeout
+
+
+def _one_failed(chunk: Chunk, index: int, error: Exception) -> ChunkResult:
+    return ChunkResult(chunk, [None], (Failure(index, error),), offset=index - chunk.start)

@@ -1,0 +1,158 @@
+"""What was sent to which worker, and, when a worker has died, which call was to blame and which are to run again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from jd_core._collections import table
+from jd_core.backend import Chunk, Failure
+
+from jd_compute.transport import messages, status_page
+from jd_compute.pool.launcher import Worker
+
+
+class Unread(NamedTuple):
+    """Results that did not unpickle: offsets of the first call and of the one after the last, and what came with them."""
+
+    span: tuple[int, int]
+    failures: tuple[Failure, ...]
+    seconds: float
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A chunk that was sent to a worker.
+
+    Attributes:
+        number: its number, in this process: what a worker is asked for in one run must not concern its tasks of the next.
+        chunk: its calls.
+        deaths: how many workers have died with it before anything could be blamed.
+        sent: when, in nanoseconds of the monotonic clock.
+        done: how many of its calls, from the first on, have come back.
+        finished: whether the worker has nothing more to do with it.
+        unread: spans of results that came back but did not unpickle, with their failures and seconds. When the task is
+            finished they are asked for again, one after the other; not before, for until then nobody reads there.
+    """
+
+    number: int
+    chunk: Chunk
+    deaths: int
+    sent: int
+    done: int = 0
+    finished: bool = False
+    unread: list[Unread] = field(default_factory=list)
+
+    def unread_parts(self) -> tuple[Chunk, ...]:
+        """Returns the parts of the chunk whose results can be had no more once the worker is lost: they are to run again."""
+        return parts(self.chunk, *(each.span for each in self.unread))
+
+    def rest(self) -> tuple[Chunk, ...]:
+        """Returns the parts of the chunk that have no results yet."""
+        return (*self.unread_parts(), *parts(self.chunk, (self.done, len(self.chunk))))
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """A worker that serves this run.
+
+    Attributes:
+        worker: the worker.
+        tasks: what it was sent and is not through with, oldest first; at most two.
+        short: whether its tasks take so little time that the next should be at hand; None before the first.
+        spared: how many messages were awaited, since its last result, instead of killing it when its time was over.
+        in_transit: whether a message was begun and not ended, as when Ctrl-C comes in between.
+        wanted_back: what it was asked for: the number of the last task of which to give back what has not begun, and how
+            many seconds that must take, negated.
+    """
+
+    worker: Worker
+    tasks: deque[Task] = field(default_factory=deque)
+    short: bool | None = None
+    spared: int = 0
+    in_transit: bool = False
+    wanted_back: tuple[int, float] = (0, 0.0)
+
+    @property
+    def calls(self) -> int:
+        """How many calls of its tasks have not come back yet."""
+        return sum(len(task.chunk) - task.done for task in self.tasks)
+
+    def want_back(self, seconds: float) -> bool:
+        """Asks the worker for what it has not begun, where that will take so long; false if it was asked before."""
+        wanted = self.tasks[-1].number, -seconds
+        if self.worker.status is None or wanted <= self.wanted_back:
+            return False
+        self.wanted_back = wanted
+        self.worker.status.want_back(self.tasks[-1].number, int(1e9 * seconds))
+        return True
+
+    def task(self, number: int) -> Task:
+        """Returns the task with this number."""
+        return next(task for task in self.tasks if task.number == number)
+
+    def drop(self, kind: int, message: bytearray) -> None:
+        """Takes note of what a worker sent, a RESULT, RESENT or UNLOADABLE, in a run that was given up."""
+        if kind == messages.RESULT and messages.RESULT_HEADER.unpack_from(message)[3] == messages.GOING_ON:
+            return
+        (number,) = messages.CHUNK_NUMBER.unpack_from(message)
+        self.tasks.remove(self.task(number))
+        if kind == messages.UNLOADABLE:
+            self.worker.function = None  # it may load the next time, where what was missing has been put there
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """What to make of a task whose worker has died or was killed.
+
+    Attributes:
+        culprit: offset of the call that was running; None if nothing is known to be to blame.
+        again: parts of the chunk that are to run again, in order.
+    """
+
+    culprit: int | None
+    again: tuple[Chunk, ...]
+
+
+def blame(task: Task, page: status_page.Status | None) -> Blame:
+    """Finds the call that was running when the worker of a task died.
+
+    Calls before it whose results had not been sent run again, and so do those after it. Where several short calls ran as
+    one block, each runs again in a chunk of its own, so that one that kills its worker shows the next time.
+
+    Args:
+        task: the task that the worker was doing.
+        page: what the worker said last; None where it cannot say.
+    """
+    chunk, count = task.chunk, len(task.chunk)
+    first, calls = task.done, count - task.done
+    running = page is not None and page.phase == status_page.RUNNING
+    if page is not None and running:
+        first = max(first, page.block[0])
+        calls = min(page.block[1], count - first)
+    if calls == 1:
+        return Blame(first, parts(chunk, (task.done, first), (first + 1, count)))
+    if running:
+        singly = [(offset, offset + 1) for offset in range(first, first + calls)]
+        return Blame(None, parts(chunk, (task.done, first), *singly, (first + calls, count)))
+    # It was taking arguments or sending results of all of them: look for the one in halves.
+    middle = first + calls // 2
+    return Blame(None, parts(chunk, (first, middle), (middle, count)))
+
+
+def was_at_work(task: Task, page: status_page.Status | None) -> bool:
+    """Whether the worker had taken the task up, so that one of its calls may be to blame."""
+    return page is None or (page.chunk == task.number and page.phase in (status_page.DECODING, status_page.RUNNING, status_page.ENCODING))
+
+
+def parts(chunk: Chunk, *spans: tuple[int, int]) -> tuple[Chunk, ...]:
+    """Returns the parts of a chunk between each pair of offsets; none for empty ones."""
+    return tuple(_parts(chunk, spans))
+
+
+def _parts(chunk: Chunk, spans: tuple[tuple[int, int], ...]) -> Iterator[Chunk]:
+    for start, stop in spans:
+        if start < stop:
+            yield Chunk(chunk.start + start, tuple(table.cut(column, start, stop) for column in chunk.columns))

@@ -1,0 +1,1 @@
+"""How messages and large buffers travel between the caller and its workers."""

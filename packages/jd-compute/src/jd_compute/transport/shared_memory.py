@@ -1,0 +1,123 @@
+"""Memory that two processes share, as open files without a name.
+
+A large buffer is written to such a file, by the sender, and mapped by the receiver: no pipe, no copy on arrival. The kernel
+frees it when the last mapping and descriptor are gone, whatever happened to the processes in between, so nothing can be left
+behind; and since it has no name, no other user can open it. Which file a buffer goes to is for `jd_compute.transport.arena` to say.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+import tempfile
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+#: A buffer of at least this many bytes travels as a file. Below, the few system calls cost more than the pipe.
+LARGE = 1 << 18
+
+#: Buffers in one file begin at multiples of this: what the vector instructions of numpy and arrow like best (bytes).
+ALIGNMENT = 64
+
+# Python's mmap keeps a descriptor open for as long as it lives, unless told otherwise, which is possible from 3.13 on.
+_WITHOUT_DESCRIPTOR: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+
+#: So many received files are mapped at a time, and further ones copied: a process may commonly have 1,024 descriptors
+#: open (RLIMIT_NOFILE) and 65,530 mappings (vm.max_map_count).
+MOST_MAPPED = 16384 if _WITHOUT_DESCRIPTOR else 256
+
+_mapped: weakref.WeakSet[Mapped] = weakref.WeakSet()
+
+#: What was received: the memory of a file, or a copy of it.
+Memory: TypeAlias = "Mapped | bytearray"
+
+
+def layout(sizes: Sequence[int]) -> tuple[list[int], int]:
+    """Returns where in a file buffers of these sizes begin, and the size of the file."""
+    offsets, end = [], 0
+    for size in sizes:
+        start = -(-end // ALIGNMENT) * ALIGNMENT
+        offsets.append(start)
+        end = start + size
+    return offsets, end
+
+
+def write(file: int, data: memoryview, offset: int) -> None:
+    """Writes all of ``data`` to a file, from ``offset`` on.
+
+    Written, not mapped and copied: in fresh pages that was measured to take 1.6 times as long, for it costs a page fault for
+    each; and where memory is short this is an OSError, and that the end of the process.
+    """
+    done = 0
+    while done < data.nbytes:  # one system call writes 2 GB at most
+        done += os.pwrite(file, data[done:], offset + done)
+
+
+class Mapped(mmap.mmap):
+    """The memory of a file that was received. Says when nothing in this process uses it any more.
+
+    Attributes:
+        number: by which the sender knows the file; 0 if it does not want it back.
+        released: gets the number then.
+    """
+
+    number = 0
+    released: deque[int]
+
+    def __del__(self) -> None:
+        """Called when the last array in it is gone."""
+        if self.number:
+            self.released.append(self.number)
+
+
+def take_file(file: int, size: int, *, number: int, common: bool, released: deque[int]) -> Memory:
+    """Returns the memory of a file that was received, and closes its descriptor.
+
+    It is mapped; but where too many mappings live already, it is copied.
+
+    Args:
+        file: the descriptor.
+        size: length in bytes, above 0.
+        number: by which the sender knows it; 0 if it does not want it back.
+        common: whether other processes map it too; then a page that is written to is copied first.
+        released: gets the number when the memory is no longer used here.
+    """
+    try:
+        if len(_mapped) >= MOST_MAPPED:
+            copy = bytearray(size)
+            view, done = memoryview(copy), 0
+            while done < size and (count := os.preadv(file, [view[done:]], done)):  # 2 GB at most, as for writing
+                done += count
+            if number:
+                released.append(number)
+            return copy
+        # All pages of an own file will be used, so they are mapped at once where the kernel can. Those of a common one are
+        # not: in a private mapping that would copy them all.
+        flags = mmap.MAP_PRIVATE if common else mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+        memory = Mapped(file, size, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE, **_WITHOUT_DESCRIPTOR)
+        memory.number, memory.released = number, released
+        _mapped.add(memory)
+        return memory
+    finally:
+        os.close(file)
+
+
+def _keep_all() -> None:
+    """A forked child sees the same memory, and may use it for longer than this process: none of it is given back."""
+    for memory in _mapped:
+        memory.number = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_keep_all, after_in_parent=_keep_all)
+
+
+def open_nameless(name: str) -> int:
+    """Returns the descriptor of a new file that lives in memory; ``name`` only shows in lists of open files."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name, os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile(prefix=name) as file:  # has no name any more either, but lives on a disk
+        return os.dup(file.fileno())

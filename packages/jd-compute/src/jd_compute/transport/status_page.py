@@ -1,0 +1,102 @@
+"""What a worker is doing, in shared memory: written by the worker as it goes, read by the caller when it has died.
+
+The caller writes there, too, what it wants of a worker that is at work. Both cost a few tens of nanoseconds and no message.
+The memory has no name in any file system: it is an open file that is handed over, so nothing is left behind whatever
+happens, and no other user can reach it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+from jd_compute.transport.shared_memory import open_nameless
+
+#: What a worker is doing. IDLE also while it waits for the rest of a message.
+IDLE, LOADING, DECODING, RUNNING, ENCODING = range(5)
+
+_SIZE = mmap.PAGESIZE
+
+# Places in the array of 64-bit integers.
+_PHASE, _CHUNK, _FIRST, _BLOCK, _SINCE, _CANCELLED, _WANTED, _WORTH, _HOME = range(9)
+
+
+class Status:
+    """The shared page of one worker."""
+
+    def __init__(self, file: int | None = None) -> None:
+        """Makes a new page, or opens the one whose open file was handed over."""
+        if file is None:
+            file = open_nameless("just-distribute-status")
+            os.ftruncate(file, _SIZE)
+        self.file = file
+        self._memory = mmap.mmap(file, _SIZE)
+        self._numbers = memoryview(self._memory).cast("q")
+
+    def enter(self, phase: int, chunk: int, nanoseconds: int) -> None:
+        """Worker: says that it begins ``phase`` of the chunk with this number, and the monotonic time."""
+        numbers = self._numbers
+        numbers[_SINCE] = nanoseconds
+        numbers[_CHUNK] = chunk
+        numbers[_PHASE] = phase
+
+    def begin_block(self, first: int, calls: int, nanoseconds: int) -> None:
+        """Worker: says that it begins some calls: the offset of the first, how many, and the monotonic time."""
+        numbers = self._numbers
+        numbers[_SINCE] = nanoseconds
+        numbers[_BLOCK] = calls
+        numbers[_FIRST] = first
+        numbers[_PHASE] = RUNNING
+
+    def is_cancelled(self, run: int) -> bool:
+        """Worker: whether the caller has given this run up."""
+        # Not >=: of two threads' runs the one with the lower number may be served after the other.
+        return bool(self._numbers[_CANCELLED] == run)
+
+    def cancel(self, run: int) -> None:
+        """Caller: gives this run up."""
+        self._numbers[_CANCELLED] = run
+
+    def is_wanted_back(self, chunk: int, nanoseconds: float) -> bool:
+        """Worker: whether the caller wants back what has not begun of this chunk, if that will take so long."""
+        return self._numbers[_WANTED] >= chunk and nanoseconds >= self._numbers[_WORTH]
+
+    def want_back(self, chunk: int, nanoseconds: int) -> None:
+        """Caller: wants back what has not begun of the chunks up to this one, where that will take at least so long."""
+        self._numbers[_WORTH] = nanoseconds
+        self._numbers[_WANTED] = chunk
+
+    @property
+    def home(self) -> int | None:
+        """The CPU where the worker is to wait for work, as the caller has said; None: where it likes."""
+        return self._numbers[_HOME] - 1 if self._numbers[_HOME] else None
+
+    @home.setter
+    def home(self, cpu: int | None) -> None:
+        self._numbers[_HOME] = 0 if cpu is None else cpu + 1
+
+    @property
+    def phase(self) -> int:
+        """What the worker is doing."""
+        return self._numbers[_PHASE]
+
+    @property
+    def chunk(self) -> int:
+        """The number of the chunk that it is doing it with."""
+        return self._numbers[_CHUNK]
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Offset of the first call of those that run now, and their number."""
+        return self._numbers[_FIRST], self._numbers[_BLOCK]
+
+    @property
+    def since(self) -> int:
+        """When those began, in nanoseconds of the monotonic clock."""
+        return self._numbers[_SINCE]
+
+    def close(self) -> None:
+        """Unmaps the page and closes the file."""
+        self._numbers.release()
+        self._memory.close()
+        os.close(self.file)

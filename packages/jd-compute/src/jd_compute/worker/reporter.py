@@ -1,0 +1,127 @@
+"""What a worker tells its caller about its chunk: how far it is, the results, and what went wrong."""
+
+from __future__ import annotations
+
+import time
+import types
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jd_core.worker import traceback_text
+
+from jd_compute.codec import failures as outcome
+from jd_compute.transport import messages, status_page
+from jd_compute.transport.arena import arena
+from jd_compute.codec.codec import Encoded, dumps_exception, encode, packed
+
+if TYPE_CHECKING:
+    from jd_compute.worker.server import Server
+
+#: Seconds after which the results that a running chunk has so far are sent.
+FLUSH_SECONDS = 0.1
+
+#: A worker must have been at a chunk for at least this long to know how long the rest of it will take.
+KNOWN_SECONDS = 0.001
+
+
+class Reporter:
+    """Tells the caller how far a chunk is: in shared memory before each block, by message now and then and at the end."""
+
+    def __init__(self, server: Server, run: int, number: int, count: int) -> None:
+        self._server = server
+        self._status = server.status
+        self._run = run
+        self._number = number
+        self._count = count
+        self._gives_back = False
+        self._sent = 0  # how many values
+        self._failed = 0  # how many failures
+        self._started = self._began = time.perf_counter()
+
+    def between(self, values: list[Any], failures: list[tuple[int, BaseException]], block: int) -> bool:
+        """Says what runs next, and whether the chunk is to end here: its run was given up, or others are to help."""
+        now, done, page = time.perf_counter(), len(values), self._status
+        if page is not None and done and (seconds := now - self._started) >= KNOWN_SECONDS:
+            self._gives_back = page.is_wanted_back(self._number, 1e9 * seconds / done * (self._count - done))
+            if self._gives_back:
+                return True
+        if now - self._began > FLUSH_SECONDS and done > self._sent:
+            self.send(values, failures, done=False)
+        if page is None:
+            return False
+        page.begin_block(done, block, time.monotonic_ns())
+        return page.is_cancelled(self._run)
+
+    def send(self, values: list[Any], failures: list[tuple[int, BaseException]], *, done: bool) -> None:
+        """Sends the values that were not sent yet."""
+        seconds = time.perf_counter() - self._began
+        first, self._sent = self._sent, len(values)
+        fresh, self._failed = failures[self._failed :], len(failures)
+        server = self._server
+        server.enter(status_page.ENCODING, self._number)
+        described = [(offset, describe(error)) for offset, error in fresh]
+        for _, error in fresh:
+            error.__traceback__ = None  # its frames hold the arguments, and in a cycle: itself
+        sent = packed(values[first:] if first else values)
+        encoded, described = _encode_values(sent, first, described)
+        failed = messages.pack(described) if described else b""
+        state = (messages.GIVEN_BACK if self._gives_back else messages.DONE) if done else messages.GOING_ON
+        header = messages.RESULT_HEADER.pack(self._number, first, len(values) - first, state, seconds, len(failed))
+        if done:
+            server.output.end()
+        parcel = arena.place(encoded.buffers) if encoded.buffers else None
+        try:
+            server.channel.send(messages.RESULT, header, failed, encoded.data, parcel=parcel)
+        finally:
+            if parcel is not None:
+                parcel.close()
+        # Not before it is sent: until then, dying loses these results, and that is a call's death.
+        if done:
+            server.enter(status_page.IDLE)
+        server.keep(self._number, values if first else sent)  # last, for letting go of others takes a while if they are many
+        self._began = time.perf_counter()
+
+
+def _encode_values(
+    values: Sequence[Any], first: int, failures: list[tuple[int, messages.Raised]]
+) -> tuple[Encoded, list[tuple[int, messages.Raised]]]:
+    """Returns the values encoded, and the failures with those of values that cannot be sent: only their calls fail."""
+    try:
+        return encode(values), failures
+    except BaseException:
+        sendable: list[Any] = []
+        for offset, value in enumerate(values, first):
+            try:
+                encode(value)
+                sendable.append(value)
+            except BaseException as error:
+                sendable.append(None)
+                failures.append((offset, refuse(value, error)))
+        return encode(sendable), sorted(failures, key=lambda failure: failure[0])
+
+
+def describe(error: BaseException) -> messages.Raised:
+    """Returns an exception in the form in which it travels."""
+    return messages.Raised(dumps_exception(error), type(error).__qualname__, _message(error), traceback_text(error))
+
+
+def refuse(value: Any, error: BaseException) -> messages.Raised:
+    """Returns, in the form in which exceptions travel, that a result cannot be sent."""
+    return messages.Raised(None, "", outcome.unsendable_result(value, error), traceback_text(error), refused=True)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "its message cannot be shown: __str__ raised"
+
+
+def unloadable(what: str, error: BaseException) -> messages.Unloadable:
+    """Returns why what was sent here, "function" or "arguments", cannot be decoded."""
+    module: str | None = None
+    if isinstance(error, ModuleNotFoundError):
+        module = error.name
+    elif isinstance(error, AttributeError) and isinstance(error.obj, types.ModuleType):
+        module = error.obj.__name__
+    return messages.Unloadable(what, module, f"{type(error).__name__}: {_message(error)}", traceback_text(error))

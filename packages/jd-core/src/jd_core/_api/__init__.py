@@ -1,0 +1,1 @@
+"""The decorator and the object that it returns: what users call."""

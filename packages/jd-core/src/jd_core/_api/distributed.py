@@ -1,0 +1,251 @@
+"""The object that `jd_core._api.decorator.distribute` makes of a function.
+
+A call walks through the house from here: `binding`, `starting` (which plans it), `execution`, `aggregation`. What a type
+checker sees of a call is in `jd_core._typing.call`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import sys
+import types
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from jd_core._execution import run as execution, start
+from jd_core._execution.aggregation import aggregate
+from jd_core._planning.binding import BoundCall, Constants, bind, is_asynchronous
+from jd_core._typing.call import Call, Function
+from jd_core._execution.chunk_size import Pace
+from jd_core._hints.signature import Signature, inspect_function
+from jd_core._collections.table import Kind
+from jd_core._typing.decorator import distributed_signature
+from jd_core._typing.methods import Gives, changing, method, undecorated
+from jd_core._options.options import Options, resolve, with_job
+from jd_core._api.stream import AsyncStream, Stream, nothing, nothing_later
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as Defaulted
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+if TYPE_CHECKING:
+    #: What one call gives, and what all give together: with one result per call, and where the input was cut.
+    Each = Defaulted("Each", covariant=True, default=Any)
+    Whole = Defaulted("Whole", covariant=True, default=list[Each])
+    Joined = Defaulted("Joined", covariant=True, default=Whole)
+else:
+    Each = TypeVar("Each", covariant=True)
+    Whole = TypeVar("Whole", covariant=True)
+    Joined = TypeVar("Joined", covariant=True)
+
+
+class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Function, Each, Whole, Joined]):
+    """A function that runs its calls in parallel. Made by `distribute`, whose docstring says how it behaves.
+
+    To annotate one: ``Distributed[Callable[[int, int], int], int]``, the function's type and what one call gives.
+    """
+
+    # Set by functools.update_wrapper.
+    __wrapped__: Any
+    __name__: str
+    __qualname__: str
+
+    def __init__(self, function: Any, options: Options) -> None:
+        functools.update_wrapper(self, function)
+        self._options = options
+        self._pace = Pace()
+        # classmethod and staticmethod objects are looked into when the attribute is fetched.
+        descriptor = isinstance(function, (classmethod, staticmethod))
+        self._signature: Signature | None = None if descriptor else inspect_function(function)
+        self._name = self._signature.name if self._signature else function.__qualname__
+
+    if not TYPE_CHECKING:
+        # `typing` would want all four parameters; checkers know the defaults.
+        __class_getitem__ = classmethod(types.GenericAlias)
+
+        # Checkers see that of Call.
+        def __call__(self, /, *args, **kwargs):
+            """Runs one call per element, or per batch, of the positional arguments and returns the aggregated results.
+
+            Args:
+                *args: iterables, distributed in lockstep. A parameter hinted as a collection gets batches.
+                **kwargs: constants, the same for every call.
+
+            Returns:
+                A list with one result per call, in input order; where autobatch cut the input and the return hint is a
+                collection, one such collection with all elements; with ``aggregate=callable``, what that returns.
+
+            Raises:
+                SignatureError: the arguments do not fit the function.
+                BatchingError: lengths do not fit together, or a result cannot be joined.
+                BackendError: the machinery failed; its subclasses say how.
+                Exception: the first call's own exception, with a note that says which call it was. Its ``partial`` holds
+                    the results that were there, by index.
+            """
+            kwargs = Constants(kwargs)  # under the same name, so that tracebacks with locals show no constant
+            if self._is_classmethod_of(args):
+                return self._bound_to(args[0])(*args[1:], **kwargs)
+            run, joined = self._start(self._bind(args, kwargs), ordered=False)
+            del args, kwargs
+            return aggregate([] if run is None else execution.collect(run), self._options.aggregate, joined)
+
+    @method
+    async def aio(self, /, *args: Any, **kwargs: Any) -> Gives[Whole, Joined]:
+        """Like the call itself, awaited: the event loop goes on meanwhile. Cancelling it cancels the run.
+
+        Async iterables may be passed as well. They are read on the caller's loop, lazily, and closed at the end of the run.
+        """
+        kwargs = Constants(kwargs)
+        call = self._bind(args, kwargs, on_loop=True)
+        del args, kwargs
+        async with _opened(call) as call:
+            run, joined = self._start(call, ordered=False)
+            return aggregate(  # type: ignore[no-any-return]
+                [] if run is None else await execution.acollect(run), self._options.aggregate, joined
+            )
+
+    @method
+    def stream(self, /, *args: Any, **kwargs: Any) -> Stream[Each]:
+        """Returns an iterator over the results, one per call, in input order, as they come; never joined.
+
+        The arguments are checked at once; calls start when the iterator is first asked, and inputs are read only
+        ``buffersize`` calls ahead of it. Closing it, or dropping it, cancels the rest.
+        """
+        kwargs = Constants(kwargs)
+        return self._stream(execution.in_order, self._bind(args, kwargs), ordered=True)
+
+    @method
+    def as_completed(self, /, *args: Any, **kwargs: Any) -> Stream[tuple[int, Each]]:
+        """Returns an iterator over (index of the call, result) in the order in which calls finish; else as `stream`."""
+        kwargs = Constants(kwargs)
+        return self._stream(execution.as_completed, self._bind(args, kwargs), ordered=False)
+
+    @method
+    def astream(self, /, *args: Any, **kwargs: Any) -> AsyncStream[Each]:
+        """Like `stream`, for ``async for``; async iterables may be passed, as to `aio`.
+
+        Leaving the ``async with`` block of the iterator, or closing it, returns when the run has ended.
+        """
+        kwargs = Constants(kwargs)
+        call = self._bind(args, kwargs, on_loop=True)
+        if any(is_asynchronous(argument.value) for argument in call.distributed):
+            return AsyncStream(self._name, self._in_order_of(call))
+        run, _ = self._start(call, ordered=True)
+        return AsyncStream(self._name, nothing_later() if run is None else execution.ain_order(run))
+
+    @undecorated
+    def local(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Calls the undecorated function once, here and now."""
+        return self.__wrapped__(*args, **kwargs)
+
+    @changing
+    def options(self, job: str | None = None, /, **overrides: Any) -> Any:
+        """Returns a new distributed function with other options; this one is unchanged.
+
+        Args:
+            job: a job's name, as in ``@distribute("io")``; also taken as ``job=``.
+            **overrides: any options of `distribute`. With another ``job``, the backend's own options are dropped.
+        """
+        return Distributed(self.__wrapped__, resolve(with_job(job, overrides), self._options))
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The signature of a distributed call: positional parameters take iterables, the result is a list."""
+        if self._signature is None:
+            raise AttributeError("__signature__")
+        return distributed_signature(self._signature.signature)
+
+    @overload
+    def __get__(  # a classmethod, in either order of the decorators
+        self: Distributed[Callable[Concatenate[type[S], P], R], Each, Whole, Joined], instance: object, owner: type[S]
+    ) -> Distributed[Callable[P, R], Each, Whole, Joined]: ...
+    @overload
+    def __get__(self, instance: None, owner: type) -> Distributed[Function, Each, Whole, Joined]: ...
+    @overload
+    def __get__(
+        self: Distributed[Callable[Concatenate[S, P], R], Each, Whole, Joined], instance: S, owner: type | None = None
+    ) -> Distributed[Callable[P, R], Each, Whole, Joined]: ...
+    @overload
+    def __get__(  # a staticmethod
+        self, instance: object, owner: type | None = None
+    ) -> Distributed[Function, Each, Whole, Joined]: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Binds as the plain function would: a method's ``self`` is a constant."""
+        function: Any = self.__wrapped__
+        if instance is None and self._signature is not None:
+            return self
+        getter = getattr(type(function), "__get__", None)
+        if getter is None:
+            return self
+        return Bound(getter(function, instance, owner), self._options)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickles by qualified name where that name leads here, else by value."""
+        found: Any = sys.modules.get(self.__module__)
+        qualified_name = getattr(self, "__qualname__", "")  # a partial has none
+        for part in qualified_name.split("."):
+            found = getattr(found, part, None)
+        return qualified_name if found is self else (Distributed, (self.__wrapped__, self._options))
+
+    def __repr__(self) -> str:
+        return f"<distributed {self._name}, job={self._options.job!r}>"
+
+    def _bind(self, args: tuple[Any, ...], constants: Constants, *, on_loop: bool = False) -> BoundCall:
+        if self._signature is None:
+            raise TypeError(f"{self._name}() is a {type(self.__wrapped__).__name__}: call it on its class")
+        return bind(self._signature, args, constants, on_loop=on_loop)
+
+    def _start(self, call: BoundCall, *, ordered: bool) -> tuple[execution.Run | None, Kind | None]:
+        assert self._signature is not None  # the call was bound to it
+        return start.start(self.__wrapped__, self._signature, self._options, self._pace, call, ordered=ordered)
+
+    async def _in_order_of(self, call: BoundCall) -> AsyncGenerator[Any, None]:
+        async with _opened(call) as call:
+            run, _ = self._start(call, ordered=True)
+            assert run is not None  # the length of an async iterable is not known to be 0
+            async with contextlib.aclosing(execution.ain_order(run)) as results:
+                async for result in results:
+                    yield result
+
+    def _stream(
+        self, iterate: Callable[[execution.Run], Generator[Any, None, None]], call: BoundCall, *, ordered: bool
+    ) -> Stream[Any]:
+        run, _ = self._start(call, ordered=ordered)
+        return Stream(self._name, nothing() if run is None else iterate(run))
+
+    def _is_classmethod_of(self, args: tuple[Any, ...]) -> bool:
+        """Whether this is the function of a classmethod, called with its class.
+
+        From Python 3.13 on, ``@classmethod`` above ``@distribute`` no longer asks `__get__`, but passes the class as the
+        first argument, where a collection is expected.
+        """
+        if not (args and isinstance(args[0], type)):
+            return False
+        found = inspect.getattr_static(args[0], self._name.rpartition(".")[2], None)
+        return isinstance(found, classmethod) and found.__func__ is self
+
+    def _bound_to(self, owner: type) -> Distributed[Any, Any]:
+        return Bound(self.__wrapped__.__get__(owner, type(owner)), self._options)
+
+
+class Bound(Distributed[Function, Each, Whole, Joined]):
+    """A distributed method, bound to its object or class; pickles as an attribute of that."""
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickles as "that attribute of that object"."""
+        owner = getattr(self.__wrapped__, "__self__", None)
+        if owner is None:
+            return Distributed, (self.__wrapped__, self._options)
+        return getattr, (owner, self.__name__)
+
+
+def _opened(call: BoundCall) -> AbstractAsyncContextManager[BoundCall]:
+    from jd_core._planning import async_input  # here, because it imports asyncio, which the other ways do not need
+
+    return async_input.opened(call)

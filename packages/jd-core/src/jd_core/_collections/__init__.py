@@ -1,0 +1,1 @@
+"""The kinds of collections: how each is recognised, cut and joined."""

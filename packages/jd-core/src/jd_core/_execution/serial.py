@@ -1,0 +1,97 @@
+"""The backend of calls that are made inside a worker: they run there, one after the other, in the calling thread.
+
+A worker that started workers of its own would multiply processes and threads without end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Failure, Work
+from jd_core.worker import collect_async, is_async, plain, release, run_calls
+
+if TYPE_CHECKING:
+    from jd_core.inprocess.loop_resources import Resources
+
+
+class SerialBackend(Backend):
+    """Runs every call in the calling thread. ``timeout`` cannot be kept here: nobody watches."""
+
+    name = "serial"
+    message_seconds = 1e-6
+
+    def default_workers(self, options: Mapping[str, Any]) -> int:
+        """Returns 1."""
+        return 1
+
+    def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
+        """Runs each chunk as it is pulled."""
+        call = plain(work.function, work.constants)
+        try:
+            for chunk in chunks:
+                if chunk is None:
+                    time.sleep(POLL_SECONDS)
+                else:
+                    yield _run(work, call, chunk)
+        finally:
+            release(call)
+
+    async def arun(self, work: Work, chunks: Iterator[Chunk | None]) -> AsyncGenerator[ChunkResult, None]:
+        """Runs each chunk as it is pulled. The calls of a coroutine function are awaited here, one after the other."""
+        import asyncio  # here, because the other way does not need it
+
+        from jd_core.inprocess.loop_resources import Resources
+
+        event = asyncio.Event()
+        if work.on_input is not None:
+            work.on_input(event.set)
+        call = plain(work.function, work.constants)
+        resources = Resources(work.constants) if is_async(work.function) else None
+        try:
+            for chunk in chunks:
+                if chunk is not None:
+                    yield _run(work, call, chunk) if resources is None else await _await(work, resources, chunk)
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await event.wait()
+                event.clear()
+        finally:
+            release(call)
+            if resources is not None:
+                await resources.close()
+
+
+def _run(work: Work, call: Callable[..., Any], chunk: Chunk) -> ChunkResult:
+    began = time.perf_counter()
+    values, failed = run_calls(call, chunk.columns, len(chunk), stop_at_failure=work.stop_at_failure)
+    failures = tuple(Failure(chunk.start + offset, error) for offset, error in failed)
+    return ChunkResult(chunk, values, failures, time.perf_counter() - began)
+
+
+async def _await(work: Work, resources: Resources, chunk: Chunk) -> ChunkResult:
+    import asyncio
+
+    began = time.perf_counter()
+    values: list[Any] = []
+    failures: list[Failure] = []
+    for arguments in zip(*chunk.columns, strict=True):
+        try:
+            awaited = work.function(*arguments, **await resources.open())
+            values.append(await (collect_async(awaited) if inspect.isasyncgen(awaited) else awaited))
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            failures.append(Failure(chunk.start + len(values), error))
+            values.append(None)
+            if work.stop_at_failure:
+                break
+    return ChunkResult(chunk, values, tuple(failures), time.perf_counter() - began)
+
+
+backend = SerialBackend()

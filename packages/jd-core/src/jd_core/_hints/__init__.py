@@ -1,0 +1,1 @@
+"""What type hints say about a function's parameters and its result."""

@@ -1,0 +1,96 @@
+"""Whether a value fits a hint, as far as a look at it and at its first element can tell.
+
+`jd_core._hints.signature` asks this to tell a collection of batches from a flat collection. Nothing is consumed: iterators are not
+looked into.
+"""
+
+from __future__ import annotations
+
+import itertools
+import numbers
+import sys
+import typing
+from collections import abc, deque
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from jd_core._hints.resolve import UnresolvedError
+from jd_core._collections.table import is_value, kind_of_type, slicer
+from jd_core._hints.members import Member, members
+
+#: How deep a value is looked into; a deeper one fits, and so does one that contains itself.
+DEPTH = 8
+
+#: What a type checker, or numpy, lets pass for a builtin number.
+_NUMBERS: dict[Any, Any] = {int: numbers.Integral, float: numbers.Real, complex: numbers.Complex}
+
+_MISSING = object()
+
+
+def fits(value: Any, hint: Any, depth: int = DEPTH) -> bool:
+    """Whether ``value`` fits ``hint``, judged by its type and first element; what cannot be told fits.
+
+    Args:
+        value: anything. Of an iterator only the type is judged, as looking further would consume it.
+        hint: a resolved hint.
+        depth: how many first elements of first elements are looked at.
+    """
+    if not depth:
+        return True
+    try:
+        return any(fits_member(value, member, depth) for member in members(hint))
+    except UnresolvedError:
+        return True
+
+
+def fits_member(value: Any, member: Member, depth: int = DEPTH) -> bool:
+    """Whether ``value`` fits one member of a hint; see `fits`."""
+    origin, arguments = member.origin, member.arguments
+    if origin is None:
+        return value is None
+    if origin is Literal:
+        return any(type(value) is type(argument) and value == argument for argument in arguments or ())
+    if member.is_fixed_tuple:
+        return isinstance(value, tuple) and _fit_one_by_one(value, arguments or (), depth)
+    kind = kind_of_type(origin)
+    if kind is not None:
+        first = _first(value) if kind.holds(value) else None
+        return kind.holds(value) and (not kind.nests or first is _MISSING or fits(first, member.element, depth - 1))
+    if origin is abc.Callable:
+        return callable(value)
+    if origin is bool:
+        return type(value).__name__ in ("bool", "bool_")
+    if not isinstance(origin, type) or origin is object:
+        return True
+    return _is_instance(value, origin)
+
+
+def _fit_one_by_one(value: tuple[Any, ...], hints: tuple[Any, ...], depth: int) -> bool:
+    if any(getattr(hint, "__unpacked__", False) or typing.get_origin(hint) is typing.Unpack for hint in hints):
+        return True
+    return len(value) == len(hints) and all(map(fits, value, hints, itertools.repeat(depth - 1)))
+
+
+def _is_instance(value: Any, cls: type) -> bool:
+    if typing.is_typeddict(cls):
+        return isinstance(value, dict) and value.keys() >= cls.__required_keys__  # type: ignore[attr-defined]
+    try:
+        return isinstance(value, _NUMBERS.get(cls, cls))
+    except TypeError:
+        return not getattr(cls, "_is_protocol", False) or all(hasattr(value, name) for name in _protocol_members(cls))
+
+
+def _protocol_members(cls: Any) -> Iterable[str]:
+    """Returns the members that a protocol asks for; Python 3.11 has no other way to tell."""
+    names: Iterable[str]
+    if sys.version_info >= (3, 12):
+        names = cls.__protocol_attrs__
+    else:
+        names = typing._get_protocol_attrs(cls)  # type: ignore[attr-defined]
+    return names
+
+
+def _first(value: Any) -> Any:
+    """Returns the first element of a collection that may be looked into; `_MISSING` if there is none, or it may not."""
+    known = isinstance(value, (abc.Sequence, abc.Set, abc.ValuesView, deque)) or slicer(value) is not None
+    return _MISSING if is_value(value) or not known else next(iter(value), _MISSING)

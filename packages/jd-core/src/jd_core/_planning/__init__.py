@@ -1,0 +1,1 @@
+"""Turns the arguments of a call into a plan: which calls there are, read lazily."""

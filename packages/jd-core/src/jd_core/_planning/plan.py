@@ -1,0 +1,174 @@
+"""Turns a bound call into a plan: which calls there are, cut lazily from what was passed.
+
+Third room of the house. A `Plan` reads the arguments in lockstep, never further than asked, and gives `Chunk`s; whatever
+can be known before anything is read (lengths above all) is checked when the plan is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from jd_core._collections import table
+from jd_core.backend import Chunk
+from jd_core._planning.binding import BoundCall
+from jd_core._planning.columns import MISSING, AnyColumn, Arriving, ArrivingColumn, BatchColumn, Column, EmptyBatches, column_of
+from jd_core.errors import BatchingError, SignatureError
+from jd_core._hints.signature import Role
+
+#: Batches per worker where the user gives no ``batch_size``: several, so that workers that are done early take more.
+BATCHES_PER_WORKER = 4
+
+#: Elements per batch where neither ``batch_size`` nor the input's length is known.
+UNKNOWN_LENGTH_BATCH = 1000
+
+
+class Plan:
+    """The calls of one run, made from the arguments as they are asked for.
+
+    Attributes:
+        name: the function's qualified name.
+        names: the distributed parameters' names, in order.
+        calls: number of calls; None where an argument has no length.
+        cut: whether autobatch cut an argument, so that results may be joined.
+        ended: whether all calls were taken.
+        arriving: arguments whose elements come when they come, so that there may be no call to take for now.
+    """
+
+    def __init__(
+        self, name: str, columns: Sequence[AnyColumn], calls: int | None, *, cut: bool, arriving: Sequence[Arriving] = ()
+    ) -> None:
+        self.name = name
+        self.names = tuple(column.parameter.name for column in columns)
+        self.calls = calls
+        self.cut = cut
+        self.ended = False
+        self.arriving = arriving
+        self._columns = columns
+        self._lockstep = [column for column in columns if not isinstance(column, (BatchColumn, EmptyBatches))] or columns
+        self._start = 0
+
+    def take(self, count: int) -> Chunk | None:
+        """Returns the next ``count`` calls, or as many as there are, or as a slow iterator has.
+
+        Returns:
+            None when there are none: no more if it has ``ended``, else none for now.
+
+        Raises:
+            BatchingError: one argument turns out shorter than another.
+            Exception: whatever reading an argument raises.
+        """
+        if self.arriving:
+            ready = [column.ready(count) for column in self._columns]
+            if None in ready:
+                return None
+            count = min(number for number in ready if number is not None)
+        # Where an argument has ended, one element of each other shows whether it has ended as well.
+        first, *others = self._columns
+        head = first.take_ready(count or 1)
+        columns = (head, *(column.take(len(head) or 1) for column in others))
+        if len(self._lockstep) > 1:
+            taken = [column.taken for column in self._lockstep]
+            if min(taken) != max(taken):
+                self._raise_unequal(taken)
+        if not len(head):
+            self.ended = True
+            return None
+        chunk = Chunk(self._start, columns)
+        self._start += len(head)
+        return chunk
+
+    def call_on_arrival(self, wake: Callable[[], None]) -> None:
+        """Has ``wake`` called on the caller's event loop when there may be calls to take where there were none."""
+        for argument in self.arriving:
+            argument.call_on_arrival(wake)
+
+    def _raise_unequal(self, taken: list[int]) -> None:
+        ended = min(taken)
+        shown = ", ".join(
+            f"{column.parameter.name} has {count}" if count == ended else f"{column.parameter.name} has at least {count}"
+            for column, count in zip(self._lockstep, taken, strict=True)
+        )
+        raise BatchingError(f"{self.name}() got collections of unequal length: {shown}; make them equally long")
+
+
+def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: Callable[[], int]) -> Plan:
+    """Makes the plan of a call; reads at most the first element of an argument that a batch parameter gets.
+
+    Args:
+        call: the bound arguments.
+        autobatch: whether flat collections for batch parameters are cut.
+        batch_size: elements per batch; None: `BATCHES_PER_WORKER` batches per worker, or `UNKNOWN_LENGTH_BATCH`
+            elements where the length is unknown. Beside elements the number of elements decides, and this is unused.
+        workers: gives how many calls run at once; asked only where batches are cut from a known, nonzero length.
+
+    Raises:
+        BatchingError: known lengths that do not fit together.
+        SignatureError: a frame for an element parameter.
+    """
+    columns = [column_of(argument) for argument in call.distributed]
+    arriving = [column.value for column in columns if isinstance(column, ArrivingColumn)]
+    cut = [autobatch and column.parameter.role is Role.BATCH and _is_flat(column) for column in columns]
+    for column, is_cut in zip(columns, cut, strict=True):
+        if not is_cut and table.is_frame(column.value):
+            raise SignatureError(
+                f"{call.name}() got a {type(column.value).__name__} for {column.parameter.name}, which is gone through "
+                f"element by element, and a frame has no elements: pass a column or its rows, or hint it as a frame"
+            )
+    if not any(cut):
+        return Plan(call.name, columns, _common_length(call.name, columns), cut=False, arriving=arriving)
+    if all(cut):
+        length = _common_length(call.name, columns)
+        if batch_size is None:
+            known = UNKNOWN_LENGTH_BATCH if length is None else 0
+            batch_size = known or max(1, -(-length // (BATCHES_PER_WORKER * workers())) if length else 1)
+        batched = [BatchColumn(column, batch_size) for column in columns]
+        calls = None if length is None else -(-length // batch_size)
+        return Plan(call.name, batched, calls, cut=True, arriving=arriving)
+    return _plan_mixed(call.name, columns, cut)
+
+
+def _is_flat(column: Column | ArrivingColumn) -> bool:
+    first = column.first()
+    return first is MISSING or not column.parameter.is_already_batched(column.value, first)
+
+
+def _common_length(name: str, columns: Sequence[Column | ArrivingColumn]) -> int | None:
+    """Returns the length all columns share; None if one is unknown (its own end will show)."""
+    known = [column for column in columns if column.length is not None]
+    if len({column.length for column in known}) > 1:
+        raise BatchingError(
+            f"{name}() got collections of unequal length: {_lengths(known)}; "
+            f"make them equally long, or pass a constant by keyword"
+        )
+    return known[0].length if len(known) == len(columns) else None
+
+
+def _plan_mixed(name: str, columns: Sequence[Column | ArrivingColumn], cut: Sequence[bool]) -> Plan:
+    unknown = [column.parameter.name for column in columns if column.length is None]
+    if unknown:
+        raise BatchingError(
+            f"{name}() mixes elements and batches, so every length must be known, and {', '.join(unknown)} has none: "
+            f"pass a list instead of an iterator"
+        )
+    elements = [column for column, is_cut in zip(columns, cut, strict=True) if not is_cut]
+    calls = _common_length(name, elements)
+    assert calls is not None
+    planned: list[AnyColumn] = []
+    for column, is_cut in zip(columns, cut, strict=True):
+        assert column.length is not None
+        if not is_cut:
+            planned.append(column)
+        elif column.length % calls if calls else column.length:
+            raise BatchingError(
+                f"{name}() makes one call per element of {elements[0].parameter.name} ({calls}), so the length of "
+                f"{column.parameter.name} ({column.length}) must be a multiple of it: {_lengths(columns)}"
+            )
+        elif column.length:
+            planned.append(BatchColumn(column, column.length // calls))
+        else:
+            planned.append(EmptyBatches(column, calls))
+    return Plan(name, planned, calls, cut=True)
+
+
+def _lengths(columns: Sequence[Column | ArrivingColumn]) -> str:
+    return ", ".join(f"{column.parameter.name} has {column.length}" for column in columns)

@@ -1,0 +1,38 @@
+"""What values an option takes: the core's own options and those that a backend declares are checked in the same way."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What values one option takes; how the core checks its own options and a backend declares its own.
+
+    Attributes:
+        allowed: what is allowed, in words that end the sentence "… must be".
+        types: a value of another type is a TypeError.
+        accepts: a value of the right type for which this is false is a ValueError.
+    """
+
+    allowed: str
+    types: tuple[type, ...] = (object,)
+    accepts: Callable[[Any], bool] = lambda value: True
+
+    def check(self, name: str, value: Any) -> None:
+        """Raises a TypeError or ValueError that names the option, the value and what is allowed."""
+        # True is an int to isinstance, but workers=True is a mistake.
+        stray_bool = isinstance(value, bool) and bool not in self.types and object not in self.types
+        wrong_type = stray_bool or not isinstance(value, self.types)
+        if wrong_type or not self.accepts(value):
+            error = TypeError if wrong_type else ValueError
+            raise error(f"distribute: option {name}={value!r} must be {self.allowed}")
+
+
+def closest(name: str, names: Sequence[str]) -> str:
+    """Returns ``"; did you mean 'x'?"`` for the closest of ``names``, or an empty string."""
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

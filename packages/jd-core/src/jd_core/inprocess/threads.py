@@ -1,0 +1,219 @@
+"""Threads that take the calls of a run one by one from a shared `jd_core.inprocess.call_queue.Source`."""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from jd_core.backend import Work
+from jd_core.errors import BackendError, CallTimeoutError
+from jd_core.inprocess.open_chunk import OpenChunk, unstarred
+from jd_core.inprocess.rate_limit import Pacer
+from jd_core.inprocess.call_queue import Source
+from jd_core.worker import close_loop, inside_worker
+
+#: Seconds that an ended run waits for threads whose calls may be about to end. A thread cannot be killed.
+PARTING_SECONDS = 0.05
+
+#: Seconds that a run which came to its end waits for its threads, which have nothing left but to clean up.
+CLEANUP_SECONDS = 5.0
+
+_runs = itertools.count(1)
+
+
+class ThreadWorkers:
+    """The threads of one run: daemons, started only where there are calls for them, each with the caller's contextvars.
+
+    A call that takes longer than ``work.timeout`` is given up: its thread is left behind, whatever it still returns is
+    dropped, and a new thread takes its place.
+
+    Args:
+        source: the calls.
+        work: what is the same for all of them.
+        call: the plain callable of one call's arguments.
+        pacer: keeps starts to a rate, or None.
+        prefix: start of the threads' names.
+        release: called in each thread at its end: closes what that has made for the call.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        work: Work,
+        call: Callable[..., Any],
+        pacer: Pacer | None,
+        *,
+        prefix: str,
+        release: Callable[[], None],
+    ) -> None:
+        self._source = source
+        self._work = work
+        self._call = call
+        self._unstarred = unstarred(call)
+        self._pacer = pacer
+        self._release = release
+        self._prefix = f"{prefix}-{next(_runs)}"
+        self._numbers = itertools.count(1)
+        self._watched = work.timeout is not None or pacer is not None
+        self._available = threading.Condition(source.lock)
+        self._stopped = threading.Event()
+        self._workers: list[_Worker] = []
+        self._due = 0.0  # on the monotonic clock: when the next call may have taken too long
+        self._context = contextvars.copy_context()
+        self._context.run(inside_worker.set, True)
+
+    def admit(self, calls: int) -> None:
+        """Starts threads for calls that no idle thread will take, at most ``work.workers`` threads."""
+        with self._source.lock:
+            idle = min(calls, self._source.waiting)
+            self._source.waiting -= idle  # here, because a woken thread may come to run much later
+            self._available.notify(idle)
+        for _ in range(min(calls - idle, self._work.workers - len(self._workers))):
+            self._start()
+
+    def overdue(self) -> float:
+        """Gives up calls that took too long; returns in how many seconds the next one may have."""
+        limit = self._work.timeout
+        if limit is None:
+            return threading.TIMEOUT_MAX
+        now = time.monotonic()
+        if now < self._due:  # what started since the last look is due later still
+            return self._due - now
+        self._due = now + limit
+        for worker in list(self._workers):
+            with self._source.lock:
+                if worker.current is None:
+                    continue
+                opened, offset, began = worker.current
+                if now - began < limit:
+                    self._due = min(self._due, began + limit)
+                    continue
+                worker.left_behind = True
+            self._workers.remove(worker)
+            self._source.fail(opened, offset, self._timed_out(limit))
+            self._source.account(opened, 1, now - began)
+            if not self._source.stopped:
+                self._start()
+        return self._due - now
+
+    def stop(self) -> float:
+        """Starts nothing further, and returns until when (monotonic clock) the threads should be waited for."""
+        source = self._source
+        finished = source.is_finished()
+        with source.lock:
+            source.stopped = True
+            self._available.notify_all()
+        self._stopped.set()
+        return time.monotonic() + (CLEANUP_SECONDS if finished else PARTING_SECONDS)
+
+    def join(self, parting: float) -> None:
+        """Waits for the threads until ``parting`` on the monotonic clock; those still in a call are left behind."""
+        for worker in self._workers:
+            worker.thread.join(max(0.0, parting - time.monotonic()))
+
+    def are_alive(self) -> bool:
+        """Returns whether a thread has not ended, those left behind aside."""
+        return any(worker.thread.is_alive() for worker in self._workers)
+
+    def _start(self) -> None:
+        worker = _Worker()
+        name = f"{self._prefix}-{next(self._numbers)}"
+        context = self._context.copy()
+        worker.thread = threading.Thread(target=context.run, args=(self._serve, worker), name=name, daemon=True)
+        try:
+            worker.thread.start()
+        except RuntimeError as error:
+            raise BackendError(
+                f"{self._work.name}(): after {len(self._workers)} threads the system started no further one "
+                f"({error}): use fewer than workers={self._work.workers}, or raise its limit (ulimit -u)"
+            ) from error
+        self._workers.append(worker)
+
+    def _serve(self, worker: _Worker) -> None:
+        try:
+            opened: OpenChunk | None = None
+            while not worker.left_behind and (opened := self._next(opened)) is not None:
+                if self._watched:
+                    self._take_watched(worker, opened)
+                else:
+                    self._take(opened)
+            self._release()
+            close_loop()
+        except BaseException as error:
+            if not worker.left_behind:
+                self._source.crash(error)
+
+    def _next(self, previous: OpenChunk | None) -> OpenChunk | None:
+        source = self._source
+        with source.lock:
+            while (opened := source.following(previous)) is None:
+                if source.stopped or source.ended:
+                    break
+                self._available.wait()
+        return opened
+
+    def _take(self, opened: OpenChunk) -> None:
+        source, values = self._source, opened.values
+        call = self._unstarred if opened.starred else self._call
+        done = 0
+        began = time.perf_counter()
+        for offset, argument in opened.calls:
+            if source.stopped:
+                break
+            try:
+                values[offset] = call(argument)
+            except BaseException as error:
+                source.fail(opened, offset, error)
+            done += 1
+        source.account(opened, done, time.perf_counter() - began)
+
+    def _take_watched(self, worker: _Worker, opened: OpenChunk) -> None:
+        source, limit = self._source, self._work.timeout
+        call = self._unstarred if opened.starred else self._call
+        for offset, argument in opened.calls:
+            if self._pacer is not None and (delay := self._pacer.delay()):
+                self._stopped.wait(delay)
+            if source.stopped:
+                break
+            value, failure = None, None
+            began = time.monotonic()
+            worker.current = opened, offset, began
+            try:
+                value = call(argument)
+            except BaseException as error:
+                failure = error
+            seconds = time.monotonic() - began
+            with source.lock:
+                if worker.left_behind:
+                    break
+                worker.current = None
+            # Nobody may have looked in time: the caller of a stream comes when it likes.
+            if limit is not None and seconds > limit:
+                failure = self._timed_out(limit)
+            if failure is None:
+                opened.values[offset] = value
+            else:
+                source.fail(opened, offset, failure)
+            source.account(opened, 1, seconds)
+
+    def _timed_out(self, limit: float) -> CallTimeoutError:
+        return CallTimeoutError(
+            f"{self._work.name}(): a call took longer than timeout={limit!r} seconds; a thread cannot be ended, so the "
+            f"call may go on unseen: give what it waits for a timeout of its own, or use job='compute'"
+        )
+
+
+class _Worker:
+    """One thread, and the call that it runs: (chunk, offset, start on the monotonic clock); None between calls."""
+
+    __slots__ = ("current", "left_behind", "thread")
+
+    thread: threading.Thread
+
+    def __init__(self) -> None:
+        self.current: tuple[OpenChunk, int, float] | None = None
+        self.left_behind = False

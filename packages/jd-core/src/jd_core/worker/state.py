@@ -1,0 +1,37 @@
+"""Whether the code that runs is run by a worker: a distributed call made there runs its calls in place."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: True in code that a worker runs: a distributed call made there runs its calls one after the other, in place.
+inside_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("just_distribute_inside_worker", default=False)
+
+_whole_process = False
+
+
+
+def mark_process() -> None:
+    """Marks all code of this process as run by a worker, also in threads that the user's function starts."""
+    global _whole_process
+    _whole_process = True
+    inside_worker.set(True)
+
+
+
+def is_inside_worker() -> bool:
+    """Whether the code that asks is run by a worker."""
+    return _whole_process or inside_worker.get()
+
+
+
+@contextmanager
+def as_worker() -> Iterator[None]:
+    """Marks the code inside the ``with`` block, in this context only, as run by a worker."""
+    token = inside_worker.set(True)
+    try:
+        yield
+    finally:
+        inside_worker.reset(token)

@@ -1,0 +1,1 @@
+"""The cluster: connecting to it, what it offers, and cancelling tasks on it."""

@@ -1,0 +1,1 @@
+"""One run: chunks are submitted as tasks, and their outcomes collected."""

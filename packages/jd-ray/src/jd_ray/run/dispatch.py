@@ -1,0 +1,246 @@
+"""One run on a Ray cluster: a bounded window of tasks in flight, collected as they finish.
+
+::
+
+    chunks ──► pieces waiting ──► tasks in flight ──► results
+                     ▲                   │
+                     └── to be run again ┘   a node was lost; a worker died, and each call is tried alone;
+                                             a module is missing on the workers, and goes by value
+
+`shipment` sends pieces with the function and its constants, `outcomes` puts what came back into results and errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import Any
+
+from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
+from jd_core._execution.chunk_size import PATIENCE, part
+from jd_core.worker.pickling import REFUSALS
+from jd_core.errors import BackendError, CallTimeoutError, SerializationError
+
+from jd_ray.cluster import cancellation, capacity
+from jd_ray.run import outcomes, remote_function
+from jd_ray.shipped import remote
+from jd_ray.run.outcomes import Piece
+from jd_ray.run.submission import Shipment
+from jd_ray.cluster.started_tasks import LOOK_SECONDS, Starts
+
+logger = logging.getLogger("just_distribute.ray")
+
+#: How often a piece that was lost with a node is run again before the run is given up.
+MOST_LOSSES = 5
+
+#: Seconds without any call having started after which a warning says what is asked for and what is there.
+WAITING_SECONDS = 10.0
+
+#: Seconds between two looks at the size of the cluster.
+GROWTH_SECONDS = 2.0
+
+#: Seconds that running calls have to end after an abandoned run interrupted them, before their workers are killed.
+GRACE_SECONDS = 0.3
+
+#: Seconds that a worker has to die.
+KILL_SECONDS = 1.0
+
+
+class Dispatch:
+    """The state of one run; used by one thread at a time.
+
+    Attributes:
+        ray: the module, connected.
+        work: what the core handed over.
+    """
+
+    def __init__(self, ray: Any, work: Work, chunks: Iterator[Chunk | None], full: float) -> None:
+        self.ray = ray
+        self.work = work
+        self._chunks: Iterator[Chunk | None] | None = chunks
+        self._full = full  # seconds that the calls of a chunk are to take together at most
+        self._waiting: deque[Piece] = deque()
+        self._in_flight: dict[Any, tuple[Piece, int]] = {}
+        self._shipment = Shipment(ray, work)
+        self._starts = Starts(every_task=work.timeout is not None)
+        self._looked_at_cluster = time.monotonic()
+        self._window = self._window_for(capacity.offered(ray, work.options) if work.workers_given else work.workers)
+        self._warn_at: float | None = time.monotonic() + WAITING_SECONDS
+
+    def results(self) -> Generator[ChunkResult, None, None]:
+        """Gives the results of all pieces, as they come."""
+        while self.work.cancelled is None or not self.work.cancelled():
+            yield from self._fill()
+            if self._in_flight:
+                yield from self._collect()
+            elif self._chunks is None:
+                return
+            else:
+                time.sleep(POLL_SECONDS)
+
+    def close(self) -> None:
+        """Cancels what is in flight: what has not started at once, what runs by an interrupt and then by force."""
+        left = list(self._in_flight)
+        abandoned = bool(left)
+        self._in_flight.clear()
+        self._waiting.clear()
+        with contextlib.suppress(Exception):
+            for force, seconds in ((False, GRACE_SECONDS), (True, KILL_SECONDS)):
+                cancellation.cancel(self.ray, left, force=force)
+                if left:
+                    left = self.ray.wait(left, num_returns=len(left), timeout=seconds)[1]
+        self._starts.close(abandoned)
+
+    def _window_for(self, offered: int) -> int:
+        """Returns how many tasks may be in flight so that no more than the run's workers run at once.
+
+        Where the cluster cannot run more than that anyway, half as many again wait there for a free worker.
+        """
+        workers = self.work.workers if self.work.workers_given else offered
+        return workers + (workers + 1) // 2 if workers >= offered else workers
+
+    def _fill(self) -> Iterator[ChunkResult]:
+        """Starts tasks until the window is full or nothing is there to start; gives calls that cannot be sent."""
+        while len(self._in_flight) < self._window:
+            if not self._waiting:
+                chunk = self._pull()
+                if chunk is None:
+                    return
+                piece = Piece(chunk, 0, len(chunk))
+                # What exceeds its time is ended with its worker, so it has to be alone there.
+                self._waiting.extend([piece] if self.work.timeout is None else piece.calls())
+            piece = self._waiting.popleft()
+            try:
+                columns = self._shipment.encode(piece)
+            except REFUSALS as error:
+                if piece.count > 1:
+                    self._waiting.extendleft(reversed(piece.calls()))
+                else:
+                    yield piece.failed(outcomes.argument_error(self.work, piece, error))
+                continue
+            key = self._starts.key()
+            ref = self._shipment.send(columns, key, math.inf if self.work.chunksize else PATIENCE * self._full)
+            self._in_flight[ref] = piece, self._shipment.edition
+            self._starts.submitted(ref, key)
+
+    def _pull(self) -> Chunk | None:
+        if self._chunks is None:
+            return None
+        try:
+            return next(self._chunks)
+        except StopIteration:
+            self._chunks = None
+            return None
+
+    def _collect(self) -> Iterator[ChunkResult]:
+        """Waits for the next tasks that end, or until something else has to be looked at."""
+        refs = list(self._in_flight)
+        ready, _ = self._shipment.ask(lambda: self.ray.wait(refs, num_returns=1, timeout=self._patience()))
+        if ready and len(refs) > 1:
+            ready, _ = self._shipment.ask(lambda: self.ray.wait(refs, num_returns=len(refs), timeout=0))
+        for ref in ready:
+            # A result that is given out may end the run: the task must not be in flight any more then.
+            piece, edition = self._in_flight.pop(ref)
+            self._starts.ended(ref)
+            self._warn_at = None
+            yield from self._ended(piece, ref, edition)
+        self._look_around()
+        yield from self._time_out()
+
+    def _patience(self) -> float:
+        """Returns for how many seconds to wait for results at most."""
+        if len(self._in_flight) < self._window and self._chunks is not None:
+            return POLL_SECONDS
+        seconds = 1.0 if self.work.cancelled is None else CANCEL_SECONDS
+        return seconds if self.work.timeout is None else min(seconds, LOOK_SECONDS, self.work.timeout / 4)
+
+    def _look_around(self) -> None:
+        """Follows the size of the cluster, and warns where nothing could be started for long."""
+        now = time.monotonic()
+        if not self.work.workers_given and now - self._looked_at_cluster > GROWTH_SECONDS:
+            self._looked_at_cluster = now
+            self._window = self._window_for(capacity.offered(self.ray, self.work.options))
+        if self._warn_at is not None and now > self._warn_at:
+            self._warn_at = None
+            if not self._starts.any():
+                logger.warning(capacity.waiting(self.ray, self.work.name, self.work.options, WAITING_SECONDS))
+
+    def _time_out(self) -> Iterator[ChunkResult]:
+        late = [] if self.work.timeout is None else self._starts.running_for(self.work.timeout)
+        if late:
+            # What ended while the caller was busy with a result waits to be collected, wherever its own result lies.
+            _, late = self._shipment.ask(lambda: self.ray.wait(late, num_returns=len(late), timeout=0, fetch_local=False))
+        for ref in late:
+            piece, _ = self._in_flight.pop(ref)
+            self._starts.ended(ref)
+            self._shipment.ask(functools.partial(self._end, ref))
+            error = CallTimeoutError(
+                f"{self.work.name}(): call {piece.start} took longer than timeout={self.work.timeout:g} seconds, "
+                f"and its Ray worker was killed; allow more time, or None for no limit"
+            )
+            yield piece.failed(error)
+
+    def _end(self, ref: Any) -> None:
+        """Kills the worker that runs a task, and waits until it is dead: the call must not come to its end."""
+        cancellation.cancel(self.ray, [ref], force=True)
+        self.ray.wait([ref], timeout=KILL_SECONDS)
+
+    def _ended(self, piece: Piece, ref: Any, edition: int) -> Iterator[ChunkResult]:
+        errors = self.ray.exceptions
+        try:
+            outcome = remote_function.received(self.ray.get(ref))
+        except (errors.NodeDiedError, errors.ObjectLostError, errors.LocalRayletDiedError) as error:
+            yield from self._lost(piece, error)
+        except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
+            if piece.count > 1 and self.work.chunksize != 1:
+                self._waiting.extendleft(reversed(piece.calls()))
+            else:
+                yield piece.failed(outcomes.died(self.work, piece.start, str(error)))
+        except Exception as error:
+            raise self._shipment.trouble(error) from error
+        else:
+            if isinstance(outcome, remote.Done):
+                if outcome.calls < piece.count and not (self.work.stop_at_failure and outcome.failures):
+                    self._share_out(piece, outcome)
+                yield outcomes.result(self.work, piece, outcome)
+            else:
+                yield from self._refused(piece, outcome, edition)
+
+    def _share_out(self, piece: Piece, done: remote.Done) -> None:
+        """Puts what a worker gave back up for all of them."""
+        step = part(piece.count - done.calls, done.calls, done.seconds, self._full, self.work.workers)
+        self._waiting.extend(piece.rest(done.calls, step))
+
+    def _lost(self, piece: Piece, error: Exception) -> Iterator[ChunkResult]:
+        """Runs a piece again that was lost with its node."""
+        if self.work.chunksize == 1:
+            yield piece.failed(outcomes.lost(self.work, piece.start, error))
+        elif piece.losses == MOST_LOSSES:
+            raise BackendError(
+                f"distribute: call {piece.start} of {self.work.name} was lost with its node {piece.losses + 1} times, "
+                f"and is not tried again: {type(error).__name__}: {error}"
+            ) from error
+        else:
+            self._waiting.appendleft(replace(piece, losses=piece.losses + 1))
+
+    def _refused(self, piece: Piece, refused: remote.Refused, edition: int) -> Iterator[ChunkResult]:
+        """Sends a piece again, of which no call was run: with more by value, or each call alone to find the one."""
+        if self._shipment.extend(refused, edition):
+            self._waiting.appendleft(piece)
+        elif refused.what == "work":
+            missing = f"its machine has no module {refused.missing!r}: " if refused.missing else ""
+            raise SerializationError(
+                f"distribute: the function {self.work.name} or a constant of it does not unpickle on the Ray worker: "
+                f"{missing}{refused.kind}: install it there, or option runtime_env={{'pip': [...]}} or "
+                f"{{'py_modules': [...]}}\n\n{refused.traceback}"
+            )
+        elif piece.count > 1:
+            self._waiting.extendleft(reversed(piece.calls()))
+        else:
+            yield piece.failed(outcomes.refused_argument(self.work, piece.start, refused))

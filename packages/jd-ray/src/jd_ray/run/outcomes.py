@@ -1,0 +1,150 @@
+"""What became of a piece, as results and failures of the core; and which pieces have to be run again.
+
+`dispatch` hands over what a task returned or raised; this module decides what it means.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jd_core._collections import table
+from jd_core.backend import Chunk, ChunkResult, Failure, Work
+from jd_core.worker.pickling import REFUSALS, show
+from jd_core.errors import SerializationError, WorkerDiedError
+from jd_core.backend.serialization import Travel
+
+from jd_ray.shipped import codec, remote
+
+travel = Travel(codec.encode, "a Ray worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Consecutive calls of a chunk that one task runs: usually all of them.
+
+    Attributes:
+        chunk: as the core handed it over.
+        offset: position in the chunk of the first call.
+        count: number of calls, at least 1.
+        losses: how often it was lost with a node so far.
+    """
+
+    chunk: Chunk
+    offset: int
+    count: int
+    losses: int = 0
+
+    @property
+    def start(self) -> int:
+        """Index of the first call over the whole run."""
+        return self.chunk.start + self.offset
+
+    def columns(self) -> list[Sequence[Any]]:
+        """Returns the arguments, one sequence per parameter."""
+        if self.count == len(self.chunk):
+            return list(self.chunk.columns)
+        return [table.cut(column, self.offset, self.offset + self.count) for column in self.chunk.columns]
+
+    def calls(self) -> list[Piece]:
+        """Returns a piece for each call."""
+        return self.rest(0, 1)
+
+    def rest(self, done: int, step: int) -> list[Piece]:
+        """Returns pieces of ``step`` calls for those after the first ``done``."""
+        return [
+            replace(self, offset=self.offset + at, count=min(step, self.count - at)) for at in range(done, self.count, step)
+        ]
+
+    def failed(self, exception: BaseException, traceback: str | None = None) -> ChunkResult:
+        """Returns the result of a piece of one call that failed."""
+        return ChunkResult(self.chunk, [None], (Failure(self.start, exception, traceback),), 0.0, self.offset)
+
+
+def result(work: Work, piece: Piece, done: remote.Done) -> ChunkResult:
+    """Returns the result of a piece that was run."""
+    failures = [_failure(work, piece, remote.Raised(*fields)) for fields in done.failures]
+    if done.together:
+        try:
+            values = codec.decode(done.values, codec.copy_all)
+        except REFUSALS as error:
+            values = [None] * done.calls
+            failures = [_lost_value(work, piece.start + at, error) for at in range(done.calls)]
+    else:
+        values = [None] * done.calls
+        for at, encoded in enumerate(done.values):
+            if not isinstance(encoded, str):
+                try:
+                    values[at] = codec.decode(encoded, codec.copy_all)
+                except REFUSALS as error:
+                    failures.append(_lost_value(work, piece.start + at, error))
+        failures.sort(key=lambda failure: failure.index)
+    return ChunkResult(piece.chunk, values, tuple(failures), done.seconds, piece.offset)
+
+
+def _failure(work: Work, piece: Piece, raised: remote.Raised) -> Failure:
+    index = piece.start + raised.offset
+    if not raised.kind:
+        return Failure(index, travel.result(work.name, index, raised.message))
+    why = "does not pickle"
+    if raised.exception is not None:
+        try:
+            return Failure(index, _chained(raised), raised.traceback)
+        except REFUSALS as error:
+            why = f"does not unpickle: {show(error)}"
+    return Failure(index, travel.exception(raised.kind, raised.message, raised.traceback, why), raised.traceback)
+
+
+def _chained(raised: remote.Raised) -> BaseException:
+    """Returns the exception with those that led to it."""
+    assert raised.exception is not None
+    error: BaseException = pickle.loads(raised.exception)
+    later = error
+    for is_cause, encoded in raised.before:
+        earlier: BaseException = pickle.loads(encoded)
+        if is_cause:
+            later.__cause__ = earlier
+        else:
+            later.__context__ = earlier
+        later = earlier
+    return error
+
+
+def _lost_value(work: Work, index: int, error: BaseException) -> Failure:
+    return Failure(index, travel.unreadable_result(work.name, index, error))
+
+
+def argument_error(work: Work, piece: Piece, error: BaseException) -> SerializationError:
+    """Returns the error for a piece of one call whose arguments do not pickle."""
+    return travel.arguments(work, piece.chunk, piece.offset, error)
+
+
+def refused_argument(work: Work, index: int, refused: remote.Refused) -> SerializationError:
+    """Returns the error for a call whose arguments pickle here but do not unpickle on a worker."""
+    remedy = (
+        f"its machine has no module {refused.missing!r}: option runtime_env={{'pip': [...]}} or {{'py_modules': [...]}}"
+        if refused.missing
+        else "make the class's __reduce__ or __setstate__ sound"
+    )
+    return SerializationError(
+        f"an argument of call {index} of {work.name}() was sent to a Ray worker, but does not unpickle there: "
+        f"{refused.kind}: {refused.message}: {remedy}\n\n{refused.traceback}"
+    )
+
+
+def died(work: Work, index: int, what: str) -> WorkerDiedError:
+    """Returns the error for a call whose worker ended while it ran: Ray tells neither exit code nor signal."""
+    return WorkerDiedError(
+        f"{work.name}(): the Ray worker died while it ran call {index}: {' '.join(what.split())}: look for a "
+        f"crash in native code, os._exit or too little memory (option memory=)"
+    )
+
+
+def lost(work: Work, index: int, error: Exception) -> WorkerDiedError:
+    """Returns the error for a call that was lost with its node, and may not run twice."""
+    return WorkerDiedError(
+        f"{work.name}(): call {index} was lost with its node ({type(error).__name__}), and with chunksize=1 no call runs "
+        "twice: leave chunksize out, or let the call be tried again by retries="
+    )

@@ -1,0 +1,105 @@
+"""What goes to the workers and how: the remote function, which needs nothing there but Ray, and the user's modules.
+
+Ray sends a function of an importable module by name, which fails where that module is not installed. So the function
+sent belongs to no module, and carries the source of the modules it needs. A worker loads them once, as a package of
+their own: what it may have installed of these packages, in whatever version, is not used.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import hashlib
+import inspect
+import sys
+import types
+from collections.abc import Callable, Container
+from pathlib import Path
+from typing import Any
+
+from jd_core.worker import coroutines, pickling, resources
+from jd_core import worker
+
+from jd_ray.shipped import codec, remote
+
+
+def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
+    import sys
+    import types
+
+    parent: Any = sys.modules.get(package)
+    # A task that is cancelled may have left it half loaded.
+    if not hasattr(parent, "run_piece"):
+        parent = sys.modules[package] = types.ModuleType(package)
+        for name, source in sources.items():
+            loaded = types.ModuleType(f"{package}.{name}")
+            loaded.__package__ = package
+            loaded.__file__ = f"<{package}.{name}>"
+            sys.modules[loaded.__name__] = loaded
+            exec(compile(source, loaded.__file__, "exec"), loaded.__dict__)
+            setattr(parent, name, loaded)
+        parent.run_piece = parent.remote.run_piece
+    outcome = parent.run_piece(*arguments)
+    return type(outcome).__name__, tuple(outcome)
+
+
+@functools.cache
+def function() -> Any:
+    """Returns `remote.run_piece` as a function that can be sent anywhere; `received` takes what it returns."""
+    modules = (pickling, coroutines, resources, worker, codec, remote)
+    sources = {module.__name__.rpartition(".")[2]: inspect.getsource(module) for module in modules}
+    digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:12]
+    package = f"_just_distribute_{digest}"
+    globals_ = {"__name__": package, "__builtins__": builtins}
+    sent = types.FunctionType(_run_piece.__code__, globals_, "run_piece")
+    sent.__kwdefaults__ = {"package": package, "sources": sources}
+    return sent
+
+
+@functools.cache
+def _native_task(ray: Any) -> Any:
+    return ray.remote(function())
+
+
+def task(ray: Any) -> Any:
+    """Returns Ray's remote function for `function`: one per process, so that workers fetch it once."""
+    # Through Ray's client it belongs to one connection.
+    return ray.remote(function()) if through_client() else _native_task(ray)
+
+
+def through_client() -> bool:
+    """Whether this process is connected through Ray's client (``ray://``)."""
+    client = sys.modules.get("ray.util.client")
+    return client is not None and client.ray.is_connected()
+
+
+def received(returned: tuple[str, tuple[Any, ...]]) -> remote.Done | remote.Refused:
+    """Returns what `function` returned, which travels as plain tuples, as what `remote.run_piece` returned."""
+    kind, fields = returned
+    return remote.Done(*fields) if kind == "Done" else remote.Refused(*fields)
+
+
+#: The packages of this project: a worker that has no module of theirs needs none of them to run a user's function.
+_OURS = frozenset({"jd_core", "jd_compute", "jd_io", "jd_web", "jd_ray", "just_distribute"})
+
+
+def to_send_by_value(missing: str, function: Callable[..., Any], already: Container[str]) -> str | None:
+    """Returns the module to send by value, since workers cannot import ``missing``; None if there is none to send.
+
+    That is the missing module itself if it is the user's own code; what is installed has to be installed there, too.
+    Else it may be the function's module that imports the missing one, but the function that needs it not.
+    """
+    own = str(getattr(worker.innermost(function), "__module__", None)).partition(".")[0]
+    for module in (missing, own):
+        if module not in already and _is_own_code(module):
+            return module
+    return None
+
+
+def _is_own_code(module: str) -> bool:
+    loaded = sys.modules.get(module)
+    if loaded is None or module == "__main__" or module in _OURS or module in sys.stdlib_module_names:
+        return False
+    places = [getattr(loaded, "__file__", None), *getattr(loaded, "__path__", [])]
+    parts = {part for place in places if place for part in Path(place).parts}
+    return bool(parts) and not parts & {"site-packages", "dist-packages"}
