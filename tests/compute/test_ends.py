@@ -14,8 +14,8 @@ import time
 
 import psutil
 import pytest
-from jd_compute.pool import launcher
 from jd_compute.backend import DEFAULT_METHOD
+from jd_compute.pool import launcher
 from jd_core import distribute
 from jd_core.testing.harness import best_of_three
 from multiprocess import reduction

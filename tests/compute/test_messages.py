@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jd_compute.codec import codec
-from jd_compute.run import workers
-from jd_compute.transport import messages
 from jd_compute.pool import pool as pool_module
+from jd_compute.run import workers
+from jd_compute.run.workers import Crew
+from jd_compute.transport import messages
 from jd_compute.transport.arena import arena
 from jd_compute.transport.channel import NEVER_BLOCKS, Channel
-from jd_compute.run.workers import Crew
 from jd_core import SerializationError, distribute, per_worker
 from jd_core.testing import functions
 

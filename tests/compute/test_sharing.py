@@ -8,8 +8,8 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from jd_compute.worker import reporter as reporting
 from jd_compute.transport.status_page import Status
+from jd_compute.worker import reporter as reporting
 from jd_core import distribute
 
 

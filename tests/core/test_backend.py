@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
-from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
 from jd_core._execution.serial import SerialBackend
+from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
 from jd_core.testing import BackendContract, Contract, Feed, Gathered, chunks_of
 
 

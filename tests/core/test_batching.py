@@ -11,10 +11,10 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
-from jd_core._planning.plan import BATCHES_PER_WORKER, UNKNOWN_LENGTH_BATCH, Plan, plan
-from jd_core._planning.binding import bind
-from jd_core.errors import BatchingError, SignatureError
 from jd_core._hints.signature import inspect_function
+from jd_core._planning.binding import bind
+from jd_core._planning.plan import BATCHES_PER_WORKER, UNKNOWN_LENGTH_BATCH, Plan, plan
+from jd_core.errors import BatchingError, SignatureError
 
 
 def elements(left: int, right: int = 0) -> None:

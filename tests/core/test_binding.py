@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from jd_core._hints.signature import Role, inspect_function
 from jd_core._planning.binding import BoundCall, bind
 from jd_core.errors import SignatureError
-from jd_core._hints.signature import Role, inspect_function
 
 
 def function(first: int, second: list[int], /, third: str = "x", *rest: int, key: int, other: int = 0) -> None:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from jd_core._execution.chunk_size import MESSAGE_SHARE, MOST_PARTS, MOST_SHARED, Pace, Sizer, part, sizer
+from jd_core._execution.chunk_size import MOST_SHARED, Pace, Sizer, sizer
 from jd_core._execution.serial import SerialBackend
+from jd_core.backend.splitting import MESSAGE_SHARE, MOST_PARTS, part
 
 
 class Guided(SerialBackend):

@@ -11,14 +11,14 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 from jd_core._execution import run as execution
-from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
-from jd_core._planning.plan import plan
-from jd_core._planning.binding import bind
 from jd_core._execution.chunk_size import Pace
-from jd_core.errors import BackendError, CallError
 from jd_core._hints.signature import inspect_function
 from jd_core._options.options import Options, resolve
 from jd_core._options.retry import Retry
+from jd_core._planning.binding import bind
+from jd_core._planning.plan import plan
+from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
+from jd_core.errors import BackendError, CallError
 
 Answer = Callable[[int, int], Any]
 

@@ -8,8 +8,8 @@ from collections import abc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jd_core._hints.signature import Batch, Each, Role, fits, inspect_function
 from jd_core._collections.table import kind_of_return
+from jd_core._hints.signature import Batch, Each, Role, fits, inspect_function
 
 T = typing.TypeVar("T")
 Bound = typing.TypeVar("Bound", bound=list[int])

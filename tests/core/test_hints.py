@@ -11,11 +11,11 @@ import types
 import typing
 
 import pytest
-from jd_core._hints.resolve import UnresolvedError
-from jd_core.errors import BatchingError, SignatureError
-from jd_core._hints.signature import Batch, Each, Parameter, Role, fits, inspect_function
 from jd_core._collections.table import named
 from jd_core._hints.members import members
+from jd_core._hints.resolve import UnresolvedError
+from jd_core._hints.signature import Batch, Each, Parameter, Role, fits, inspect_function
+from jd_core.errors import BatchingError, SignatureError
 
 PRELUDE = """
 import array, collections, collections.abc as abc, dataclasses, enum, typing
@@ -816,7 +816,8 @@ def test_hints_import_no_library():
     source = """
         import sys
         from collections.abc import Sequence
-        from jd_core import hints, kinds
+        from jd_core._collections import table as kinds
+        from jd_core._hints import signature as hints
         def f(x: list[int], y: "Sequence[str] | None", z: "numpy.ndarray") -> list[int]: ...
         signature = hints.inspect_function(f)
         parameter = signature.parameters[0]

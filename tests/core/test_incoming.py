@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from jd_core._planning.binding import bind
-from jd_core._planning.columns import MISSING
 from jd_core._hints.signature import inspect_function
 from jd_core._planning.async_input import Incoming, opened
+from jd_core._planning.binding import bind
+from jd_core._planning.columns import MISSING
 
 
 async def numbers(stop: int | None = None) -> AsyncIterator[int]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jd_core._collections import table as kinds
-from jd_core.errors import BatchingError
 from jd_core._collections.table import Kind, kind_of_return, kind_of_type, named
+from jd_core.errors import BatchingError
 
 BUILTIN = {
     list: list,

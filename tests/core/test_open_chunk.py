@@ -5,10 +5,10 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jd_core.inprocess import open_chunk
 from jd_core.backend import Chunk, Work
-from jd_core.inprocess.open_chunk import OpenChunk
+from jd_core.inprocess import open_chunk
 from jd_core.inprocess.call_queue import Source
+from jd_core.inprocess.open_chunk import OpenChunk
 
 
 @given(order=st.permutations(range(9)), looks=st.sets(st.integers(0, 8)), failed=st.sets(st.integers(0, 8)))

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 from jd_core import distribute
-from jd_core.backend import registry
-from jd_core.backend import Option, closest
 from jd_core._options.options import COMMON, Options, resolve
 from jd_core._options.retry import Retry
+from jd_core.backend import Option, closest, registry
 
 
 def test_defaults() -> None:

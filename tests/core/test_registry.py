@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from jd_core import BackendError, BackendNotInstalledError, distribute
-from jd_core.backend import registry
 from jd_core._execution.serial import SerialBackend
+from jd_core.backend import registry
 
 made = 0
 

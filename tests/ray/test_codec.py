@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from jd_core import distribute
 from jd_core.backend import Chunk
-from jd_ray.shipped import codec
 from jd_ray.run.outcomes import Piece
+from jd_ray.shipped import codec
 
 CANARY = "canary-51c2"
 

@@ -319,8 +319,9 @@ def test_a_caller_that_takes_its_time_costs_no_call_its_own(ray, folder: str, mo
 
     monkeypatch.setattr(started_tasks, "time", clock := Clock())
     refs: list[Any] = []
-    submitted = started_tasks.Starts.submitted
-    monkeypatch.setattr(started_tasks.Starts, "submitted", lambda self, ref, key: (refs.append(ref), submitted(self, ref, key)))
+    starts = started_tasks.Starts
+    submitted = starts.submitted
+    monkeypatch.setattr(starts, "submitted", lambda self, ref, key: (refs.append(ref), submitted(self, ref, key)))
     looks = 0
 
     def go_on() -> bool:

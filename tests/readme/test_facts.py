@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import jd_core
 import pytest
 from jd_core import Each, distribute, errors
-from jd_core.backend import registry
 from jd_core._options.options import COMMON, Options
+from jd_core.backend import registry
 from packaging.requirements import Requirement
 from packaging.version import Version
 

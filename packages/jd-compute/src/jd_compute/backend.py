@@ -52,12 +52,12 @@ class ComputeBackend(Backend):
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs chunks on worker processes; see the contract."""
         # Here, because these import pathos, dill and cloudpickle.
-        from jd_core._execution.chunk_size import full_seconds
         from jd_core.backend.serialization import bare
+        from jd_core.backend.splitting import full_seconds
 
         from jd_compute.codec import codec
-        from jd_compute.run import dispatch
         from jd_compute.pool import pool
+        from jd_compute.run import dispatch
 
         options = work.options
         initializer = options.get("initializer")

@@ -1,6 +1,9 @@
 """The core of just-distribute: `distribute`, what type hints mean, how calls are cut, run, ordered and joined."""
 
 from jd_core._api.decorator import Distributed, distribute
+from jd_core._api.per_worker import per_worker
+from jd_core._hints.signature import Batch, Each
+from jd_core._options.retry import Retry
 from jd_core.errors import (
     BackendError,
     BackendNotInstalledError,
@@ -13,9 +16,6 @@ from jd_core.errors import (
     SignatureError,
     WorkerDiedError,
 )
-from jd_core._hints.signature import Batch, Each
-from jd_core._api.per_worker import per_worker
-from jd_core._options.retry import Retry
 
 __all__ = [
     "BackendError",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
-from jd_core.inprocess import driver
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
 from jd_core.backend.cpus import usable_cpus
-from jd_core.inprocess.rate_limit import MAX_PER_SECOND, Pacer
+from jd_core.inprocess import driver
 from jd_core.inprocess.call_queue import Source
+from jd_core.inprocess.rate_limit import MAX_PER_SECOND, Pacer
 from jd_core.inprocess.threads import ThreadWorkers
 from jd_core.worker import plain, release
 

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any, ClassVar
 
 from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Option, Work
-from jd_core._execution.chunk_size import full_seconds
+from jd_core.backend.splitting import full_seconds
 
 from jd_ray.cluster import capacity, connection
 

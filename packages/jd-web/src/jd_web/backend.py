@@ -10,16 +10,16 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
 from typing import Any
 
-from jd_core.inprocess import driver
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
+from jd_core.inprocess import driver
+from jd_core.inprocess.call_queue import Source
 from jd_core.inprocess.loop_resources import Resources
 from jd_core.inprocess.rate_limit import MAX_PER_SECOND, Pacer
-from jd_core.inprocess.call_queue import Source
 from jd_core.inprocess.threads import ThreadWorkers
 
 from jd_web.calls import InThread, as_coroutine
-from jd_web.tasks import Consumers, limited, paced
 from jd_web.loop import abandon, loop_name, running_loop
+from jd_web.tasks import Consumers, limited, paced
 
 #: Seconds that cancelled calls have to clean up before `run` returns; they go on cleaning up behind it. With what else ends
 #: a run it stays below the five seconds in which any fault is to be reported.

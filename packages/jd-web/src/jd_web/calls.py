@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from jd_core.backend import Work
-from jd_core.inprocess.loop_resources import Resources
 from jd_core.inprocess.async_tasks import outlast
+from jd_core.inprocess.loop_resources import Resources
 from jd_core.worker import Bound, collect_async, innermost, is_async, plain, release
 
 #: What awaiting gave: a result, or else an error.

@@ -11,11 +11,11 @@ from typing import Any
 
 from jd_core.backend import Work
 from jd_core.errors import CallTimeoutError
+from jd_core.inprocess.async_tasks import outlast
+from jd_core.inprocess.call_queue import Source
 from jd_core.inprocess.loop_resources import Resources
 from jd_core.inprocess.open_chunk import OpenChunk, unstarred
 from jd_core.inprocess.rate_limit import Pacer
-from jd_core.inprocess.call_queue import Source
-from jd_core.inprocess.async_tasks import outlast
 from jd_core.worker import inside_worker
 
 #: Consumers that one consumer wakes.

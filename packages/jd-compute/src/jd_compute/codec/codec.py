@@ -25,9 +25,9 @@ import cloudpickle
 from jd_core._api.decorator import Distributed
 from jd_core.worker.pickling import REFUSALS as REFUSALS
 
+from jd_compute.codec.reducers import CLOUDPICKLES, chained, reduce_code, reduce_exception
 from jd_compute.transport.channel import NEVER_BLOCKS
 from jd_compute.transport.shared_memory import LARGE
-from jd_compute.codec.reducers import CLOUDPICKLES, chained, reduce_code, reduce_exception
 
 loads = pickle.loads
 

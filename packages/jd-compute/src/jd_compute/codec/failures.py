@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jd_core.worker import pickling
 from jd_core.backend import Failure
-from jd_core.errors import SerializationError
 from jd_core.backend.serialization import Travel
+from jd_core.errors import SerializationError
+from jd_core.worker import pickling
 
 from jd_compute.codec import codec
 from jd_compute.transport import messages

@@ -25,11 +25,11 @@ from jd_core.errors import WorkerDiedError
 from pathos.pools import ProcessPool
 
 from jd_compute.transport import messages
-from jd_compute.worker import server as worker
 from jd_compute.transport.address import Address
 from jd_compute.transport.arena import CAN_PASS_FILES
 from jd_compute.transport.channel import Channel
 from jd_compute.transport.status_page import Status
+from jd_compute.worker import server as worker
 
 #: Seconds a process may take from its start to its first message; a loaded machine may take many to import numpy.
 START_SECONDS = 120.0
@@ -47,7 +47,8 @@ class Worker:
         status: what it is doing; None where memory cannot be shared.
         calls: how many calls it was given.
         surroundings: what it was told last of the caller's.
-        function: what it was told last to call, as `jd_compute.codec.codec.name_of` gives it; None if it went by value or had
+        function: what it was told last to call, as `jd_compute.codec.codec.name_of` gives it; None if it went by value or
+            had
             constants.
     """
 

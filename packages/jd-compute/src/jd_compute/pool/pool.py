@@ -10,8 +10,8 @@ import threading
 from dataclasses import dataclass
 
 from jd_compute.pool import launcher
-from jd_compute.transport import output, messages
 from jd_compute.pool.launcher import Worker
+from jd_compute.transport import messages, output
 
 
 @dataclass(frozen=True, slots=True)

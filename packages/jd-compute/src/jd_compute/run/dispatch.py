@@ -22,16 +22,17 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Failure, Work
-from jd_core._execution.chunk_size import part
+from jd_core.backend.splitting import part
 
-from jd_compute.codec import codec, failures as outcome
-from jd_compute.transport import output, messages
+from jd_compute.codec import codec
+from jd_compute.codec import failures as outcome
+from jd_compute.pool.pool import Pool
+from jd_compute.run.lost_workers import Losses
+from jd_compute.run.tasks import Lane, Task, Unread, parts
+from jd_compute.run.workers import Crew
+from jd_compute.transport import messages, output
 from jd_compute.transport.arena import arena
 from jd_compute.transport.channel import NEVER_BLOCKS
-from jd_compute.run.workers import Crew
-from jd_compute.run.lost_workers import Losses
-from jd_compute.pool.pool import Pool
-from jd_compute.run.tasks import Lane, Task, Unread, parts
 
 #: A second chunk is sent ahead to a worker whose last one took less than this: then the way there and back shows.
 SHORT_SECONDS = 0.02

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
 from jd_core.errors import CallTimeoutError, WorkerDiedError
 
-from jd_compute.transport import status_page
-from jd_compute.run.workers import Crew
 from jd_compute.run.tasks import Lane, blame, was_at_work
+from jd_compute.run.workers import Crew
+from jd_compute.transport import status_page
 
 #: So many workers may die with a chunk before any call of it ran; the next such death ends the run.
 MOST_DEATHS = 3

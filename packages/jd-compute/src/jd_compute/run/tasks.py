@@ -10,8 +10,10 @@ from typing import NamedTuple
 from jd_core._collections import table
 from jd_core.backend import Chunk, Failure
 
-from jd_compute.transport import messages, status_page
 from jd_compute.pool.launcher import Worker
+from jd_compute.transport import messages, status_page
+
+_AT_WORK = (status_page.DECODING, status_page.RUNNING, status_page.ENCODING)
 
 
 class Unread(NamedTuple):
@@ -144,7 +146,7 @@ def blame(task: Task, page: status_page.Status | None) -> Blame:
 
 def was_at_work(task: Task, page: status_page.Status | None) -> bool:
     """Whether the worker had taken the task up, so that one of its calls may be to blame."""
-    return page is None or (page.chunk == task.number and page.phase in (status_page.DECODING, status_page.RUNNING, status_page.ENCODING))
+    return page is None or (page.chunk == task.number and page.phase in _AT_WORK)
 
 
 def parts(chunk: Chunk, *spans: tuple[int, int]) -> tuple[Chunk, ...]:

@@ -14,13 +14,13 @@ from jd_core.backend.serialization import bare
 from jd_core.worker import is_per_worker
 
 from jd_compute.codec import codec, failures
-from jd_compute.transport import output, messages
-from jd_compute.transport.arena import Parcel, arena
-from jd_compute.transport.channel import Message
 from jd_compute.pool.launcher import Worker
-from jd_compute.worker.cpu_placement import homes
 from jd_compute.pool.pool import Pool, runs
 from jd_compute.run.tasks import Lane
+from jd_compute.transport import messages, output
+from jd_compute.transport.arena import Parcel, arena
+from jd_compute.transport.channel import Message
+from jd_compute.worker.cpu_placement import homes
 
 #: Seconds that workers of a run that was given up have to come to an end by themselves before they are killed.
 GRACE_SECONDS = 0.05

@@ -2,7 +2,8 @@
 
 A large buffer is written to such a file, by the sender, and mapped by the receiver: no pipe, no copy on arrival. The kernel
 frees it when the last mapping and descriptor are gone, whatever happened to the processes in between, so nothing can be left
-behind; and since it has no name, no other user can open it. Which file a buffer goes to is for `jd_compute.transport.arena` to say.
+behind; and since it has no name, no other user can open it. Which file a buffer goes to is
+for `jd_compute.transport.arena` to say.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import threading
 
 from jd_core.worker import mark_process
 
-from jd_compute.transport import output, messages
+from jd_compute.transport import messages, output
 from jd_compute.worker.cpu_placement import give_way
 
 #: The variables from which BLAS and OpenMP libraries read their number of threads when they load (as in threadpoolctl's

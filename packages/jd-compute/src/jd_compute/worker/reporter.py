@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from jd_core.worker import traceback_text
 
 from jd_compute.codec import failures as outcome
+from jd_compute.codec.codec import Encoded, dumps_exception, encode, packed
 from jd_compute.transport import messages, status_page
 from jd_compute.transport.arena import arena
-from jd_compute.codec.codec import Encoded, dumps_exception, encode, packed
 
 if TYPE_CHECKING:
     from jd_compute.worker.server import Server

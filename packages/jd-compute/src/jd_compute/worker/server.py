@@ -18,11 +18,11 @@ from typing import Any
 
 from jd_core.worker import plain, release, run_calls
 
-from jd_compute.transport import output, messages, status_page
+from jd_compute.codec.codec import decode, dumps, loads
+from jd_compute.transport import messages, output, status_page
 from jd_compute.transport.address import connect
 from jd_compute.transport.arena import CAN_PASS_FILES, arena
 from jd_compute.transport.channel import Channel, Message
-from jd_compute.codec.codec import decode, dumps, loads
 from jd_compute.worker.cpu_placement import waiting_at
 from jd_compute.worker.process import adopt, prepare
 from jd_compute.worker.reporter import Reporter, describe, refuse, unloadable

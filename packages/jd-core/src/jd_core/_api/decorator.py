@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import functools
+import inspect
+from collections.abc import Callable
 from typing import Any, Literal
 
 from jd_core._api.distributed import Distributed
-from jd_core._typing.decorator import Chunksize, Progress, offering
 from jd_core._options.options import Options, resolve, with_job
 from jd_core._options.retry import Retry
+from jd_core._typing.decorator import Chunksize, Distribute, Offered, Progress
 
 __all__ = ["Distributed", "distribute"]
+
+
+def offering(options: Callable[Offered, None]) -> Callable[[Callable[..., Any]], Distribute[Offered]]:
+    """Types a function as `distribute`, with the parameters of another one as its options; shows them in its signature."""
+    # Without types: those are of the first overloads only.
+    shown = [one.replace(annotation=one.empty) for one in inspect.signature(options).parameters.values()]
+    signature = inspect.Signature([inspect.Parameter("function", inspect.Parameter.POSITIONAL_ONLY, default=None), *shown])
+
+    def typed(function: Any) -> Any:
+        function.__signature__ = signature
+        return function
+
+    return typed
 
 
 def _options(

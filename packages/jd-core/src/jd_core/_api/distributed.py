@@ -15,17 +15,17 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from jd_core._execution import run as execution, start
+from jd_core._api.stream import AsyncStream, Stream, nothing, nothing_later
+from jd_core._collections.table import Kind
+from jd_core._execution import run as execution
+from jd_core._execution import start
 from jd_core._execution.aggregation import aggregate
+from jd_core._execution.chunk_size import Pace
+from jd_core._hints.signature import Signature, distributed_signature, inspect_function
+from jd_core._options.options import Options, resolve, with_job
 from jd_core._planning.binding import BoundCall, Constants, bind, is_asynchronous
 from jd_core._typing.call import Call, Function
-from jd_core._execution.chunk_size import Pace
-from jd_core._hints.signature import Signature, inspect_function
-from jd_core._collections.table import Kind
-from jd_core._typing.decorator import distributed_signature
 from jd_core._typing.methods import Gives, changing, method, undecorated
-from jd_core._options.options import Options, resolve, with_job
-from jd_core._api.stream import AsyncStream, Stream, nothing, nothing_later
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as Defaulted

@@ -1,6 +1,7 @@
 """Constants that cannot be shared or sent: a client, a connection, a model. Each worker makes its own.
 
-Workers that are threads or processes make them in `jd_core.worker.resources.WithResources`; those on an event loop share one.
+Workers that are threads or processes make them in `jd_core.worker.resources.WithResources`;
+those on an event loop share one.
 """
 
 from __future__ import annotations

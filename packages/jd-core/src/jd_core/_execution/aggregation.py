@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jd_core._execution.failures import HiddenInternals
 from jd_core._collections.table import Kind
+from jd_core._execution.failures import HiddenInternals
 
 
 def aggregate(results: list[Any], how: str | Callable[[list[Any]], Any], joined: Kind | None) -> Any:

@@ -18,11 +18,11 @@ from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from jd_core._execution import failures, progress
-from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
-from jd_core._planning.plan import Plan
 from jd_core._execution.chunk_size import Pace, sizer
-from jd_core.errors import BackendError
 from jd_core._options.options import Options
+from jd_core._planning.plan import Plan
+from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
+from jd_core.errors import BackendError
 
 Segment: TypeAlias = tuple[int, Sequence[Any]]
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from jd_core._collections.table import Kind
 from jd_core._execution import run, serial
-from jd_core.backend import registry
-from jd_core.backend import Backend, Work
-from jd_core._planning.plan import plan
-from jd_core._planning.binding import BoundCall
 from jd_core._execution.chunk_size import Pace
 from jd_core._hints.signature import Signature
-from jd_core._collections.table import Kind
 from jd_core._options.options import Options
+from jd_core._planning.binding import BoundCall
+from jd_core._planning.plan import plan
+from jd_core.backend import Backend, Work, registry
 from jd_core.worker import is_inside_worker
 
 

@@ -1,7 +1,7 @@
 """Whether a value fits a hint, as far as a look at it and at its first element can tell.
 
-`jd_core._hints.signature` asks this to tell a collection of batches from a flat collection. Nothing is consumed: iterators are not
-looked into.
+Tells a collection of batches from a flat collection. Nothing is consumed: iterators are
+not looked into.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections import abc, deque
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from jd_core._hints.resolve import UnresolvedError
 from jd_core._collections.table import is_value, kind_of_type, slicer
 from jd_core._hints.members import Member, members
+from jd_core._hints.resolve import UnresolvedError
 
 #: How deep a value is looked into; a deeper one fits, and so does one that contains itself.
 DEPTH = 8

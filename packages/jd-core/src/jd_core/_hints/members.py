@@ -1,6 +1,7 @@
 """What a resolved hint means: its members, seen through aliases, type variables and unions.
 
-`jd_core._hints.signature` decides with it what a parameter is. Nothing here knows of roles or batches, but for the two markers.
+`jd_core._hints.signature` decides with it what a parameter is. Nothing here knows of roles or batches, but for the two
+markers.
 """
 
 from __future__ import annotations

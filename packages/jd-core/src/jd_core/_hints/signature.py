@@ -10,17 +10,18 @@ import enum
 import functools
 import inspect
 import sys
+import types
 import typing
 from collections import abc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Union
 
+from jd_core._collections.table import ANY, Kind, kind_of_return, kind_of_type
+from jd_core._hints.matching import fits, fits_member
+from jd_core._hints.members import Batch, Each, Member, members
 from jd_core._hints.resolve import Names, UnresolvedError, names_of, resolve
 from jd_core.errors import BatchingError, SignatureError
-from jd_core._hints.matching import fits, fits_member
-from jd_core._collections.table import ANY, Kind, kind_of_return, kind_of_type
-from jd_core._hints.members import Batch, Each, Member, members
 
 __all__ = ["Batch", "Each", "Parameter", "Role", "Signature", "fits", "inspect_function"]
 
@@ -226,3 +227,17 @@ def _joined_kind(alternatives: tuple[Member, ...]) -> Kind | None:
             return None
         kinds.add(kind)
     return kinds.pop() if len(kinds) == 1 else ANY if kinds else None
+
+
+def distributed_signature(plain: inspect.Signature) -> inspect.Signature:
+    """Returns the signature of a distributed call: positional parameters take iterables, the result is a list."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [
+        one.replace(annotation=types.GenericAlias(Iterable, (one.annotation,)))
+        if one.kind in (*positional, inspect.Parameter.VAR_POSITIONAL) and one.annotation is not one.empty
+        else one
+        for one in plain.parameters.values()
+    ]
+    returns = plain.return_annotation
+    result = list if returns is inspect.Signature.empty else types.GenericAlias(list, (returns,))
+    return plain.replace(parameters=parameters, return_annotation=result)

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jd_core.backend import registry
-from jd_core.backend import Option, closest
-from jd_core.errors import BackendNotInstalledError
 from jd_core._options.retry import SECONDS, WHOLE, Retry
+from jd_core.backend import Option, closest, registry
+from jd_core.errors import BackendNotInstalledError
 
 _FLAG = Option("True or False", (bool,))
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jd_core._collections import table
+from jd_core._hints.signature import Parameter, Signature
 from jd_core.backend import closest
 from jd_core.errors import SignatureError
-from jd_core._hints.signature import Parameter, Signature
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 

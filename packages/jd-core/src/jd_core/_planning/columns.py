@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from jd_core._collections import table
-from jd_core._planning.binding import Argument
 from jd_core._hints.signature import Parameter
+from jd_core._planning.binding import Argument
 
 #: Seconds after which reading an iterator stops with what there is: a slow one must not hold its first elements back.
 READ_SECONDS = 0.01
@@ -23,7 +23,7 @@ MISSING = object()
 
 
 class Arriving(ABC):
-    """What was passed, where its elements come when they come: an async iterable that `jd_core._planning.async_input` reads."""
+    """An argument whose elements come when they come: an async iterable that `jd_core._planning.async_input` reads."""
 
     @property
     @abstractmethod

@@ -9,11 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from jd_core._collections import table
-from jd_core.backend import Chunk
-from jd_core._planning.binding import BoundCall
-from jd_core._planning.columns import MISSING, AnyColumn, Arriving, ArrivingColumn, BatchColumn, Column, EmptyBatches, column_of
-from jd_core.errors import BatchingError, SignatureError
 from jd_core._hints.signature import Role
+from jd_core._planning.binding import BoundCall
+from jd_core._planning.columns import (
+    MISSING,
+    AnyColumn,
+    Arriving,
+    ArrivingColumn,
+    BatchColumn,
+    Column,
+    EmptyBatches,
+    column_of,
+)
+from jd_core.backend import Chunk
+from jd_core.errors import BatchingError, SignatureError
 
 #: Batches per worker where the user gives no ``batch_size``: several, so that workers that are done early take more.
 BATCHES_PER_WORKER = 4

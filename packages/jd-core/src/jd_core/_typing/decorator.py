@@ -21,9 +21,7 @@ the parameters of a `ParamSpec` fit where the two options leave results as they 
 
 from __future__ import annotations
 
-import inspect
-import types
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, ParamSpec, TypeAlias, TypeVar, overload
 
 from jd_core._options.retry import Retry
@@ -134,7 +132,7 @@ class Distribute(Generic[Offered]):
     ) -> Distributed[Callable[P, T], Any, U, U]: ...
     # fmt: on
     # Without a docstring, editors show that of `distribute`.
-    def __call__(self, function: Any = None, /, *args: Any, **options: Any) -> Any:  # noqa: D102
+    def __call__(self, function: Any = None, /, *args: Any, **options: Any) -> Any:
         raise NotImplementedError
 
 
@@ -185,28 +183,5 @@ class Aggregating(Generic[Made, Raised]):
         raise NotImplementedError
 
 
-def offering(options: Callable[Offered, None]) -> Callable[[Callable[..., Any]], Distribute[Offered]]:
-    """Types a function as `distribute`, with the parameters of another one as its options; shows them in its signature."""
-    # Without types: those are of the first overloads only.
-    shown = [one.replace(annotation=one.empty) for one in inspect.signature(options).parameters.values()]
-    signature = inspect.Signature([inspect.Parameter("function", inspect.Parameter.POSITIONAL_ONLY, default=None), *shown])
-
-    def typed(function: Any) -> Any:
-        function.__signature__ = signature
-        return function
-
-    return typed
 
 
-def distributed_signature(plain: inspect.Signature) -> inspect.Signature:
-    """Returns the signature of a distributed call: positional parameters take iterables, the result is a list."""
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = [
-        one.replace(annotation=types.GenericAlias(Iterable, (one.annotation,)))
-        if one.kind in (*positional, inspect.Parameter.VAR_POSITIONAL) and one.annotation is not one.empty
-        else one
-        for one in plain.parameters.values()
-    ]
-    returns = plain.return_annotation
-    result = list if returns is inspect.Signature.empty else types.GenericAlias(list, (returns,))
-    return plain.replace(parameters=parameters, return_annotation=result)

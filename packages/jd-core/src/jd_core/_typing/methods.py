@@ -1,4 +1,4 @@
-"""How the methods of a `Distributed` look to a type checker: as calls of the function, which `jd_core._typing.call` describes.
+"""How the methods of a `Distributed` look to a type checker: as calls of the function (`jd_core._typing.call`).
 
 Beside the line of rooms: nothing here runs but the three decorators, and they return what they get.
 """
@@ -12,8 +12,8 @@ from jd_core._typing.call import Call, Function, Joined, OnLoop, Place, Whole
 
 if TYPE_CHECKING:
     from jd_core._api.distributed import Distributed
-    from jd_core._typing.decorator import Aggregate, Chunksize, Progress
     from jd_core._options.retry import Retry
+    from jd_core._typing.decorator import Aggregate, Chunksize, Progress
 
 A = TypeVar("A")
 T = TypeVar("T")

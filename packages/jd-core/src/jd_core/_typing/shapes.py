@@ -1,7 +1,8 @@
 """Which types are collections, to a type checker: batches, arrays and frames, and what is joined.
 
-The static side of `jd_core._collections.table`: checkers cannot ask that table. Libraries are told by a method that no other has, since
-what is not installed cannot be imported, and what cannot be imported is everything to a checker.
+The static side of `jd_core._collections.table`: checkers cannot ask that table. Libraries are told by a method that no
+other has,
+since what is not installed cannot be imported, and what cannot be imported is everything to a checker.
 """
 
 from __future__ import annotations

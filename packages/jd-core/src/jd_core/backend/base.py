@@ -7,12 +7,12 @@ them travel chunks: runs of consecutive calls in columns, so that the cost of an
 from __future__ import annotations
 
 import contextlib
-import difflib
-import itertools
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from typing import Any, ClassVar
+
+from jd_core.backend.option import Option
+from jd_core.backend.work import Chunk, ChunkResult, Work
 
 #: Seconds a backend waits before it asks ``chunks`` again after it got None, if no result comes in first.
 POLL_SECONDS = 0.01
@@ -21,128 +21,16 @@ POLL_SECONDS = 0.01
 CANCEL_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Consecutive calls that travel together.
-
-    Attributes:
-        start: index of the first call, from 0 over the whole run.
-        columns: ``columns[i][k]`` is the i-th positional argument of call ``start + k``. Every column has the same
-            length, at least 1, and is a sequence; a slice of a ``range`` or an array stays one.
-    """
-
-    start: int
-    columns: tuple[Sequence[Any], ...] = field(repr=False)
-
-    def __len__(self) -> int:
-        """Number of calls."""
-        return len(self.columns[0])
-
-    def arguments(self, offset: int) -> tuple[Any, ...]:
-        """Returns the positional arguments of call ``start + offset``."""
-        # Not column[offset]: that looks up a label in a pandas series.
-        return tuple(next(itertools.islice(column, offset, None)) for column in self.columns)
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """All that is the same for every chunk of a run; a backend ships it once per worker, not per chunk.
-
-    Attributes:
-        function: the user's function, undecorated. It may be a coroutine or generator function: see `jd_core.worker.plain`.
-        constants: keyword arguments of every call. Never shown: they may hold secrets.
-        workers: how many calls run at once, at least 1.
-        calls: number of calls of the run; None if unknown.
-        timeout: seconds allowed to one call; None: no limit.
-        stop_at_failure: a failed call ends the run, so what is left of its chunk need not run.
-        chunksize: calls per chunk if the user fixed it, else None. With 1, no call may run twice.
-        name: the function's qualified name, for messages.
-        options: the backend's own options, checked, as given.
-        cancelled: tells, from any thread, that the run is to end as if its iterator were closed. None where nothing but
-            closing ends it.
-        workers_given: whether the user chose ``workers``. If not, they are the backend's default, and it may use more or
-            fewer as the run goes on.
-        on_input: takes a callable that `Backend.arun` wants called, on its caller's loop, when chunks that gave None may
-            have a chunk now, so that it need not wait for `POLL_SECONDS`. None where nobody can tell.
-    """
-
-    function: Callable[..., Any]
-    constants: Mapping[str, Any] = field(repr=False)
-    workers: int
-    name: str
-    calls: int | None = None
-    timeout: float | None = None
-    stop_at_failure: bool = True
-    chunksize: int | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    cancelled: Callable[[], bool] | None = field(default=None, repr=False)
-    workers_given: bool = True
-    on_input: Callable[[Callable[[], None]], None] | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One call that raised, died or took too long.
-
-    Attributes:
-        index: the call's index over the whole run.
-        exception: the user's own, or an error of `jd_core.errors` that stands for what happened.
-        traceback: the worker's traceback as text, when the exception left its process; else None.
-    """
-
-    index: int
-    exception: BaseException = field(repr=False)
-    traceback: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkResult:
-    """The results of some consecutive calls of one chunk: usually, but not necessarily, of all of them. Never of none.
-
-    Attributes:
-        chunk: the chunk that was handed over, or a part of it.
-        values: one result per call, in any kind of sequence, from call ``chunk.start + offset`` on; None stands at the
-            place of a failed call.
-        failures: the failed calls among these, in order; empty nearly always.
-        seconds: what these calls took together, each counted for itself; 0.0 if unknown. Chunk sizes follow from it.
-        offset: position in the chunk of the first of these calls.
-    """
-
-    chunk: Chunk
-    values: Sequence[Any] = field(repr=False)
-    failures: tuple[Failure, ...] = ()
-    seconds: float = 0.0
-    offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """What values one option takes; how the core checks its own options and a backend declares its own.
-
-    Attributes:
-        allowed: what is allowed, in words that end the sentence "… must be".
-        types: a value of another type is a TypeError.
-        accepts: a value of the right type for which this is false is a ValueError.
-    """
-
-    allowed: str
-    types: tuple[type, ...] = (object,)
-    accepts: Callable[[Any], bool] = lambda value: True
-
-    def check(self, name: str, value: Any) -> None:
-        """Raises a TypeError or ValueError that names the option, the value and what is allowed."""
-        # True is an int to isinstance, but workers=True is a mistake.
-        stray_bool = isinstance(value, bool) and bool not in self.types and object not in self.types
-        wrong_type = stray_bool or not isinstance(value, self.types)
-        if wrong_type or not self.accepts(value):
-            error = TypeError if wrong_type else ValueError
-            raise error(f"distribute: option {name}={value!r} must be {self.allowed}")
 
 
-def closest(name: str, names: Sequence[str]) -> str:
-    """Returns ``"; did you mean 'x'?"`` for the closest of ``names``, or an empty string."""
-    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
 class Backend(ABC):

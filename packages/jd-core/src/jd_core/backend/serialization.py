@@ -1,6 +1,7 @@
 """What is said when something cannot travel between the caller and its workers: the same for every kind of worker.
 
-A backend whose workers are processes makes one `Travel` and lets it word its errors. `jd_core.worker.pickling` finds the part.
+A backend whose workers are processes makes one `Travel` and lets it word its errors. `jd_core.worker.pickling` finds
+the part.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jd_core.worker import pickling
 from jd_core.backend import Chunk, Work
 from jd_core.errors import RemoteError, SerializationError
+from jd_core.worker import pickling
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The life of a run whose workers share its calls: pull, admit, collect, wait; for callers in a thread or on a loop.
 
-`jd_core.inprocess.call_queue` holds the calls, `Workers` take them (`jd_core.inprocess.threads`, or the web backend's tasks); this is between.
+`jd_core.inprocess.call_queue` holds the calls, `Workers` take them (`jd_core.inprocess.threads`, or the web
+backend's tasks); this is between.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Constants of `jd_core.per_worker` on an event loop: made once per run, for all its calls share the loop.
 
-The counterpart of `jd_core.worker.resources.WithResources`, for who runs coroutines as tasks: the web backend, and nested runs.
+The counterpart of `jd_core.worker.resources.WithResources`, for who runs coroutines as tasks: the web
+backend, and nested runs.
 """
 
 from __future__ import annotations

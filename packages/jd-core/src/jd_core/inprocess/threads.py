@@ -11,9 +11,9 @@ from typing import Any
 
 from jd_core.backend import Work
 from jd_core.errors import BackendError, CallTimeoutError
+from jd_core.inprocess.call_queue import Source
 from jd_core.inprocess.open_chunk import OpenChunk, unstarred
 from jd_core.inprocess.rate_limit import Pacer
-from jd_core.inprocess.call_queue import Source
 from jd_core.worker import close_loop, inside_worker
 
 #: Seconds that an ended run waits for threads whose calls may be about to end. A thread cannot be killed.

@@ -15,8 +15,7 @@ from typing import Any, ClassVar, Literal, ParamSpec, TypeAlias, TypeVar
 
 import pytest
 
-from jd_core.backend import registry
-from jd_core.backend import Backend, Chunk, ChunkResult, Work
+from jd_core.backend import Backend, Chunk, ChunkResult, Work, registry
 from jd_core.testing import functions
 
 Way: TypeAlias = Literal["run", "arun"]

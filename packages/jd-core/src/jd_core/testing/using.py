@@ -16,8 +16,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from jd_core import BatchingError, CallError, CallTimeoutError, Retry, SerializationError, distribute
-from jd_core.backend import registry
-from jd_core.backend import Backend
+from jd_core.backend import Backend, registry
 from jd_core.testing import functions
 from jd_core.testing.harness import Contract, best_of_three, needs, wait_until
 from jd_core.testing.showing import everything_shown

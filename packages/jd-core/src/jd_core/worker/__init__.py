@@ -1,4 +1,4 @@
-"""What runs inside a worker. It needs only the standard library: it can be sent as source to where these packages are not."""
+"""What runs inside a worker. It needs only the standard library, so that it can be sent to where these packages are not."""
 
 from . import pickling as pickling
 from .calls import Bound, failure_of, innermost, is_async, plain, run_calls, traceback_text

@@ -7,26 +7,17 @@ value to a machine that has Python but not these packages. What backends need of
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import inspect
 import itertools
 import traceback
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import coroutines, opening
-from .coroutines import close_loop as close_loop
-from .coroutines import collect_async as collect_async
-from .coroutines import run_coroutine as run_coroutine
-from .opening import WithResources as WithResources
-from .opening import is_per_worker as is_per_worker
-from .opening import release as release
-
-#: True in code that a worker runs: a distributed call made there runs its calls one after the other, in place.
-inside_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("just_distribute_inside_worker", default=False)
+from . import coroutines, resources
+from .coroutines import collect_async, run_coroutine
+from .resources import WithResources, is_per_worker
 
 #: Length of a block of calls, in seconds: what a worker runs between two looks at the world outside (see `run_calls`).
 BLOCK_SECONDS = 0.0005
@@ -34,29 +25,12 @@ BLOCK_SECONDS = 0.0005
 #: Columns of which each block of calls gets a slice; of others they go on where the block before them ended.
 _SLICED = (list, tuple, range)
 
-_whole_process = False
 
 
-def mark_process() -> None:
-    """Marks all code of this process as run by a worker, also in threads that the user's function starts."""
-    global _whole_process
-    _whole_process = True
-    inside_worker.set(True)
 
 
-def is_inside_worker() -> bool:
-    """Whether the code that asks is run by a worker."""
-    return _whole_process or inside_worker.get()
 
 
-@contextmanager
-def as_worker() -> Iterator[None]:
-    """Marks the code inside the ``with`` block, in this context only, as run by a worker."""
-    token = inside_worker.set(True)
-    try:
-        yield
-    finally:
-        inside_worker.reset(token)
 
 
 def innermost(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -186,7 +160,7 @@ def failure_of(error: BaseException) -> BaseException:
 
 def traceback_text(error: BaseException) -> str:
     """Returns the traceback of ``error`` as Python prints it, without the frames of these modules at its start."""
-    own = (__file__, coroutines.__file__, opening.__file__)
+    own = (__file__, coroutines.__file__, resources.__file__)
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename in own and trace.tb_next is not None:
         trace = trace.tb_next

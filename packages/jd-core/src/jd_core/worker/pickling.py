@@ -1,7 +1,7 @@
 """Finds the part of an object that cannot be pickled, so that an error can name it instead of a type far inside.
 
-Used by callers, through `jd_core.backend.serialization`, and in workers. It needs nothing but the standard library, and imports nothing
-of this package, so that it can travel by value to a machine that has Python but not these packages.
+Used by callers, through `jd_core.backend.serialization`, and in workers. It needs nothing but the standard library, and
+imports nothing of this package, so that it can travel by value to a machine that has Python but not these packages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The worker's side of `jd_core._api.per_worker`: opens constants of `jd_core.per_worker` in each thread, and closes them.
 
-Needs and imports nothing but the standard library, and `jd_core.worker.coroutines`: it goes by value where `jd_core.worker` goes.
+Imports nothing but the standard library and `jd_core.worker.coroutines`: it goes by value where `jd_core.worker` goes.
 """
 
 from __future__ import annotations

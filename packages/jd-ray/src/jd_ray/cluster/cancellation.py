@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from jd_ray.run import remote_function
+from jd_ray.cluster.connection import through_client
 
 #: Seconds to wait for a cancel to be carried out; through Ray's client a process may have to be started for it.
 CARRIED_OUT_SECONDS = 5.0
@@ -28,7 +28,7 @@ def cancel(ray: Any, refs: Sequence[Any], *, force: bool) -> None:
     """
     if not refs:
         return
-    if remote_function.through_client():
+    if through_client():
         # The owner is a process of Ray's client server. Its I/O thread does what others ask of it, so a task has to ask.
         ask = ray.remote(_asking()).options(num_cpus=0, max_retries=0, name="just-distribute-cancel")
         ray.wait([ask.remote(list(refs), force)], timeout=CARRIED_OUT_SECONDS)

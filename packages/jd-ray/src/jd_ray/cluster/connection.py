@@ -242,3 +242,9 @@ def facts() -> list[tuple[str, str]]:
         ("address", f"{address} (RAY_ADDRESS)" if address else "the cluster that runs on this machine, else a new one"),
         ("initialised", "yes" if ray is not None and ray.is_initialized() else "no"),
     ]
+
+
+def through_client() -> bool:
+    """Whether this process is connected through Ray's client (``ray://``)."""
+    client = sys.modules.get("ray.util.client")
+    return client is not None and client.ray.is_connected()

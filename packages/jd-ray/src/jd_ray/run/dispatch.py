@@ -23,16 +23,16 @@ from dataclasses import replace
 from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
-from jd_core._execution.chunk_size import PATIENCE, part
-from jd_core.worker.pickling import REFUSALS
+from jd_core.backend.splitting import PATIENCE, part
 from jd_core.errors import BackendError, CallTimeoutError, SerializationError
+from jd_core.worker.pickling import REFUSALS
 
 from jd_ray.cluster import cancellation, capacity
+from jd_ray.cluster.started_tasks import LOOK_SECONDS, Starts
 from jd_ray.run import outcomes, remote_function
-from jd_ray.shipped import remote
 from jd_ray.run.outcomes import Piece
 from jd_ray.run.submission import Shipment
-from jd_ray.cluster.started_tasks import LOOK_SECONDS, Starts
+from jd_ray.shipped import remote
 
 logger = logging.getLogger("just_distribute.ray")
 

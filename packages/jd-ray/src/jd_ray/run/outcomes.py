@@ -12,9 +12,9 @@ from typing import Any
 
 from jd_core._collections import table
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
-from jd_core.worker.pickling import REFUSALS, show
-from jd_core.errors import SerializationError, WorkerDiedError
 from jd_core.backend.serialization import Travel
+from jd_core.errors import SerializationError, WorkerDiedError
+from jd_core.worker.pickling import REFUSALS, show
 
 from jd_ray.shipped import codec, remote
 

@@ -17,9 +17,9 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
-from jd_core.worker import coroutines, pickling, resources
 from jd_core import worker
 
+from jd_ray.cluster.connection import through_client
 from jd_ray.shipped import codec, remote
 
 
@@ -31,13 +31,16 @@ def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
     # A task that is cancelled may have left it half loaded.
     if not hasattr(parent, "run_piece"):
         parent = sys.modules[package] = types.ModuleType(package)
+        for name in sorted(sources):  # a package comes before its modules
+            loaded = sys.modules[f"{package}.{name}"] = types.ModuleType(f"{package}.{name}")
+            is_package = any(other.startswith(f"{name}.") for other in sources)
+            loaded.__package__ = loaded.__name__ if is_package else loaded.__name__.rpartition(".")[0]
+            loaded.__file__ = f"<{loaded.__name__}>"
+            above, _, last = loaded.__name__.rpartition(".")
+            setattr(sys.modules[above], last, loaded)
         for name, source in sources.items():
-            loaded = types.ModuleType(f"{package}.{name}")
-            loaded.__package__ = package
-            loaded.__file__ = f"<{package}.{name}>"
-            sys.modules[loaded.__name__] = loaded
-            exec(compile(source, loaded.__file__, "exec"), loaded.__dict__)
-            setattr(parent, name, loaded)
+            loaded = sys.modules[f"{package}.{name}"]
+            exec(compile(source, str(loaded.__file__), "exec"), loaded.__dict__)
         parent.run_piece = parent.remote.run_piece
     outcome = parent.run_piece(*arguments)
     return type(outcome).__name__, tuple(outcome)
@@ -46,14 +49,20 @@ def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
 @functools.cache
 def function() -> Any:
     """Returns `remote.run_piece` as a function that can be sent anywhere; `received` takes what it returns."""
-    modules = (pickling, coroutines, resources, worker, codec, remote)
-    sources = {module.__name__.rpartition(".")[2]: inspect.getsource(module) for module in modules}
+    # Each needs only those before it.
+    modules = (worker.state, worker.coroutines, worker.resources, worker.pickling, worker.calls, worker, codec, remote)
+    sources = {_name_there(module): inspect.getsource(module) for module in modules}
     digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:12]
     package = f"_just_distribute_{digest}"
     globals_ = {"__name__": package, "__builtins__": builtins}
     sent = types.FunctionType(_run_piece.__code__, globals_, "run_piece")
     sent.__kwdefaults__ = {"package": package, "sources": sources}
     return sent
+
+
+def _name_there(module: types.ModuleType) -> str:
+    """Returns a module's name within the package that a worker loads, where ``jd_core.worker`` is ``worker``."""
+    return module.__name__.removeprefix("jd_core.").removeprefix("jd_ray.shipped.")
 
 
 @functools.cache
@@ -65,12 +74,6 @@ def task(ray: Any) -> Any:
     """Returns Ray's remote function for `function`: one per process, so that workers fetch it once."""
     # Through Ray's client it belongs to one connection.
     return ray.remote(function()) if through_client() else _native_task(ray)
-
-
-def through_client() -> bool:
-    """Whether this process is connected through Ray's client (``ray://``)."""
-    client = sys.modules.get("ray.util.client")
-    return client is not None and client.ray.is_connected()
 
 
 def received(returned: tuple[str, tuple[Any, ...]]) -> remote.Done | remote.Refused:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from jd_core.backend import Work
-from jd_core.worker.pickling import REFUSALS
 from jd_core.errors import BackendError, SerializationError
+from jd_core.worker.pickling import REFUSALS
 
-from jd_ray.shipped import codec, remote
+from jd_ray.cluster.connection import through_client
 from jd_ray.run import outcomes, remote_function
 from jd_ray.run.outcomes import Piece
+from jd_ray.shipped import codec, remote
 
 Answer = TypeVar("Answer")
 
@@ -43,7 +44,7 @@ class Shipment:
         self.edition = 0
         self._ray = ray
         self._work = work
-        self._through_client = remote_function.through_client()
+        self._through_client = through_client()
         self._by_value: set[str] = set()
         self._run, self._sent = self._put()
         options = {"max_retries": 0, **{name: work.options[name] for name in _TASK_OPTIONS if name in work.options}}

@@ -3,7 +3,8 @@
 Everything is pickled here, explicitly, rather than by Ray on the way: so that what does not pickle is known by call and
 by part, and large buffers (arrays) go beside the pickle, into Ray's object store, where a worker maps them uncopied.
 
-This module is sent to workers as source (see `shipping`): it imports only `diagnosis`, the standard library and Ray.
+This module is sent to workers as source (see `jd_ray.run.remote_function`): it imports only `jd_core.worker`, the standard
+library and Ray.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, TypeAlias, cast
 
 import ray.cloudpickle
 
-from . import diagnosis
+from . import worker
 
 #: Ray's own copy, at both ends the same.
 cloudpickle: Any = ray.cloudpickle
@@ -153,7 +154,7 @@ def encode_values(values: list[Any], beside: bool = True) -> tuple[bool, Any]:
         encoded, foreign = _encode(values, beside)
         if not foreign:
             return True, encoded
-    except diagnosis.REFUSALS:
+    except worker.pickling.REFUSALS:
         pass
     return False, [_encode_or_error(value, beside) for value in values]
 
@@ -161,8 +162,8 @@ def encode_values(values: list[Any], beside: bool = True) -> tuple[bool, Any]:
 def _encode_or_error(value: Any, beside: bool) -> Encoded | str:
     try:
         return _encode(value, beside)[0]
-    except diagnosis.REFUSALS as error:
-        return diagnosis.reason(value, "the result", error, encode)
+    except worker.pickling.REFUSALS as error:
+        return worker.pickling.reason(value, "the result", error, encode)
 
 
 def _encode(obj: Any, beside: bool) -> tuple[Encoded, bool]:

@@ -1,7 +1,7 @@
 """What runs inside a Ray worker: one piece of a chunk. Nothing here raises; what happened is in what is returned.
 
-This module is sent to workers as source (see `shipping`), with `codec` and `jd_core.worker`: it imports only these, the
-standard library and Ray. `dispatch` starts it and takes what it returns.
+This module is sent to workers as source (see `jd_ray.run.remote_function`), with `codec` and `jd_core.worker`: it
+imports only these, the standard library and Ray. `dispatch` starts it and takes what it returns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ try:
 except ImportError:
     pass
 else:
-    worker.inside_worker = _installed
+    worker.state.inside_worker = _installed
 
 #: Seconds for which a worker keeps a run's function and constants after a piece.
 KEEP_SECONDS = 10.0
@@ -114,7 +114,7 @@ class Housekeeping:
         function, constants = codec.decode(work, codec.copy_none)
         call = worker.plain(function, constants)
         data, buffers, _ = work
-        if not buffers or len(memoryview(data)) >= SMALL_BYTES or isinstance(call, worker.WithResources):
+        if not buffers or len(memoryview(data)) >= SMALL_BYTES or isinstance(call, worker.resources.WithResources):
             with self._lock:
                 self._calls[run] = call, time.monotonic() + KEEP_SECONDS
         return call
