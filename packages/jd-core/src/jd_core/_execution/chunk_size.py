@@ -26,17 +26,12 @@ MOST_SHARED = 4096
 SMALLEST = 8
 
 
-
 #: A chunk of an input without a length holds at most so many calls: their arguments are lists in memory, several per worker.
 MOST_UNKNOWN = 1 << 15
 
 #: So many calls may go together for the sake of their message before a run has measured any of its own: what earlier
 #: runs were like may be no guide.
 UNPROVEN = 16
-
-
-
-
 
 
 class Pace:

@@ -181,7 +181,3 @@ class Aggregating(Generic[Made, Raised]):
     def __call__(self, function: Any, /) -> Any:
         """Makes the function run its calls in parallel."""
         raise NotImplementedError
-
-
-
-

@@ -21,18 +21,6 @@ POLL_SECONDS = 0.01
 CANCEL_SECONDS = 0.05
 
 
-
-
-
-
-
-
-
-
-
-
-
-
 class Backend(ABC):
     """Where calls run. Subclass it, declare the entry point, and run `jd_core.testing` against it.
 

@@ -26,13 +26,6 @@ BLOCK_SECONDS = 0.0005
 _SLICED = (list, tuple, range)
 
 
-
-
-
-
-
-
-
 def innermost(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns what decides whether calling ``function`` gives a coroutine or a generator.
 

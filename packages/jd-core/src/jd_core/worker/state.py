@@ -12,7 +12,6 @@ inside_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("just_distr
 _whole_process = False
 
 
-
 def mark_process() -> None:
     """Marks all code of this process as run by a worker, also in threads that the user's function starts."""
     global _whole_process
@@ -20,11 +19,9 @@ def mark_process() -> None:
     inside_worker.set(True)
 
 
-
 def is_inside_worker() -> bool:
     """Whether the code that asks is run by a worker."""
     return _whole_process or inside_worker.get()
-
 
 
 @contextmanager
