@@ -38,7 +38,7 @@ def check_output(out: str) -> None:
 @pytest.mark.timeout(380)
 @best_of_three
 def test_all_jobs_run_on_real_input(command: Callable[..., Any]) -> None:
-    """SPEC 4: each job's results over the standard library equal the plain loop's; with Ray, in under a minute."""
+    """Section 4: each job's results over the standard library equal the plain loop's; with Ray, in under a minute."""
     done = command("demo")
     assert done.code == 0, done.out + done.err
     check_output(done.out)
@@ -59,7 +59,7 @@ def test_all_jobs_run_on_real_input(command: Callable[..., Any]) -> None:
 def test_a_missing_backend_is_said_and_the_others_run(
     command: Callable[..., Any], without: Callable[..., dict[str, str]], scratch: Path
 ) -> None:
-    """SPEC 1: where jd-ray is not installed, its row says so with the install line, and that is no failure."""
+    """Section 1: where jd-ray is not installed, its row says so with the install line, and that is no failure."""
     done = command("demo", environment={**without("jd-ray"), "TMPDIR": str(scratch)})
     assert done.code == 0, done.out + done.err
     check_output(done.out)
@@ -159,7 +159,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(start: Callable[..., Any]) -> N
 )
 @best_of_three
 def test_one_ctrl_c_ends_it(start: Callable[..., Any], scratch: Path, moment: str) -> None:
-    """SPEC 5: one Ctrl-C ends the demo with exit code 130, no traceback, no orphan, no temporary folder left."""
+    """Section 5: one Ctrl-C ends the demo with exit code 130, no traceback, no orphan, no temporary folder left."""
     ours, theirs = os.openpty()
     try:
         started = start("demo", "--jobs", moment.split(":")[0], environment={"TMPDIR": str(scratch)}, stdout=theirs)
@@ -188,7 +188,7 @@ def fail(_: object) -> Comparison:
 
 
 def test_a_different_result_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 8.3: a job whose result is not the plain loop's shows NO in its row, and the exit code is 1."""
+    """Promise 3: a job whose result is not the plain loop's shows NO in its row, and the exit code is 1."""
     monkeypatch.setattr(
         show, "JOBS", {"io": lambda _: compared("io", equal=False), "web": lambda _: compared("web", equal=True)}
     )

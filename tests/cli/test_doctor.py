@@ -69,7 +69,7 @@ def test_it_says_how_workers_start_and_where_ray_is(command: Callable[..., Any])
 
 
 def test_it_imports_nothing_heavy() -> None:
-    """SPEC 1: versions come from metadata; neither Ray nor pathos is imported to say them, and no process starts."""
+    """Section 1: versions come from metadata; neither Ray nor pathos is imported to say them, and no process starts."""
     heavy = "{'ray', 'pathos', 'dill', 'multiprocess', 'numpy', 'pandas'}"
     code = f"import sys; from just_distribute import doctor; doctor.gather(); print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=50)

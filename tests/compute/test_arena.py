@@ -185,7 +185,7 @@ def test_arguments_and_constants_give_their_memory_back_after_every_run():
 
 
 def test_two_hundred_calls_with_large_arrays_leave_nothing_behind(run_script):
-    """SPEC 8, 8: descriptors and memory as before, after successes, failures and abandoned streams."""
+    """Promise 8: descriptors and memory as before, after successes, failures and abandoned streams."""
     done = run_script("leftovers.py", "arrays")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

@@ -36,7 +36,7 @@ def wait_until_gone(pids):
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @best_of_three
 def test_a_worker_killed_at_a_random_moment_is_named_within_two_seconds(run_script, workers):
-    """SPEC 8, 2: with index and signal; the next call works within two seconds."""
+    """Promise 2: with index and signal; the next call works within two seconds."""
     done = run_script("random_kills.py", workers, 4)
     assert done.returncode == 0, done.stderr
     reports = json.loads(done.stdout)
@@ -53,7 +53,7 @@ def test_a_worker_killed_at_a_random_moment_is_named_within_two_seconds(run_scri
 
 @pytest.mark.parametrize("all_of_them", [False, True])
 def test_killed_idle_workers_are_replaced_without_a_word(all_of_them):
-    """SPEC 8, 1: a worker that dies between calls costs nobody anything."""
+    """Promise 1: a worker that dies between calls costs nobody anything."""
     run = squares()
     pids = {pid for _, pid in run(range(50))} | {pid for _, pid in run.options(chunksize=1)(range(50))}
     victims = list(pids)[: None if all_of_them else 1]
@@ -66,7 +66,7 @@ def test_killed_idle_workers_are_replaced_without_a_word(all_of_them):
 
 
 def test_a_worker_killed_while_it_reads_a_large_message_is_named(tmp_path):
-    """SPEC 5: nothing depends on where in a message a worker dies."""
+    """Section 5: nothing depends on where in a message a worker dies."""
 
     class Slow:
         """Takes for ever to unpickle, and says so."""
@@ -96,7 +96,7 @@ def test_a_worker_killed_while_it_reads_a_large_message_is_named(tmp_path):
 
 
 def test_calls_that_shared_a_message_with_a_death_run_again_and_no_others(tmp_path):
-    """SPEC 5: at least once for those of its message; one chunk's death does not touch another chunk."""
+    """Section 5: at least once for those of its message; one chunk's death does not touch another chunk."""
 
     def leave_a_trace(number):
         with open(tmp_path / str(number), "a") as file:
@@ -113,7 +113,7 @@ def test_calls_that_shared_a_message_with_a_death_run_again_and_no_others(tmp_pa
 
 
 def test_chunksize_one_means_at_most_once(tmp_path):
-    """SPEC 5: with ``chunksize=1`` no call runs twice, whoever dies."""
+    """Section 5: with ``chunksize=1`` no call runs twice, whoever dies."""
 
     def leave_a_trace(number):
         with open(tmp_path / str(number), "a") as file:
@@ -126,7 +126,7 @@ def test_chunksize_one_means_at_most_once(tmp_path):
 
 
 def test_a_function_that_kills_every_worker_that_loads_it_ends_in_an_error():
-    """SPEC 5: a death that no call can be blamed for does not go on for ever."""
+    """Section 5: a death that no call can be blamed for does not go on for ever."""
 
     class Deadly:
         def __reduce__(self):
@@ -139,7 +139,7 @@ def test_a_function_that_kills_every_worker_that_loads_it_ends_in_an_error():
 
 @best_of_three
 def test_a_worker_that_takes_too_long_is_killed_and_its_call_named():
-    """SPEC 5: ``timeout`` ends the one call; its worker is replaced, and all others give their results."""
+    """Section 5: ``timeout`` ends the one call; its worker is replaced, and all others give their results."""
 
     def sleep_long(number):
         if number == 3:
@@ -155,7 +155,7 @@ def test_a_worker_that_takes_too_long_is_killed_and_its_call_named():
 
 @best_of_three
 def test_chunksize_one_means_at_most_once_while_the_caller_is_busy(tmp_path):
-    """SPEC 5: a worker whose call took too long may have sent the result of the one before; that is taken first."""
+    """Section 5: a worker whose call took too long may have sent the result of the one before; that is taken first."""
     seconds = {3: 0.05, 4: 600, 5: 600}
 
     def leave_a_trace(number):
@@ -177,7 +177,7 @@ def test_chunksize_one_means_at_most_once_while_the_caller_is_busy(tmp_path):
 
 @best_of_three
 def test_a_call_that_prints_without_end_is_ended_by_its_timeout(capsys):
-    """SPEC 5: however much it sends."""
+    """Section 5: however much it sends."""
 
     def print_for_ever(number):
         while number == 0:
@@ -209,7 +209,7 @@ def unread(pid):
 @best_of_three
 @pytest.mark.parametrize("end", ["death", "timeout"])
 def test_results_that_came_before_a_worker_was_lost_are_given_once(end):
-    """SPEC 5: also where others that came with the first of them did not unpickle, and had to be asked for again."""
+    """Section 5: also where others that came with the first of them did not unpickle, and had to be asked for again."""
     caller = os.getpid()
 
     def work(number):
@@ -232,7 +232,7 @@ def test_results_that_came_before_a_worker_was_lost_are_given_once(end):
 
 @best_of_three
 def test_each_worker_is_judged_by_the_call_it_is_at():
-    """SPEC 5: while the caller has a failure, other workers end calls that took too long and begin innocent ones."""
+    """Section 5: while the caller has a failure, other workers end calls that took too long and begin innocent ones."""
 
     def work(number):
         time.sleep({0: 600, 4: 1.2, 5: 0.6}.get(number, 0))

@@ -48,7 +48,7 @@ def waiting(job, folder):
 @pytest.mark.parametrize("job", ["compute", "io", "web"])
 @best_of_three
 def test_one_ctrl_c_is_enough(tmp_path_factory, job):
-    """SPEC 5 and 8, 7: it returns within two seconds, without a word, the next call works, and no process is left."""
+    """Section 5, promise 7: it returns within two seconds, without a word, the next call works, and no process is left."""
     with waiting(job, tmp_path_factory.mktemp(job)) as (process, descendants):
         began = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
@@ -62,7 +62,7 @@ def test_one_ctrl_c_is_enough(tmp_path_factory, job):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @best_of_three
 def test_workers_end_with_their_caller(tmp_path_factory, how):
-    """SPEC 8, 7: no child five seconds after the caller's end, also when a call is running."""
+    """Promise 7: no child five seconds after the caller's end, also when a call is running."""
     with waiting("compute", tmp_path_factory.mktemp("ends")) as (process, descendants):
         assert len(descendants) >= 2
         process.send_signal(how)
@@ -71,7 +71,7 @@ def test_workers_end_with_their_caller(tmp_path_factory, how):
 
 
 def test_two_hundred_calls_leave_nothing_behind(run_script):
-    """SPEC 8, 8: descriptors, threads, children and memory as before, after successes and failures."""
+    """Promise 8: descriptors, threads, children and memory as before, after successes and failures."""
     done = run_script("leftovers.py", "plain")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -80,7 +80,7 @@ def test_two_hundred_calls_leave_nothing_behind(run_script):
 
 
 def test_nothing_is_left_in_shared_memory_or_the_temporary_folder(tmp_path):
-    """SPEC 8, 8 and issue of large buffers: what is shared has no name, and the sockets' folder goes."""
+    """Promise 8: what is shared has no name, and the sockets' folder goes."""
     script = (
         "import sys, numpy as np, os, tempfile\n"
         "from jd_core import distribute\n"
@@ -111,7 +111,7 @@ def test_nothing_is_left_in_shared_memory_or_the_temporary_folder(tmp_path):
 
 @best_of_three
 def test_idle_workers_end_after_their_time():
-    """SPEC 6: an idle worker ends by itself, and the next call starts another."""
+    """Section 6: an idle worker ends by itself, and the next call starts another."""
 
     def process_id(_):
         return os.getpid()

@@ -285,7 +285,7 @@ class Refused:
 
 @pytest.mark.parametrize("constant", [Refused(), per_worker(Refused())], ids=["plain", "per worker"])
 def test_workers_are_told_what_a_run_that_did_not_begin_has_not_told_them(tmp_path, monkeypatch, constant):
-    """SPEC 6: calls run in the caller's folder, whatever happened to the run before."""
+    """Section 6: calls run in the caller's folder, whatever happened to the run before."""
     run = distribute(where, job="compute", workers=2, chunksize=1)
     run(range(2))
     monkeypatch.chdir(tmp_path)

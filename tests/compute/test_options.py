@@ -20,12 +20,12 @@ from jd_core.testing import functions
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_each_start_method_gives_the_same_results(method):
-    """SPEC 6: the default is safe with threads; fork and spawn work by choice."""
+    """Section 6: the default is safe with threads; fork and spawn work by choice."""
     assert distribute(lambda x: x + 1, job="compute", workers=2, start_method=method)(range(5)) == [1, 2, 3, 4, 5]
 
 
 def test_threads_that_hold_locks_in_the_caller_do_not_hang_workers():
-    """SPEC 6: by default nothing is forked from a process with threads."""
+    """Section 6: by default nothing is forked from a process with threads."""
     lock = threading.Lock()
     release = threading.Event()
 
@@ -55,7 +55,7 @@ def test_a_worker_that_wakes_up_does_not_push_its_caller_aside():
 
 
 def test_an_initializer_runs_once_in_each_worker(tmp_path):
-    """SPEC 6: before the first call."""
+    """Section 6: before the first call."""
 
     def leave_a_trace():
         (tmp_path / str(os.getpid())).touch(exist_ok=False)
@@ -66,7 +66,7 @@ def test_an_initializer_runs_once_in_each_worker(tmp_path):
 
 
 def test_an_error_in_the_initializer_is_the_calls_error():
-    """SPEC 6: it is no hang, and keeps its type."""
+    """Section 6: it is no hang, and keeps its type."""
 
     def fail():
         raise LookupError("no database")
@@ -76,7 +76,7 @@ def test_an_error_in_the_initializer_is_the_calls_error():
 
 
 def test_a_worker_is_replaced_after_max_calls_per_worker():
-    """SPEC 6: no process makes more calls than allowed, and none is lost."""
+    """Section 6: no process makes more calls than allowed, and none is lost."""
     run = distribute(lambda x: (x, os.getpid()), job="compute", workers=2, max_calls_per_worker=3)
     results = run(range(20))
     assert [number for number, _ in results] == list(range(20))
@@ -102,7 +102,7 @@ def test_calls_that_a_worker_could_not_take_do_not_count_for_max_calls_per_worke
 
 @pytest.mark.parametrize(("threads", "wanted"), [({}, "1"), ({"threads_per_worker": 3}, "3")])
 def test_threads_of_numeric_libraries_are_capped(monkeypatch, threads, wanted):
-    """SPEC 6: one per worker by default, so that workers do not fight for the CPUs; what the user set stays."""
+    """Section 6: one per worker by default, so that workers do not fight for the CPUs; what the user set stays."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("MKL_NUM_THREADS", "7")
     run = distribute(
@@ -116,7 +116,7 @@ def test_threads_of_numeric_libraries_are_capped(monkeypatch, threads, wanted):
 
 
 def test_what_workers_print_reaches_the_callers_stdout_in_whole_lines(capsys):
-    """SPEC 5 on output: also where stdout is no terminal, as in a notebook."""
+    """Section 5, output: also where stdout is no terminal, as in a notebook."""
 
     def talk(number):
         print("number", number, "says", "a" * 50)
@@ -130,7 +130,7 @@ def test_what_workers_print_reaches_the_callers_stdout_in_whole_lines(capsys):
 
 
 def test_what_workers_log_goes_through_the_callers_handlers_and_levels():
-    """SPEC 5 on output: the parent's level and handlers apply."""
+    """Section 5, output: the parent's level and handlers apply."""
 
     def log(number):
         logger = logging.getLogger("tests.workers")
@@ -152,7 +152,7 @@ def test_what_workers_log_goes_through_the_callers_handlers_and_levels():
 
 @pytest.mark.parametrize("size", [10, 1 << 15, 1 << 19])
 def test_arrays_of_any_size_come_back_whole_and_writable(size):
-    """SPEC 6: large buffers go through shared memory; nobody can tell."""
+    """Section 6: large buffers go through shared memory; nobody can tell."""
     arrays = [np.arange(size, dtype=float) + k for k in range(7)]
 
     def change(array, *, shift):
@@ -169,7 +169,7 @@ def test_arrays_of_any_size_come_back_whole_and_writable(size):
 
 
 def test_many_large_results_can_be_kept_without_a_descriptor_each():
-    """SPEC 8, 8: what is kept of a run is memory, not open files."""
+    """Promise 8: what is kept of a run is memory, not open files."""
     import psutil
 
     before = psutil.Process().num_fds()
@@ -179,7 +179,7 @@ def test_many_large_results_can_be_kept_without_a_descriptor_each():
 
 
 def test_a_large_array_is_cut_and_joined():
-    """SPEC 2 and 4: an autobatched array travels in slices and comes back as one."""
+    """Sections 2 and 4: an autobatched array travels in slices and comes back as one."""
 
     def halve(xs: np.ndarray) -> np.ndarray:
         return xs / 2
@@ -189,7 +189,7 @@ def test_a_large_array_is_cut_and_joined():
 
 
 def test_what_does_not_pickle_is_named_by_its_path():
-    """SPEC 5: the call, and the part of the object that does not pickle."""
+    """Section 5: the call, and the part of the object that does not pickle."""
 
     class Client:
         def __init__(self):
@@ -205,7 +205,7 @@ def test_what_does_not_pickle_is_named_by_its_path():
 
 
 def test_functions_of_modules_that_workers_cannot_import_are_sent_by_value(tmp_path):
-    """SPEC 6: whatever cloudpickle or dill can send can be sent; that a worker cannot import it is found out there."""
+    """Section 6: whatever cloudpickle or dill can send can be sent; that a worker cannot import it is found out there."""
     import types
 
     module = types.ModuleType("made_up_here")
@@ -236,7 +236,7 @@ def test_two_runs_at_once_find_out_that_workers_cannot_import_a_module(monkeypat
 
 
 def test_dill_takes_what_cloudpickle_refuses():
-    """SPEC 6: dill takes what nothing else takes."""
+    """Section 6: dill takes what nothing else takes."""
     refused = open(os.devnull)  # noqa: SIM115 - an open file: cloudpickle refuses those in binary or write mode
 
     def name(number, *, files):
@@ -248,7 +248,7 @@ def test_dill_takes_what_cloudpickle_refuses():
 
 
 def test_the_working_folder_and_import_path_are_the_callers(tmp_path, monkeypatch):
-    """SPEC 5, current values: what changed since the workers started is seen."""
+    """Section 5, current values: what changed since the workers started is seen."""
     run = distribute(lambda x: (os.getcwd(), __import__("made_after_start").VALUE), job="compute", workers=1)
     assert distribute(lambda x: x, job="compute", workers=1)([1]) == [1]
     (tmp_path / "made_after_start.py").write_text("VALUE = 42\n")
@@ -258,7 +258,7 @@ def test_the_working_folder_and_import_path_are_the_callers(tmp_path, monkeypatc
 
 
 def test_a_million_elements_of_a_generator_do_not_fill_the_caller():
-    """Promise 9 and issue 3: under 20 MB of growth."""
+    """Promise 9: under 20 MB of growth."""
     script = (
         "import psutil, collections\n"
         "from jd_core import distribute\n"
@@ -275,12 +275,12 @@ def test_a_million_elements_of_a_generator_do_not_fill_the_caller():
 
 
 def test_partials_of_importable_functions_travel():
-    """SPEC 1: a partial is a function like any other."""
+    """Section 1: a partial is a function like any other."""
     assert distribute(functools.partial(divmod, 17), job="compute", workers=2)([5, 3]) == [(3, 2), (5, 2)]
 
 
 def test_a_distributed_call_in_a_thread_of_a_worker_runs_in_that_worker():
-    """SPEC 5, nested calls: also where the user's function starts threads of its own."""
+    """Section 5, nested calls: also where the user's function starts threads of its own."""
     import concurrent.futures
 
     inner = distribute(lambda x: os.getpid(), job="compute", workers=2)

@@ -78,7 +78,7 @@ def test_calls_run_anywhere_and_their_workers_wait_on_different_cpus():
 
 @pytest.mark.parametrize("function", ["sched_getscheduler", "sched_setscheduler"])
 def test_workers_start_where_nobody_may_say_when_they_run(monkeypatch, function):
-    """SPEC 6: or where the C library has these functions in name only, as musl does."""
+    """Section 6: or where the C library has these functions in name only, as musl does."""
     if not hasattr(os, "SCHED_BATCH"):
         pytest.skip("a way in which Linux shares out time")
 

@@ -46,7 +46,7 @@ def test_a_worker_with_nothing_to_do_gets_part_of_what_another_one_has(alone_for
 
 
 def test_calls_that_were_put_together_by_choice_stay_together():
-    """SPEC 1: with ``chunksize`` that many calls are sent to a worker in one message, whoever has nothing to do."""
+    """Section 1: with ``chunksize`` that many calls are sent to a worker in one message, whoever has nothing to do."""
 
     def work(number):
         time.sleep(0.002 if number < 50 else 0.0)

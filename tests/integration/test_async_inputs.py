@@ -1,4 +1,4 @@
-"""SPEC 1: async iterables as input of .aio and .astream, on every backend."""
+"""Section 1: async iterables as input of .aio and .astream, on every backend."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def taken(results: AsyncIterator[Any], count: int | None = None) -> list[A
 
 @pytest.mark.parametrize("suspends", [False, True], ids=["at hand", "one by one"])
 def test_async_iterables(parallel: Parallel, suspends: bool) -> None:
-    """SPEC 1: an async iterable gives the elements of calls, alone and among other iterables, in order."""
+    """Section 1: an async iterable gives the elements of calls, alone and among other iterables, in order."""
     source = functools.partial(Source, suspends=suspends)
 
     async def run() -> list[Any]:
@@ -124,7 +124,7 @@ def test_async_iterables(parallel: Parallel, suspends: bool) -> None:
 
 
 def test_batches_of_async_iterables(parallel: Parallel) -> None:
-    """SPEC 2 and 3: batches are cut from async iterables too, and joined; those that give batches are not cut."""
+    """Sections 2 and 3: batches are cut from async iterables too, and joined; those that give batches are not cut."""
 
     async def run() -> list[Any]:
         one, both = parallel(sums, batch_size=4), parallel(sums_of_both, batch_size=4)
@@ -144,7 +144,7 @@ def test_batches_of_async_iterables(parallel: Parallel) -> None:
 
 
 def test_nothing_is_read_before_it_is_asked(parallel: Parallel) -> None:
-    """SPEC 1: a stream's arguments are checked at once; its async iterables are opened when it is first asked."""
+    """Section 1: a stream's arguments are checked at once; its async iterables are opened when it is first asked."""
 
     async def run() -> tuple[int, int]:
         source = Source(range(5))
@@ -175,7 +175,7 @@ def test_reading_is_bounded(parallel: Parallel, options: dict[str, int]) -> None
 
 
 def test_a_slow_source_holds_no_result_back(parallel: Parallel) -> None:
-    """SPEC 1: results come while the source has nothing: here its next element depends on the result before."""
+    """Section 1: results come while the source has nothing: here its next element depends on the result before."""
 
     async def run() -> list[int]:
         given: asyncio.Queue[int] = asyncio.Queue()
@@ -197,7 +197,7 @@ def test_a_slow_source_holds_no_result_back(parallel: Parallel) -> None:
 @pytest.mark.parametrize("lengths", [(3, 5), (5, 3)])
 @pytest.mark.parametrize("other", [list, iter, Source])
 def test_unequal_lengths(parallel: Parallel, other: Callable[[range], Any], lengths: tuple[int, int]) -> None:
-    """SPEC 3: that an async iterable is shorter or longer than another argument is an error where it shows."""
+    """Section 3: that an async iterable is shorter or longer than another argument is an error where it shows."""
 
     async def run(*arguments: Any) -> None:
         with pytest.raises(BatchingError, match=r"(left|right) has 3\b.*equally long"):
@@ -211,7 +211,7 @@ def test_unequal_lengths(parallel: Parallel, other: Callable[[range], Any], leng
 
 
 def test_elements_and_batches_need_lengths(parallel: Parallel, no_run: None) -> None:
-    """SPEC 3: where elements and batches are mixed, an async iterable is refused, as an iterator is."""
+    """Section 3: where elements and batches are mixed, an async iterable is refused, as an iterator is."""
 
     def mixed(number: int, values: list[int]) -> int:
         return number
@@ -223,7 +223,7 @@ def test_elements_and_batches_need_lengths(parallel: Parallel, no_run: None) -> 
 @pytest.mark.parametrize("error", [ZeroDivisionError("source"), KeyboardInterrupt()], ids=["exception", "interrupt"])
 @pytest.mark.parametrize("position", [0, 7])
 def test_errors_of_the_source(parallel: Parallel, error: BaseException, position: int) -> None:
-    """SPEC 5: an error in an async iterable is raised as it is, after the run was cancelled."""
+    """Section 5: an error in an async iterable is raised as it is, after the run was cancelled."""
 
     async def run(function: Callable[..., Any]) -> None:
         source = Source(range(position), error)
@@ -241,7 +241,7 @@ def test_errors_of_the_source(parallel: Parallel, error: BaseException, position
 
 @pytest.mark.parametrize("function", [fails_at_three, functions.same], ids=["failure", "success"])
 def test_the_source_is_closed_at_the_end(parallel: Parallel, function: Callable[..., Any]) -> None:
-    """SPEC 1: the source is closed when .aio returns, also where a call failed and the source has no end."""
+    """Section 1: the source is closed when .aio returns, also where a call failed and the source has no end."""
 
     async def run() -> None:
         fails = function is fails_at_three
@@ -255,7 +255,7 @@ def test_the_source_is_closed_at_the_end(parallel: Parallel, function: Callable[
 
 @pytest.mark.parametrize("given", [0, 2])
 def test_cancelling_while_the_source_has_nothing(parallel: Parallel, given: int) -> None:
-    """SPEC 1: cancelling who awaits ends the run and closes the source, also while it has given nothing yet."""
+    """Section 1: cancelling who awaits ends the run and closes the source, also while it has given nothing yet."""
 
     async def run() -> None:
         waiting, closed = asyncio.Event(), asyncio.Event()
@@ -284,7 +284,7 @@ def test_cancelling_while_the_source_has_nothing(parallel: Parallel, given: int)
 def test_abandoning_a_stream_closes_the_source(
     parallel: Parallel, how: str, folder: str, check_nothing_starts: Callable[[], int]
 ) -> None:
-    """SPEC 1: a stream that is closed or dropped cancels the rest and closes its source."""
+    """Section 1: a stream that is closed or dropped cancels the rest and closes its source."""
 
     async def run() -> int:
         source = Source(itertools.count())
@@ -304,7 +304,7 @@ def test_abandoning_a_stream_closes_the_source(
 
 
 def test_two_runs_on_one_loop(parallel: Parallel) -> None:
-    """SPEC 1: runs with async iterables side by side do not mix."""
+    """Section 1: runs with async iterables side by side do not mix."""
 
     async def run() -> Any:
         same = parallel(functions.same)
@@ -315,13 +315,13 @@ def test_two_runs_on_one_loop(parallel: Parallel) -> None:
 
 
 def test_in_a_worker(parallel: Parallel) -> None:
-    """SPEC 5: a call inside a worker reads async iterables, too."""
+    """Section 5: a call inside a worker reads async iterables, too."""
     assert parallel(nested)([[1, 2, 3], [4]]) == [[2, 4, 6], [8]]
 
 
 @pytest.mark.parametrize("method", ["__call__", "stream", "as_completed"])
 def test_only_on_a_loop(parallel: Parallel, no_run: None, method: str) -> None:
-    """SPEC 3: the synchronous methods refuse an async iterable before anything starts, and name the ones that read it."""
+    """Section 3: the synchronous methods refuse an async iterable before anything starts, and name the ones that read it."""
     source = Source([1])
     with pytest.raises(SignatureError, match=r"\(Source\) for value, which only same\.aio\(\.\.\.\) and same\.astream"):
         getattr(parallel(functions.same), method)(source)
@@ -329,7 +329,7 @@ def test_only_on_a_loop(parallel: Parallel, no_run: None, method: str) -> None:
 
 
 def test_retries_and_exceptions(parallel: Parallel) -> None:
-    """SPEC 5: failed calls are retried or kept, whatever their input came from."""
+    """Section 5: failed calls are retried or kept, whatever their input came from."""
 
     async def run() -> Any:
         return await parallel(fails_at_three, retries=1, return_exceptions=True).aio(Source(range(6)))
@@ -338,7 +338,7 @@ def test_retries_and_exceptions(parallel: Parallel) -> None:
 
 
 def test_results_come_while_the_source_is_read(parallel: Parallel, folder: str) -> None:
-    """SPEC 1: calls start as soon as their elements are there: the source waits for the first call to have started."""
+    """Section 1: calls start as soon as their elements are there: the source waits for the first call to have started."""
 
     async def run() -> Any:
         async def source() -> AsyncIterator[int]:

@@ -1,4 +1,4 @@
-"""Promise 10 and SPEC 5: calls from many threads, within workers, and mixed jobs."""
+"""Promise 10 and section 5: calls from many threads, within workers, and mixed jobs."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ def test_eight_threads_with_failures(parallel: Parallel) -> None:
 
 @pytest.mark.parametrize("function", [row, row_of_coroutines, row_coroutine], ids=["plain", "coroutines", "awaited"])
 def test_nested(parallel: Parallel, function: Callable[..., Any]) -> None:
-    """SPEC 5: a distributed call inside a worker runs its calls there, with the same results."""
+    """Section 5: a distributed call inside a worker runs its calls there, with the same results."""
     assert parallel(function)(range(6)) == ROWS
 
 
 def test_nested_calls_start_no_workers(parallel: Parallel) -> None:
-    """SPEC 5: a distributed call inside a worker runs in that worker's own thread, one call after the other."""
+    """Section 5: a distributed call inside a worker runs in that worker's own thread, one call after the other."""
 
     def where(value: int) -> list[Any]:
         outer = functions.thread_and_process(value)
@@ -99,7 +99,7 @@ def test_nested_calls_start_no_workers(parallel: Parallel) -> None:
 
 
 def test_nested_streams(parallel: Parallel) -> None:
-    """SPEC 5: streams inside a worker work, too."""
+    """Section 5: streams inside a worker work, too."""
 
     def first_two(value: int) -> list[int]:
         with shifted.stream(iter(range(100)), by=value) as results:
@@ -109,7 +109,7 @@ def test_nested_streams(parallel: Parallel) -> None:
 
 
 def test_nested_failures(parallel: Parallel) -> None:
-    """SPEC 5: a failure inside a nested call has a note of each level."""
+    """Section 5: a failure inside a nested call has a note of each level."""
 
     def outer(value: int) -> list[int]:
         return distribute(functions.raise_at, job="compute")(range(value), at=(2,), error=LookupError)
@@ -123,7 +123,7 @@ def test_nested_failures(parallel: Parallel) -> None:
 
 
 def test_calls_in_threads_of_a_worker(parallel: Parallel) -> None:
-    """SPEC 5: calls that start threads of their own are left to it."""
+    """Section 5: calls that start threads of their own are left to it."""
 
     def function(value: int) -> int:
         results: list[int] = []
@@ -138,12 +138,12 @@ def test_calls_in_threads_of_a_worker(parallel: Parallel) -> None:
 
 
 def test_calls_that_use_asyncio_run(parallel: Parallel) -> None:
-    """SPEC 5: a plain function may run an event loop of its own."""
+    """Section 5: a plain function may run an event loop of its own."""
     assert parallel(lambda value: asyncio.run(functions.awaited(value)))(range(5)) == list(range(5))
 
 
 def test_the_callers_context_is_unchanged(parallel: Parallel) -> None:
-    """SPEC 5: a context variable that calls set is not changed for the caller."""
+    """Section 5: a context variable that calls set is not changed for the caller."""
     variable = contextvars.ContextVar("variable", default="caller")
 
     def function(value: int, *, name: str = "variable") -> int:
@@ -156,17 +156,17 @@ def test_the_callers_context_is_unchanged(parallel: Parallel) -> None:
 
 
 def test_all_workers_are_used(parallel: Parallel, folder: str) -> None:
-    """SPEC 1: ``workers`` calls run at once."""
+    """Section 1: ``workers`` calls run at once."""
     assert parallel(functions.meet, workers=2)(range(2), folder=folder, calls=2) == [0, 1]
 
 
 def test_all_workers_are_used_by_coroutines(parallel: Parallel, folder: str) -> None:
-    """SPEC 1: ``workers`` coroutines run at once."""
+    """Section 1: ``workers`` coroutines run at once."""
     assert parallel(functions.meet_coroutine, workers=2)(range(2), folder=folder, calls=2) == [0, 1]
 
 
 def test_never_more_than_workers(parallel: Parallel, folder: str) -> None:
-    """SPEC 1: and never more."""
+    """Section 1: and never more."""
 
     def running(value: int, *, folder: str) -> int:
         functions.record(folder)
@@ -188,7 +188,7 @@ def long_then_meeting(value: int, *, folder: str) -> int:
 
 
 def test_calls_behind_a_long_one_go_to_others(parallel: Parallel, folder: str) -> None:
-    """SPEC 6: where calls turn out to be longer than those before them, what a worker has not begun is for all again."""
+    """Section 6: where calls turn out to be longer than those before them, what a worker has not begun is for all again."""
     run = parallel(long_then_meeting)
     run(range(10, 1000), folder=folder)  # so that these are expected to be short, and go together
     assert run(range(40), folder=folder) == list(range(40))

@@ -1,4 +1,4 @@
-"""SPEC 1: the decorator's forms and options, and what the decorated object is."""
+"""Section 1: the decorator's forms and options, and what the decorated object is."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Wider(Scaler):
     base = 100
 
 
-#: The forms that SPEC 1 names, each with the job's name.
+#: The forms that section 1 of the contract names, each with the job's name.
 FORMS: dict[str, Callable[[str], Distributed[..., Any]]] = {
     "decorator with options": lambda job: distribute(job=job, workers=2)(area),
     "decorator with a job name": lambda job: distribute(job, workers=2)(area),
@@ -86,32 +86,32 @@ FORMS: dict[str, Callable[[str], Distributed[..., Any]]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_forms(job: str, form: str) -> None:
-    """SPEC 1: @distribute, @distribute(...), @distribute("job") and distribute(f, ...) make the same."""
+    """Section 1: @distribute, @distribute(...), @distribute("job") and distribute(f, ...) make the same."""
     function = FORMS[form](job)
     assert isinstance(function, Distributed)
     assert function(range(6), [2] * 6, unit="km") == [area(width, 2, unit="km") for width in range(6)]
 
 
 def test_bare_form() -> None:
-    """SPEC 1: bare @distribute is job="compute"."""
+    """Section 1: bare @distribute is job="compute"."""
     assert repr(distribute(area)) == repr(distribute()(area)) == "<distributed area, job='compute'>"
 
 
 @pytest.mark.parametrize(("alias", "name"), ALIASES.items())
 def test_aliases(alias: str, name: str) -> None:
-    """SPEC 1: processes, threads, coroutines and cluster are other names of the jobs."""
+    """Section 1: processes, threads, coroutines and cluster are other names of the jobs."""
     assert repr(distribute(area, job=alias)) == f"<distributed area, job={name!r}>"
     assert set(ALIASES.items()) == {("processes", "compute"), ("threads", "io"), ("coroutines", "web"), ("cluster", "ray")}
 
 
 def test_aliases_run(job: str) -> None:
-    """SPEC 1: what an alias makes runs as the job does."""
+    """Section 1: what an alias makes runs as the job does."""
     alias = next(alias for alias, name in ALIASES.items() if name == job)
     assert distribute(area, job=alias, workers=2)(range(3)) == ["0m", "1m", "2m"]
 
 
 def test_everything_the_object_keeps() -> None:
-    """SPEC 1: the decorated object keeps __name__, __doc__, __module__, __qualname__, __wrapped__ and attributes."""
+    """Section 1: the decorated object keeps __name__, __doc__, __module__, __qualname__, __wrapped__ and attributes."""
 
     def plain(value: int) -> int:
         """Says something."""
@@ -129,7 +129,7 @@ def test_everything_the_object_keeps() -> None:
 
 
 def test_signature() -> None:
-    """SPEC 1: inspect.signature shows the distributed signature: iterables in, a list out, constants as they are."""
+    """Section 1: inspect.signature shows the distributed signature: iterables in, a list out, constants as they are."""
     signature = inspect.signature(distribute(area))
     assert list(signature.parameters) == ["width", "height", "unit"]
     assert signature.parameters["unit"] == inspect.signature(area).parameters["unit"]
@@ -140,14 +140,14 @@ def test_signature() -> None:
 
 
 def test_local(job: str) -> None:
-    """SPEC 1: .local is the undecorated call, here."""
+    """Section 1: .local is the undecorated call, here."""
     here = distribute(lambda: __import__("os").getpid(), job=job)
     assert here.local() == __import__("os").getpid()
     assert distribute(area, job=job).local(3, height=4, unit="km") == "12km"
 
 
 def test_options_leave_the_original() -> None:
-    """SPEC 1: .options gives a new function; the original is unchanged; what is not named stays."""
+    """Section 1: .options gives a new function; the original is unchanged; what is not named stays."""
     original = distribute(area, job="io", workers=3, max_per_second=5)
     changed = original.options(timeout=2)
     assert (changed._options.workers, changed._options.timeout) == (3, 2)
@@ -158,7 +158,7 @@ def test_options_leave_the_original() -> None:
 
 
 def test_options_take_a_job_by_position() -> None:
-    """SPEC 1: .options takes a job's name by position, as the decorator does, and nothing else."""
+    """Section 1: .options takes a job's name by position, as the decorator does, and nothing else."""
     original = distribute(area, workers=3)
     assert original.options("threads")._options == original.options(job="io")._options
     assert original.options("io", max_per_second=5)._options.backend == {"max_per_second": 5}
@@ -172,7 +172,7 @@ def test_options_take_a_job_by_position() -> None:
 
 
 def test_call_keywords_belong_to_the_function(parallel: Callable[..., Any]) -> None:
-    """SPEC 1: control options never ride on the call: constants may be called as options are."""
+    """Section 1: control options never ride on the call: constants may be called as options are."""
 
     def function(value: int, *, workers: int, job: str, timeout: float, self: int, function: int) -> tuple[Any, ...]:
         return value, workers, job, timeout, self, function
@@ -185,21 +185,21 @@ def test_call_keywords_belong_to_the_function(parallel: Callable[..., Any]) -> N
 
 
 def test_lambda_and_closure(parallel: Callable[..., Any]) -> None:
-    """SPEC 1: lambdas and closures."""
+    """Section 1: lambdas and closures."""
     offset = 5
     assert parallel(lambda value: value + offset)(range(4)) == [5, 6, 7, 8]
     assert parallel(lambda *values, scale=1: sum(values) * scale)([1, 2], [3, 4], scale=10) == [40, 60]
 
 
 def test_partial(parallel: Callable[..., Any]) -> None:
-    """SPEC 1: functools.partial, of positional and of keyword arguments."""
+    """Section 1: functools.partial, of positional and of keyword arguments."""
     assert parallel(functools.partial(area, 3))([1, 2]) == ["3m", "6m"]
     assert parallel(functools.partial(area, unit="km"))([1, 2]) == ["1km", "2km"]
     assert parallel(functools.partial(area, unit="km"))([1, 2], unit="cm") == ["1cm", "2cm"]
 
 
 def test_builtins(parallel: Callable[..., Any]) -> None:
-    """SPEC 1: callables written in C, and classes."""
+    """Section 1: callables written in C, and classes."""
     assert parallel(math.sqrt)([1, 4, 9]) == [1.0, 2.0, 3.0]
     assert parallel(operator.add)([1, 2], [3, 4]) == [4, 6]
     assert parallel(divmod)([7, 8], [2, 3]) == [(3, 1), (2, 2)]
@@ -207,12 +207,12 @@ def test_builtins(parallel: Callable[..., Any]) -> None:
 
 
 def test_callable_object(parallel: Callable[..., Any]) -> None:
-    """SPEC 1: objects with __call__."""
+    """Section 1: objects with __call__."""
     assert parallel(Scaler(7))(range(3)) == [7, 8, 9]
 
 
 def test_methods(job: str) -> None:
-    """SPEC 1: a method's object is a constant of its calls."""
+    """Section 1: a method's object is a constant of its calls."""
     scale = Scaler(3).scale.options(job=job, workers=2)
     assert scale(range(4)) == [0, 3, 6, 9]
     assert scale(range(4), plus=1) == [1, 4, 7, 10]
@@ -234,20 +234,20 @@ def test_methods(job: str) -> None:
     ],
 )
 def test_classmethods(job: str, name: str) -> None:
-    """SPEC 1: a classmethod, in either order of the decorators, on the class, an object and a subclass."""
+    """Section 1: a classmethod, in either order of the decorators, on the class, an object and a subclass."""
     for owner, base in ((Scaler, 10), (Scaler(1), 10), (Wider, 100), (Wider(1), 100)):
         assert getattr(owner, name).options(job=job, workers=2)(range(3)) == [base, base + 1, base + 2]
 
 
 @pytest.mark.parametrize("name", ["static_inside", "static_outside"])
 def test_staticmethods(job: str, name: str) -> None:
-    """SPEC 1: a staticmethod, in either order of the decorators, on the class and on an object."""
+    """Section 1: a staticmethod, in either order of the decorators, on the class and on an object."""
     for owner in (Scaler, Scaler(1), Wider):
         assert getattr(owner, name).options(job=job, workers=2)(range(3)) == [0, -1, -2]
 
 
 def test_methods_called_as_decorated(job: str) -> None:
-    """SPEC 1: methods of a class that is decorated for the job itself, called as one calls methods."""
+    """Section 1: methods of a class that is decorated for the job itself, called as one calls methods."""
 
     class Local:
         base = 1
@@ -289,19 +289,19 @@ def test_methods_called_as_decorated(job: str) -> None:
 
 
 def test_decorated_functions_call_each_other(parallel: Callable[..., Any]) -> None:
-    """SPEC 1: a function that uses a decorated one of its module, which travels by name or by value."""
+    """Section 1: a function that uses a decorated one of its module, which travels by name or by value."""
     assert parallel(lambda value: triple.local(value) + sum(triple([value])))([1, 2]) == [6, 12]
 
 
 def test_pickling_by_name() -> None:
-    """SPEC 1: it pickles by its qualified name where it has one."""
+    """Section 1: it pickles by its qualified name where it has one."""
     assert pickle.loads(pickle.dumps(triple)) is triple
     assert b"triple" in pickle.dumps(triple)
     assert pickle.loads(pickle.dumps(Scaler.scale)) is Scaler.scale
 
 
 def test_pickling_by_value() -> None:
-    """SPEC 1: without a name of its own it pickles as its function and its options."""
+    """Section 1: without a name of its own it pickles as its function and its options."""
     renamed = distribute(area, job="io", workers=4)
     loaded = pickle.loads(pickle.dumps(renamed))
     assert loaded.__wrapped__ is area
@@ -309,14 +309,14 @@ def test_pickling_by_value() -> None:
 
 
 def test_pickling_methods() -> None:
-    """SPEC 1: a bound method pickles with its object."""
+    """Section 1: a bound method pickles with its object."""
     loaded = pickle.loads(pickle.dumps(Scaler(4).scale))
     assert loaded.local(2) == 8
     assert pickle.loads(pickle.dumps(Wider.class_outside)).local(1) == 101
 
 
 def test_decorated_functions_are_arguments(parallel: Callable[..., Any]) -> None:
-    """SPEC 1: a decorated function travels to workers as an argument, by name."""
+    """Section 1: a decorated function travels to workers as an argument, by name."""
     assert parallel(lambda function, value: function.local(value))([triple, triple], [1, 2]) == [3, 6]
 
 
@@ -354,7 +354,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("options", "error", "shown", "allowed"), WRONG, ids=lambda value: str(value)[:40])
 def test_wrong_options(options: dict[str, Any], error: type[Exception], shown: str, allowed: str) -> None:
-    """SPEC 1: a wrong type or value is an error at decoration that names the option, the value and what is allowed."""
+    """Section 1: a wrong type or value is an error at decoration that names the option, the value and what is allowed."""
     with pytest.raises(error) as caught:
         distribute(area, **options)
     assert shown in str(caught.value)
@@ -376,7 +376,7 @@ RIGHT: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", RIGHT, ids=lambda options: " ".join(options))
 def test_right_options(job: str, options: dict[str, Any]) -> None:
-    """SPEC 1: every option takes its documented values, for every job."""
+    """Section 1: every option takes its documented values, for every job."""
     expected: Any = sum if options.get("aggregate") is sum else list
     assert distribute(triple.__wrapped__, job=job, **options)(range(5)) == expected([0, 3, 6, 9, 12])
 
@@ -392,7 +392,7 @@ def test_right_options(job: str, options: dict[str, Any]) -> None:
     ids=str,
 )
 def test_unknown_options(options: dict[str, Any], closest: str) -> None:
-    """SPEC 1: an option that the backend does not have names the value, the closest valid name and all valid ones."""
+    """Section 1: an option that the backend does not have names the value, the closest valid name and all valid ones."""
     pytest.importorskip("jd_compute")
     pytest.importorskip("jd_io")
     with pytest.raises(TypeError) as caught:
@@ -407,13 +407,13 @@ def test_unknown_options(options: dict[str, Any], closest: str) -> None:
     ("job", "closest"), [("comput", "compute"), ("thread", "threads"), ("rays", "ray"), ("webb", "web")]
 )
 def test_unknown_jobs(job: str, closest: str) -> None:
-    """SPEC 1: an unknown job names the closest one."""
+    """Section 1: an unknown job names the closest one."""
     with pytest.raises(ValueError, match=f"did you mean '{closest}'"):
         distribute(area, job=job)
 
 
 def test_unknown_options_of_every_job(job: str) -> None:
-    """SPEC 1: every backend refuses options that it does not have, and wrong values of those that it has."""
+    """Section 1: every backend refuses options that it does not have, and wrong values of those that it has."""
     with pytest.raises(TypeError, match="has no option 'no_such_option'"):
         distribute(area, job=job, no_such_option=1)
     for name, option in registry.backend_class(job).options.items():
@@ -424,20 +424,20 @@ def test_unknown_options_of_every_job(job: str) -> None:
 
 
 def test_the_job_given_twice() -> None:
-    """SPEC 1: a job name and job= together are refused."""
+    """Section 1: a job name and job= together are refused."""
     with pytest.raises(TypeError, match=r"'io'.*job='web'"):
         distribute("io", job="web")
 
 
 @pytest.mark.parametrize("thing", [3, [1], {"job": "io"}, object()], ids=str)
 def test_what_cannot_be_decorated(thing: Any) -> None:
-    """SPEC 1: what cannot be called is refused at decoration."""
+    """Section 1: what cannot be called is refused at decoration."""
     with pytest.raises(TypeError, match="callable"):
         distribute(thing)
 
 
 def test_decorating_twice() -> None:
-    """SPEC 1: a distributed function is not distributed again; .options is named as the way."""
+    """Section 1: a distributed function is not distributed again; .options is named as the way."""
     with pytest.raises(TypeError, match=r"\.options"):
         distribute(triple)
 
@@ -447,13 +447,13 @@ def test_decorating_twice() -> None:
     [("attempts", 0, ValueError), ("attempts", "2", TypeError), ("initial", 0, ValueError), ("maximum", -1, ValueError)],
 )
 def test_wrong_retries(field: str, value: Any, error: type[Exception]) -> None:
-    """SPEC 1: the fields of Retry are checked as options are."""
+    """Section 1: the fields of Retry are checked as options are."""
     with pytest.raises(error, match=rf"Retry\.{field}={value!r}"):
         Retry(**{"attempts": 1, field: value})
 
 
 def test_wrong_retry_types() -> None:
-    """SPEC 1: Retry.on takes exception types, or a callable."""
+    """Section 1: Retry.on takes exception types, or a callable."""
     with pytest.raises(TypeError, match=r"Retry\.on="):
         Retry(1, on=(ValueError, "no type"))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"Retry\.on="):
@@ -462,7 +462,7 @@ def test_wrong_retry_types() -> None:
 
 @pytest.mark.parametrize("name", ["compute", "io", "web", "ray"])
 def test_a_job_that_is_not_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 1: a known job without its package can be decorated for; its call says what to install."""
+    """Section 1: a known job without its package can be decorated for; its call says what to install."""
     monkeypatch.setattr(registry, "installed", dict)
     monkeypatch.setattr(registry, "_instances", {})
     function = distribute(area, job=name, some_option=3)

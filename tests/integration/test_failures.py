@@ -1,4 +1,4 @@
-"""SPEC 5: failures of calls, of the input, of workers and of what travels; the same on every backend."""
+"""Section 5: failures of calls, of the input, of workers and of what travels; the same on every backend."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def test_own_type_and_attributes(parallel: Parallel) -> None:
-    """SPEC 5: the user's own exception is raised, its type and attributes intact."""
+    """Section 5: the user's own exception is raised, its type and attributes intact."""
     with pytest.raises(FormError) as caught:
         parallel(area)(range(10), range(10))
     assert type(caught.value) is FormError
@@ -81,7 +81,7 @@ def test_own_type_and_attributes(parallel: Parallel) -> None:
 
 
 def test_note(parallel: Parallel) -> None:
-    """SPEC 5: a note says which call failed, of how many, and with which arguments; constants are not shown."""
+    """Section 5: a note says which call failed, of how many, and with which arguments; constants are not shown."""
     with pytest.raises(FormError) as caught:
         parallel(area, chunksize=10)(range(1000), range(4000, 2000, -2), unit=SECRET)
     assert notes(caught.value) == ["distribute: call 3 of 1000 failed: width=3, height=3994"]
@@ -89,14 +89,14 @@ def test_note(parallel: Parallel) -> None:
 
 
 def test_note_without_a_total(parallel: Parallel) -> None:
-    """SPEC 5: where the number of calls is unknown, the note leaves it out."""
+    """Section 5: where the number of calls is unknown, the note leaves it out."""
     with pytest.raises(KeyError) as caught:
         parallel(fails)(iter(range(10)))
     assert notes(caught.value) == ["distribute: call 2 failed: value=2"]
 
 
 def test_note_is_short(parallel: Parallel) -> None:
-    """SPEC 5: arguments are shown with reprlib, short."""
+    """Section 5: arguments are shown with reprlib, short."""
 
     def function(text: str, batch: list[int]) -> None:
         raise ValueError
@@ -109,7 +109,7 @@ def test_note_is_short(parallel: Parallel) -> None:
 
 
 def test_arguments_that_cannot_be_shown(parallel: Parallel) -> None:
-    """SPEC 5: an argument whose repr raises hides neither the exception nor the note."""
+    """Section 5: an argument whose repr raises hides neither the exception nor the note."""
 
     class Shy:
         def __repr__(self) -> str:
@@ -125,7 +125,7 @@ def _raise_lookup_error(value: Any) -> None:
 
 
 def test_workers_traceback(parallel: Parallel, apart: bool) -> None:
-    """SPEC 5: the traceback of the failed call is seen: the worker's as the cause, where it left its process."""
+    """Section 5: the traceback of the failed call is seen: the worker's as the cause, where it left its process."""
     with pytest.raises(FormError) as caught:
         parallel(area)(range(10), range(10))
     shown = "".join(traceback.format_exception(caught.value))
@@ -136,14 +136,14 @@ def test_workers_traceback(parallel: Parallel, apart: bool) -> None:
 
 
 def test_causes_are_kept(parallel: Parallel) -> None:
-    """SPEC 5: the exception's own cause stays in the chain."""
+    """Section 5: the exception's own cause stays in the chain."""
     with pytest.raises(KeyError) as caught:
         parallel(fails)(range(5))
     assert ZeroDivisionError in [type(cause) for cause in causes(caught.value)]
 
 
 def test_the_same_exception_object_in_many_calls(parallel: Parallel) -> None:
-    """SPEC 5: an exception that several calls raise has a note for each."""
+    """Section 5: an exception that several calls raise has a note for each."""
     shared = ValueError("shared")
 
     def function(value: int) -> None:
@@ -156,7 +156,7 @@ def test_the_same_exception_object_in_many_calls(parallel: Parallel) -> None:
 
 
 def test_failures_of_batches(parallel: Parallel) -> None:
-    """SPEC 5: a failed batch is named by its call, and shows its batch."""
+    """Section 5: a failed batch is named by its call, and shows its batch."""
 
     def total(values: list[int]) -> list[int]:
         if 5 in values:
@@ -178,7 +178,7 @@ def test_failures_of_batches(parallel: Parallel) -> None:
     ],
 )
 def test_failures_of_every_kind_of_function(parallel: Parallel, function: Callable[..., Any]) -> None:
-    """SPEC 5: plain functions, coroutines and generators fail in the same way."""
+    """Section 5: plain functions, coroutines and generators fail in the same way."""
     with pytest.raises(functions.OddError) as caught:
         parallel(function)(range(6), at=(4,), error=functions.make_odd_error)
     assert caught.value.code == 7
@@ -191,7 +191,7 @@ def test_failures_of_every_kind_of_function(parallel: Parallel, function: Callab
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, functions.UnrelatedError])
 @pytest.mark.parametrize("function", [functions.raise_at, functions.raise_at_coroutine], ids=["plain", "coroutine"])
 def test_exits(parallel: Parallel, error: type[BaseException], function: Callable[..., Any]) -> None:
-    """SPEC 5: SystemExit, KeyboardInterrupt and GeneratorExit are a CallError with the original as its cause."""
+    """Section 5: SystemExit, KeyboardInterrupt and GeneratorExit are a CallError with the original as its cause."""
     with pytest.raises(CallError, match=error.__name__) as caught:
         parallel(function)(range(6), at=(2,), error=error)
     assert error in [type(cause) for cause in causes(caught.value)]
@@ -200,7 +200,7 @@ def test_exits(parallel: Parallel, error: type[BaseException], function: Callabl
 
 
 def test_exit_codes_are_kept(parallel: Parallel) -> None:
-    """SPEC 5: sys.exit(3) in a function is found in the cause, with its code."""
+    """Section 5: sys.exit(3) in a function is found in the cause, with its code."""
 
     def function(value: int) -> None:
         raise SystemExit(value)
@@ -212,7 +212,7 @@ def test_exit_codes_are_kept(parallel: Parallel) -> None:
 
 @pytest.mark.parametrize("function", [functions.raise_at, functions.raise_at_coroutine, functions.raise_at_generator])
 def test_stop_iteration(parallel: Parallel, function: Callable[..., Any]) -> None:
-    """SPEC 5: StopIteration becomes a RuntimeError, as in PEP 479; it never shortens a result."""
+    """Section 5: StopIteration becomes a RuntimeError, as in PEP 479; it never shortens a result."""
     with pytest.raises(RuntimeError) as caught:
         parallel(function)(range(6), at=(2,), error=StopIteration)
     assert notes(caught.value) == ["distribute: call 2 of 6 failed: value=2"]
@@ -225,7 +225,7 @@ def test_stop_iteration(parallel: Parallel, function: Callable[..., Any]) -> Non
 
 
 def test_what_is_pending_does_not_start(parallel: Parallel, folder: str) -> None:
-    """SPEC 5, promise 5: the first failure ends the run: what has not started never does."""
+    """Section 5, promise 5: the first failure ends the run: what has not started never does."""
     with pytest.raises(LookupError):
         parallel(fail_and_hold, chunksize=1)(range(500), folder=folder)
     Path(folder, functions.GO).touch()
@@ -252,14 +252,14 @@ def record_and_fail(value: int, *, folder: str) -> int:
 
 
 def test_failures_within_a_chunk(parallel: Parallel, folder: str) -> None:
-    """SPEC 5, promise 5: calls behind the failed one in its chunk do not start."""
+    """Section 5, promise 5: calls behind the failed one in its chunk do not start."""
     with pytest.raises(LookupError):
         parallel(record_and_fail, chunksize=100, workers=1)(range(100), folder=folder)
     assert functions.count(folder) == 5
 
 
 def test_partial_results_behind_the_failure(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: results of later calls that were there before the failure are in it, too."""
+    """Section 5: results of later calls that were there before the failure are in it, too."""
 
     def function(value: int, *, folder: str) -> int:
         if value:
@@ -282,7 +282,7 @@ def test_partial_results_behind_the_failure(parallel: Parallel, folder: str) -> 
 
 
 def test_partial_results_of_exceptions_without_attributes(parallel: Parallel) -> None:
-    """SPEC 5: nothing is known of partial results on success; an exception keeps its own attributes."""
+    """Section 5: nothing is known of partial results on success; an exception keeps its own attributes."""
     with pytest.raises(FormError) as caught:
         parallel(area)([3], [1])
     assert caught.value.partial == {}  # type: ignore[attr-defined]
@@ -293,7 +293,7 @@ def test_partial_results_of_exceptions_without_attributes(parallel: Parallel) ->
 
 
 def test_return_exceptions(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: with return_exceptions every call runs, and exceptions stand at their index, with their notes."""
+    """Section 5: with return_exceptions every call runs, and exceptions stand at their index, with their notes."""
     results = parallel(record_and_fail, return_exceptions=True)(range(10), folder=folder)
     assert [type(result) for result in results] == [*[int] * 4, LookupError, *[int] * 5]
     assert notes(results[4]) == ["distribute: call 4 of 10 failed: value=4"]
@@ -301,13 +301,13 @@ def test_return_exceptions(parallel: Parallel, folder: str) -> None:
 
 
 def test_return_exceptions_of_everything(parallel: Parallel) -> None:
-    """SPEC 5: a run in which all calls fail gives a list of their exceptions."""
+    """Section 5: a run in which all calls fail gives a list of their exceptions."""
     results = parallel(functions.raise_at, return_exceptions=True)(range(30), at=tuple(range(30)), error=SystemExit)
     assert [type(result) for result in results] == [CallError] * 30
 
 
 def test_return_exceptions_is_not_joined(parallel: Parallel) -> None:
-    """SPEC 5: with return_exceptions results are never joined."""
+    """Section 5: with return_exceptions results are never joined."""
 
     def halves(values: list[int]) -> list[int]:
         return [value // (values[0] - 4) for value in values]
@@ -317,7 +317,7 @@ def test_return_exceptions_is_not_joined(parallel: Parallel) -> None:
 
 
 def test_aggregate_gets_the_exceptions(parallel: Parallel) -> None:
-    """SPEC 5: with return_exceptions, an aggregate callable gets them in the list."""
+    """Section 5: with return_exceptions, an aggregate callable gets them in the list."""
     count = parallel(fails, return_exceptions=True, aggregate=lambda results: sum(map(_is_exception, results)))
     assert count(range(6)) == 1
 
@@ -331,7 +331,7 @@ def _is_exception(result: Any) -> bool:
 
 @pytest.mark.parametrize("good", [0, 1, 25])
 def test_errors_of_the_input(parallel: Parallel, good: int) -> None:
-    """SPEC 5: an error in the input iterator is raised as it is, the same object."""
+    """Section 5: an error in the input iterator is raised as it is, the same object."""
     error = FormError("input", code=1)
 
     def values() -> Iterator[int]:
@@ -348,7 +348,7 @@ def test_errors_of_the_input(parallel: Parallel, good: int) -> None:
 
 
 def test_errors_of_the_input_cancel(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: when the input fails the run is cancelled, also while its calls are held."""
+    """Section 5: when the input fails the run is cancelled, also while its calls are held."""
 
     def values() -> Iterator[int]:
         yield 1
@@ -363,7 +363,7 @@ def test_errors_of_the_input_cancel(parallel: Parallel, folder: str) -> None:
 
 @pytest.mark.parametrize("total", [30, None])
 def test_progress(parallel: Parallel, total: int | None) -> None:
-    """SPEC 1: progress=callable gets (done, total or None), ever more, and all of them at the end."""
+    """Section 1: progress=callable gets (done, total or None), ever more, and all of them at the end."""
     seen: list[tuple[int, int | None]] = []
     values = range(30) if total else iter(range(30))
     assert parallel(functions.same, progress=lambda *state: seen.append(state))(values) == list(range(30))
@@ -373,7 +373,7 @@ def test_progress(parallel: Parallel, total: int | None) -> None:
 
 
 def test_progress_counts_failures(parallel: Parallel) -> None:
-    """SPEC 1: failed calls are done, too."""
+    """Section 1: failed calls are done, too."""
     seen: list[int] = []
     parallel(fails, return_exceptions=True, progress=lambda done, total: seen.append(done))(range(8))
     assert seen[-1] == 8
@@ -384,14 +384,14 @@ def test_progress_counts_failures(parallel: Parallel) -> None:
 
 @best_of_three
 def test_timeouts_cost_no_other_result(parallel: Parallel, new_folder: Callable[[], str]) -> None:
-    """SPEC 5: the one call is ended; all others have their results."""
+    """Section 5: the one call is ended; all others have their results."""
     function = parallel(functions.held_at, timeout=0.5, return_exceptions=True)
     results = function(range(12), folder=new_folder(), at=5)
     assert [type(result) for result in results] == [*[int] * 5, CallTimeoutError, *[int] * 6]
 
 
 def test_timeouts_of_coroutines(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: a coroutine is cancelled."""
+    """Section 5: a coroutine is cancelled."""
     with pytest.raises(CallTimeoutError):
         parallel(functions.held_coroutine, timeout=0.3)([1], folder=folder)
 
@@ -408,7 +408,7 @@ def exits(value: int, *, token: str = "") -> int:
 
 @pytest.mark.usefixtures("only_apart")
 def test_deaths(parallel: Parallel, job: str) -> None:
-    """SPEC 5: a worker that dies is named with its exit code, the call it was running is blamed; nothing hangs."""
+    """Section 5: a worker that dies is named with its exit code, the call it was running is blamed; nothing hangs."""
     # Ray does not tell how its workers end.
     with pytest.raises(WorkerDiedError, match="died" if job == "ray" else "exit code 9") as caught:
         parallel(exits)(range(10), token=SECRET)
@@ -420,7 +420,7 @@ def test_deaths(parallel: Parallel, job: str) -> None:
 @pytest.mark.usefixtures("only_apart")
 @pytest.mark.parametrize("chunksize", [1, 4, "auto"])
 def test_deaths_cost_no_other_result(parallel: Parallel, chunksize: int | str) -> None:
-    """SPEC 5: no other call's result is lost: calls that shared the message are run again."""
+    """Section 5: no other call's result is lost: calls that shared the message are run again."""
     results = parallel(exits, return_exceptions=True, chunksize=chunksize)(range(10))
     assert [type(result) for result in results] == [*[int] * 3, WorkerDiedError, *[int] * 6]
     assert results[:3] + results[4:] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
@@ -428,7 +428,7 @@ def test_deaths_cost_no_other_result(parallel: Parallel, chunksize: int | str) -
 
 @pytest.mark.usefixtures("only_apart")
 def test_at_most_once(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: with chunksize=1 no call runs twice, though a worker dies."""
+    """Section 5: with chunksize=1 no call runs twice, though a worker dies."""
 
     def function(value: int, *, folder: str) -> int:
         functions.record(folder, f"call{value}")
@@ -450,7 +450,7 @@ def test_at_most_once(parallel: Parallel, folder: str) -> None:
     ids=["argument pickles", "argument unpickles", "result pickles", "result unpickles"],
 )
 def test_what_does_not_travel(parallel: Parallel, make: Callable[..., Any], index: int) -> None:
-    """SPEC 5: an argument or result that does not travel is a SerializationError of its call alone; never a hang."""
+    """Section 5: an argument or result that does not travel is a SerializationError of its call alone; never a hang."""
     results = make(parallel)
     assert [result for at, result in enumerate(results) if at != index] == [0, 1, 3]
     assert isinstance(results[index], SerializationError)
@@ -462,7 +462,7 @@ KEEP = {"return_exceptions": True}
 
 @pytest.mark.usefixtures("only_apart")
 def test_functions_that_do_not_travel(parallel: Parallel) -> None:
-    """SPEC 5: a function that cannot be sent is a SerializationError."""
+    """Section 5: a function that cannot be sent is a SerializationError."""
     held = functions.Unsendable()
     with pytest.raises(SerializationError, match="function"):
         parallel(lambda value: (held, value))([1])
@@ -470,7 +470,7 @@ def test_functions_that_do_not_travel(parallel: Parallel) -> None:
 
 @pytest.mark.usefixtures("only_apart")
 def test_exceptions_that_do_not_travel(parallel: Parallel) -> None:
-    """SPEC 5: an exception that cannot come back is a RemoteError with its type's name, message and traceback."""
+    """Section 5: an exception that cannot come back is a RemoteError with its type's name, message and traceback."""
     with pytest.raises(RemoteError) as caught:
         parallel(functions.raise_at)(range(3), at=(1,), error=functions.make_unsendable_error)
     shown = "".join(traceback.format_exception(caught.value))
@@ -483,7 +483,7 @@ def test_exceptions_that_do_not_travel(parallel: Parallel) -> None:
 
 
 def test_error_classes() -> None:
-    """SPEC 5: the tree of error classes."""
+    """Section 5: the tree of error classes."""
     parents = {
         SignatureError: (DistributeError, TypeError),
         BatchingError: (DistributeError, ValueError),
@@ -501,7 +501,7 @@ def test_error_classes() -> None:
 
 
 def test_nothing_is_truncated(parallel: Parallel) -> None:
-    """SPEC 5: whatever fails, results are never fewer than calls, or there is an error."""
+    """Section 5: whatever fails, results are never fewer than calls, or there is an error."""
     for at in itertools.combinations(range(5), 2):
         results = parallel(functions.raise_at, return_exceptions=True)(range(5), at=at, error=StopIteration)
         assert len(results) == 5

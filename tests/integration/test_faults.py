@@ -103,7 +103,7 @@ def provoke(
 
 @pytest.mark.parametrize(("job", "fault", "phase"), MATRIX, indirect=["job"])
 def test_every_fault_fails_its_call_and_only_that(provoke: Provoke, job: str, fault: str, phase: str) -> None:
-    """SPEC 8, 1 and SPEC 5: the bad call fails with the right error, all others give their results, and nothing hangs."""
+    """Promise 1 and section 5: the bad call fails with the right error, all others give their results, and nothing hangs."""
     reports = [report for report in provoke(job, fault)[0] if report["phase"] == phase]
     assert reports
     for form in {report["form"] for report in reports}:
@@ -122,7 +122,7 @@ def test_every_fault_fails_its_call_and_only_that(provoke: Provoke, job: str, fa
 
 @pytest.mark.parametrize(("job", "fault", "phase"), MATRIX, indirect=["job"])
 def test_no_secret_shows(provoke: Provoke, job: str, fault: str, phase: str) -> None:
-    """SPEC 8, 12: not in messages, notes, tracebacks with the locals of all frames but the user's, logs or progress."""
+    """Promise 12: not in messages, notes, tracebacks with the locals of all frames but the user's, logs or progress."""
     reports, written = provoke(job, fault)
     assert "canary" not in written
     assert "progress 12 12" in written

@@ -1,4 +1,4 @@
-"""SPEC 2 and 3: which calls there are: elements, batches, both; lengths; laziness; what is refused."""
+"""Sections 2 and 3: which calls there are: elements, batches, both; lengths; laziness; what is refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Point:
     x: int
 
 
-# SPEC 2: roles.
+# Contract, section 2: roles.
 
 ELEMENTS: dict[str, tuple[Any, list[Any]]] = {
     "no hint": (None, [[1, 2], 3, "x"]),
@@ -58,7 +58,7 @@ ELEMENTS: dict[str, tuple[Any, list[Any]]] = {
 
 @pytest.mark.parametrize("name", ELEMENTS)
 def test_elements_by_hint(parallel: Parallel, name: str) -> None:
-    """SPEC 2: where the hint is no collection, one call gets one element, as it is."""
+    """Section 2: where the hint is no collection, one call gets one element, as it is."""
     hint, values = ELEMENTS[name]
     function = with_hint(hint)
     if hint is None:
@@ -91,7 +91,7 @@ BATCHES: dict[str, tuple[Any, Any, str]] = {
 
 @pytest.mark.parametrize("name", BATCHES)
 def test_batches_by_hint(parallel: Parallel, name: str) -> None:
-    """SPEC 2 and 3: where the hint is a collection, one call gets a batch of the hinted type."""
+    """Sections 2 and 3: where the hint is a collection, one call gets a batch of the hinted type."""
     hint, values, kind = BATCHES[name]
     calls = parallel(with_hint(hint), batch_size=3, aggregate="list")(values)
     flat = list(values)
@@ -109,7 +109,7 @@ def test_batches_by_hint(parallel: Parallel, name: str) -> None:
     ids=["pandas", "polars", "pyarrow"],
 )
 def test_frames(parallel: Parallel, frame: Any) -> None:
-    """SPEC 3: a frame for a parameter that is hinted so is cut by rows."""
+    """Section 3: a frame for a parameter that is hinted so is cut by rows."""
 
     def shape(part: Any) -> tuple[str, int]:
         return type(part).__name__, len(part)
@@ -128,7 +128,7 @@ ALREADY: dict[str, tuple[Any, list[Any]]] = {
 
 @pytest.mark.parametrize("name", ALREADY)
 def test_already_batched(parallel: Parallel, name: str) -> None:
-    """SPEC 2: what is batched already goes one element per call."""
+    """Section 2: what is batched already goes one element per call."""
     hint, values = ALREADY[name]
     calls = parallel(with_hint(hint), batch_size=5)(values)
     assert [elements for _, elements in calls] == [list(value) for value in values]
@@ -140,17 +140,17 @@ def test_already_batched(parallel: Parallel, name: str) -> None:
     ids=str,
 )
 def test_flat_collections_of_collections(parallel: Parallel, hint: Any, values: list[Any]) -> None:
-    """SPEC 2: [[1, 2], [3]] is flat for list[list[int]] and a bare list; texts are never cut."""
+    """Section 2: [[1, 2], [3]] is flat for list[list[int]] and a bare list; texts are never cut."""
     assert parallel(with_hint(hint), batch_size=2)(values) == [("list", values[:2]), ("list", values[2:])]
 
 
 def test_autobatch_off(parallel: Parallel) -> None:
-    """SPEC 2: with autobatch=False every positional argument is gone through element by element."""
+    """Section 2: with autobatch=False every positional argument is gone through element by element."""
     assert parallel(with_hint(list[int]), autobatch=False)([[1, 2], [3]]) == [("list", [1, 2]), ("list", [3])]
     assert parallel(with_hint(list[int]), autobatch=False)([1, 2]) == [("int", 1), ("int", 2)]
 
 
-# SPEC 3: the table.
+# Contract, section 3: the table.
 
 
 def pair(left: int, right: str) -> str:
@@ -169,13 +169,13 @@ def mixed(number: int, batch: list[int]) -> tuple[int, list[int]]:
 
 
 def test_elements_in_lockstep(parallel: Parallel) -> None:
-    """SPEC 3: elements only: one call per element, in lockstep."""
+    """Section 3: elements only: one call per element, in lockstep."""
     assert parallel(pair)(range(4), ["a", "b", "c", "d"]) == ["0a", "1b", "2c", "3d"]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 10, 1000])
 def test_batches_in_lockstep(parallel: Parallel, batch_size: int) -> None:
-    """SPEC 3: batches only: ceil(length / batch_size) calls, cut in lockstep."""
+    """Section 3: batches only: ceil(length / batch_size) calls, cut in lockstep."""
     calls = parallel(sizes, batch_size=batch_size)(range(10), range(100, 110))
     starts = range(0, 10, batch_size)
     assert len(calls) == math.ceil(10 / batch_size)
@@ -183,7 +183,7 @@ def test_batches_in_lockstep(parallel: Parallel, batch_size: int) -> None:
 
 
 def test_default_batches(parallel: Parallel) -> None:
-    """SPEC 3: the default batch size gives each worker several batches, of nearly one size."""
+    """Section 3: the default batch size gives each worker several batches, of nearly one size."""
     lengths = parallel(lambda_of_lengths, workers=3)(range(1200))
     assert len(lengths) == 12
     assert set(lengths) == {100}
@@ -195,14 +195,14 @@ def lambda_of_lengths(values: list[int]) -> int:
 
 
 def test_elements_and_batches(parallel: Parallel) -> None:
-    """SPEC 3: elements and batches: one call per element, each with an equal, contiguous slice."""
+    """Section 3: elements and batches: one call per element, each with an equal, contiguous slice."""
     assert parallel(mixed)([1, 2, 3], range(6)) == [(1, [0, 1]), (2, [2, 3]), (3, [4, 5])]
     assert parallel(mixed)([1, 2], [[1], [2, 3]]) == [(1, [1]), (2, [2, 3])]
     assert parallel(mixed)([1, 2], []) == [(1, []), (2, [])]
 
 
 def test_constants_beside(parallel: Parallel) -> None:
-    """SPEC 3: what is passed by keyword is a constant, also where it is a collection."""
+    """Section 3: what is passed by keyword is a constant, also where it is a collection."""
     assert parallel(mixed)([1, 2], batch=[7, 8, 9]) == [(1, [7, 8, 9]), (2, [7, 8, 9])]
     assert parallel(pair)(range(2), right="x") == ["0x", "1x"]
 
@@ -230,23 +230,23 @@ def test_constants_beside(parallel: Parallel) -> None:
     ids=lambda make: f"{type(make()).__module__}.{type(make()).__name__}",
 )
 def test_any_iterable(parallel: Parallel, make: Callable[[], Iterable[Any]]) -> None:
-    """SPEC 3: any iterable is accepted, with and without a length."""
+    """Section 3: any iterable is accepted, with and without a length."""
     assert parallel(functions.same)(make()) == list(make())
 
 
 def test_generators_beside_lists(parallel: Parallel) -> None:
-    """SPEC 3: arguments without a length go beside those with one."""
+    """Section 3: arguments without a length go beside those with one."""
     assert parallel(pair)((number for number in range(3)), ["a", "b", "c"]) == ["0a", "1b", "2c"]
     assert parallel(pair)([0, 1, 2], iter("abc")) == ["0a", "1b", "2c"]
 
 
 def test_batches_of_generators(parallel: Parallel) -> None:
-    """SPEC 3: a generator for a batch parameter is cut lazily, 1000 elements to a batch unless said otherwise."""
+    """Section 3: a generator for a batch parameter is cut lazily, 1000 elements to a batch unless said otherwise."""
     assert parallel(lambda_of_lengths)(iter(range(2500))) == [1000, 1000, 500]
     assert parallel(lambda_of_lengths, batch_size=400)(iter(range(1000))) == [400, 400, 200]
 
 
-# SPEC 3: reading.
+# Contract, section 3: reading.
 
 
 class Counting:
@@ -267,7 +267,7 @@ class Counting:
 
 @pytest.mark.parametrize("buffersize", [1, 3, 10])
 def test_streams_read_at_most_buffersize_ahead(parallel: Parallel, buffersize: int) -> None:
-    """SPEC 3: an endless input is read lazily, at most ``buffersize`` calls ahead of the results that were taken."""
+    """Section 3: an endless input is read lazily, at most ``buffersize`` calls ahead of the results that were taken."""
     numbers = Counting(itertools.count())
     with parallel(functions.same, buffersize=buffersize).stream(numbers) as results:
         assert numbers.read == 0
@@ -278,7 +278,7 @@ def test_streams_read_at_most_buffersize_ahead(parallel: Parallel, buffersize: i
 
 @pytest.mark.parametrize("chunksize", [1, 5])
 def test_streams_read_a_few_chunks_ahead(parallel: Parallel, chunksize: int) -> None:
-    """SPEC 3, promise 9: without ``buffersize``, at most four chunks per worker are read ahead."""
+    """Section 3, promise 9: without ``buffersize``, at most four chunks per worker are read ahead."""
     numbers = Counting(itertools.count())
     with parallel(functions.same, chunksize=chunksize).stream(numbers) as results:
         for taken in range(60):
@@ -287,7 +287,7 @@ def test_streams_read_a_few_chunks_ahead(parallel: Parallel, chunksize: int) -> 
 
 
 def test_calls_read_at_most_buffersize_ahead(parallel: Parallel, folder: str) -> None:
-    """SPEC 3: a plain call reads no more than ``buffersize`` ahead of what is finished."""
+    """Section 3: a plain call reads no more than ``buffersize`` ahead of what is finished."""
 
     def values() -> Iterator[int]:
         for number in range(60):
@@ -305,11 +305,11 @@ def ends(value: int, *, folder: str) -> int:
     return value
 
 
-# SPEC 3: refusals, before anything runs.
+# Contract, section 3: refusals, before anything runs.
 
 
 def test_unequal_lengths(parallel: Parallel, no_run: None) -> None:
-    """SPEC 3: unequal lengths are an error that names each parameter with its length."""
+    """Section 3: unequal lengths are an error that names each parameter with its length."""
     with pytest.raises(BatchingError, match=r"pair\(\).*left has 3, right has 2"):
         parallel(pair)([1, 2, 3], ["a", "b"])
     with pytest.raises(BatchingError, match=r"sizes\(\).*left has 30, right has 20"):
@@ -319,7 +319,7 @@ def test_unequal_lengths(parallel: Parallel, no_run: None) -> None:
 
 
 def test_batches_that_are_no_multiple(parallel: Parallel, no_run: None) -> None:
-    """SPEC 3: beside elements a batched argument's length is a multiple of theirs, or an error that names both."""
+    """Section 3: beside elements a batched argument's length is a multiple of theirs, or an error that names both."""
     with pytest.raises(BatchingError) as caught:
         parallel(mixed)([1, 2, 3], range(7))
     message = str(caught.value)
@@ -329,7 +329,7 @@ def test_batches_that_are_no_multiple(parallel: Parallel, no_run: None) -> None:
 
 
 def test_mixed_lengths_must_be_known(parallel: Parallel, no_run: None) -> None:
-    """SPEC 3: in the mixed case lengths must be known."""
+    """Section 3: in the mixed case lengths must be known."""
     with pytest.raises(BatchingError, match=r"batch has none"):
         parallel(mixed)([1, 2, 3], iter(range(6)))
     with pytest.raises(BatchingError, match=r"number has none"):
@@ -349,7 +349,7 @@ def test_mixed_lengths_must_be_known(parallel: Parallel, no_run: None) -> None:
 def test_unequal_lengths_that_show_late(
     parallel: Parallel, left: Callable[[], Any], right: Callable[[], Any], shown: str
 ) -> None:
-    """SPEC 3: arguments without a length that turn out unequal are an error where it shows, never a silent truncation."""
+    """Section 3: arguments without a length that turn out unequal are an error where it shows, never a silent truncation."""
     with pytest.raises(BatchingError, match="unequal length") as caught:
         parallel(pair, chunksize=1)(left(), right())
     assert shown in str(caught.value)
@@ -357,7 +357,7 @@ def test_unequal_lengths_that_show_late(
 
 
 def test_late_unequal_batches(parallel: Parallel) -> None:
-    """SPEC 3: batches cut from iterators of unequal length are an error, too."""
+    """Section 3: batches cut from iterators of unequal length are an error, too."""
     with pytest.raises(BatchingError, match="unequal length"):
         parallel(sizes, batch_size=2)(iter(range(7)), iter(range(5)))
 
@@ -383,7 +383,7 @@ ARGUMENTS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
 @pytest.mark.parametrize("case", ARGUMENTS)
 @pytest.mark.parametrize("how", ["call", "stream", "as_completed"])
 def test_wrong_arguments(parallel: Parallel, no_run: None, case: str, how: str) -> None:
-    """SPEC 3: everything is checked before a worker starts, and says what is wrong, of what, and the remedy."""
+    """Section 3: everything is checked before a worker starts, and says what is wrong, of what, and the remedy."""
     wrong, shown = ARGUMENTS[case]
     function = parallel(pair)
     with pytest.raises(SignatureError) as caught:
@@ -394,7 +394,7 @@ def test_wrong_arguments(parallel: Parallel, no_run: None, case: str, how: str) 
 
 
 def test_positional_only_and_variadic_parameters(parallel: Parallel) -> None:
-    """SPEC 3: parameters of every kind, and their errors."""
+    """Section 3: parameters of every kind, and their errors."""
 
     def function(first: int, /, second: int = 2, *rest: int, key: int = 0, **more: int) -> list[Any]:
         return [first, second, rest, key, more]
@@ -408,7 +408,7 @@ def test_positional_only_and_variadic_parameters(parallel: Parallel) -> None:
 
 
 def test_empty_input_starts_nothing(parallel: Parallel, no_run: None) -> None:
-    """SPEC 3: empty input gives the empty result, with no worker started."""
+    """Section 3: empty input gives the empty result, with no worker started."""
     assert parallel(pair)([], []) == []
     assert parallel(pair)(range(0), ()) == []
     assert list(parallel(pair).stream([], [])) == []
@@ -429,19 +429,19 @@ EMPTY: list[tuple[Any, Any]] = [
 
 @pytest.mark.parametrize(("returns", "empty"), EMPTY, ids=str)
 def test_empty_results_are_of_the_hinted_type(parallel: Parallel, no_run: None, returns: Any, empty: Any) -> None:
-    """SPEC 3 and 4: the empty result is the empty collection of the return hint where results would be joined."""
+    """Sections 3 and 4: the empty result is the empty collection of the return hint where results would be joined."""
     assert parallel(with_hint(list[int], returns))([]) == empty
 
 
 def test_empty_iterators(parallel: Parallel) -> None:
-    """SPEC 3: input that turns out empty gives the empty result as well."""
+    """Section 3: input that turns out empty gives the empty result as well."""
     assert parallel(pair)(iter([]), iter([])) == []
     assert parallel(with_hint(list[int], list[int]))(iter([])) == []
     assert list(parallel(pair).stream(iter([]), iter([]))) == []
 
 
 def test_positional_only_parameters_as_constants(parallel: Parallel, no_run: None) -> None:
-    """SPEC 3: a positional-only parameter cannot be a constant, and the message says so."""
+    """Section 3: a positional-only parameter cannot be a constant, and the message says so."""
 
     def strict(first: int, second: int, /) -> int:
         return first + second

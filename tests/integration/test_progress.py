@@ -1,4 +1,4 @@
-"""SPEC 1: ``progress``, on every backend: calls are counted, for each way to run them."""
+"""Section 1: ``progress``, on every backend: calls are counted, for each way to run them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def gathered(function: Any, values: Any) -> list[Any]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_calls_are_counted(parallel: Parallel, way: str) -> None:
-    """SPEC 1: each way to run calls reports how many are done, up to all, with the total where it is known."""
+    """Section 1: each way to run calls reports how many are done, up to all, with the total where it is known."""
     for values, total in ((range(30), 30), (iter(range(30)), None)):
         seen: list[tuple[int, int | None]] = []
         WAYS[way](parallel(functions.same, progress=lambda *state, seen=seen: seen.append(state)), values)
@@ -67,14 +67,14 @@ def test_calls_are_counted(parallel: Parallel, way: str) -> None:
 
 
 def test_batches_are_calls(parallel: Parallel) -> None:
-    """SPEC 1: calls are counted, not the elements of their batches."""
+    """Section 1: calls are counted, not the elements of their batches."""
     seen: list[Any] = []
     parallel(pairs, batch_size=2, progress=lambda *state: seen.append(state))(range(9))
     assert seen[-1] == (5, 5)
 
 
 def test_async_iterables_have_no_total(parallel: Parallel) -> None:
-    """SPEC 1: where the input is an async iterable, the total is not known."""
+    """Section 1: where the input is an async iterable, the total is not known."""
     seen: list[Any] = []
     asyncio.run(parallel(functions.same, progress=lambda *state: seen.append(state)).aio(numbers(9)))
     assert seen[-1] == (9, None)
@@ -82,7 +82,7 @@ def test_async_iterables_have_no_total(parallel: Parallel) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_bar(parallel: Parallel, way: str) -> None:
-    """SPEC 1: True shows a bar on stderr, for a run that is over in a blink too, and again where the total is unknown."""
+    """Section 1: True shows a bar on stderr, for a run that is over in a blink too, and again where the total is unknown."""
     pytest.importorskip("tqdm")
     function = parallel(functions.same, progress=True)
     for _ in range(2):  # the second time, it is known that the run is short
@@ -94,7 +94,7 @@ def test_a_bar(parallel: Parallel, way: str) -> None:
 
 
 def test_several_bars_at_once(parallel: Parallel) -> None:
-    """SPEC 1: runs side by side each have their own bar, and each counts its own calls."""
+    """Section 1: runs side by side each have their own bar, and each counts its own calls."""
     pytest.importorskip("tqdm")
     function = parallel(functions.same, progress=True, chunksize=1)
     with contextlib.redirect_stderr(Terminal()) as terminal:
@@ -108,7 +108,7 @@ def test_several_bars_at_once(parallel: Parallel) -> None:
 
 
 def test_the_bar_of_a_closed_stream_ends(parallel: Parallel) -> None:
-    """SPEC 1: a stream that is closed early ends its bar where it is."""
+    """Section 1: a stream that is closed early ends its bar where it is."""
     pytest.importorskip("tqdm")
     with contextlib.redirect_stderr(Terminal()) as terminal:
         with parallel(functions.same, progress=True).stream(itertools.count()) as results:
@@ -120,7 +120,7 @@ def test_the_bar_of_a_closed_stream_ends(parallel: Parallel) -> None:
 
 
 def test_silent_where_nobody_looks(parallel: Parallel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 1: where stderr is neither a terminal nor a notebook's, nothing is shown, and tqdm is not needed."""
+    """Section 1: where stderr is neither a terminal nor a notebook's, nothing is shown, and tqdm is not needed."""
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with contextlib.redirect_stderr(io.StringIO()) as stream:
         assert parallel(functions.same, progress=True)(range(9)) == list(range(9))
@@ -128,7 +128,7 @@ def test_silent_where_nobody_looks(parallel: Parallel, monkeypatch: pytest.Monke
 
 
 def test_without_tqdm(parallel: Parallel, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
-    """SPEC 1: with jd-core alone the error says how to get tqdm, before any call is made."""
+    """Section 1: with jd-core alone the error says how to get tqdm, before any call is made."""
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with contextlib.redirect_stderr(Terminal()), pytest.raises(DistributeError, match="pip install tqdm"):
         parallel(functions.recorded, progress=True)(range(9), folder=folder)

@@ -1,4 +1,4 @@
-"""SPEC 4: one result per call, in order; joins by return hint; aggregate; generators and coroutines."""
+"""Section 4: one result per call, in order; joins by return hint; aggregate; generators and coroutines."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def defaults_of(values: list[int]) -> defaultdict[int, int]:
 @pytest.mark.parametrize("workers", [1, 2, 4])
 @pytest.mark.parametrize("chunksize", ["auto", 1, 7, 1000])
 def test_order(parallel: Parallel, workers: int, chunksize: int | str) -> None:
-    """SPEC 4: one result per call, in input order, whatever the worker count and the chunk size."""
+    """Section 4: one result per call, in input order, whatever the worker count and the chunk size."""
     assert parallel(uneven, workers=workers, chunksize=chunksize)(range(50)) == [value * value for value in range(50)]
 
 
@@ -76,7 +76,7 @@ JOINED: dict[str, tuple[Callable[[list[int]], Any], Any, Any]] = {
 
 @pytest.mark.parametrize("name", JOINED)
 def test_joins(parallel: Parallel, name: str) -> None:
-    """SPEC 4: a call list that autobatch cut is joined into one collection of the hinted return type."""
+    """Section 4: a call list that autobatch cut is joined into one collection of the hinted return type."""
     make, hint, expected = JOINED[name]
     joined = parallel(returning(make, hint), batch_size=7)(VALUES)
     if expected is None:
@@ -86,7 +86,7 @@ def test_joins(parallel: Parallel, name: str) -> None:
 
 
 def test_joins_arrays(parallel: Parallel) -> None:
-    """SPEC 4: arrays are joined along axis 0."""
+    """Section 4: arrays are joined along axis 0."""
 
     def scaled(values: np.ndarray) -> np.ndarray:
         return values * 2.0
@@ -108,7 +108,7 @@ FRAMES = {
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_joins_frames(parallel: Parallel, name: str) -> None:
-    """SPEC 4: frames, series and arrow tables are joined; index, names and types are kept."""
+    """Section 4: frames, series and arrow tables are joined; index, names and types are kept."""
     value = FRAMES[name]
 
     def same(part: Any) -> Any:
@@ -121,7 +121,7 @@ def test_joins_frames(parallel: Parallel, name: str) -> None:
 
 
 def test_undecorated_result(parallel: Parallel) -> None:
-    """SPEC 4: a function of a list gives over all numbers what the undecorated function gives."""
+    """Section 4: a function of a list gives over all numbers what the undecorated function gives."""
 
     def scale(values: list[float]) -> list[float]:
         return [value / 2 for value in values]
@@ -143,7 +143,7 @@ NOT_JOINED: dict[str, tuple[Callable[[list[int]], Any], Any]] = {
 
 @pytest.mark.parametrize("name", NOT_JOINED)
 def test_what_is_not_joined(parallel: Parallel, name: str) -> None:
-    """SPEC 4: everything else, an unhinted return too, stays a list with one result per call."""
+    """Section 4: everything else, an unhinted return too, stays a list with one result per call."""
     make, hint = NOT_JOINED[name]
     function = returning(make, hint)
     if hint is None:
@@ -153,7 +153,7 @@ def test_what_is_not_joined(parallel: Parallel, name: str) -> None:
 
 
 def test_only_cut_calls_are_joined(parallel: Parallel) -> None:
-    """SPEC 4: elements, and what was batched already, stay one result per call, whatever the return hint."""
+    """Section 4: elements, and what was batched already, stay one result per call, whatever the return hint."""
 
     def divisors(value: int) -> list[int]:
         return [number for number in range(1, value + 1) if value % number == 0]
@@ -164,7 +164,7 @@ def test_only_cut_calls_are_joined(parallel: Parallel) -> None:
 
 
 def test_mixed_calls_are_joined(parallel: Parallel) -> None:
-    """SPEC 4: beside elements, cut batches are joined as well."""
+    """Section 4: beside elements, cut batches are joined as well."""
 
     def shifted(by: int, values: list[int]) -> list[int]:
         return [value + by for value in values]
@@ -173,13 +173,13 @@ def test_mixed_calls_are_joined(parallel: Parallel) -> None:
 
 
 def test_aggregate_list(parallel: Parallel) -> None:
-    """SPEC 4: aggregate="list" never joins."""
+    """Section 4: aggregate="list" never joins."""
     calls = parallel(returning(list, list[int]), batch_size=7, aggregate="list")(VALUES)
     assert calls == [VALUES[:7], VALUES[7:14], VALUES[14:]]
 
 
 def test_aggregate_callable(parallel: Parallel) -> None:
-    """SPEC 4: a callable gets the list of results, in the caller's process, and makes the value."""
+    """Section 4: a callable gets the list of results, in the caller's process, and makes the value."""
     seen: list[Any] = []
 
     def total(results: list[int]) -> int:
@@ -192,7 +192,7 @@ def test_aggregate_callable(parallel: Parallel) -> None:
 
 
 def test_results_that_cannot_be_joined(parallel: Parallel) -> None:
-    """SPEC 4: a result that is no collection, where the hint says one, is an error that names the call."""
+    """Section 4: a result that is no collection, where the hint says one, is an error that names the call."""
     lying = returning(lambda values: values if values[0] == 0 else None, list[int])
     with pytest.raises(BatchingError, match=r"call 1 of 3 returned an object of type NoneType") as caught:
         parallel(lying, batch_size=7)(VALUES)
@@ -200,7 +200,7 @@ def test_results_that_cannot_be_joined(parallel: Parallel) -> None:
 
 
 def test_generator_functions(parallel: Parallel) -> None:
-    """SPEC 4: a generator function's result is the list of what it yielded."""
+    """Section 4: a generator function's result is the list of what it yielded."""
 
     def count_down(value: int) -> Iterator[int]:
         while value:
@@ -211,7 +211,7 @@ def test_generator_functions(parallel: Parallel) -> None:
 
 
 def test_generator_functions_of_batches(parallel: Parallel) -> None:
-    """SPEC 4: what generators yielded is joined where batches were cut."""
+    """Section 4: what generators yielded is joined where batches were cut."""
 
     def doubled(values: list[int]) -> Iterator[int]:
         for value in values:
@@ -221,7 +221,7 @@ def test_generator_functions_of_batches(parallel: Parallel) -> None:
 
 
 def test_coroutine_functions(parallel: Parallel) -> None:
-    """SPEC 4: an async def works under every job, and so does an async generator function."""
+    """Section 4: an async def works under every job, and so does an async generator function."""
 
     async def doubled(value: int, *, plus: int = 0) -> int:
         await asyncio.sleep(0)
@@ -238,7 +238,7 @@ def test_coroutine_functions(parallel: Parallel) -> None:
 
 
 def test_coroutine_methods(parallel: Parallel) -> None:
-    """SPEC 4: async methods and async __call__ are coroutine functions, too."""
+    """Section 4: async methods and async __call__ are coroutine functions, too."""
 
     class Client:
         def __init__(self, base: int) -> None:
@@ -256,7 +256,7 @@ def test_coroutine_methods(parallel: Parallel) -> None:
 
 
 def test_coroutines_of_batches(parallel: Parallel) -> None:
-    """SPEC 4: a coroutine function's return hint joins as a plain function's."""
+    """Section 4: a coroutine function's return hint joins as a plain function's."""
 
     async def doubled(values: list[int]) -> list[int]:
         await asyncio.sleep(0)
@@ -266,19 +266,19 @@ def test_coroutines_of_batches(parallel: Parallel) -> None:
 
 
 def test_none_results(parallel: Parallel) -> None:
-    """SPEC 4: None is a result like others."""
+    """Section 4: None is a result like others."""
     assert parallel(functions.nothing)(range(5)) == [None] * 5
 
 
 def test_exceptions_as_results(parallel: Parallel) -> None:
-    """SPEC 4: an exception that is returned, not raised, is a result."""
+    """Section 4: an exception that is returned, not raised, is a result."""
     results = parallel(lambda value: ValueError(value))(range(3))
     assert [type(result) for result in results] == [ValueError] * 3
     assert [result.args for result in results] == [(0,), (1,), (2,)]
 
 
 def test_large_results(parallel: Parallel) -> None:
-    """SPEC 4: arrays of megabytes come back whole."""
+    """Section 4: arrays of megabytes come back whole."""
     results = parallel(lambda value: np.full(300_000, value))(range(4))
     assert [(result.shape, result.dtype.kind, int(result.sum())) for result in results] == [
         ((300_000,), "i", 300_000 * value) for value in range(4)
@@ -286,12 +286,12 @@ def test_large_results(parallel: Parallel) -> None:
 
 
 def test_many_results(parallel: Parallel) -> None:
-    """SPEC 4: a hundred thousand tiny calls equal the plain loop."""
+    """Section 4: a hundred thousand tiny calls equal the plain loop."""
     assert parallel(functions.add)(range(100_000), range(100_000), plus=1) == [2 * value + 1 for value in range(100_000)]
 
 
 def test_globals_are_current(parallel: Parallel) -> None:
-    """SPEC 5: globals, and what a closure holds, have the value that they have at the time of the call."""
+    """Section 5: globals, and what a closure holds, have the value that they have at the time of the call."""
     held = {"value": 1}
     function = parallel(lambda value: value + held["value"])
     assert function([1]) == [2]

@@ -1,4 +1,4 @@
-"""SPEC 5: retries: further attempts, counted on disk, after exceptions, deaths and timeouts."""
+"""Section 5: retries: further attempts, counted on disk, after exceptions, deaths and timeouts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def flaky_coroutine(value: int, *, folder: str, failures: int) -> int:
 @pytest.mark.parametrize("chunksize", ["auto", 1, 4])
 @pytest.mark.parametrize("function", [flaky, flaky_coroutine])
 def test_success_after_failures(parallel: Parallel, folder: str, function: Callable[..., Any], chunksize: int | str) -> None:
-    """SPEC 5: a call that fails is attempted again, and only that call; its result stands at its place."""
+    """Section 5: a call that fails is attempted again, and only that call; its result stands at its place."""
     results = parallel(function, retries=Retry(2, **QUICK), chunksize=chunksize)(range(8), folder=folder, failures=2)
     assert results == list(range(8))
     assert attempts(folder, 8) == [1, 1, 3, 1, 1, 3, 1, 1]
@@ -51,7 +51,7 @@ def test_success_after_failures(parallel: Parallel, folder: str, function: Calla
 
 @pytest.mark.parametrize("retries", [1, 3])
 def test_the_last_error_is_raised(parallel: Parallel, folder: str, retries: int) -> None:
-    """SPEC 5, promise 6: with retries=k a call runs at most k + 1 times; the last error is raised, with one note."""
+    """Section 5, promise 6: with retries=k a call runs at most k + 1 times; the last error is raised, with one note."""
     with pytest.raises(ConnectionError, match=f"attempt {retries + 1}") as caught:
         parallel(flaky, retries=Retry(retries, **QUICK))(range(3), folder=folder, failures=99)
     assert caught.value.__notes__ == ["distribute: call 2 of 3 failed: value=2"]
@@ -61,7 +61,7 @@ def test_the_last_error_is_raised(parallel: Parallel, folder: str, retries: int)
 
 
 def test_a_number_of_retries(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: retries takes a number, too."""
+    """Section 5: retries takes a number, too."""
     assert parallel(flaky, retries=1)(range(4), folder=folder, failures=1) == [0, 1, 2, 3]
     assert attempts(folder, 4) == [1, 1, 2, 1]
 
@@ -74,7 +74,7 @@ def test_no_retries(parallel: Parallel, folder: str) -> None:
 
 
 def test_retries_with_return_exceptions(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: with return_exceptions, what fails to the end stands in the list; the rest succeeds."""
+    """Section 5: with return_exceptions, what fails to the end stands in the list; the rest succeeds."""
     function = parallel(flaky, retries=Retry(1, **QUICK), return_exceptions=True)
     results = function(range(8), folder=folder, failures=99, at=(1, 6))
     assert [type(result) for result in results] == [int, ConnectionError, *[int] * 4, ConnectionError, int]
@@ -94,14 +94,14 @@ def test_retries_with_return_exceptions(parallel: Parallel, folder: str) -> None
     ids=["its type", "its base", "one of several", "callable", "another type", "callable that refuses"],
 )
 def test_which_errors(parallel: Parallel, folder: str, on: Any, expected: int) -> None:
-    """SPEC 5: Retry.on says which errors are worth another attempt."""
+    """Section 5: Retry.on says which errors are worth another attempt."""
     function = parallel(flaky, retries=Retry(3, on=on, **QUICK), return_exceptions=True)
     function([2], folder=folder, failures=1)
     assert functions.count(folder, "call2") == expected
 
 
 def test_exits_are_attempted_again(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: a SystemExit, which is a CallError, is attempted again as well."""
+    """Section 5: a SystemExit, which is a CallError, is attempted again as well."""
 
     def function(value: int, *, folder: str) -> int:
         functions.record(folder)
@@ -113,7 +113,7 @@ def test_exits_are_attempted_again(parallel: Parallel, folder: str) -> None:
 
 
 def test_waits_grow(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: the waits between attempts grow exponentially, with jitter, up to the maximum."""
+    """Section 5: the waits between attempts grow exponentially, with jitter, up to the maximum."""
 
     def function(value: int, *, folder: str) -> None:
         Path(folder, f"time-{time.monotonic_ns()}").touch()
@@ -127,26 +127,26 @@ def test_waits_grow(parallel: Parallel, folder: str) -> None:
 
 
 def test_retries_within_a_stream(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: a stream keeps its order over retries."""
+    """Section 5: a stream keeps its order over retries."""
     stream = parallel(flaky, retries=Retry(2, **QUICK)).stream(range(8), folder=folder, failures=2)
     assert list(stream) == list(range(8))
 
 
 def test_retries_of_aio(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: .aio attempts again, too."""
+    """Section 5: .aio attempts again, too."""
     awaitable = parallel(flaky, retries=Retry(2, **QUICK)).aio(range(8), folder=folder, failures=2)
     assert asyncio.run(awaitable) == list(range(8))
 
 
 def test_retries_of_generators(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: retries with an input without a length, and with a small buffer."""
+    """Section 5: retries with an input without a length, and with a small buffer."""
     function = parallel(flaky, retries=Retry(2, **QUICK), buffersize=2)
     assert function(iter(range(8)), folder=folder, failures=2) == list(range(8))
 
 
 @best_of_three
 def test_timeouts_to_the_end(parallel: Parallel, new_folder: Callable[[], str]) -> None:
-    """SPEC 5: when every attempt takes too long, the timeout is raised."""
+    """Section 5: when every attempt takes too long, the timeout is raised."""
     folder = new_folder()
     with pytest.raises(CallTimeoutError):
         parallel(functions.held, timeout=0.5, retries=Retry(1, **QUICK))([1], folder=folder)
@@ -155,7 +155,7 @@ def test_timeouts_to_the_end(parallel: Parallel, new_folder: Callable[[], str]) 
 
 @pytest.mark.usefixtures("only_apart")
 def test_deaths_to_the_end(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: when every attempt dies, the death is raised."""
+    """Section 5: when every attempt dies, the death is raised."""
 
     def function(value: int, *, folder: str) -> None:
         functions.record(folder)
@@ -167,7 +167,7 @@ def test_deaths_to_the_end(parallel: Parallel, folder: str) -> None:
 
 
 def test_other_results_survive(parallel: Parallel, folder: str) -> None:
-    """SPEC 5: while some calls are attempted again, none of the others is run twice."""
+    """Section 5: while some calls are attempted again, none of the others is run twice."""
     function = parallel(flaky, retries=Retry(3, **QUICK), chunksize=3)
     assert function(range(30), folder=folder, failures=3, at=tuple(range(0, 30, 4))) == list(range(30))
     assert attempts(folder, 30) == [4 if value % 4 == 0 else 1 for value in range(30)]

@@ -1,4 +1,4 @@
-"""SPEC 5 and 6: programs without a main guard, however they are started; classes of ``__main__``; current globals."""
+"""Sections 5 and 6: programs without a main guard, however they are started; classes of ``__main__``; current globals."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def start(request: pytest.FixtureRequest, programs: Programs) -> Callable[[str],
 
 
 def test_programs(start: Callable[[str], str]) -> None:
-    """SPEC 5 and 6: without a main guard, with classes, exceptions, lambdas and changing globals of ``__main__``."""
+    """Sections 5 and 6: without a main guard, with classes, exceptions, lambdas and changing globals of ``__main__``."""
     assert start(PROGRAM).split() == ["done", "__main__"]
 
 
@@ -169,7 +169,7 @@ print(square(range(4)))
 
 
 def test_the_program_runs_once(start: Callable[[str], str]) -> None:
-    """SPEC 6: workers do not run the program again: what it does at its top happens once."""
+    """Section 6: workers do not run the program again: what it does at its top happens once."""
     assert start(NO_GUARD_EFFECTS).splitlines() == ["top", "[0, 1, 4, 9]"]
 
 
@@ -194,12 +194,12 @@ print(shapes.area.options(job=JOB, workers=2)([shapes.Square(2), shapes.Square(3
 
 
 def test_modules_beside_the_program(start: Callable[[str], str]) -> None:
-    """SPEC 6: functions of a module that the program found on its path, decorated under their own name."""
+    """Section 6: functions of a module that the program found on its path, decorated under their own name."""
     assert start(IMPORTED) == "[4, 9]\n"
 
 
 def test_unfinished_streams_at_exit(programs: Programs) -> None:
-    """SPEC 5: a program that ends with a stream half read ends, without words."""
+    """Section 5: a program that ends with a stream half read ends, without words."""
     program = """
 import itertools
 from jd_core import distribute
@@ -211,7 +211,7 @@ print(next(stream), next(stream))
 
 
 def test_errors_at_the_top(programs: Programs) -> None:
-    """SPEC 5: an uncaught failure ends the program with its traceback, note and the worker's lines."""
+    """Section 5: an uncaught failure ends the program with its traceback, note and the worker's lines."""
     program = """
 from jd_core import distribute
 

@@ -1,4 +1,4 @@
-"""SPEC 6: io and web towards a real server on loopback, in all its moods, with the clients that people use."""
+"""Section 6: io and web towards a real server on loopback, in all its moods, with the clients that people use."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_thousands_of_requests(server: Server, name: str, pages: int, workers: i
 
 @pytest.mark.parametrize("name", ["web-aiohttp", "web-requests", "io-urllib"])
 def test_the_rate_at_the_server(server: Server, name: str) -> None:
-    """SPEC 6: within a tenth of ``max_per_second``, over all workers; further attempts count like first ones."""
+    """Section 6: within a tenth of ``max_per_second``, over all workers; further attempts count like first ones."""
     getter = CLIENTS[name].getter(workers=20, max_per_second=RATE, retries=Retry(MOST_FAILURES, **QUICK))
     rates: list[float] = []
     # A machine that stands still in between makes a rate lower, and one that does so at the first request makes it higher.
@@ -244,7 +244,7 @@ def test_the_rate_at_the_server(server: Server, name: str) -> None:
 
 
 def test_as_many_as_the_server_allows(server: Server, client: Client) -> None:
-    """SPEC 1: ``workers`` is the most that a server ever gets at once: one that refuses more refuses none."""
+    """Section 1: ``workers`` is the most that a server ever gets at once: one that refuses more refuses none."""
     urls = server.pages("limited", range(60), most=6)
     assert client.getter(workers=6)(urls) == [str(number) for number in range(60)]
     assert server.seen().refused == 0
@@ -255,7 +255,7 @@ def test_as_many_as_the_server_allows(server: Server, client: Client) -> None:
 
 @best_of_three
 def test_a_server_that_stalls(anew: Callable[[], Server], client: Client) -> None:
-    """SPEC 5: a request that gets no answer ends by ``timeout``, is attempted again, and holds no other back."""
+    """Section 5: a request that gets no answer ends by ``timeout``, is attempted again, and holds no other back."""
     server = anew()
     getter = client.getter(workers=8, timeout=1.0, retries=Retry(1, on=CallTimeoutError, **QUICK))
     assert getter(server.pages("stalling", range(12))) == [str(number) for number in range(12)]
@@ -265,7 +265,7 @@ def test_a_server_that_stalls(anew: Callable[[], Server], client: Client) -> Non
 
 
 def test_a_server_that_resets_connections(server: Server, client: Client) -> None:
-    """SPEC 5: a lost connection is that call's failure, by its client's own type, and attempted again if that is asked."""
+    """Section 5: a lost connection is that call's failure, of its client's own type, and retried if asked for."""
     pages = [str(number) for number in range(30)]
     kept = client.getter(workers=8, return_exceptions=True)(server.pages("resetting", range(30), times=client.tries))
     lost = {number for number, text in enumerate(kept) if isinstance(text, client.lost)}
@@ -278,7 +278,7 @@ def test_a_server_that_resets_connections(server: Server, client: Client) -> Non
 
 
 def test_a_server_that_is_busy(anew: Callable[[], Server], client: Client) -> None:
-    """SPEC 6: what ``Retry-After`` asks for, in seconds or as a date, is waited for; other calls go on meanwhile."""
+    """Section 6: what ``Retry-After`` asks for, in seconds or as a date, is waited for; other calls go on meanwhile."""
 
     def others_go_on() -> bool:
         server = anew()
@@ -301,7 +301,7 @@ def test_a_server_that_is_busy(anew: Callable[[], Server], client: Client) -> No
 
 
 def test_a_server_that_fails_at_random(server: Server, client: Client) -> None:
-    """SPEC 5: failed calls alone are attempted again, until they succeed or were attempted ``retries`` times more."""
+    """Section 5: failed calls alone are attempted again, until they succeed or were attempted ``retries`` times more."""
     getter = client.getter(workers=10, retries=Retry(MOST_FAILURES, **QUICK))
     assert getter(server.pages("failing", range(100))) == [str(number) for number in range(100)]
     seen, attempts = server.seen(), server.attempts()
@@ -311,7 +311,7 @@ def test_a_server_that_fails_at_random(server: Server, client: Client) -> None:
 
 
 def test_errors_are_kept(server: Server, client: Client) -> None:
-    """SPEC 5: with ``return_exceptions`` a refused page's error stands at its place, of its client's own type."""
+    """Section 5: with ``return_exceptions`` a refused page's error stands at its place, of its client's own type."""
     results = client.getter(workers=5, return_exceptions=True)(server.pages("failing", range(40)))
     refused = [number for number, result in enumerate(results) if isinstance(result, client.refused)]
     assert len(refused) == server.seen().refused > 0
@@ -320,7 +320,7 @@ def test_errors_are_kept(server: Server, client: Client) -> None:
 
 @best_of_three
 def test_a_server_that_sends_slowly(server: Server, client: Client) -> None:
-    """SPEC 6: pages that come in parts come whole, all at once; and ``timeout`` holds while one is coming, too."""
+    """Section 6: pages that come in parts come whole, all at once; and ``timeout`` holds while one is coming, too."""
     urls = server.pages("slow", range(40))
     began = time.monotonic()
     assert client.getter(workers=40)(urls) == [str(number) * 10 for number in range(40)]
@@ -331,7 +331,7 @@ def test_a_server_that_sends_slowly(server: Server, client: Client) -> None:
 
 @pytest.mark.parametrize("name", ["web-aiohttp", "web-httpx"])
 def test_a_cancelled_await(server: Server, name: str) -> None:
-    """SPEC 6: structured: ``await f.aio(...)`` ends when every request has been cancelled and the client is closed."""
+    """Section 6: structured: ``await f.aio(...)`` ends when every request has been cancelled and the client is closed."""
     made = []
 
     def make() -> Any:

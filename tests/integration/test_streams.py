@@ -1,4 +1,4 @@
-"""SPEC 1: .stream, .as_completed, .aio and .astream."""
+"""Section 1: .stream, .as_completed, .aio and .astream."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def first_is_held(value: int, *, folder: str) -> int:
 
 
 def test_stream_is_in_order(parallel: Parallel) -> None:
-    """SPEC 1: .stream gives one result per call, in input order."""
+    """Section 1: .stream gives one result per call, in input order."""
     assert list(parallel(functions.add).stream(range(50), range(50), plus=1)) == [2 * n + 1 for n in range(50)]
 
 
 def test_stream_is_never_joined(parallel: Parallel) -> None:
-    """SPEC 1: .stream gives one result per call, also where a plain call would join."""
+    """Section 1: .stream gives one result per call, also where a plain call would join."""
     assert list(parallel(batch_total, batch_size=5).stream(range(10))) == [[10], [35]]
 
 
 def test_stream_checks_at_once_and_starts_late(parallel: Parallel, folder: str) -> None:
-    """SPEC 1: arguments are checked when .stream is called; calls start when it is first asked."""
+    """Section 1: arguments are checked when .stream is called; calls start when it is first asked."""
     with pytest.raises(SignatureError):
         parallel(functions.recorded).stream(3, folder=folder)
     with pytest.raises(BatchingError):
@@ -65,7 +65,7 @@ def test_stream_checks_at_once_and_starts_late(parallel: Parallel, folder: str) 
 
 
 def test_stream_of_an_endless_input(parallel: Parallel) -> None:
-    """SPEC 1: an endless input can be streamed, and closing it cancels the rest."""
+    """Section 1: an endless input can be streamed, and closing it cancels the rest."""
     with parallel(functions.same).stream(itertools.count()) as results:
         assert list(itertools.islice(results, 100)) == list(range(100))
     with pytest.raises(StopIteration):
@@ -73,7 +73,7 @@ def test_stream_of_an_endless_input(parallel: Parallel) -> None:
 
 
 def test_closing_a_stream_cancels(parallel: Parallel, folder: str, check_nothing_starts: Check) -> None:
-    """SPEC 1: closing a stream cancels what has not started; nothing further of it runs."""
+    """Section 1: closing a stream cancels what has not started; nothing further of it runs."""
     stream = parallel(functions.held_from, chunksize=1).stream(itertools.count(), folder=folder, start=5)
     assert [next(stream) for _ in range(5)] == list(range(5))
     stream.close()
@@ -81,7 +81,7 @@ def test_closing_a_stream_cancels(parallel: Parallel, folder: str, check_nothing
 
 
 def test_dropping_a_stream_cancels(parallel: Parallel, folder: str, check_nothing_starts: Check) -> None:
-    """SPEC 1: a stream that is dropped is closed."""
+    """Section 1: a stream that is dropped is closed."""
     stream = parallel(functions.held_from, chunksize=1).stream(itertools.count(), folder=folder, start=1)
     next(stream)
     del stream
@@ -91,7 +91,7 @@ def test_dropping_a_stream_cancels(parallel: Parallel, folder: str, check_nothin
 
 @pytest.mark.parametrize("method", ["stream", "as_completed"])
 def test_a_stream_in_a_cycle_is_collected(parallel: Parallel, folder: str, method: str, check_nothing_starts: Check) -> None:
-    """SPEC 1: garbage collection cancels a stream that nothing but itself refers to."""
+    """Section 1: garbage collection cancels a stream that nothing but itself refers to."""
     stream = getattr(parallel(functions.held_from, chunksize=1), method)(itertools.count(), folder=folder, start=1)
     next(stream)
     stream.itself = stream
@@ -101,7 +101,7 @@ def test_a_stream_in_a_cycle_is_collected(parallel: Parallel, folder: str, metho
 
 
 def test_stream_gives_results_before_the_failure(parallel: Parallel) -> None:
-    """SPEC 1 and 5: results before a failed call come, then its exception."""
+    """Sections 1 and 5: results before a failed call come, then its exception."""
     stream = parallel(fails_at_three, workers=1).stream(range(10))
     assert [next(stream) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(LookupError, match="three"):
@@ -111,7 +111,7 @@ def test_stream_gives_results_before_the_failure(parallel: Parallel) -> None:
 
 
 def test_stream_results_come_early(parallel: Parallel, folder: str) -> None:
-    """SPEC 1: the first result is there while later calls still run."""
+    """Section 1: the first result is there while later calls still run."""
     stream = parallel(functions.held_at, chunksize=1).stream([0, 1], folder=folder, at=1)
     assert next(stream) == 0
     Path(folder, functions.GO).touch()
@@ -119,26 +119,26 @@ def test_stream_results_come_early(parallel: Parallel, folder: str) -> None:
 
 
 def test_stream_with_exceptions(parallel: Parallel) -> None:
-    """SPEC 1 and 5: with return_exceptions, exceptions are in the stream at their place."""
+    """Sections 1 and 5: with return_exceptions, exceptions are in the stream at their place."""
     results = list(parallel(fails_at_three, return_exceptions=True).stream(range(5)))
     assert [type(result) for result in results] == [int, int, int, LookupError, int]
 
 
 def test_a_stream_that_is_never_asked_warns(parallel: Parallel) -> None:
-    """SPEC 1: a stream that nobody iterates has made no call, and says so."""
+    """Section 1: a stream that nobody iterates has made no call, and says so."""
     with pytest.warns(RuntimeWarning, match=r"fails_at_three\(\) was never iterated"):
         parallel(fails_at_three).stream(range(3))  # dropped at once
 
 
 @pytest.mark.parametrize("method", ["as_completed", "astream"])
 def test_other_streams_that_are_never_asked_warn(parallel: Parallel, method: str) -> None:
-    """SPEC 1: so do .as_completed and .astream."""
+    """Section 1: so do .as_completed and .astream."""
     with pytest.warns(RuntimeWarning, match=r"fails_at_three\(\) was never iterated"):
         getattr(parallel(fails_at_three), method)(range(3))
 
 
 def test_an_ordered_stream_holds_back_at_most_its_buffer(parallel: Parallel, folder: str) -> None:
-    """SPEC 1: while one call is slow, an ordered stream holds back at most ``buffersize`` finished results, and no more."""
+    """Section 1: while one call is slow, an ordered stream buffers at most ``buffersize`` finished results."""
     stream = parallel(first_is_held, buffersize=6, chunksize=1).stream(itertools.count(), folder=folder)
     results: list[int] = []
     thread = threading.Thread(target=lambda: results.extend(itertools.islice(stream, 10)))
@@ -187,7 +187,7 @@ def test_a_stream_is_the_list(
 
 
 def test_two_streams_at_once(parallel: Parallel) -> None:
-    """SPEC 1: streams are independent of each other."""
+    """Section 1: streams are independent of each other."""
     function = parallel(functions.same)
     with function.stream(range(20)) as first, function.stream(range(100, 120)) as second:
         assert list(zip(first, second, strict=True)) == list(zip(range(20), range(100, 120), strict=True))
@@ -197,13 +197,13 @@ def test_two_streams_at_once(parallel: Parallel) -> None:
 
 
 def test_as_completed(parallel: Parallel) -> None:
-    """SPEC 1: .as_completed gives (index, result) for every call."""
+    """Section 1: .as_completed gives (index, result) for every call."""
     pairs = list(parallel(functions.same).as_completed(["a", "b", "c", "d", "e"]))
     assert sorted(pairs) == list(enumerate("abcde"))
 
 
 def test_as_completed_does_not_wait_for_slow_calls(parallel: Parallel, folder: str) -> None:
-    """SPEC 1: .as_completed gives what is finished while an earlier call still runs."""
+    """Section 1: .as_completed gives what is finished while an earlier call still runs."""
     pairs = parallel(functions.held_at, chunksize=1).as_completed([0, 1, 2], folder=folder, at=0)
     assert sorted([next(pairs), next(pairs)]) == [(1, 1), (2, 2)]
     Path(folder, functions.GO).touch()
@@ -211,7 +211,7 @@ def test_as_completed_does_not_wait_for_slow_calls(parallel: Parallel, folder: s
 
 
 def test_closing_as_completed_cancels(parallel: Parallel, folder: str, check_nothing_starts: Check) -> None:
-    """SPEC 1: closing it cancels the rest."""
+    """Section 1: closing it cancels the rest."""
     with parallel(functions.held_from, chunksize=1).as_completed(itertools.count(), folder=folder, start=1) as pairs:
         assert next(pairs) == (0, 0)
     assert check_nothing_starts() <= 1 + 2 * 2
@@ -221,7 +221,7 @@ def test_closing_as_completed_cancels(parallel: Parallel, folder: str, check_not
 
 
 def test_aio(parallel: Parallel) -> None:
-    """SPEC 1: awaiting .aio gives what the call gives: joined, aggregated, or a list."""
+    """Section 1: awaiting .aio gives what the call gives: joined, aggregated, or a list."""
 
     async def run() -> list[Any]:
         return [
@@ -236,7 +236,7 @@ def test_aio(parallel: Parallel) -> None:
 
 
 def test_aio_lets_the_loop_go_on(parallel: Parallel, folder: str) -> None:
-    """SPEC 1: the event loop runs while .aio waits: it is what lets the calls go on."""
+    """Section 1: the event loop runs while .aio waits: it is what lets the calls go on."""
 
     async def let_go() -> None:
         while functions.count(folder) < 2:
@@ -284,7 +284,7 @@ class Numbers:
 
 
 def test_aio_at_once(parallel: Parallel) -> None:
-    """SPEC 1: several .aio on one loop do not mix."""
+    """Section 1: several .aio on one loop do not mix."""
 
     async def run() -> Any:
         function = parallel(functions.same)
@@ -294,7 +294,7 @@ def test_aio_at_once(parallel: Parallel) -> None:
 
 
 def test_aio_failure(parallel: Parallel) -> None:
-    """SPEC 1 and 5: .aio raises the first failure, with its note and the results that there were."""
+    """Sections 1 and 5: .aio raises the first failure, with its note and the results that there were."""
     with pytest.raises(LookupError, match="three") as caught:
         asyncio.run(parallel(fails_at_three, chunksize=1).aio(range(5)))
     assert any("call 3 of 5 failed: value=3" in note for note in caught.value.__notes__)
@@ -304,7 +304,7 @@ def test_aio_failure(parallel: Parallel) -> None:
 
 @pytest.mark.parametrize("function", [functions.held, functions.held_coroutine], ids=["plain", "coroutine"])
 def test_cancelling_aio(parallel: Parallel, folder: str, function: Callable[..., Any]) -> None:
-    """SPEC 1: cancelling the task that awaits .aio cancels the run: what has not started never does."""
+    """Section 1: cancelling the task that awaits .aio cancels the run: what has not started never does."""
 
     async def run() -> None:
         task = asyncio.create_task(parallel(function, chunksize=1).aio(range(100), folder=folder))
@@ -323,7 +323,7 @@ def test_cancelling_aio(parallel: Parallel, folder: str, function: Callable[...,
 
 
 def test_aio_with_a_timeout_of_the_caller(parallel: Parallel, folder: str) -> None:
-    """SPEC 1: asyncio.timeout around .aio works as around anything else."""
+    """Section 1: asyncio.timeout around .aio works as around anything else."""
 
     async def run() -> None:
         with pytest.raises(TimeoutError):
@@ -334,7 +334,7 @@ def test_aio_with_a_timeout_of_the_caller(parallel: Parallel, folder: str) -> No
 
 
 def test_aio_argument_errors(parallel: Parallel, no_run: None) -> None:
-    """SPEC 3: .aio and .astream refuse wrong arguments as a call does."""
+    """Section 3: .aio and .astream refuse wrong arguments as a call does."""
 
     async def run() -> None:
         with pytest.raises(SignatureError):
@@ -351,7 +351,7 @@ def test_aio_argument_errors(parallel: Parallel, no_run: None) -> None:
 
 
 def test_astream(parallel: Parallel) -> None:
-    """SPEC 1: .astream is .stream for async for."""
+    """Section 1: .astream is .stream for async for."""
 
     async def run() -> list[int]:
         return [result async for result in parallel(functions.add).astream(range(30), range(30))]
@@ -365,7 +365,7 @@ async def _gathered(results: AsyncIterator[Any]) -> list[Any]:
 
 
 def test_astream_checks_at_once(parallel: Parallel, no_run: None) -> None:
-    """SPEC 1: .astream checks its arguments when it is called, as .stream does."""
+    """Section 1: .astream checks its arguments when it is called, as .stream does."""
     with pytest.raises(SignatureError):
         parallel(functions.same).astream(3)
     with pytest.raises(BatchingError):
@@ -373,7 +373,7 @@ def test_astream_checks_at_once(parallel: Parallel, no_run: None) -> None:
 
 
 def test_astreams_at_once(parallel: Parallel) -> None:
-    """SPEC 1: two .astream of one function, of which one fails, run side by side on one loop."""
+    """Section 1: two .astream of one function, of which one fails, run side by side on one loop."""
 
     async def failing(function: Any) -> None:
         with pytest.raises(LookupError, match="three"):
@@ -388,7 +388,7 @@ def test_astreams_at_once(parallel: Parallel) -> None:
 
 @pytest.mark.parametrize("how", ["close", "leave", "drop"])
 def test_ending_astream_cancels(parallel: Parallel, folder: str, how: str, check_nothing_starts: Check) -> None:
-    """SPEC 1: closing .astream, leaving its ``async with`` block and dropping it cancel the rest of an endless input."""
+    """Section 1: closing .astream, leaving its ``async with`` block and dropping it cancel the rest of an endless input."""
 
     async def run() -> None:
         function = parallel(functions.held_from, chunksize=1)
@@ -431,7 +431,7 @@ def test_streams_within_a_running_loop(parallel: Parallel) -> None:
 
 
 def test_streams_across_threads(parallel: Parallel) -> None:
-    """SPEC 1: a stream may be made in one thread and iterated in another."""
+    """Section 1: a stream may be made in one thread and iterated in another."""
     stream = parallel(functions.same).stream(range(20))
     results: list[int] = []
     thread = threading.Thread(target=lambda: results.extend(stream))
@@ -441,7 +441,7 @@ def test_streams_across_threads(parallel: Parallel) -> None:
 
 
 def test_input_is_read_in_the_callers_thread(parallel: Parallel) -> None:
-    """SPEC 3: the input of a plain call or a stream is read in the thread that iterates, where cursors belong."""
+    """Section 3: the input of a plain call or a stream is read in the thread that iterates, where cursors belong."""
     seen = set()
 
     def values() -> Iterator[int]:
@@ -471,7 +471,7 @@ def test_no_thread_is_left(parallel: Parallel) -> None:
 
 
 def test_a_failure_has_what_was_held_back(parallel: Parallel) -> None:
-    """SPEC 5: an ordered stream gives what comes before the failure, and the failure what was held back behind it."""
+    """Section 5: an ordered stream gives what comes before the failure, and the failure what was held back behind it."""
     given, stream = [], parallel(fails_at_three, chunksize=1).stream(range(40))
     with pytest.raises(LookupError, match="three") as caught:
         given.extend(stream)

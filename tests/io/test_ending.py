@@ -16,7 +16,7 @@ WAIT = 30.0  # seconds after which an event that should have come has not
 
 
 def test_a_slow_call_holds_no_other_back(io):
-    """SPEC 6: calls are taken one by one from one source, so those behind a slow one run, in the same chunk too."""
+    """Section 6: calls are taken one by one from one source, so those behind a slow one run, in the same chunk too."""
     last_ran = threading.Event()
 
     def call(number):
@@ -30,7 +30,7 @@ def test_a_slow_call_holds_no_other_back(io):
 
 
 def test_finished_calls_are_given_before_the_slow_one_of_their_chunk(io):
-    """SPEC 1: `as_completed` and `stream` get results as calls finish: parts of a chunk, each call exactly once."""
+    """Section 1: `as_completed` and `stream` get results as calls finish: parts of a chunk, each call exactly once."""
     release = threading.Event()
 
     def call(number):
@@ -48,7 +48,7 @@ def test_finished_calls_are_given_before_the_slow_one_of_their_chunk(io):
 
 
 def test_first_failure_stops_what_has_not_started(io):
-    """SPEC 5, 8.5: after a failure nothing further starts, in the same chunk or a later one."""
+    """Section 5, promise 5: after a failure nothing further starts, in the same chunk or a later one."""
     started = []
 
     def call(number):
@@ -64,7 +64,7 @@ def test_first_failure_stops_what_has_not_started(io):
 
 
 def test_without_stop_at_failure_every_call_runs(io):
-    """SPEC 5: with ``return_exceptions`` every call runs; each failure stands at its place."""
+    """Section 5: with ``return_exceptions`` every call runs; each failure stands at its place."""
 
     def call(number):
         if number % 3 == 0:
@@ -78,7 +78,7 @@ def test_without_stop_at_failure_every_call_runs(io):
 
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration])
 def test_odd_exceptions_are_the_calls_failure(io, raised):
-    """SPEC 5: they end neither the worker nor the caller; StopIteration becomes a RuntimeError and shortens nothing."""
+    """Section 5: they end neither the worker nor the caller; StopIteration becomes a RuntimeError and shortens nothing."""
 
     def call(number):
         if number == 1:
@@ -92,7 +92,7 @@ def test_odd_exceptions_are_the_calls_failure(io, raised):
 
 @best_of_three
 def test_a_call_over_its_time_is_reported_and_left_behind(io, threads):
-    """SPEC 5: a thread cannot be killed: its call is reported at once, another thread goes on, late results drop."""
+    """Section 5: a thread cannot be killed: its call is reported at once, another thread goes on, late results drop."""
     release = threading.Event()
     others = threads()
 
@@ -112,7 +112,7 @@ def test_a_call_over_its_time_is_reported_and_left_behind(io, threads):
 
 @best_of_three
 def test_a_late_call_is_over_its_time_even_if_nobody_looked(io):
-    """SPEC 5: the timeout does not depend on when the consumer of a stream comes back."""
+    """Section 5: the timeout does not depend on when the consumer of a stream comes back."""
     ended = threading.Event()
 
     def call(number):
@@ -129,7 +129,7 @@ def test_a_late_call_is_over_its_time_even_if_nobody_looked(io):
 
 
 def test_closing_starts_nothing_further_and_does_not_wait_for_calls(io, threads):
-    """SPEC 1, contract 4: closing a stream cancels the rest."""
+    """Section 1, line 4 of the backend contract: closing a stream cancels the rest."""
     release, blocked = threading.Event(), threading.Barrier(3)
     started = []
 
@@ -152,7 +152,7 @@ def test_closing_starts_nothing_further_and_does_not_wait_for_calls(io, threads)
 
 
 def test_an_error_in_the_input_is_raised_as_it_is(io, threads):
-    """SPEC 5: after the run was cancelled."""
+    """Section 5: after the run was cancelled."""
     mine = ValueError("mine")
 
     def numbers():
@@ -184,7 +184,7 @@ def test_cancelled_ends_the_run(io):
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to threads")
 def test_ctrl_c_ends_the_wait_at_once(io):
-    """SPEC 5, 8.7: one is enough, while every call still runs; the next run works."""
+    """Section 5, promise 7: one is enough, while every call still runs; the next run works."""
     main, release = threading.get_ident(), threading.Event()
 
     def call(number):
@@ -200,7 +200,7 @@ def test_ctrl_c_ends_the_wait_at_once(io):
 
 
 def test_a_blocked_call_does_not_hold_up_the_interpreters_exit(tmp_path):
-    """SPEC 8.7: threads that were left behind end with the process, silently."""
+    """Promise 7: threads that were left behind end with the process, silently."""
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(

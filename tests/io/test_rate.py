@@ -12,7 +12,7 @@ WAIT = 30.0  # seconds after which an event that should have come has not
 @pytest.mark.parametrize("workers", [1, 8])
 @best_of_three
 def test_calls_start_at_the_rate(io, workers):
-    """SPEC 6: the rate holds over all workers of the run, from its first call on."""
+    """Section 6: the rate holds over all workers of the run, from its first call on."""
     starts = []
     options = {"max_per_second": 200}
     io.run(lambda number: starts.append(time.monotonic()), range(80), size=5, workers=workers, options=options)
@@ -33,7 +33,7 @@ def test_closing_does_not_wait_for_the_rate(io, threads):
 
 
 def test_a_failure_stops_waiting_calls(io):
-    """SPEC 8.5: calls that wait for their turn are pending, and do not start."""
+    """Promise 5: calls that wait for their turn are pending, and do not start."""
     started = []
 
     def call(number):
@@ -47,6 +47,6 @@ def test_a_failure_stops_waiting_calls(io):
 
 @best_of_three
 def test_timeouts_do_not_count_the_wait(io):
-    """SPEC 5: ``timeout`` is for the call, not for its turn."""
+    """Section 5: ``timeout`` is for the call, not for its turn."""
     outcome = io.run(lambda number: number, range(8), workers=8, timeout=0.1, options={"max_per_second": 20})
     assert outcome.failures == {}

@@ -20,7 +20,7 @@ variable = contextvars.ContextVar("variable", default="unset")
 
 @pytest.mark.parametrize("size", [1, 3, 40])
 def test_workers_calls_run_at_once(io, size):
-    """SPEC 1: ``workers`` calls run at once, neither fewer nor more, however the calls are cut into chunks."""
+    """Section 1: ``workers`` calls run at once, neither fewer nor more, however the calls are cut into chunks."""
     barrier = threading.Barrier(5)
     lock = threading.Lock()
     running = peak = 0
@@ -42,7 +42,7 @@ def test_workers_calls_run_at_once(io, size):
 
 
 def test_hundreds_at_once(io, threads):
-    """SPEC 6: ``workers`` may be hundreds."""
+    """Section 6: ``workers`` may be hundreds."""
     barrier = threading.Barrier(400)
     outcome = io.run(lambda number: barrier.wait(WAIT), range(1200), size=50, workers=400)
     assert sorted(outcome.values.values()) == sorted(3 * list(range(400)))  # all of them wait, three times
@@ -64,7 +64,7 @@ def test_no_future_per_call(io, monkeypatch):
 
 
 def test_threads_are_named_daemons_and_end_with_the_run(io, threads):
-    """SPEC 6, 8.8: the run's threads are its own; the normal end leaves none."""
+    """Section 6, promise 8: the run's threads are its own; the normal end leaves none."""
     seen = {}
 
     def call(number):
@@ -77,7 +77,7 @@ def test_threads_are_named_daemons_and_end_with_the_run(io, threads):
 
 
 def test_no_more_threads_than_calls(io, threads):
-    """SPEC 6: threads are started where there are calls for them, not ``workers`` of them in any case."""
+    """Section 6: threads are started where there are calls for them, not ``workers`` of them in any case."""
     most = 0
 
     def call(number):
@@ -98,7 +98,7 @@ def test_without_chunks_no_thread_is_started(io, threads_started_here):
 
 
 def test_calls_see_the_callers_context(io):
-    """SPEC 6: contextvars of the caller are visible; what a call sets is not seen by the caller."""
+    """Section 6: contextvars of the caller are visible; what a call sets is not seen by the caller."""
     variable.set("caller")
 
     def call(number):
@@ -112,7 +112,7 @@ def test_calls_see_the_callers_context(io):
 
 
 def test_calls_see_the_context_of_a_caller_on_a_loop(io):
-    """SPEC 6: with ``f.aio`` they are those of the awaiting task; other tasks go on meanwhile."""
+    """Section 6: with ``f.aio`` they are those of the awaiting task; other tasks go on meanwhile."""
     ticked = threading.Event()
 
     async def tick():
@@ -127,7 +127,7 @@ def test_calls_see_the_context_of_a_caller_on_a_loop(io):
 
 
 def test_input_is_read_in_the_callers_thread(io):
-    """SPEC 3: any iterator will do, also one that is bound to its thread, as a database cursor."""
+    """Section 3: any iterator will do, also one that is bound to its thread, as a database cursor."""
     connection = sqlite3.connect(":memory:")
     rows = connection.execute("with recursive n(i) as (select 0 union all select i + 1 from n limit 200) select i from n")
     assert io.run(lambda row: row[0] + 1, rows, workers=8).values == {index: index + 1 for index in range(200)}
@@ -135,7 +135,7 @@ def test_input_is_read_in_the_callers_thread(io):
 
 
 def test_read_ahead_is_bounded(io):
-    """SPEC 8.9, contract 2: an endless input is read at most two chunks per worker ahead."""
+    """Promise 9, line 2 of the backend contract: an endless input is read at most two chunks per worker ahead."""
     release = threading.Event()
     read = 0
 
@@ -157,7 +157,7 @@ def test_read_ahead_is_bounded(io):
 
 
 def test_async_functions_keep_one_loop_per_thread(io):
-    """SPEC 4: an ``async def`` works under every job; the thread's loop stays until it ends."""
+    """Section 4: an ``async def`` works under every job; the thread's loop stays until it ends."""
     barrier = threading.Barrier(2)
     loops = {}
 
@@ -174,7 +174,7 @@ def test_async_functions_keep_one_loop_per_thread(io):
 
 
 def test_generator_functions_give_lists(io):
-    """SPEC 4: a generator function's result is the list of what it yielded."""
+    """Section 4: a generator function's result is the list of what it yielded."""
 
     def call(number):
         yield number
@@ -184,13 +184,13 @@ def test_generator_functions_give_lists(io):
 
 
 def test_several_columns_and_constants(io):
-    """SPEC 1: positional arguments go in lockstep, constants to every call."""
+    """Section 1: positional arguments go in lockstep, constants to every call."""
     outcome = io.run(lambda a, b, *, c: (a, b, c), range(5), "abcde", size=2, constants={"c": 1})
     assert outcome.values == {index: (index, "abcde"[index], 1) for index in range(5)}
 
 
 def test_eight_callers_at_once(io):
-    """SPEC 8.10: an instance serves many runs at once, each with all its results."""
+    """Promise 10: an instance serves many runs at once, each with all its results."""
     barrier = threading.Barrier(8)
     outcomes = {}
 
@@ -226,7 +226,7 @@ def test_nothing_now_is_asked_again(io):
 
 
 def test_too_many_threads_for_the_system(io, monkeypatch, threads):
-    """SPEC 5: where the system starts no further thread, that is one clear error, and those started end."""
+    """Section 5: where the system starts no further thread, that is one clear error, and those started end."""
     start = threading.Thread.start
     release = threading.Event()
 
@@ -245,5 +245,5 @@ def test_too_many_threads_for_the_system(io, monkeypatch, threads):
 
 
 def test_default_workers(io):
-    """SPEC 1: as many as `concurrent.futures.ThreadPoolExecutor` has, counting the CPUs that are usable."""
+    """Section 1: as many as `concurrent.futures.ThreadPoolExecutor` has, counting the CPUs that are usable."""
     assert io.backend.default_workers({}) == min(32, usable_cpus() + 4)

@@ -40,7 +40,7 @@ def fails_at_three(value: int) -> int:
 
 
 def test_what_is_installed() -> None:
-    """ARCHITECTURE, Layout: a minimal install is one backend and jd-core."""
+    """A minimal install is one backend and jd-core."""
     installed = {distribution.name for distribution in importlib.metadata.distributions()}
     ours = {name for name in installed if name.startswith("jd-") or name == "just-distribute"}
     assert ours == {"jd-core", f"jd-{BACKEND}"}
@@ -48,24 +48,24 @@ def test_what_is_installed() -> None:
 
 
 def test_elements() -> None:
-    """SPEC 4: the results are those of the plain loop, in input order."""
+    """Section 4: the results are those of the plain loop, in input order."""
     function = distribute(scaled, job=BACKEND, workers=2)
     assert function(range(50), by=3) == [scaled(value, by=3) for value in range(50)]
 
 
 def test_batches() -> None:
-    """SPEC 2 and 4: a list for a parameter hinted as one is cut, and the results are joined."""
+    """Sections 2 and 4: a list for a parameter hinted as one is cut, and the results are joined."""
     function = distribute(totals, job=BACKEND, workers=2, batch_size=7)
     assert function(list(range(50))) == totals(list(range(50)))
 
 
 def test_coroutines() -> None:
-    """SPEC 4: an `async def` works under every job."""
+    """Section 4: an `async def` works under every job."""
     assert distribute(awaited, job=BACKEND, workers=2)(range(10)) == [str(value) for value in range(10)]
 
 
 def test_failure() -> None:
-    """SPEC 5: the user's own exception comes back, with a note that names the call."""
+    """Section 5: the user's own exception comes back, with a note that names the call."""
     with pytest.raises(LookupError, match="no 3") as caught:
         distribute(fails_at_three, job=BACKEND, workers=2)(range(10))
     assert any("call 3 of 10" in note for note in caught.value.__notes__)
@@ -73,7 +73,7 @@ def test_failure() -> None:
 
 @pytest.mark.parametrize("job", OTHERS)
 def test_other_jobs_fail_at_the_call(job: str) -> None:
-    """SPEC 1: a job whose package is not installed can be decorated for; the call says what to install."""
+    """Section 1: a job whose package is not installed can be decorated for; the call says what to install."""
     function = distribute(scaled, job=job, some_option=1)
     with pytest.raises(BackendNotInstalledError) as caught:
         function(range(3))

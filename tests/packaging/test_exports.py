@@ -36,7 +36,7 @@ def test_all_is_true(name: str) -> None:
 
 
 def test_the_public_api() -> None:
-    """SPEC 1 and 5: jd_core offers the decorator, its helpers and every error class, and says so in `__all__`."""
+    """Sections 1 and 5: jd_core offers the decorator, its helpers and every error class, and says so in `__all__`."""
     core = importlib.import_module("jd_core")
     errors = importlib.import_module("jd_core.errors")
     error_classes = {
@@ -46,7 +46,7 @@ def test_the_public_api() -> None:
 
 
 def test_the_meta_package_reexports_the_core() -> None:
-    """ARCHITECTURE, Layout: just_distribute offers the public names of jd_core, and the very same objects."""
+    """Just_distribute offers the public names of jd_core, and the very same objects."""
     core: Any = importlib.import_module("jd_core")
     meta: Any = importlib.import_module("just_distribute")
     assert set(meta.__all__) == set(core.__all__)

@@ -93,7 +93,7 @@ def function():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_heavy_libraries_have_one_owner(packages: dict[str, Any], name: str) -> None:
-    """STYLE, Here: only jd-ray imports ray, only jd-compute pathos, dill, multiprocess and cloudpickle."""
+    """Only jd-ray imports ray, only jd-compute pathos, dill, multiprocess and cloudpickle."""
     found = imported(packages[name].source)
     foreign = {module: files for module, files in found.items() if OWNERS.get(module, name) != name}
     assert not foreign
@@ -101,13 +101,13 @@ def test_heavy_libraries_have_one_owner(packages: dict[str, Any], name: str) -> 
 
 @pytest.mark.parametrize(("module", "owner"), OWNERS.items())
 def test_an_owner_uses_what_it_owns(packages: dict[str, Any], module: str, owner: str) -> None:
-    """SPEC 1: compute is built on pathos and dill, ray on Ray: what a package depends on, it imports."""
+    """Section 1: compute is built on pathos and dill, ray on Ray: what a package depends on, it imports."""
     assert module in imported(packages[owner].source)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_imports_are_declared(packages: dict[str, Any], name: str) -> None:
-    """ARCHITECTURE, Layout: a package imports the standard library, itself, and what its metadata names."""
+    """A package imports the standard library, itself, and what its metadata names."""
     package = packages[name]
     extras = package.project.get("optional-dependencies", {}).values()
     requirements = [*package.project["dependencies"], *(line for extra in extras for line in extra)]
@@ -124,7 +124,7 @@ def test_imports_are_declared(packages: dict[str, Any], name: str) -> None:
 
 @pytest.mark.parametrize("name", ["jd-compute", "jd-io", "jd-ray", "jd-web"])
 def test_backends_do_not_know_each_other(packages: dict[str, Any], name: str) -> None:
-    """ARCHITECTURE, The backend contract: a backend knows jd-core, and no other of the siblings."""
+    """A backend knows jd-core, and no other of the siblings."""
     siblings = {package.module for package in packages.values()} & set(imported(packages[name].source))
     assert siblings <= {"jd_core", packages[name].module}
 
@@ -163,13 +163,13 @@ print(sorted(heavy), threads, psutil.Process().children())
 
 @pytest.mark.parametrize("module", ["just_distribute", "jd_core"])
 def test_decorating_imports_nothing_heavy(python: Callable[[str], str], module: str) -> None:
-    """SPEC 1: importing the package and decorating for any job imports nothing heavy and starts nothing."""
+    """Section 1: importing the package and decorating for any job imports nothing heavy and starts nothing."""
     assert python(DECORATE.format(module=module, heavy=sorted(HEAVY))) == "[] ['MainThread'] []\n"
 
 
 @pytest.mark.parametrize("module", ["jd_compute", "jd_io", "jd_ray", "jd_web"])
 def test_importing_a_backend_imports_nothing_heavy(python: Callable[[str], str], module: str) -> None:
-    """ARCHITECTURE, The backend contract: making an instance of a backend imports nothing heavy."""
+    """Making an instance of a backend imports nothing heavy."""
     code = f"""
 import importlib.metadata, sys
 points = importlib.metadata.entry_points(group="just_distribute.backends")

@@ -49,25 +49,25 @@ def all_requirements(project: dict[str, Any]) -> list[str]:
 
 
 def test_the_six_packages(packages: dict[str, Any]) -> None:
-    """ARCHITECTURE, Layout: there are six packages, each named as its folder."""
+    """There are six packages, each named as its folder."""
     assert {name: package.project["name"] for name, package in packages.items()} == {name: name for name in SIBLINGS}
 
 
 def test_no_project_at_the_top(root: Path) -> None:
-    """ARCHITECTURE, Layout: the tree is a workspace without a project of its own."""
+    """The tree is a workspace without a project of its own."""
     assert not (root / "pyproject.toml").exists()
     assert (root / "hatch.toml").exists()
 
 
 def test_one_lockstep_version(packages: dict[str, Any], root: Path) -> None:
-    """ARCHITECTURE, Layout: all packages have one version, and the changelog tells about it."""
+    """All packages have one version, and the changelog tells about it."""
     (version,) = {package.project["version"] for package in packages.values()}
     assert f"\n## {version}\n" in (root / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", SIBLINGS)
 def test_installed_version(packages: dict[str, Any], name: str) -> None:
-    """ARCHITECTURE, Layout: what is installed says the version in pyproject.toml, and no module says another."""
+    """What is installed says the version in pyproject.toml, and no module says another."""
     package = packages[name]
     version = package.project["version"]
     assert importlib.metadata.version(name) == version
@@ -78,14 +78,14 @@ def test_installed_version(packages: dict[str, Any], name: str) -> None:
 
 @pytest.mark.parametrize("name", SIBLINGS)
 def test_dependencies(packages: dict[str, Any], name: str) -> None:
-    """ARCHITECTURE, Layout: a package needs exactly its siblings and what it is built on."""
+    """A package needs exactly its siblings and what it is built on."""
     needed = {requirement_name(requirement) for requirement in packages[name].project["dependencies"]}
     assert needed == SIBLINGS[name] | THIRD_PARTY[name]
 
 
 @pytest.mark.parametrize("name", SIBLINGS)
 def test_sibling_pins(packages: dict[str, Any], name: str) -> None:
-    """ARCHITECTURE, Layout: siblings are pinned with == to the same version, in extras too; nothing else is."""
+    """Siblings are pinned with == to the same version, in extras too; nothing else is."""
     version = packages[name].project["version"]
     for requirement in all_requirements(packages[name].project):
         if requirement_name(requirement) in SIBLINGS:
@@ -96,7 +96,7 @@ def test_sibling_pins(packages: dict[str, Any], name: str) -> None:
 
 
 def test_extras(packages: dict[str, Any]) -> None:
-    """ARCHITECTURE, Layout: just-distribute has the extras ray, all, and the symmetric compute, io and web."""
+    """Just-distribute has the extras ray, all, and the symmetric compute, io and web."""
     project = packages["just-distribute"].project
     extras = project["optional-dependencies"]
     version = project["version"]
@@ -112,13 +112,13 @@ def test_extras(packages: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", SIBLINGS)
 def test_entry_points(packages: dict[str, Any], name: str) -> None:
-    """ARCHITECTURE, Layout: each backend package, and no other, declares its backend."""
+    """Each backend package, and no other, declares its backend."""
     declared = packages[name].project.get("entry-points", {}).get("just_distribute.backends", {})
     assert declared == BACKENDS.get(name, {})
 
 
 def test_entry_points_load() -> None:
-    """ARCHITECTURE, The backend contract: every declared backend is a class, and its name is the job's."""
+    """Every declared backend is a class, and its name is the job's."""
     points = importlib.metadata.entry_points(group="just_distribute.backends")
     ours = {point.name: point for point in points if point.dist is not None and point.dist.name in BACKENDS}
     assert sorted(ours) == ["compute", "io", "ray", "web"]
@@ -134,7 +134,7 @@ def test_console_script(packages: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", SIBLINGS)
 def test_what_a_package_ships(packages: dict[str, Any], root: Path, name: str) -> None:
-    """SPEC 7: every package is typed, runs on Python 3.11 to 3.14, and carries the licence and a README of its own."""
+    """Section 7: every package is typed, runs on Python 3.11 to 3.14, and carries the licence and a README of its own."""
     package = packages[name]
     assert (package.source / "py.typed").exists()
     assert package.project["license"] == "MIT"

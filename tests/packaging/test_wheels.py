@@ -63,7 +63,7 @@ def resolved(dist: Path, requirement: str, *options: str) -> dict[str, str]:
 
 
 def test_wheels_and_sources(dist: Path, packages: dict[str, Any]) -> None:
-    """ARCHITECTURE, Layout: each package makes a wheel with its code, `py.typed` and licence, and an sdist."""
+    """Each package makes a wheel with its code, `py.typed` and licence, and an sdist."""
     version = packages["jd-core"].project["version"]
     assert len(list(dist.iterdir())) == 2 * len(NAMES)
     for package in packages.values():

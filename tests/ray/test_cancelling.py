@@ -40,10 +40,10 @@ except (ray.exceptions.TaskCancelledError, ray.exceptions.WorkerCrashedError):
 
 
 def test_tasks_that_end_while_they_are_cancelled(script, ray_cluster):
-    """SPEC 5: what runs is cancelled, and the caller survives it, whatever the tasks are just doing."""
+    """Section 5: what runs is cancelled, and the caller survives it, whatever the tasks are just doing."""
     assert script(CANCEL, dict(os.environ), ray_cluster, "500").output == "cancelled 500\n"
 
 
 def test_tasks_that_end_while_they_are_cancelled_through_a_client(script, cluster):
-    """SPEC 5 and 6 ray: so does the client server's process, in which a client's tasks are owned."""
+    """Sections 5 and 6, Ray: so does the client server's process, in which a client's tasks are owned."""
     assert script(CANCEL, cluster.environment, cluster.client_address, "40").output == "cancelled 40\n"

@@ -37,7 +37,7 @@ def cluster(*nodes: dict[str, float], dead: int = 0) -> Any:
     ],
 )
 def test_offered(options: dict[str, Any], expected: int) -> None:
-    """SPEC 1: the default is what the cluster offers, node by node, for what one call asks; dead nodes have nothing."""
+    """Section 1: the default is what the cluster offers, node by node, for what one call asks; dead nodes have nothing."""
     ray = cluster({"CPU": 3.0, "disk": 2.0}, {"CPU": 4.0, "GPU": 1.0, "accelerator_type:A100": 1.0}, dead=2)
     assert capacity.offered(ray, options) == expected
 
@@ -55,7 +55,7 @@ def test_offered_by_a_placement_group_or_a_node() -> None:
 
 
 def test_waiting_names_what_is_asked_and_what_is_there() -> None:
-    """SPEC 6 ray: the warning names what one call asks for, what the cluster has of it, and the remedy."""
+    """Section 6, Ray: the warning names what one call asks for, what the cluster has of it, and the remedy."""
     ray = cluster({"CPU": 3.0})
     busy = capacity.waiting(ray, "area", {"num_cpus": 2}, 10)
     assert "no call of area for 10 s" in busy

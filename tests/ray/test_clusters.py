@@ -81,7 +81,7 @@ def conversation(new_cluster, tmp_path_factory):
 
 @best_of_three
 def test_a_lost_node(conversation):
-    """SPEC 8, 11: a node is killed while it is seen busy: right results within 30 s, and no call is blamed."""
+    """Promise 11: a node is killed while it is seen busy: right results within 30 s, and no call is blamed."""
     conversation(
         """
         def call(x, *, folder):
@@ -246,5 +246,5 @@ assert distribute(lambda x, constant: len(constant), job="ray")(range(10), const
 
 
 def test_ray_client(script, cluster, tmp_path):
-    """SPEC 6 ray: ``ray://`` is all the same: results, progress, the user's exceptions, deaths, timeouts, constants."""
+    """Section 6, Ray: ``ray://`` is all the same: results, progress, the user's exceptions, deaths, timeouts, constants."""
     script(CLIENT, cluster.environment, str(tmp_path), cluster.client_address)

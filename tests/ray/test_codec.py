@@ -91,7 +91,7 @@ class WithLockError(Exception):
 
 
 def test_large_buffers_go_beside_the_pickle() -> None:
-    """SPEC 6 ray: a large array is no part of the pickle, so a worker can use it where it lies, read-only."""
+    """Section 6, Ray: a large array is no part of the pickle, so a worker can use it where it lies, read-only."""
     numpy = pytest.importorskip("numpy")
     array = numpy.arange(1_000_000)
     data, buffers, writable = codec.encode({"array": array, "small": numpy.arange(3)})
@@ -114,7 +114,7 @@ def test_a_piece_of_a_large_argument_is_not_copied() -> None:
 
 
 def test_pieces_of_a_series_are_cut_by_place() -> None:
-    """SPEC 2: not by label, which pandas 2 does with a float index: pieces would have other calls, or none."""
+    """Section 2: not by label, which pandas 2 does with a float index: pieces would have other calls, or none."""
     pandas = pytest.importorskip("pandas")
     series = pandas.Series(range(40), index=[number / 2 for number in range(40)])
     pieces = Piece(Chunk(0, (series,)), offset=0, count=40).rest(1, 10)
@@ -124,7 +124,7 @@ def test_pieces_of_a_series_are_cut_by_place() -> None:
 
 
 def test_arguments_can_be_written_into() -> None:
-    """SPEC 4: a function may change the array that it is given, as in a plain loop; the caller's own stays as it is."""
+    """Section 4: a function may change the array that it is given, as in a plain loop; the caller's own stays as it is."""
     numpy = pytest.importorskip("numpy")
     array = numpy.zeros(1_000_000)
     arrived = through(array, codec.copy_writable)
@@ -135,7 +135,7 @@ def test_arguments_can_be_written_into() -> None:
 
 
 def test_a_decorated_function_goes_by_name(module: types.ModuleType) -> None:
-    """ARCHITECTURE, traps: a function that stands under a decorator goes by its name, not with its module's locks."""
+    """A function that stands under a decorator goes by its name, not with its module's locks."""
     function = module.decorated.__wrapped__
     assert through(function) is function
     assert through(functools.partial(function, 1)).func is function
@@ -191,7 +191,7 @@ def test_modules_by_value(module: types.ModuleType) -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_exceptions_come_back(error: BaseException) -> None:
-    """SPEC 5: an exception comes back as its own type with all it holds, whatever its ``__init__`` wants."""
+    """Section 5: an exception comes back as its own type with all it holds, whatever its ``__init__`` wants."""
     error.add_note("a note")
     encoded = codec.encode_exception(error)
     assert encoded is not None
@@ -223,7 +223,7 @@ def test_values_are_pickled_together_where_all_unpickle() -> None:
 
 
 def test_values_that_do_not_pickle_stand_alone() -> None:
-    """SPEC 5: a result that does not pickle leaves the others alone, and says which part it is."""
+    """Section 5: a result that does not pickle leaves the others alone, and says which part it is."""
     together, each = codec.encode_values([1, {CANARY: [2, threading.Lock()]}, 3])
     assert not together
     assert [codec.decode(each[at], codec.copy_all) for at in (0, 2)] == [1, 3]

@@ -67,7 +67,7 @@ def failed(script, address, environment, expected, preparation=""):
 
 @best_of_three
 def test_none_is_started_on_loopback(script, new_environment, unexpected):
-    """SPEC 6 ray: where there is no Ray, one is started on loopback, said in one line; it ends with the interpreter."""
+    """Section 6, Ray: where there is no Ray, one is started on loopback, said in one line; it ends with the interpreter."""
     look = """
 import contextlib
 import psutil
@@ -103,7 +103,7 @@ print("processes", *[f"{p.pid}:{p.create_time()}" for p in processes])
 
 
 def test_threads_that_call_first_at_once(script, new_environment, unexpected):
-    """SPEC 6 ray: one Ray is started however many threads call first; a handler of SIGTERM stays."""
+    """Section 6, Ray: one Ray is started however many threads call first; a handler of SIGTERM stays."""
     done = script(
         """
         import signal, threading
@@ -133,7 +133,7 @@ def test_threads_that_call_first_at_once(script, new_environment, unexpected):
 @pytest.mark.parametrize("by", ["option", "variable", "found"])
 @best_of_three
 def test_a_running_cluster(script, cluster, by):
-    """SPEC 6 ray: a cluster is used by the option ``address``, else RAY_ADDRESS, else since it runs on this machine."""
+    """Section 6, Ray: a cluster is used by the option ``address``, else RAY_ADDRESS, else since it runs on this machine."""
     if by == "option":
         done = script(USE, cluster.environment | {"RAY_ADDRESS": "127.0.0.1:1"}, cluster.address)
     elif by == "variable":
@@ -188,7 +188,7 @@ def test_a_cluster_that_is_gone(script, new_environment, cluster):
 @pytest.mark.parametrize("token", ["another", "none"])
 @pytest.mark.parametrize("way", ["address", "client_address"])
 def test_a_refused_token(script, cluster, way, token):
-    """SPEC 6 ray: a token that is refused is one clear error within 10 s, which says where Ray takes it from."""
+    """Section 6, Ray: a token that is refused is one clear error within 10 s, which says where Ray takes it from."""
     environment = cluster.environment | {"RAY_AUTH_TOKEN": secrets.token_hex(16)}
     if token == "none":
         environment["RAY_AUTH_MODE"] = "disabled"
@@ -201,7 +201,7 @@ def test_a_refused_token(script, cluster, way, token):
 
 @pytest.mark.parametrize("way", ["address", "client_address"])
 def test_versions_that_do_not_match(script, cluster, way):
-    """SPEC 6 ray: another version of Ray there is one clear error within 10 s that names both."""
+    """Section 6, Ray: another version of Ray there is one clear error within 10 s that names both."""
     address = getattr(cluster, way)
     expected = f"the Ray cluster at '{address}' does not match this process"
     message = failed(script, address, cluster.environment, expected, "ray.__version__ = '2.1.0'")
@@ -216,5 +216,5 @@ def test_the_client_port_without_its_scheme(script, cluster):
 
 
 def test_nobody_there(script, new_environment):
-    """SPEC 6 ray: an address where nothing answers is one clear error within 10 s."""
+    """Section 6, Ray: an address where nothing answers is one clear error within 10 s."""
     failed(script, "127.0.0.1:1", new_environment(), "no Ray cluster answers at '127.0.0.1:1'")

@@ -46,7 +46,7 @@ def task_options(**options: Any) -> dict[str, Any]:
 
 
 def test_options_go_to_ray_under_its_names() -> None:
-    """SPEC 6 ray: what is given reaches Ray as it is; only max_retries has a default of this package's own."""
+    """Section 6, Ray: what is given reaches Ray as it is; only max_retries has a default of this package's own."""
     assert task_options(**GIVEN) == {**GIVEN, "name": "area"}
     assert task_options() == {"max_retries": 0, "name": "area"}
     distribute(abs, job="ray", **GIVEN)

@@ -53,7 +53,7 @@ def web_server() -> Iterator[str]:
 @pytest.mark.parametrize("kind", ["closed", "silent", "web_server"])
 @best_of_three
 def test_nobody_there(kind: str, scheme: str, request: pytest.FixtureRequest) -> None:
-    """SPEC 6 ray: an address where no Ray answers is one clear error within 10 s that names it and the remedy."""
+    """Section 6, Ray: an address where no Ray answers is one clear error within 10 s that names it and the remedy."""
     address = scheme + request.getfixturevalue(kind)
     began = time.monotonic()
     with pytest.raises(BackendError, match=rf"no Ray cluster answers at '{address}' .*: check the address .*RAY_ADDRESS"):

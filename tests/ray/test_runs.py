@@ -62,7 +62,7 @@ def let_go(folder: str, value: int) -> None:
 
 
 def test_ray_stays_initialised(ray, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 6 ray: a Ray that was already initialised is used, and left as it was found; an address in vain is said once."""
+    """Section 6, Ray: a Ray that was already initialised is used, and left as it was found; an unused address is logged once."""
     import ray as module
 
     monkeypatch.setattr(connection, "_unused", set())
@@ -90,7 +90,7 @@ def test_tasks_have_the_name_of_the_function(ray) -> None:
 
 
 def test_the_function_is_unpickled_once_per_worker(ray, folder: str) -> None:
-    """SPEC 6 ray: function and constants are put into the object store once, and unpickled once per worker and run."""
+    """Section 6, Ray: function and constants are put into the object store once, and unpickled once per worker and run."""
     outcome = ray.run(_constant_of, range(60), size=3, constants={"counted": _Counted(folder)})
     assert len(outcome.ordered()) == 60
     # Not more often than there were workers: Ray may have replaced one.
@@ -118,7 +118,7 @@ def _constant_of(value: int, *, counted: Any) -> int:
 
 
 def test_a_constant_larger_than_ray_takes_in_a_function(ray) -> None:
-    """ARCHITECTURE, traps: a constant over 95 MiB, which Ray refuses in a function, is shared, read-only, uncopied."""
+    """A constant over 95 MiB, which Ray refuses in a function, is shared, read-only, uncopied."""
     numpy = pytest.importorskip("numpy")
     constant = numpy.ones(13_000_000)  # 104 MB
 
@@ -129,7 +129,7 @@ def test_a_constant_larger_than_ray_takes_in_a_function(ray) -> None:
 
 
 def test_large_arguments_and_results(ray) -> None:
-    """SPEC 4: an argument may be written into, and a result too, as in a plain loop; the caller's stays as it is."""
+    """Section 4: an argument may be written into, and a result too, as in a plain loop; the caller's stays as it is."""
     numpy = pytest.importorskip("numpy")
     arrays = [numpy.full(200_000, number, dtype=float) for number in range(4)]
 
@@ -144,7 +144,7 @@ def test_large_arguments_and_results(ray) -> None:
 
 
 def test_modules_that_workers_cannot_import(ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 6 ray: the user's own modules, that no worker has, go by value, also those that only an argument needs."""
+    """Section 6, Ray: the user's own modules, that no worker has, go by value, also those that only an argument needs."""
     (tmp_path / "only_here").mkdir()
     (tmp_path / "only_here" / "__init__.py").write_text("")
     (tmp_path / "only_here" / "shapes.py").write_text(
@@ -186,7 +186,7 @@ def test_what_to_send_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_crash_is_blamed_alone(ray, folder: str) -> None:
-    """SPEC 5: the call whose worker dies is blamed by index; those that shared its chunk run again, and no others."""
+    """Section 5: the call whose worker dies is blamed by index; those that shared its chunk run again, and no others."""
 
     def crash(value: int, *, folder: str) -> int:
         functions.record(folder, f"call{value}")
@@ -217,14 +217,14 @@ def lose_first_result(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_lost_chunk_runs_again(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 6 ray: a lost node costs its chunks a re-run."""
+    """Section 6, Ray: a lost node costs its chunks a re-run."""
     lose_first_result(monkeypatch)
     assert ray.run(_recorded, range(4), size=4, constants={"folder": folder}).ordered() == [0, 1, 2, 3]
     assert functions.count(folder) == 8
 
 
 def test_a_lost_call_is_blamed_with_chunksize_one(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 5: with ``chunksize=1`` no call runs twice, so one that was lost with its node is that call's failure."""
+    """Section 5: with ``chunksize=1`` no call runs twice, so one that was lost with its node is that call's failure."""
     lose_first_result(monkeypatch)
     outcome = ray.run(_recorded, range(4), chunksize=1, constants={"folder": folder})
     ((index, failure),) = outcome.failures.items()
@@ -240,7 +240,7 @@ def _recorded(value: int, *, folder: str) -> int:
 
 @pytest.mark.parametrize("how", ["exit", "kill", "segfault"])
 def test_chunksize_one_runs_no_call_twice(ray, folder: str, how: str) -> None:
-    """SPEC 5: with ``chunksize=1`` a call whose worker dies, in whatever way, was run at most once."""
+    """Section 5: with ``chunksize=1`` a call whose worker dies, in whatever way, was run at most once."""
 
     def crash(value: int, *, folder: str, how: str) -> int:
         functions.record(folder)
@@ -272,7 +272,7 @@ def test_a_chunk_that_the_user_fixed_is_no_single_call(ray) -> None:
 
 
 def test_max_retries_is_rays(ray, folder: str) -> None:
-    """SPEC 6 ray: ``max_retries`` goes to Ray under its own name: Ray itself runs a crashed task again."""
+    """Section 6, Ray: ``max_retries`` goes to Ray under its own name: Ray itself runs a crashed task again."""
 
     def crash_once(value: int, *, folder: str) -> int:
         functions.record(folder)
@@ -285,7 +285,7 @@ def test_max_retries_is_rays(ray, folder: str) -> None:
 
 
 def test_timeouts_count_from_the_start(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 5: time in Ray's queue is no time of the call: six calls of 7 s on two CPUs all stay below 10 s."""
+    """Section 5: time in Ray's queue is no time of the call: six calls of 7 s on two CPUs all stay below 10 s."""
     monkeypatch.setattr(started_tasks, "time", clock := Clock())
     taken: list[int] = []
     seen = False
@@ -314,7 +314,7 @@ def test_timeouts_count_from_the_start(ray, folder: str, monkeypatch: pytest.Mon
 
 
 def test_a_caller_that_takes_its_time_costs_no_call_its_own(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 5: a call that ended in time, while the caller was busy with another result, has its result."""
+    """Section 5: a call that ended in time, while the caller was busy with another result, has its result."""
     import ray as module
 
     monkeypatch.setattr(started_tasks, "time", clock := Clock())
@@ -342,7 +342,7 @@ def test_a_caller_that_takes_its_time_costs_no_call_its_own(ray, folder: str, mo
 
 
 def test_the_window_is_bounded(ray, folder: str) -> None:
-    """SPEC 6 ray: no more calls run at once than the run's workers, however large the cluster; 2 CPUs, 1 worker."""
+    """Section 6, Ray: no more calls run at once than the run's workers, however large the cluster; 2 CPUs, 1 worker."""
 
     def overlap(value: int, *, folder: str) -> int:
         functions.record(folder, "running")
@@ -428,7 +428,7 @@ def test_nothing_is_said_of_long_calls(
 
 
 def test_what_cannot_be_sent_is_named(ray) -> None:
-    """SPEC 5: a function, constant, argument or result that cannot travel is named with the part; no value is shown."""
+    """Section 5: a function, constant, argument or result that cannot travel is named with the part; no value is shown."""
     lock = threading.Lock()
 
     def closed(value: int) -> Any:
@@ -454,7 +454,7 @@ def _make_lock(value: int) -> Any:
 
 
 def test_exceptions_that_cannot_come_back(ray) -> None:
-    """SPEC 5: an exception that cannot come back is a RemoteError with its type, message and traceback."""
+    """Section 5: an exception that cannot come back is a RemoteError with its type, message and traceback."""
 
     def fail(value: int) -> None:
         raise functions.UnsendableError("a message")
@@ -478,7 +478,7 @@ def test_a_worker_traceback_has_no_frames_of_ours(ray) -> None:
 
 
 def test_classes_of_the_caller_come_home(ray) -> None:
-    """SPEC 5: instances of a class that only the caller has come back as instances of that class."""
+    """Section 5: instances of a class that only the caller has come back as instances of that class."""
 
     class Local:
         def __init__(self, x: int) -> None:
@@ -490,7 +490,7 @@ def test_classes_of_the_caller_come_home(ray) -> None:
 
 
 def test_globals_are_those_of_the_time_of_the_call(ray) -> None:
-    """SPEC 5: a global that a function sent by value uses has the value of now, on a warm worker, too."""
+    """Section 5: a global that a function sent by value uses has the value of now, on a warm worker, too."""
     namespace: dict[str, Any] = {"__name__": "__main__", "factor": 1}
     exec("def scale(x):\n    return x * factor", namespace)
     for factor in (2, 3):
@@ -499,7 +499,7 @@ def test_globals_are_those_of_the_time_of_the_call(ray) -> None:
 
 
 def test_input_is_read_lazily(ray) -> None:
-    """SPEC 8, 9: an endless input is no matter, and no more of it is read than fits the window."""
+    """Promise 9: an endless input is no matter, and no more of it is read than fits the window."""
     read = 0
 
     def endless() -> Iterator[Chunk]:
@@ -515,7 +515,7 @@ def test_input_is_read_lazily(ray) -> None:
 
 
 def test_calls_in_calls_run_in_place(ray) -> None:
-    """SPEC 5: a distributed call inside a worker runs its calls there, in that worker's process."""
+    """Section 5: a distributed call inside a worker runs its calls there, in that worker's process."""
 
     def outer(value: int) -> bool:
         from jd_core import distribute

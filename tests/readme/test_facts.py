@@ -114,7 +114,7 @@ def codes(cell: str) -> list[str]:
 
 
 def test_options_table() -> None:
-    """SPEC 1: the README lists each option, in the decorator's order, with its default."""
+    """Section 1: the README lists each option, in the decorator's order, with its default."""
     assert [codes(name) for name, *_ in rows("option")] == [[name] for name in ("job", *COMMON)]
     defaults = {one.name: getattr(Options(), one.name) for one in fields(Options)}
     for name, default, _ in rows("option"):
@@ -125,7 +125,7 @@ def test_options_table() -> None:
 
 
 def test_backend_options_table() -> None:
-    """SPEC 1: the README lists the options of each backend, and no others."""
+    """Section 1: the README lists the options of each backend, and no others."""
     for jobs, options in rows("job"):
         for job in codes(jobs):
             if job in registry.installed():
@@ -133,13 +133,13 @@ def test_backend_options_table() -> None:
 
 
 def test_jobs_table() -> None:
-    """SPEC 1: the README names each job with its alias."""
+    """Section 1: the README names each job with its alias."""
     found = {names[1]: names[0] for _, job, *_ in rows("the function") for names in [codes(job)]}
     assert found == registry.ALIASES
 
 
 def test_errors_table() -> None:
-    """SPEC 5: the README names each error class and what it also is."""
+    """Section 5: the README names each error class and what it also is."""
     named = {codes(cell)[0]: codes(cell)[1:] for cell, _ in rows("error (each is a `DistributeError`)")}
     public = {name for name in jd_core.__all__ if name.endswith("Error")}
     assert set(named) == public - {"DistributeError"}
@@ -154,7 +154,7 @@ BATCHES = [row for row in rows("hint") if codes(row[1])]
 
 @pytest.mark.parametrize("row", BATCHES, ids=lambda row: " ".join(row[:2]))
 def test_batches_table(row: list[str]) -> None:
-    """SPEC 2: each row of the README's table is so."""
+    """Section 2: each row of the README's table is so."""
     hints, passed, gets, _ = map(codes, row)
     for parameters in hints:
         names: dict[str, Any] = {"Annotated": Annotated, "Each": Each}

@@ -1,4 +1,4 @@
-"""What type checkers must infer of the public surface (SPEC 7). Checked by mypy strict and pyright, never run."""
+"""What type checkers must infer of the public names (contract, section 7). Checked by mypy strict and pyright, never run."""
 
 # ruff: noqa: D103, SIM115
 

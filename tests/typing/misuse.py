@@ -1,4 +1,4 @@
-"""What type checkers must refuse (SPEC 7). Checked by mypy strict and pyright, never run.
+"""What type checkers must refuse (contract, section 7). Checked by mypy strict and pyright, never run.
 
 Every line with ``type: ignore`` must be refused by both: they report an ignored error that is none.
 """

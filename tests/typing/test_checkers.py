@@ -1,4 +1,4 @@
-"""SPEC 7: what mypy and pyright say of the public surface. The files beside this one are checked, never run."""
+"""Section 7: what mypy and pyright say of the public surface. The files beside this one are checked, never run."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def run(checker: str, *arguments: str) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_mypy() -> None:
-    """SPEC 7: mypy, strict, infers what `accepted` states and refuses each marked line of `misuse`, and nothing else."""
+    """Section 7: mypy, strict, infers what `accepted` states and refuses each marked line of `misuse`, and nothing else."""
     assert run("mypy", *FILES).splitlines()[-1:] == [f"Success: no issues found in {len(FILES)} source files"]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_pyright() -> None:
-    """SPEC 7: pyright infers what `accepted` states and refuses each marked line of `misuse`, and nothing else."""
+    """Section 7: pyright infers what `accepted` states and refuses each marked line of `misuse`, and nothing else."""
     report = json.loads(run("pyright", "--outputjson", *FILES))
     found = [(one["file"], one["range"]["start"]["line"] + 1, one["message"]) for one in report["generalDiagnostics"]]
     assert found == []
@@ -95,7 +95,7 @@ def test_readme_pyright(shown: tuple[Path, dict[int, str]]) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("package", ["jd_core", "just_distribute"])
 def test_every_public_type_is_known(package: str) -> None:
-    """SPEC 7: checkers find no unknown type, and in what users touch none that they would have to guess."""
+    """Section 7: checkers find no unknown type, and in what users touch none that they would have to guess."""
     report = json.loads(run("pyright", "--verifytypes", package, "--ignoreexternal", "--outputjson"))["typeCompleteness"]
     assert report["exportedSymbolCounts"]["withUnknownType"] == 0
     touched = TYPED | {getattr(jd_core, name).__module__ for name in jd_core.__all__}
@@ -115,7 +115,7 @@ def options(function: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("cls", [Distribute, Changing])
 def test_options_are_the_same_everywhere(cls: type) -> None:
-    """SPEC 1: each overload that names options names all of them, with the same types: editors complete what runs."""
+    """Section 1: each overload that names options names all of them, with the same types: editors complete what runs."""
     with_options = [one for one in map(options, typing.get_overloads(cls.__call__)) if one]
     assert len(with_options) >= 6
     for one in with_options:
@@ -123,6 +123,6 @@ def test_options_are_the_same_everywhere(cls: type) -> None:
 
 
 def test_a_distributed_type_can_be_written_out() -> None:
-    """SPEC 7: a hint may name the function and what one call gives, also where hints are evaluated."""
+    """Section 7: a hint may name the function and what one call gives, also where hints are evaluated."""
     hint = jd_core.Distributed[typing.Callable[[int], str], str]
     assert typing.get_origin(hint) is jd_core.Distributed

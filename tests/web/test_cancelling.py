@@ -36,7 +36,7 @@ class Calls:
 
 
 def test_a_slow_call_holds_no_other_back(web, way):
-    """SPEC 6: calls are taken one by one from one source, so those behind a slow one run, in the same chunk too."""
+    """Section 6: calls are taken one by one from one source, so those behind a slow one run, in the same chunk too."""
     last_ran = asyncio.Event()
 
     async def call(number):
@@ -50,7 +50,7 @@ def test_a_slow_call_holds_no_other_back(web, way):
 
 
 def test_finished_calls_are_given_before_the_slow_one_of_their_chunk(web):
-    """SPEC 1: `as_completed` and `stream` get results as calls finish: parts of a chunk, each call exactly once."""
+    """Section 1: `as_completed` and `stream` get results as calls finish: parts of a chunk, each call exactly once."""
     release = []
 
     async def call(number):
@@ -71,7 +71,7 @@ def test_finished_calls_are_given_before_the_slow_one_of_their_chunk(web):
 
 
 def test_a_failure_cancels_the_others_and_waits_for_them(web, way):
-    """SPEC 5, 6: structured: what runs is cancelled and has ended when the run has; nothing further starts."""
+    """Sections 5 and 6: structured: what runs is cancelled and has ended when the run has; nothing further starts."""
     calls = Calls()
 
     async def call(number):
@@ -87,7 +87,7 @@ def test_a_failure_cancels_the_others_and_waits_for_them(web, way):
 
 
 def test_without_stop_at_failure_every_call_runs(web, way):
-    """SPEC 5: with ``return_exceptions`` every call runs; each failure stands at its place."""
+    """Section 5: with ``return_exceptions`` every call runs; each failure stands at its place."""
 
     async def call(number):
         if number % 3 == 0:
@@ -101,7 +101,7 @@ def test_without_stop_at_failure_every_call_runs(web, way):
 
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
 def test_odd_exceptions_are_the_calls_failure(web, way, raised):
-    """SPEC 5: they end neither the worker, nor the loop, nor the caller."""
+    """Section 5: they end neither the worker, nor the loop, nor the caller."""
 
     async def call(number):
         if number == 1:
@@ -114,7 +114,7 @@ def test_odd_exceptions_are_the_calls_failure(web, way, raised):
 
 
 def test_a_call_that_cancels_its_own_task(web):
-    """SPEC 5: it is that call's failure; the task is not the call's, and goes on to the next."""
+    """Section 5: it is that call's failure; the task is not the call's, and goes on to the next."""
 
     async def call(number):
         if number == 1:
@@ -128,7 +128,7 @@ def test_a_call_that_cancels_its_own_task(web):
 
 
 def test_a_task_that_exits_or_a_stopped_loop_ends_no_other_run(web):
-    """SPEC 5: a user's own task that raises SystemExit goes through the loop; both live on."""
+    """Section 5: a user's own task that raises SystemExit goes through the loop; both live on."""
 
     async def leave():
         raise SystemExit(3)
@@ -146,7 +146,7 @@ def test_a_task_that_exits_or_a_stopped_loop_ends_no_other_run(web):
 
 
 def test_a_call_over_its_time_is_cancelled(web, way):
-    """SPEC 5: a CallTimeoutError; the others are not touched, and a TimeoutError of the user's stays what it is."""
+    """Section 5: a CallTimeoutError; the others are not touched, and a TimeoutError of the user's stays what it is."""
     calls = Calls()
     mine = TimeoutError("mine")
 
@@ -167,7 +167,7 @@ def test_a_call_over_its_time_is_cancelled(web, way):
 
 
 def test_closing_cancels_what_runs_and_waits_for_it(web):
-    """SPEC 1, contract 4: closing a stream cancels the rest."""
+    """Section 1, line 4 of the backend contract: closing a stream cancels the rest."""
     calls = Calls()
 
     async def call(number):
@@ -181,7 +181,7 @@ def test_closing_cancels_what_runs_and_waits_for_it(web):
 
 
 def test_leaving_arun_cancels_what_runs_and_waits_for_it(web):
-    """SPEC 6: the same on the caller's loop, whose other tasks are left alone."""
+    """Section 6: the same on the caller's loop, whose other tasks are left alone."""
     calls = Calls()
 
     async def call(number):
@@ -202,7 +202,7 @@ def test_leaving_arun_cancels_what_runs_and_waits_for_it(web):
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_cancelling_the_caller_cancels_what_runs(web, times):
-    """SPEC 6: a cancelled ``await f.aio(...)`` returns only when what ran is done; being told again changes nothing."""
+    """Section 6: a cancelled ``await f.aio(...)`` returns only when what ran is done; being told again changes nothing."""
     calls = Calls()
 
     async def main():
@@ -220,7 +220,7 @@ def test_cancelling_the_caller_cancels_what_runs(web, times):
 
 
 def test_a_loop_that_shuts_down_ends_the_run(web):
-    """SPEC 6: who cancels all tasks of the caller's loop, as `asyncio.run` at its end, is obeyed."""
+    """Section 6: who cancels all tasks of the caller's loop, as `asyncio.run` at its end, is obeyed."""
     started = []
 
     async def call(number):
@@ -242,7 +242,7 @@ def test_a_loop_that_shuts_down_ends_the_run(web):
 
 
 def test_an_error_in_the_input_is_raised_as_it_is(web, way):
-    """SPEC 5: after the run was cancelled."""
+    """Section 5: after the run was cancelled."""
     mine = ValueError("mine")
     calls = Calls()
 
@@ -265,7 +265,7 @@ def test_cancelled_ends_the_run(web):
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to threads")
 def test_ctrl_c_ends_the_wait_and_the_calls(web):
-    """SPEC 5, 8.7: one is enough; the next run works, on the same loop."""
+    """Section 5, promise 7: one is enough; the next run works, on the same loop."""
     main, calls = threading.get_ident(), Calls()
 
     async def call(number):
@@ -285,7 +285,7 @@ async def loop_of(number):
 
 @best_of_three
 def test_a_call_that_takes_long_to_clean_up_does_so_behind(web, monkeypatch):
-    """SPEC 8.1: a fault is reported within five seconds; the loop, and what is bound to it, serves the runs to come."""
+    """Promise 1: a fault is reported within five seconds; the loop, and what is bound to it, serves the runs to come."""
     assert CLEANUP_SECONDS < 5.0
     monkeypatch.setattr(jd_web.backend, "CLEANUP_SECONDS", 0.3)
     release, ended = threading.Event(), threading.Event()
@@ -310,7 +310,7 @@ def test_a_call_that_takes_long_to_clean_up_does_so_behind(web, monkeypatch):
 
 
 def test_a_call_that_blocks_the_loop_is_left_behind_with_it(web, monkeypatch):
-    """SPEC 8.1: such a call is a mistake, but neither closing hangs on it, nor the runs that come later."""
+    """Promise 1: such a call is a mistake, but neither closing hangs on it, nor the runs that come later."""
     monkeypatch.setattr(jd_web.backend, "CLEANUP_SECONDS", 0.1)
     blocked, release = threading.Event(), threading.Event()
 
@@ -330,7 +330,7 @@ def test_a_call_that_blocks_the_loop_is_left_behind_with_it(web, monkeypatch):
 
 @best_of_three
 def test_calls_start_at_the_rate(web, way):
-    """SPEC 6: the rate holds over all workers of the run, from its first call on."""
+    """Section 6: the rate holds over all workers of the run, from its first call on."""
     starts = []
 
     async def call(number):
@@ -370,7 +370,7 @@ def run_script(tmp_path, text):
 
 
 def test_the_interpreter_ends_silently_with_calls_running(tmp_path):
-    """SPEC 8.7: neither tasks nor the loop complain at exit, nor hold it up."""
+    """Promise 7: neither tasks nor the loop complain at exit, nor hold it up."""
     done = run_script(
         tmp_path,
         """
@@ -392,7 +392,7 @@ def test_the_interpreter_ends_silently_with_calls_running(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_makes_its_own_loop(tmp_path):
-    """SPEC 6: the loop's thread does not come along when a process forks."""
+    """Section 6: the loop's thread does not come along when a process forks."""
     done = run_script(
         tmp_path,
         """

@@ -22,7 +22,7 @@ variable = contextvars.ContextVar("variable", default="unset")
 
 @pytest.mark.parametrize("size", [1, 3, 40])
 def test_workers_calls_run_at_once(web, way, size):
-    """SPEC 6: exactly ``workers`` consumers, however the calls are cut into chunks."""
+    """Section 6: exactly ``workers`` consumers, however the calls are cut into chunks."""
     barrier = asyncio.Barrier(5)
     running = peak = 0
 
@@ -43,7 +43,7 @@ def test_workers_calls_run_at_once(web, way, size):
 
 
 def test_a_thousand_at_once(web, way):
-    """SPEC 6: thousands at once."""
+    """Section 6: thousands at once."""
     barrier = asyncio.Barrier(1000)
 
     async def call(number):
@@ -54,7 +54,7 @@ def test_a_thousand_at_once(web, way):
 
 
 def test_no_more_tasks_than_calls(web, way):
-    """SPEC 6: no task per call, and no consumer without a call."""
+    """Section 6: no task per call, and no consumer without a call."""
     most = 0
     with running_loop() as loop:
         others = asyncio.all_tasks(loop)  # what other tests have left there
@@ -74,7 +74,7 @@ def test_no_more_tasks_than_calls(web, way):
 
 
 def test_runs_share_the_processes_loop(web):
-    """SPEC 6: one loop in a thread of its own, the same for every run, so that what is bound to it stays valid."""
+    """Section 6: one loop in a thread of its own, the same for every run, so that what is bound to it stays valid."""
     seen = set()
 
     async def call(number):
@@ -90,7 +90,7 @@ def test_runs_share_the_processes_loop(web):
 
 
 def test_arun_is_on_the_callers_loop_without_a_thread(web, threads_started_here):
-    """SPEC 6: ``f.aio`` runs on the caller's loop."""
+    """Section 6: ``f.aio`` runs on the caller's loop."""
     seen = set()
 
     async def call(number):
@@ -106,7 +106,7 @@ def test_arun_is_on_the_callers_loop_without_a_thread(web, threads_started_here)
 
 
 def test_run_works_inside_a_running_loop(web):
-    """SPEC 8.10: as in a notebook."""
+    """Promise 10: as in a notebook."""
 
     async def call(number):
         await asyncio.sleep(0)
@@ -119,7 +119,7 @@ def test_run_works_inside_a_running_loop(web):
 
 
 def test_an_interactive_loop():
-    """SPEC 6, 8.10: where statements themselves run on a loop, as in a notebook, plain calls and ``await`` both work."""
+    """Section 6, promise 10: in a running event loop, as in a notebook, plain calls and ``await`` both work."""
     typed = """
         from jd_core import distribute
         async def double(number): return await asyncio.sleep(0.001, 2 * number)
@@ -145,7 +145,7 @@ def test_an_interactive_loop():
 
 
 def test_run_inside_a_call_on_the_processes_loop(web):
-    """SPEC 8.10: nested, where a plain call blocks the loop that it would need: no deadlock."""
+    """Promise 10: nested, where a plain call blocks the loop that it would need: no deadlock."""
 
     async def inner(number):
         await asyncio.sleep(0)
@@ -158,7 +158,7 @@ def test_run_inside_a_call_on_the_processes_loop(web):
 
 
 def test_awaiting_inside_a_call(web, way):
-    """SPEC 8.10: a nested ``await f.aio(...)`` is on the call's own loop, where other calls go on meanwhile."""
+    """Promise 10: a nested ``await f.aio(...)`` is on the call's own loop, where other calls go on meanwhile."""
     barrier = asyncio.Barrier(3)
 
     async def inner(number, *, loop):
@@ -182,7 +182,7 @@ def test_awaiting_inside_a_call(web, way):
 
 
 def test_a_client_inside_a_call(web):
-    """SPEC 6: a nested run makes its client on the loop that it shares with the call, and closes it there."""
+    """Section 6: a nested run makes its client on the loop that it shares with the call, and closes it there."""
     events = []
 
     class Client:
@@ -207,7 +207,7 @@ def test_a_client_inside_a_call(web):
 
 
 def test_cancelling_inside_a_call(web):
-    """SPEC 6: structured through the levels: what a nested run awaits is cancelled, and has ended."""
+    """Section 6: structured through the levels: what a nested run awaits is cancelled, and has ended."""
     started, ended = asyncio.Event(), []
 
     async def inner(number):
@@ -259,7 +259,7 @@ def test_calls_see_the_callers_context(web, way):
 
 
 def test_input_is_read_where_the_caller_is(web, way):
-    """SPEC 3: an iterator bound to its thread will do, and a slow one does not stop the process's loop."""
+    """Section 3: an iterator bound to its thread will do, and a slow one does not stop the process's loop."""
     readers = set()
 
     def numbers():
@@ -275,7 +275,7 @@ def test_input_is_read_where_the_caller_is(web, way):
 
 
 def test_read_ahead_is_bounded(web):
-    """SPEC 8.9, contract 2: an endless input is read at most two chunks per worker ahead."""
+    """Promise 9, line 2 of the backend contract: an endless input is read at most two chunks per worker ahead."""
     read = 0
 
     def numbers():
@@ -295,7 +295,7 @@ def test_read_ahead_is_bounded(web):
 
 
 def test_async_generators_give_lists(web, way):
-    """SPEC 4: a generator function's result is the list of what it yielded."""
+    """Section 4: a generator function's result is the list of what it yielded."""
 
     async def call(number):
         yield number
@@ -306,7 +306,7 @@ def test_async_generators_give_lists(web, way):
 
 
 def test_several_columns_and_constants(web, way):
-    """SPEC 1: positional arguments go in lockstep, constants to every call."""
+    """Section 1: positional arguments go in lockstep, constants to every call."""
 
     async def call(a, b, *, c):
         return a, b, c
@@ -316,7 +316,7 @@ def test_several_columns_and_constants(web, way):
 
 
 def test_eight_callers_at_once(web):
-    """SPEC 8.10: an instance serves many runs at once, each with all its results."""
+    """Promise 10: an instance serves many runs at once, each with all its results."""
     barrier = threading.Barrier(8)
     outcomes = {}
 
@@ -338,7 +338,7 @@ def test_eight_callers_at_once(web):
 
 
 def test_calls_that_never_wait_let_other_runs_go_on(web):
-    """SPEC 6: the loop is shared; a run whose coroutines never wait does not keep it for itself."""
+    """Section 6: the loop is shared; a run whose coroutines never wait does not keep it for itself."""
 
     async def call(number):
         return number
@@ -372,7 +372,7 @@ def test_nothing_now_is_asked_again(web, way):
 
 
 def test_eager_tasks_of_the_callers_loop(web):
-    """SPEC 6: a loop whose tasks start eagerly (Python 3.12 on) gets no more consumers than workers either."""
+    """Section 6: a loop whose tasks start eagerly (Python 3.12 on) gets no more consumers than workers either."""
     if not hasattr(asyncio, "eager_task_factory"):
         pytest.skip("Python has no eager tasks yet")
     running = peak = 0
@@ -393,5 +393,5 @@ def test_eager_tasks_of_the_callers_loop(web):
 
 
 def test_default_workers(web):
-    """SPEC 1: the connection limit of aiohttp's and httpx's clients."""
+    """Section 1: the connection limit of aiohttp's and httpx's clients."""
     assert web.backend.default_workers({}) == 100

@@ -25,7 +25,7 @@ variable = contextvars.ContextVar("variable", default="unset")
 
 
 def test_workers_calls_run_at_once(web, way, threads):
-    """SPEC 6: plain functions run in threads, ``workers`` at once, never one after the other; none is left."""
+    """Section 6: plain functions run in threads, ``workers`` at once, never one after the other; none is left."""
     barrier = threading.Barrier(6)
 
     def call(number):
@@ -38,7 +38,7 @@ def test_workers_calls_run_at_once(web, way, threads):
 
 
 def test_the_loop_goes_on_while_they_run(web):
-    """SPEC 6: on the caller's loop, a plain function does not stop the other tasks."""
+    """Section 6: on the caller's loop, a plain function does not stop the other tasks."""
     release = threading.Event()
 
     async def main():
@@ -58,7 +58,7 @@ def test_calls_see_the_callers_context(web, way):
 
 
 def test_what_they_return_is_awaited(web, way):
-    """SPEC 6: a lambda or a decorator around a coroutine function; all at once, on the run's loop."""
+    """Section 6: a lambda or a decorator around a coroutine function; all at once, on the run's loop."""
     barrier = asyncio.Barrier(5)
 
     async def fetch(number):
@@ -73,7 +73,7 @@ def test_what_they_return_is_awaited(web, way):
 
 
 def test_a_coroutine_that_is_not_seen_as_one_fails_like_one(web, way):
-    """SPEC 5: what it raises is the call's failure."""
+    """Section 5: what it raises is the call's failure."""
 
     async def fetch(number):
         raise ValueError(number)
@@ -103,7 +103,7 @@ def test_closing_cancels_what_is_awaited_and_waits_for_it(web):
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_cancelling_the_caller_waits_for_what_is_awaited(web, times):
-    """SPEC 6: structured, also for lambdas and decorators around coroutine functions."""
+    """Section 6: structured, also for lambdas and decorators around coroutine functions."""
     started, ended = [], []
 
     async def fetch(number):
@@ -132,7 +132,7 @@ def test_cancelling_the_caller_waits_for_what_is_awaited(web, times):
 
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
 def test_odd_exceptions_of_what_is_awaited(web, way, raised):
-    """SPEC 5: they are the call's failure, and end neither the loop nor the caller."""
+    """Section 5: they are the call's failure, and end neither the loop nor the caller."""
 
     async def fetch(number):
         if number == 1:
@@ -146,7 +146,7 @@ def test_odd_exceptions_of_what_is_awaited(web, way, raised):
 
 
 def test_cancelling_the_caller_does_not_wait_for_threads(web, threads):
-    """SPEC 5: a thread cannot be ended: it is left behind; what is awaited is cancelled."""
+    """Section 5: a thread cannot be ended: it is left behind; what is awaited is cancelled."""
     release, started = threading.Event(), threading.Barrier(3)
 
     async def fetch():
@@ -202,7 +202,7 @@ def test_what_comes_while_the_run_ends_is_cancelled_before_the_loop_is_closed():
 
 
 def test_generator_functions_give_lists(web, way):
-    """SPEC 4: a generator function's result is the list of what it yielded."""
+    """Section 4: a generator function's result is the list of what it yielded."""
 
     def call(number):
         yield number
@@ -213,7 +213,7 @@ def test_generator_functions_give_lists(web, way):
 
 @best_of_three
 def test_a_call_over_its_time_is_reported_and_left_behind(web, way):
-    """SPEC 5: as with threads."""
+    """Section 5: as with threads."""
     release = threading.Event()
 
     def call(number):
@@ -226,7 +226,7 @@ def test_a_call_over_its_time_is_reported_and_left_behind(web, way):
 
 
 def test_an_input_error_is_raised_as_it_is(web, way):
-    """SPEC 5: after the run was cancelled."""
+    """Section 5: after the run was cancelled."""
     mine = ValueError("mine")
 
     def numbers():
@@ -239,7 +239,7 @@ def test_an_input_error_is_raised_as_it_is(web, way):
 
 
 def test_a_blocked_call_does_not_hold_up_the_interpreters_exit(tmp_path):
-    """SPEC 8.7: threads that were left behind end with the process, silently."""
+    """Promise 7: threads that were left behind end with the process, silently."""
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(
@@ -260,7 +260,7 @@ def test_a_blocked_call_does_not_hold_up_the_interpreters_exit(tmp_path):
 
 
 def test_uvloop_is_used_where_it_is_installed(monkeypatch):
-    """SPEC 6: the extra."""
+    """Section 6: the extra."""
     made = asyncio.new_event_loop()
     monkeypatch.setitem(sys.modules, "uvloop", types.SimpleNamespace(new_event_loop=lambda: made))
     thread = LoopThread()
@@ -271,7 +271,7 @@ def test_uvloop_is_used_where_it_is_installed(monkeypatch):
 
 
 def test_asyncio_is_used_where_uvloop_is_not_installed(monkeypatch):
-    """SPEC 6: uvloop is an extra."""
+    """Section 6: uvloop is an extra."""
     monkeypatch.setitem(sys.modules, "uvloop", None)
     thread = LoopThread()
     assert type(thread.loop).__module__.startswith("asyncio.")

@@ -50,7 +50,7 @@ async def use(number, *, client):
 
 
 def test_one_client_per_run(web, way):
-    """SPEC 6: however many calls ask for it at the same time; it is open for all of them, and closed when the run ends."""
+    """Section 6: however many calls ask for it; it is open for all of them, and closed when the run ends."""
     clients = Clients()
     constants = {"client": per_worker(clients)}
     for _ in range(2):
@@ -91,7 +91,7 @@ def test_a_group_of_tasks(web, way):
 
 @best_of_three
 def test_a_call_that_runs_out_of_time_does_not_end_the_making(web):
-    """SPEC 5: only the calls that waited too long for a client fail; the one that is on its way serves the others."""
+    """Section 5: only the calls that waited too long for a client fail; the one that is on its way serves the others."""
     may_open = asyncio.Event()
 
     class Slow(Client):
@@ -121,7 +121,7 @@ def test_a_call_that_runs_out_of_time_does_not_end_the_making(web):
 
 @pytest.mark.parametrize("raised", [ValueError, SystemExit, asyncio.CancelledError])
 def test_what_the_factory_raises_is_the_calls_failure(web, way, raised):
-    """SPEC 5: of the call that asked; the next one tries again, and what was made before is closed."""
+    """Section 5: of the call that asked; the next one tries again, and what was made before is closed."""
     clients, attempts = Clients(), []
 
     def factory():
@@ -141,7 +141,7 @@ def test_what_the_factory_raises_is_the_calls_failure(web, way, raised):
 
 
 def test_an_impatient_caller_waits_for_the_closing(web):
-    """SPEC 6: structured: a cancelled ``await f.aio(...)`` ends when the client is closed, however often it is told."""
+    """Section 6: structured: a cancelled ``await f.aio(...)`` ends when the client is closed, however often it is told."""
     clients, opened = Clients(), asyncio.Event()
 
     async def call(number, *, client):
@@ -190,7 +190,7 @@ def test_closing_while_it_is_being_made(web, way):
 
 @best_of_three
 def test_the_rate_begins_when_the_client_is_there(web, way):
-    """SPEC 6: calls that waited for a slow client together do not start together."""
+    """Section 6: calls that waited for a slow client together do not start together."""
     starts = []
 
     class Slow(Client):

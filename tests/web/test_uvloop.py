@@ -55,7 +55,7 @@ print(fact[1].partition(" ")[0])
 @pytest.mark.timeout(170)
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop for Windows")
 def test_with_uvloop_installed(tmp_path):
-    """SPEC 6: runs are on its loop, with all that they are on asyncio's; and it ends silently."""
+    """Section 6: runs are on its loop, with all that they are on asyncio's; and it ends silently."""
     extra = tmp_path / "extra"
     install = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable, "--target", extra)
     subprocess.run([*install, "uvloop>=0.21"], check=True, timeout=100)

@@ -1,4 +1,4 @@
-"""Collections: recognised, cut, built and joined (the type parts of SPEC 2, 3 and 4), compared with plain Python."""
+"""Collections are recognised, cut, built and joined as plain Python would (contract, sections 2 to 4)."""
 
 import array
 import collections
@@ -62,7 +62,7 @@ def cut(values, size):
 
 @pytest.mark.parametrize("of_type", [*BUILTIN, range, array.array, abc.Iterator, abc.Generator])
 def test_types_of_parameters(of_type):
-    """SPEC 2: collection types have a kind, for parameters and for results."""
+    """Section 2: collection types have a kind, for parameters and for results."""
     kind = kind_of_type(of_type)
     assert kind is kind_of_return(of_type)
     assert kind.type is of_type
@@ -96,7 +96,7 @@ def test_types_of_parameters(of_type):
     ],
 )
 def test_types_that_are_values(of_type):
-    """SPEC 2: text, bytes and a user's own types are values, whatever they inherit from."""
+    """Section 2: text, bytes and a user's own types are values, whatever they inherit from."""
     assert kind_of_type(of_type) is None
     assert kind_of_return(of_type) is None
 
@@ -116,7 +116,7 @@ def test_types_that_are_values(of_type):
     ],
 )
 def test_types_of_results_only(of_type):
-    """SPEC 2 and 4: mappings are values as parameters and collections as results, so are async iterators."""
+    """Sections 2 and 4: mappings are values as parameters and collections as results, so are async iterators."""
     assert kind_of_type(of_type) is None
     assert kind_of_return(of_type).type is of_type
     with pytest.raises(BatchingError, match="only results"):
@@ -124,7 +124,7 @@ def test_types_of_results_only(of_type):
 
 
 def test_holds():
-    """SPEC 2: an instance of the type is held, text and mappings never are."""
+    """Section 2: an instance of the type is held, text and mappings never are."""
     assert named("list").holds(Rows())
     assert not named("list").holds((1,))
     assert named("collections.abc.Sequence").holds(range(3))
@@ -138,7 +138,7 @@ def test_holds():
 
 @pytest.mark.parametrize("value", ["text", b"bytes", bytearray(b"b"), memoryview(b"m"), {}, collections.Counter()])
 def test_values(value):
-    """SPEC 2: text, bytes and mappings are values."""
+    """Section 2: text, bytes and mappings are values."""
     assert kinds.is_value(value)
     assert kinds.slicer(value) is None
     assert not kinds.is_collection(value)
@@ -146,7 +146,7 @@ def test_values(value):
 
 @pytest.mark.parametrize("value", [[1, 2, 3], (1, 2, 3), range(1, 4), array.array("i", [1, 2, 3])])
 def test_sliced_without_iterating(value):
-    """SPEC 3: builtin sequences are cut by slicing, and a slice is of the same type."""
+    """Section 3: builtin sequences are cut by slicing, and a slice is of the same type."""
     part = kinds.slicer(value)(1, 5)
     assert type(part) is type(value)
     assert list(part) == [2, 3]
@@ -157,12 +157,12 @@ def test_sliced_without_iterating(value):
 
 @pytest.mark.parametrize("value", [{1}, frozenset(), {1: 2}.keys(), collections.deque(), Rows(), Point(1, 2), Numbers(), 5])
 def test_everything_else_is_iterated(value):
-    """SPEC 3: what is not known to slice well is not sliced: sets, views, and users' own types."""
+    """Section 3: what is not known to slice well is not sliced: sets, views, and users' own types."""
     assert kinds.slicer(value) is None
 
 
 def test_length():
-    """SPEC 3: a length is known or it is not; asking never fails."""
+    """Section 3: a length is known or it is not; asking never fails."""
     assert kinds.length(Numbers()) == 3
     assert kinds.length({1: 2}.values()) == 1
     assert kinds.length(iter([1])) is None
@@ -173,7 +173,7 @@ def test_length():
 @pytest.mark.parametrize("of_type", BUILTIN)
 @given(values=st.lists(st.integers()), size=st.integers(1, 7))
 def test_builtin_round_trip(of_type, values, size):
-    """SPEC 3 and 4: batches have the hinted type, and what is joined of them equals what was cut."""
+    """Sections 3 and 4: batches have the hinted type, and what is joined of them equals what was cut."""
     kind, into = kind_of_type(of_type), BUILTIN[of_type]
     batches = [kind.build(part) for part in cut(values, size)]
     assert all(type(batch) is into for batch in batches)
@@ -185,7 +185,7 @@ def test_builtin_round_trip(of_type, values, size):
 
 @given(values=st.lists(st.integers()), size=st.integers(1, 7))
 def test_iterator_round_trip(values, size):
-    """SPEC 2 and 4: an iterator's batch is an iterator; lists of what was yielded join to a list."""
+    """Sections 2 and 4: an iterator's batch is an iterator; lists of what was yielded join to a list."""
     for name in ("Iterator", "Generator"):
         kind = named(f"collections.abc.{name}")
         batches = [kind.build(part) for part in cut(values, size)]
@@ -196,7 +196,7 @@ def test_iterator_round_trip(values, size):
 
 @given(start=st.integers(-50, 50), stop=st.integers(-50, 50), step=st.integers(-5, 5).filter(bool), size=st.integers(1, 9))
 def test_range_round_trip(start, stop, step, size):
-    """SPEC 2 and 4: slices of a range are ranges, and join to the range."""
+    """Sections 2 and 4: slices of a range are ranges, and join to the range."""
     whole, kind = range(start, stop, step), named("range")
     batches = [kind.build(part) for part in cut(whole, size)]
     assert all(type(batch) is range for batch in batches)
@@ -206,7 +206,7 @@ def test_range_round_trip(start, stop, step, size):
 
 @given(parts=st.lists(st.builds(range, st.integers(-5, 5), st.integers(-5, 5), st.sampled_from([-2, -1, 1, 2]))))
 def test_ranges_that_do_not_go_on_become_a_list(parts):
-    """SPEC 4: joined ranges have the elements of all, as a range if one range has them."""
+    """Section 4: joined ranges have the elements of all, as a range if one range has them."""
     joined = named("range").join(parts)
     assert list(joined) == [element for part in parts for element in part]
     assert type(joined) in (range, list)
@@ -214,7 +214,7 @@ def test_ranges_that_do_not_go_on_become_a_list(parts):
 
 @given(values=st.lists(st.integers(-(2**31), 2**31) | st.booleans()), size=st.integers(1, 7))
 def test_array_round_trip(values, size):
-    """SPEC 3 and 4: array.array keeps its type code; of a list it is made of integers or floats."""
+    """Sections 3 and 4: array.array keeps its type code; of a list it is made of integers or floats."""
     kind = named("array.array")
     whole = array.array("q", values)
     assert kind.join([kind.build(part) for part in cut(whole, size)]) == (whole or array.array("d"))
@@ -226,7 +226,7 @@ def test_array_round_trip(values, size):
 
 @given(parts=st.lists(st.dictionaries(st.integers(0, 9), st.integers())))
 def test_mappings_with_different_values_for_a_key_are_refused(parts):
-    """SPEC 4: the result equals the whole's or there is an error; which of two values is right only the caller knows."""
+    """Section 4: the result equals the whole's or there is an error; which of two values is right only the caller knows."""
     items = {item for part in parts for item in part.items()}
     if len(items) == len(dict(items)):
         assert named("dict").join(parts) == dict(items)
@@ -237,7 +237,7 @@ def test_mappings_with_different_values_for_a_key_are_refused(parts):
 
 @given(keys=st.lists(st.integers(), unique=True), size=st.integers(1, 5))
 def test_mappings_are_merged_in_order(keys, size):
-    """SPEC 4: in the order of the calls, and the type is the hinted one."""
+    """Section 4: in the order of the calls, and the type is the hinted one."""
     merged = {key: -key for key in keys}
     parts = [{key: -key for key in part} for part in cut(keys, size)]
     for name, into in [
@@ -255,14 +255,14 @@ def test_mappings_are_merged_in_order(keys, size):
 
 @given(words=st.lists(st.sampled_from("abc")), size=st.integers(1, 5))
 def test_counters_are_added(words, size):
-    """SPEC 4: counts of batches add up to those of the whole, also where the hint only says dict or Mapping."""
+    """Section 4: counts of batches add up to those of the whole, also where the hint only says dict or Mapping."""
     parts = [collections.Counter(part) for part in cut(words, size)]
     for name in ("collections.Counter", "dict", "collections.abc.Mapping"):
         assert named(name).join(parts) == collections.Counter(words)
 
 
 def test_abstract_results_are_joined_as_what_they_are():
-    """SPEC 4: for an abstract return hint the kind that all results share counts, else a list is made."""
+    """Section 4: for an abstract return hint the kind that all results share counts, else a list is made."""
     sequence, iterable = named("collections.abc.Sequence"), named("collections.abc.Iterable")
     assert sequence.join([(1,), (2,)]) == (1, 2)
     assert sequence.join([[1], [2]]) == [1, 2]
@@ -276,7 +276,7 @@ def test_abstract_results_are_joined_as_what_they_are():
 
 
 def test_list_hint_takes_other_collections():
-    """SPEC 4: results are joined into the hinted type."""
+    """Section 4: results are joined into the hinted type."""
     joined = named("list").join([(1, 2), range(2), {7}, Rows([8])])
     assert joined == [1, 2, 0, 1, 7, 8]
     assert type(named("list").join([Rows([1]), Rows([2])])) is list
@@ -286,7 +286,7 @@ def test_list_hint_takes_other_collections():
 @pytest.mark.parametrize("part", ["text", None, 5, b"bytes", {"a": 1}])
 @pytest.mark.parametrize("name", ["list", "tuple", "set", "collections.deque", "collections.abc.Sequence"])
 def test_results_that_cannot_be_joined(name, part):
-    """SPEC 4: a result that is no collection is named by call, type and hint, with the remedy."""
+    """Section 4: a result that is no collection is named by call, type and hint, with the remedy."""
     with pytest.raises(BatchingError) as caught:
         named(name).join([[1], part, [2]])
     message = str(caught.value)
@@ -297,14 +297,14 @@ def test_results_that_cannot_be_joined(name, part):
 
 
 def test_mapping_hint_refuses_lists():
-    """SPEC 4: only mappings are merged into a mapping."""
+    """Section 4: only mappings are merged into a mapping."""
     for name in ("dict", "collections.abc.Mapping", "collections.Counter"):
         with pytest.raises(BatchingError, match=r"call 0 of 1 returned an object of type list"):
             named(name).join([[1]])
 
 
 def test_unhashable_elements_are_an_error_with_the_remedy():
-    """SPEC 3 and 4: what cannot make a set says so, building and joining."""
+    """Sections 3 and 4: what cannot make a set says so, building and joining."""
     with pytest.raises(BatchingError, match=r"cannot make a set, as the hint says, of a list: .*unhashable type"):
         named("set").build([[1]])
     with pytest.raises(BatchingError, match=r"unhashable type.*aggregate='list'"):
@@ -312,13 +312,13 @@ def test_unhashable_elements_are_an_error_with_the_remedy():
 
 
 def test_only_ranges_make_ranges():
-    """SPEC 3: a range cannot be made of other elements."""
+    """Section 3: a range cannot be made of other elements."""
     with pytest.raises(BatchingError, match=r"cannot make a range, .* of a list"):
         named("range").build([1, 2])
 
 
 def test_building_does_not_copy_what_fits():
-    """SPEC 3: a slice of the hinted type is passed on as it is."""
+    """Section 3: a slice of the hinted type is passed on as it is."""
     for part in ([1], (1,), range(1), array.array("i", [1])):
         assert kind_of_type(type(part)).build(part) is part
     part = (1, 2)
@@ -346,14 +346,14 @@ def test_building_does_not_copy_what_fits():
     ],
 )
 def test_no_results_join_to_the_empty_value(name, empty):
-    """SPEC 3: empty input gives the empty result."""
+    """Section 3: empty input gives the empty result."""
     joined = named(name).join([])
     assert joined == empty
     assert type(joined) is type(empty)
 
 
 def test_kinds_pickle_as_themselves():
-    """SPEC 1: a decorated function that is sent by value takes its kinds along."""
+    """Section 1: a decorated function that is sent by value takes its kinds along."""
     kind = named("list")
     assert pickle.loads(pickle.dumps(kind)) is kind
     assert repr(kind) == "<kind list>"
@@ -361,7 +361,7 @@ def test_kinds_pickle_as_themselves():
 
 
 def test_numpy_arrays():
-    """SPEC 3 and 4: arrays are cut into views, and joined on axis 0."""
+    """Sections 3 and 4: arrays are cut into views, and joined on axis 0."""
     np = pytest.importorskip("numpy")
     kind = kind_of_type(np.ndarray)
     for whole in (np.arange(10), np.arange(20.0).reshape(10, 2), np.array(list("abcdefghij"))):
@@ -379,7 +379,7 @@ def test_numpy_arrays():
 
 
 def test_numpy_arrays_of_other_elements():
-    """SPEC 3: an array is made of a list, a range, rows, or the rows of a frame."""
+    """Section 3: an array is made of a list, a range, rows, or the rows of a frame."""
     np = pytest.importorskip("numpy")
     kind = kind_of_type(np.ndarray)
     assert kind.build([1, 2]).dtype == np.asarray([1, 2]).dtype
@@ -390,7 +390,7 @@ def test_numpy_arrays_of_other_elements():
 
 
 def test_numpy_results_without_an_axis():
-    """SPEC 4: a number per batch, as ``sum`` gives it, joins to one element per batch."""
+    """Section 4: a number per batch, as ``sum`` gives it, joins to one element per batch."""
     np = pytest.importorskip("numpy")
     kind = kind_of_type(np.ndarray)
     np.testing.assert_array_equal(kind.join([np.float64(1), np.float64(2)]), [1.0, 2.0])
@@ -404,7 +404,7 @@ def test_numpy_results_without_an_axis():
 
 
 def test_numpy_empty_parts_do_not_widen():
-    """SPEC 4: an empty batch's result, of whatever dtype, leaves the others as they are."""
+    """Section 4: an empty batch's result, of whatever dtype, leaves the others as they are."""
     np = pytest.importorskip("numpy")
     kind = kind_of_type(np.ndarray)
     assert kind.join([np.array([1, 2]), np.array([])]).dtype == np.array([1, 2]).dtype
@@ -414,7 +414,7 @@ def test_numpy_empty_parts_do_not_widen():
 
 
 def test_numpy_values_that_are_not_cut():
-    """SPEC 3: an array without an axis has no elements; an abstract hint's results may be arrays."""
+    """Section 3: an array without an axis has no elements; an abstract hint's results may be arrays."""
     np = pytest.importorskip("numpy")
     assert kinds.slicer(np.array(1)) is None
     assert kinds.length(np.array(1)) is None
@@ -426,7 +426,7 @@ def test_numpy_values_that_are_not_cut():
 
 @pytest.mark.parametrize("size", [1, 3, 10, 20])
 def test_pandas(size):
-    """SPEC 3 and 4: frames, series and indexes are cut by rows and joined with the index that they had."""
+    """Sections 3 and 4: frames, series and indexes are cut by rows and joined with the index that they had."""
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"a": range(10), "b": list("abcdefghij")}, index=pd.Index(range(10, 20), name="key"))
     dates = pd.DatetimeIndex([f"2024-01-{day:02}" for day in range(1, 11)])
@@ -443,7 +443,7 @@ def test_pandas(size):
 
 
 def test_pandas_of_elements():
-    """SPEC 3: frames are made of rows, series and indexes of elements; a frame does not pass for its rows."""
+    """Section 3: frames are made of rows, series and indexes of elements; a frame does not pass for its rows."""
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"a": [1, 2]})
     assert kind_of_type(pd.DataFrame).build([{"a": 1}, {"a": 2}]).equals(frame)
@@ -462,7 +462,7 @@ def test_pandas_of_elements():
 
 
 def test_pandas_subclasses():
-    """SPEC 3: a user's own frame is cut as a frame, but as a hint it is a value."""
+    """Section 3: a user's own frame is cut as a frame, but as a hint it is a value."""
     pd = pytest.importorskip("pandas")
 
     class Table(pd.DataFrame):
@@ -479,7 +479,7 @@ def test_pandas_subclasses():
 
 @pytest.mark.parametrize("size", [1, 3, 10, 20])
 def test_polars(size):
-    """SPEC 3 and 4: frames and series are cut without copies, and joined in order."""
+    """Sections 3 and 4: frames and series are cut without copies, and joined in order."""
     pl = pytest.importorskip("polars")
     frame = pl.DataFrame({"a": range(10), "b": list("abcdefghij")})
     for whole, of_type in ((frame, pl.DataFrame), (frame["a"], pl.Series)):
@@ -494,7 +494,7 @@ def test_polars(size):
 
 
 def test_polars_of_elements():
-    """SPEC 3 and 4: frames are made of rows; columns of differing number types are joined in the wider one."""
+    """Sections 3 and 4: frames are made of rows; columns of differing number types are joined in the wider one."""
     pl = pytest.importorskip("polars")
     kind = kind_of_type(pl.DataFrame)
     assert kind.build([{"a": 1}, {"a": 2}]).equals(pl.DataFrame({"a": [1, 2]}))
@@ -511,7 +511,7 @@ def test_polars_of_elements():
 
 @pytest.mark.parametrize("size", [1, 3, 10, 20])
 def test_pyarrow(size):
-    """SPEC 3 and 4: tables, record batches and arrays are cut without copies, and joined in order."""
+    """Sections 3 and 4: tables, record batches and arrays are cut without copies, and joined in order."""
     pa = pytest.importorskip("pyarrow")
     table = pa.table({"a": range(10), "b": list("abcdefghij")})
     array_of = pa.array(range(10))
@@ -533,7 +533,7 @@ def test_pyarrow(size):
 
 
 def test_pyarrow_of_elements():
-    """SPEC 3 and 4: tables are made of rows, arrays of elements; no results join to an empty one."""
+    """Sections 3 and 4: tables are made of rows, arrays of elements; no results join to an empty one."""
     pa = pytest.importorskip("pyarrow")
     rows = [{"a": 1}, {"a": 2}]
     assert kind_of_type(pa.Table).build(rows).to_pylist() == rows
@@ -547,7 +547,7 @@ def test_pyarrow_of_elements():
 
 
 def test_frames_of_another_library():
-    """SPEC 3: a frame of one library is not taken for that of another."""
+    """Section 3: a frame of one library is not taken for that of another."""
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
     with pytest.raises(BatchingError, match=r"cannot make a polars.DataFrame, .* of a DataFrame"):
         kind_of_type(pl.DataFrame).build(pd.DataFrame({"a": [1]}))

@@ -71,7 +71,7 @@ def test_sizes_are_sound(
     fixed: int | None,
     buffer: int | None,
 ) -> None:
-    """SPEC 1: a size is at least 1, never above the one chosen, nor above a buffer."""
+    """Section 1: a size is at least 1, never above the one chosen, nor above a buffer."""
     policy = made(backend, seconds, workers, total=total, fixed=fixed, buffer=buffer)
     for _ in range(20):
         size = policy.next()
@@ -84,18 +84,18 @@ def test_sizes_are_sound(
 
 @pytest.mark.parametrize("backend", [Guided, GivesBack, Shared])
 def test_a_fixed_size(backend: type[SerialBackend]) -> None:
-    """SPEC 1: chunksize decides."""
+    """Section 1: chunksize decides."""
     assert sizes(made(backend, 0.1, total=100, fixed=30), 100) == [30, 30, 30, 10]
 
 
 def test_the_first_chunk_of_unknown_calls_is_one() -> None:
-    """ARCHITECTURE, The backend contract: long calls are spread from the start."""
+    """Long calls are spread from the start."""
     assert made(total=1_000_000).next() == 1
     assert made(Shared).next() == 1
 
 
 def test_chunks_shrink() -> None:
-    """ARCHITECTURE, The backend contract: large chunks first, then ever smaller, so that no worker straggles."""
+    """Large chunks first, then ever smaller, so that no worker straggles."""
     found = sizes(made(seconds=1e-6, total=1_000_000), 1_000_000)
     assert found == sorted(found, reverse=True)
     assert found[0] > 10 * found[-1]
@@ -103,25 +103,25 @@ def test_chunks_shrink() -> None:
 
 @pytest.mark.parametrize(("total", "found"), [(400, [100] * 4), (401, [101] * 3 + [98]), (10**6, [5000] * 200)])
 def test_chunks_need_not_shrink_where_workers_give_back(total: int, found: list[int]) -> None:
-    """ARCHITECTURE, The backend contract: fewer messages, where no worker straggles for another reason."""
+    """Fewer messages, where no worker straggles for another reason."""
     assert sizes(made(GivesBack, 1e-5, total=total), total) == found
 
 
 @pytest.mark.parametrize("backend", [Guided, GivesBack])
 def test_a_message_costs_a_few_percent(backend: type[SerialBackend]) -> None:
-    """ARCHITECTURE, The backend contract: a chunk is worth its message, where there is work enough."""
+    """A chunk is worth its message, where there is work enough."""
     found = sizes(made(backend, seconds=1e-5, total=10_000_000), 10_000_000)
     messages = len(found) * 0.001
     assert messages <= 10_000_000 * 1e-5 * 2 / MESSAGE_SHARE
 
 
 def test_long_calls_travel_alone() -> None:
-    """ARCHITECTURE, The backend contract: calls longer than many messages are not held together."""
+    """Calls longer than many messages are not held together."""
     assert set(sizes(made(seconds=5.0, total=100), 100)) == {1}
 
 
 def test_unknown_lengths_double() -> None:
-    """ARCHITECTURE, The backend contract: for unknown lengths sizes double up to what messages ask for."""
+    """For unknown lengths sizes double up to what messages ask for."""
     policy = made(seconds=1e-6)
     found = []
     for _ in range(30):
@@ -131,12 +131,12 @@ def test_unknown_lengths_double() -> None:
 
 
 def test_shared_chunks_are_bounded() -> None:
-    """ARCHITECTURE, The backend contract: where workers share calls, a chunk holds no more than pays."""
+    """Where workers share calls, a chunk holds no more than pays."""
     assert made(Shared, 1e-9, total=10**9).next() == MOST_SHARED
 
 
 def test_a_pace_follows_what_calls_take() -> None:
-    """ARCHITECTURE, The backend contract: later reports count more than earlier ones."""
+    """Later reports count more than earlier ones."""
     pace = Pace()
     assert pace.calls_in(1.0) is None
     pace.learn(10, 0.0)
@@ -166,7 +166,7 @@ def test_a_few_tiny_calls_go_to_one_worker_if_it_gives_back_what_turns_out_long(
     workers=st.integers(1, 200),
 )
 def test_parts_of_what_is_given_back(left: int, calls: int, seconds: float, full: float, workers: int) -> None:
-    """SPEC 6: for each worker some, and no more than are to be done in one go; but never thousands of messages."""
+    """Section 6: for each worker some, and no more than are to be done in one go; but never thousands of messages."""
     size = part(left, calls, seconds, full, workers)
     assert 1 <= size <= -(-left // workers)
     assert -(-left // size) <= MOST_PARTS * workers

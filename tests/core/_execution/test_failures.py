@@ -14,14 +14,14 @@ from jd_core.errors import RemoteTraceback
 
 
 def test_an_exception_is_the_users_own() -> None:
-    """SPEC 5: the very exception of the failure, unless it left its process."""
+    """Section 5: the very exception of the failure, unless it left its process."""
     error = LookupError()
     assert exception_of(Failure(0, error)) is error
     assert error.__cause__ is None
 
 
 def test_the_workers_traceback_is_the_cause() -> None:
-    """SPEC 5: the worker's traceback is the cause, and the exception's own cause its cause."""
+    """Section 5: the worker's traceback is the cause, and the exception's own cause its cause."""
     error, cause = LookupError(), OSError()
     error.__cause__ = cause
     found = exception_of(Failure(0, error, "the worker's lines"))
@@ -33,7 +33,7 @@ def test_the_workers_traceback_is_the_cause() -> None:
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
 def test_exits_become_call_errors(error: BaseException) -> None:
-    """SPEC 5: SystemExit and its like become a CallError with the original as its cause."""
+    """Section 5: SystemExit and its like become a CallError with the original as its cause."""
     found = exception_of(Failure(0, error))
     assert isinstance(found, CallError)
     assert found.__cause__ is error
@@ -47,18 +47,18 @@ def noted(error: BaseException, index: int = 12, calls: int | None = 100, **colu
 
 
 def test_notes() -> None:
-    """SPEC 5: the note says which call of how many it was, and shows its arguments."""
+    """Section 5: the note says which call of how many it was, and shows its arguments."""
     assert noted(ValueError(), width=range(3), height=[7, 8, 9]) == "distribute: call 12 of 100 failed: width=2, height=9"
     assert noted(ValueError(), calls=None, width=range(3)) == "distribute: call 12 failed: width=2"
 
 
 def test_notes_are_short() -> None:
-    """SPEC 5: arguments are shown with reprlib."""
+    """Section 5: arguments are shown with reprlib."""
     assert len(noted(ValueError(), value=["", "", "x" * 10_000])) < 120
 
 
 def test_notes_of_arguments_without_a_repr() -> None:
-    """SPEC 5: an argument that cannot be shown is named by its type."""
+    """Section 5: an argument that cannot be shown is named by its type."""
 
     class Shy:
         def __repr__(self) -> str:
@@ -68,7 +68,7 @@ def test_notes_of_arguments_without_a_repr() -> None:
 
 
 def test_a_note_comes_once() -> None:
-    """SPEC 5: an exception that came back several times has each note once."""
+    """Section 5: an exception that came back several times has each note once."""
     error = ValueError()
     for index in (10, 11, 10):
         noted(error, index, value=range(3))
@@ -126,7 +126,7 @@ def _functions(error: BaseException) -> list[str]:
 
 @pytest.mark.parametrize("job", ["io", "web"])
 def test_tracebacks_of_kept_exceptions_have_no_frames_of_the_library(job):
-    """SPEC 5 and promise 12: what stands in the list of results has no frames of the library, whose locals are constants."""
+    """Section 5, promise 12: exceptions in the list of results have no frames of the library, whose locals hold constants."""
     pytest.importorskip(f"jd_{job}")
 
     def fails(number, *, key):

@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_reports_are_spaced(clock: Clock) -> None:
-    """SPEC 1: tiny calls do not pay for being counted: one report in a tenth of a second, and one at the end."""
+    """Section 1: tiny calls do not pay for being counted: one report in a tenth of a second, and one at the end."""
     seen: list[tuple[int, int | None]] = []
     shown = progress.start(lambda *state: seen.append(state), "function", 1000)
     for _ in range(1000):
@@ -45,7 +45,7 @@ def test_reports_are_spaced(clock: Clock) -> None:
 
 
 def test_the_end_is_reported_where_the_total_is_unknown(clock: Clock) -> None:
-    """SPEC 1: closing reports what was not reported yet, once."""
+    """Section 1: closing reports what was not reported yet, once."""
     seen: list[tuple[int, int | None]] = []
     shown = progress.start(lambda *state: seen.append(state), "function", None)
     shown.advance(3)
@@ -56,7 +56,7 @@ def test_the_end_is_reported_where_the_total_is_unknown(clock: Clock) -> None:
 
 
 def test_nothing_done_is_not_reported(clock: Clock) -> None:
-    """SPEC 1: a run that ends before its first call reports nothing."""
+    """Section 1: a run that ends before its first call reports nothing."""
     seen: list[Any] = []
     progress.start(lambda *state: seen.append(state), "function", 5).close()
     assert seen == []
@@ -64,7 +64,7 @@ def test_nothing_done_is_not_reported(clock: Clock) -> None:
 
 @pytest.mark.parametrize("wanted", [False, True])
 def test_silence_where_nobody_looks(wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 1: without being asked, or where stderr is no terminal, nothing is shown."""
+    """Section 1: without being asked, or where stderr is no terminal, nothing is shown."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     shown = progress.start(wanted, "function", 5)
@@ -81,7 +81,7 @@ class Terminal(io.StringIO):
 
 
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 1: True shows a bar with the function's name and the number of calls."""
+    """Section 1: True shows a bar with the function's name and the number of calls."""
     pytest.importorskip("tqdm")
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
@@ -104,7 +104,7 @@ def ticking(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_brief_run_has_a_line_at_its_end(monkeypatch: pytest.MonkeyPatch, ticking: Clock) -> None:
-    """SPEC 1: a run that is expected to be over in a blink makes no bar, and says once what was done, if anything."""
+    """Section 1: a run that is expected to be over in a blink makes no bar, and says once what was done, if anything."""
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     shown = progress.start(True, "function", 5, brief=True)
@@ -121,7 +121,7 @@ def test_a_brief_run_has_a_line_at_its_end(monkeypatch: pytest.MonkeyPatch, tick
 
 
 def test_a_run_that_is_not_brief_after_all_has_a_bar(monkeypatch: pytest.MonkeyPatch, ticking: Clock) -> None:
-    """SPEC 1: if a run that was expected to be over in a blink is not, the bar comes then, with all that was done."""
+    """Section 1: if a run that was expected to be over in a blink is not, the bar comes then, with all that was done."""
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     shown = progress.start(True, "function", 50, brief=True)
@@ -156,7 +156,7 @@ class Notebook:
 
 @pytest.mark.parametrize("brief", [False, True])
 def test_a_notebook_has_tqdms_form_for_it(monkeypatch: pytest.MonkeyPatch, brief: bool) -> None:
-    """SPEC 1: in a notebook, whose stderr is no terminal, the bar is what tqdm makes there, for brief runs too."""
+    """Section 1: in a notebook, whose stderr is no terminal, the bar is what tqdm makes there, for brief runs too."""
     Notebook.made = []
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
@@ -173,7 +173,7 @@ def test_a_notebook_has_tqdms_form_for_it(monkeypatch: pytest.MonkeyPatch, brief
 
 
 def test_a_bar_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 1: where tqdm is missing, the error says what to install, and the way without."""
+    """Section 1: where tqdm is missing, the error says what to install, and the way without."""
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with pytest.raises(DistributeError, match="pip install tqdm"):

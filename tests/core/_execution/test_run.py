@@ -107,7 +107,7 @@ orders = st.lists(st.integers(0, 100), min_size=1).map(lambda numbers: itertools
 
 @given(length=st.integers(1, 60), lazy=st.booleans(), order=orders, chunksize=st.one_of(st.just("auto"), st.integers(1, 9)))
 def test_order(length: int, lazy: bool, order: Callable[[], int], chunksize: int | str) -> None:
-    """SPEC 4: results are in input order, in whatever order they come."""
+    """Section 4: results are in input order, in whatever order they come."""
     values = iter(range(length)) if lazy else range(length)
     backend = Scripted(pick=lambda n: order())
     assert execution.collect(started(backend, values, chunksize=chunksize)) == list(range(length))
@@ -116,14 +116,14 @@ def test_order(length: int, lazy: bool, order: Callable[[], int], chunksize: int
 
 @given(length=st.integers(1, 60), order=orders, buffersize=st.one_of(st.none(), st.integers(1, 9)))
 def test_streams_are_in_order(length: int, order: Callable[[], int], buffersize: int | None) -> None:
-    """SPEC 1: streams are in input order, whatever is read ahead."""
+    """Section 1: streams are in input order, whatever is read ahead."""
     run = started(Scripted(pick=lambda n: order()), iter(range(length)), ordered=True, buffersize=buffersize)
     assert list(execution.in_order(run)) == list(range(length))
 
 
 @given(length=st.integers(1, 60), order=orders)
 def test_as_completed_gives_every_index(length: int, order: Callable[[], int]) -> None:
-    """SPEC 1: as_completed gives each index with its result, in the order in which they come."""
+    """Section 1: as_completed gives each index with its result, in the order in which they come."""
     run = started(Scripted(pick=lambda n: order()), range(length))
     assert sorted(execution.as_completed(run)) == [(index, index) for index in range(length)]
 
@@ -135,7 +135,7 @@ def test_as_completed_gives_every_index(length: int, order: Callable[[], int]) -
     chunksize=st.integers(1, 9),
 )
 def test_retries(length: int, failing: dict[int, int], order: Callable[[], int], chunksize: int) -> None:
-    """SPEC 5: calls that fail up to k times succeed with k further attempts, each at its place."""
+    """Section 5: calls that fail up to k times succeed with k further attempts, each at its place."""
     backend = Scripted(
         lambda value, attempt: ConnectionError() if attempt <= failing.get(value, 0) else value, lambda n: order()
     )
@@ -145,7 +145,7 @@ def test_retries(length: int, failing: dict[int, int], order: Callable[[], int],
 
 
 def test_retries_run_out() -> None:
-    """SPEC 5: the last error is raised."""
+    """Section 5: the last error is raised."""
     backend = Scripted(lambda value, attempt: ConnectionError(attempt))
     with pytest.raises(ConnectionError) as caught:
         execution.collect(started(backend, [7], retries=Retry(2, initial=1e-6, maximum=1e-6)))
@@ -155,7 +155,7 @@ def test_retries_run_out() -> None:
 
 
 def test_waiting_retries_travel_alone_and_first() -> None:
-    """SPEC 5: a call that is due again goes before fresh ones, without those that shared its chunk."""
+    """Section 5: a call that is due again goes before fresh ones, without those that shared its chunk."""
     backend = Scripted(lambda value, attempt: ConnectionError() if (value, attempt) == (1, 1) else value)
     run = started(backend, range(100), retries=Retry(1, initial=1e-6, maximum=1e-6), chunksize=10)
     assert execution.collect(run) == list(range(100))
@@ -164,14 +164,14 @@ def test_waiting_retries_travel_alone_and_first() -> None:
 
 
 def test_the_backend_is_asked_again_while_a_retry_waits() -> None:
-    """ARCHITECTURE, The backend contract: None says that there is nothing to start now, and that more may come."""
+    """None says that there is nothing to start now, and that more may come."""
     backend = Scripted(lambda value, attempt: ConnectionError() if attempt == 1 else value)
     assert execution.collect(started(backend, [3], retries=Retry(1, initial=0.02, maximum=0.02))) == [3]
     assert backend.nones > 0
 
 
 def test_the_first_failure_ends_the_run() -> None:
-    """SPEC 5: the first failure is raised, the backend's run is closed, and nothing further is fed."""
+    """Section 5: the first failure is raised, the backend's run is closed, and nothing further is fed."""
     backend = Scripted(lambda value, attempt: LookupError(value) if value == 4 else value)
     with pytest.raises(LookupError) as caught:
         execution.collect(started(backend, range(1000), chunksize=1))
@@ -182,7 +182,7 @@ def test_the_first_failure_ends_the_run() -> None:
 
 
 def test_partial_holds_later_results() -> None:
-    """SPEC 5: results of later calls that came before the failure are in ``partial``."""
+    """Section 5: results of later calls that came before the failure are in ``partial``."""
     backend = Scripted(lambda value, attempt: LookupError() if value == 0 else value, lambda n: n - 1)
     with pytest.raises(LookupError) as caught:
         execution.collect(started(backend, range(4), chunksize=1))
@@ -193,7 +193,7 @@ def test_partial_holds_later_results() -> None:
 
 
 def test_exceptions_without_attributes() -> None:
-    """SPEC 5: an exception that takes no attribute is raised all the same."""
+    """Section 5: an exception that takes no attribute is raised all the same."""
 
     class SlottedError(LookupError):
         __slots__ = ()
@@ -208,7 +208,7 @@ def test_exceptions_without_attributes() -> None:
 
 
 def test_return_exceptions() -> None:
-    """SPEC 5: exceptions stand at their place."""
+    """Section 5: exceptions stand at their place."""
     backend = Scripted(lambda value, attempt: LookupError(value) if value % 3 == 0 else value)
     results = execution.collect(started(backend, range(7), return_exceptions=True, chunksize=4))
     assert [type(result).__name__ for result in results] == [
@@ -218,14 +218,14 @@ def test_return_exceptions() -> None:
 
 
 def test_exits_are_call_errors() -> None:
-    """SPEC 5: what is no Exception ends a call, not the caller."""
+    """Section 5: what is no Exception ends a call, not the caller."""
     with pytest.raises(CallError) as caught:
         execution.collect(started(Scripted(lambda value, attempt: SystemExit(3)), [1]))
     assert isinstance(caught.value.__cause__, SystemExit)
 
 
 def test_closing_a_stream_closes_the_backend() -> None:
-    """SPEC 1: closing a stream cancels the rest."""
+    """Section 1: closing a stream cancels the rest."""
     backend = Scripted()
     results = execution.in_order(started(backend, itertools.count(), ordered=True, chunksize=1))
     assert [next(results) for _ in range(3)] == [0, 1, 2]
@@ -306,7 +306,7 @@ def test_a_backend_that_stops_early_is_an_error() -> None:
 
 
 def test_errors_of_the_backend_come_through() -> None:
-    """SPEC 5: the infrastructure's trouble is raised as it is."""
+    """Section 5: the infrastructure's trouble is raised as it is."""
 
     class Broken(Scripted):
         def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
@@ -318,7 +318,7 @@ def test_errors_of_the_backend_come_through() -> None:
 
 
 def test_partial_results_of_a_chunk() -> None:
-    """ARCHITECTURE, The backend contract: a chunk's results may come in parts, in any order."""
+    """A chunk's results may come in parts, in any order."""
 
     class Parts(Scripted):
         def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
@@ -334,7 +334,7 @@ def test_partial_results_of_a_chunk() -> None:
 
 
 def test_progress_is_told_and_closed() -> None:
-    """SPEC 1: progress hears of all calls, and its errors end the run."""
+    """Section 1: progress hears of all calls, and its errors end the run."""
     seen: list[tuple[int, int | None]] = []
     execution.collect(started(Scripted(), range(9), progress=lambda *state: seen.append(state)))
     assert seen[-1] == (9, 9)
@@ -349,7 +349,7 @@ def test_progress_is_told_and_closed() -> None:
 
 
 def test_on_an_event_loop() -> None:
-    """SPEC 1: the asynchronous ways give the same."""
+    """Section 1: the asynchronous ways give the same."""
 
     async def run() -> None:
         assert await execution.acollect(started(Scripted(), range(20))) == list(range(20))
@@ -363,7 +363,7 @@ def test_on_an_event_loop() -> None:
 
 
 def test_the_pace_is_learnt() -> None:
-    """ARCHITECTURE, The backend contract: chunk sizes follow from the durations that backends report."""
+    """Chunk sizes follow from the durations that backends report."""
     backend = Scripted()
     run = started(backend, range(5000))
     execution.collect(run)

@@ -1,4 +1,4 @@
-"""Hints nested at random: never an exception, and never a value that is split (SPEC 2, promise 4)."""
+"""Hints nested at random: never an exception, and never a value that is split (contract, section 2, promise 4)."""
 
 import collections
 import inspect
@@ -84,7 +84,7 @@ def test_every_hint_is_understood(hint, returns):
 
 @given(HINTS, ANYTHING)
 def test_fit_is_decided(hint, value):
-    """SPEC 2: whether a value fits a hint is decided for any of both, and so is whether it is batched already."""
+    """Section 2: whether a value fits a hint is decided for any of both, and so is whether it is batched already."""
     assert fits(value, hint) in (True, False)
     (parameter,) = inspect_function(hinted(hint)).parameters
     assert parameter.is_already_batched([value], value) in (True, False)
@@ -103,7 +103,7 @@ def test_values_are_never_split(value, other, random):
 
 @given(HINTS)
 def test_optional_changes_nothing_for_parameters_and_ends_joining(hint):
-    """SPEC 2 and 4: None beside a hint is ignored for a parameter; an optional result is no collection."""
+    """Sections 2 and 4: None beside a hint is ignored for a parameter; an optional result is no collection."""
     plain = inspect_function(hinted(hint, hint))
     optional = inspect_function(hinted(typing.Optional[hint], typing.Optional[hint]))  # noqa: UP045
     # typing caches unions by their members, not by their order.
@@ -113,7 +113,7 @@ def test_optional_changes_nothing_for_parameters_and_ends_joining(hint):
 
 @given(st.sampled_from(COLLECTIONS), HINTS)
 def test_what_a_collection_holds_does_not_matter(origin, element):
-    """SPEC 2: a collection is a batch whatever its elements are, if only they can be resolved."""
+    """Section 2: a collection is a batch whatever its elements are, if only they can be resolved."""
     if "Missing" not in repr(element):
         (kind,) = inspect_function(hinted(origin[element])).parameters[0].kinds
         assert kind is kind_of_return(origin)
@@ -121,7 +121,7 @@ def test_what_a_collection_holds_does_not_matter(origin, element):
 
 @given(HINTS)
 def test_markers_decide(hint):
-    """SPEC 2: ``Each`` makes anything an element, ``Batch`` anything a batch that is not marked otherwise inside."""
+    """Section 2: ``Each`` makes anything an element, ``Batch`` anything a batch that is not marked otherwise inside."""
     if "Missing" not in repr(hint):
         mixed = typing.Union[hint, dict]  # noqa: UP007 - strings have no |
         assert inspect_function(hinted(typing.Annotated[mixed, Each])).parameters[0].role is Role.ELEMENT

@@ -1,4 +1,4 @@
-"""What each type hint makes of a parameter (SPEC 2), and what a return hint makes of results (SPEC 4)."""
+"""What each type hint makes of a parameter (contract, section 2), and what a return hint makes of results (section 4)."""
 
 import collections
 import dataclasses
@@ -258,7 +258,7 @@ def kinds_of(function, name="x"):
 @FUTURE
 @pytest.mark.parametrize(("hint", "kinds"), HINTS, ids=[hint for hint, _ in HINTS])
 def test_hint_decides_role(run, hint, kinds, future):
-    """SPEC 2, promise 4: every hint makes a parameter an element or a batch, written as an object or as a string."""
+    """Section 2, promise 4: every hint makes a parameter an element or a batch, written as an object or as a string."""
     if hint == "Missing" and not future and sys.version_info < (3, 14):
         pytest.skip("an error at the definition, before distribute is asked")
     assert kinds_of(run(f"def f(x: {hint}): ...", future)["f"]) == kinds
@@ -267,7 +267,7 @@ def test_hint_decides_role(run, hint, kinds, future):
 @FUTURE
 @pytest.mark.parametrize(("library", "hint", "kinds"), LIBRARY_HINTS, ids=[hint for _, hint, _ in LIBRARY_HINTS])
 def test_library_hint_decides_role(run, library, hint, kinds, future):
-    """SPEC 2: arrays, frames, series and tables are batches; other types of these libraries are elements."""
+    """Section 2: arrays, frames, series and tables are batches; other types of these libraries are elements."""
     pytest.importorskip(library)
     extra = "import numpy.typing" if library == "numpy" else ""
     assert kinds_of(run(f"import {library}\n{extra}\ndef f(x: {hint}): ...", future)["f"]) == kinds
@@ -277,13 +277,13 @@ def test_library_hint_decides_role(run, library, hint, kinds, future):
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="PEP 695 syntax came with Python 3.12")
 @pytest.mark.parametrize(("source", "kinds"), NEWER, ids=[source for source, _ in NEWER])
 def test_type_statements_and_parameters(run, source, kinds, future):
-    """SPEC 2: PEP 695 type parameters and aliases are looked through; an alias that leads nowhere is an element."""
+    """Section 2: PEP 695 type parameters and aliases are looked through; an alias that leads nowhere is an element."""
     assert kinds_of(run(source, future)["f"]) == kinds
 
 
 @FUTURE
 def test_backport_of_type_alias(run, future):
-    """SPEC 2: TypeAliasType is understood where it comes from typing_extensions, parameterised or not."""
+    """Section 2: TypeAliasType is understood where it comes from typing_extensions, parameterised or not."""
     pytest.importorskip("typing_extensions")
     source = """
         import typing_extensions
@@ -297,7 +297,7 @@ def test_backport_of_type_alias(run, future):
 
 @FUTURE
 def test_unresolved_hint_is_an_element_and_spoils_no_other(run, future):
-    """SPEC 2: a name that exists under TYPE_CHECKING only makes that one parameter an element."""
+    """Section 2: a name that exists under TYPE_CHECKING only makes that one parameter an element."""
     source = """
         if TYPE_CHECKING:
             from somewhere import Frame
@@ -311,7 +311,7 @@ def test_unresolved_hint_is_an_element_and_spoils_no_other(run, future):
 
 
 def test_no_hint_is_an_element():
-    """SPEC 2: without a hint one call gets one element."""
+    """Section 2: without a hint one call gets one element."""
     signature = inspect_function(lambda x, *rest, y=1, **more: x)
     assert [(one.name, one.role) for one in signature.parameters] == [
         (name, Role.ELEMENT) for name in ("x", "rest", "y", "more")
@@ -320,7 +320,7 @@ def test_no_hint_is_an_element():
 
 
 def test_forward_references_are_evaluated():
-    """SPEC 2: Python 3.14 gives a reference where it finds no name; one that can be evaluated is, any other is not."""
+    """Section 2: Python 3.14 gives a reference where it finds no name; one that can be evaluated is, any other is not."""
     assert [kind.name for kind in parameter_of(typing.ForwardRef("list[Record]")).kinds] == ["list"]
     assert [kind.name for kind in parameter_of(typing.List[typing.ForwardRef("Record")]).kinds] == ["list"]  # noqa: UP006
     assert parameter_of(typing.ForwardRef("Missing")).role is Role.ELEMENT
@@ -330,7 +330,7 @@ def test_forward_references_are_evaluated():
 
 @FUTURE
 def test_variadic_parameters(run, future):
-    """SPEC 2: the role of ``*args: T`` is that of ``T``; an unpacked tuple stands for its elements."""
+    """Section 2: the role of ``*args: T`` is that of ``T``; an unpacked tuple stands for its elements."""
     source = """
         def batches(*x: list[int]): ...
         def elements(*x: int): ...
@@ -356,7 +356,7 @@ def test_variadic_parameters(run, future):
 
 @FUTURE
 def test_every_callable_tells_its_hints(run, future):
-    """SPEC 1: functions, methods, partials, wrapped functions, classes and objects with __call__ are understood."""
+    """Section 1: functions, methods, partials, wrapped functions, classes and objects with __call__ are understood."""
     source = """
         import functools
         class Work:
@@ -401,7 +401,7 @@ def test_every_callable_tells_its_hints(run, future):
 
 
 def test_wrapped_function_is_read_in_its_own_module(run):
-    """SPEC 2: strings in the hints of a wrapped function are looked up where that function was written."""
+    """Section 2: strings in the hints of a wrapped function are looked up where that function was written."""
     source = "Rows = list[int]\ndef f(x: Rows, y: int): ..."
     inner = run(source, "from __future__ import annotations\n")["f"]
     outer = run("Rows = int\nimport functools\ndef wrap(f): return functools.wraps(f)(lambda *a: f(*a))")["wrap"](inner)
@@ -410,7 +410,7 @@ def test_wrapped_function_is_read_in_its_own_module(run):
 
 
 def test_signature_binds_what_is_bound():
-    """SPEC 1: ``self`` and what a partial holds are no parameters of a distributed call."""
+    """Section 1: ``self`` and what a partial holds are no parameters of a distributed call."""
 
     class Work:
         def method(self, x: int) -> int:
@@ -431,14 +431,14 @@ def test_signature_binds_what_is_bound():
     ],
 )
 def test_builtins_take_elements(function, name):
-    """SPEC 2: what has no hints, or does not even tell its signature, takes elements."""
+    """Section 2: what has no hints, or does not even tell its signature, takes elements."""
     signature = inspect_function(function)
     assert signature.name == name
     assert all(parameter.role is Role.ELEMENT for parameter in signature.parameters)
 
 
 def test_unknown_signature_takes_anything():
-    """SPEC 1: a callable that does not tell its signature can be called with any arguments."""
+    """Section 1: a callable that does not tell its signature can be called with any arguments."""
 
     class Secretive:
         __signature__ = "not a signature"
@@ -452,13 +452,13 @@ def test_unknown_signature_takes_anything():
 
 
 def test_not_callable_is_an_error():
-    """SPEC 1: decorating what cannot be called is a TypeError that names it."""
+    """Section 1: decorating what cannot be called is a TypeError that names it."""
     with pytest.raises(SignatureError, match=r"5 is a int, which cannot be called"):
         inspect_function(5)
 
 
 def test_names_of_the_running_scope():
-    """SPEC 2: strings find the variables of the functions and classes around the function, as it is decorated."""
+    """Section 2: strings find the variables of the functions and classes around the function, as it is decorated."""
     source = textwrap.dedent(
         """
         from __future__ import annotations
@@ -488,7 +488,7 @@ def test_names_of_the_running_scope():
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="PEP 695 syntax came with Python 3.12")
 def test_type_parameters_of_the_class_around():
-    """SPEC 2: strings find the type parameters of a class whose body is running."""
+    """Section 2: strings find the type parameters of a class whose body is running."""
     source = textwrap.dedent(
         """
         from __future__ import annotations
@@ -507,7 +507,7 @@ def test_type_parameters_of_the_class_around():
 
 
 def test_closure_variables_are_found():
-    """SPEC 2: strings find what the function closes over."""
+    """Section 2: strings find what the function closes over."""
 
     def make(rows):
         def function(x: "rows"):
@@ -572,7 +572,7 @@ RETURNS = [
 @FUTURE
 @pytest.mark.parametrize(("hint", "kind"), RETURNS, ids=[hint for hint, _ in RETURNS])
 def test_return_hint_decides_join(run, hint, kind, future):
-    """SPEC 4: results are joined where the return hint is a collection, of whatever kind, and nowhere else."""
+    """Section 4: results are joined where the return hint is a collection, of whatever kind, and nowhere else."""
     functions = run(f"def f() -> {hint}: ...\nasync def g() -> {hint}: ...", future)
     for function in (functions["f"], functions["g"]):
         returns = inspect_function(function).returns
@@ -710,7 +710,7 @@ ALREADY = [
     ("hint", "value", "expected"), ALREADY, ids=[f"{k}-{hint}" for k, (hint, _, _) in enumerate(ALREADY)]
 )
 def test_already_batched(hint, value, expected):
-    """SPEC 2: elements are batches if the first fits the hint and does not fit the hint's element type."""
+    """Section 2: elements are batches if the first fits the hint and does not fit the hint's element type."""
     assert parameter_of(hint).is_already_batched(value, next(iter(value))) is expected
 
 
@@ -737,14 +737,14 @@ def library_cases():
     ("library", "name", "make", "expected"), [pytest.param(*case, id=str(k)) for k, case in enumerate(library_cases())]
 )
 def test_already_batched_arrays_and_frames(library, name, make, expected):
-    """SPEC 2: an array for an array is flat, also one of rows; a list of arrays or frames is batched already."""
+    """Section 2: an array for an array is flat, also one of rows; a list of arrays or frames is batched already."""
     module = pytest.importorskip(library)
     value = make(module)
     assert parameter_of(getattr(module, name)).is_already_batched(value, next(iter(value))) is expected
 
 
 def test_already_batched_numpy_numbers_and_unions():
-    """SPEC 2: numpy's numbers fit the builtin ones; in a union with an array an array is flat."""
+    """Section 2: numpy's numbers fit the builtin ones; in a union with an array an array is flat."""
     numpy = pytest.importorskip("numpy")
     assert parameter_of(list[int]).is_already_batched([[numpy.int64(1)]], [numpy.int64(1)])
     assert parameter_of(list[bool]).is_already_batched([[numpy.bool_(True)]], [numpy.bool_(True)])
@@ -756,7 +756,7 @@ def test_already_batched_numpy_numbers_and_unions():
 
 
 def test_looking_consumes_nothing():
-    """SPEC 2: an element that is an iterator is not looked into."""
+    """Section 2: an element that is an iterator is not looked into."""
     inner = iter([1, 2])
     assert fits(inner, typing.Iterable[str])
     assert list(inner) == [1, 2]
@@ -764,7 +764,7 @@ def test_looking_consumes_nothing():
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="type statements came with Python 3.12")
 def test_recursive_alias_does_not_loop(run):
-    """SPEC 2: a value that contains itself is judged against an alias that contains itself."""
+    """Section 2: a value that contains itself is judged against an alias that contains itself."""
     alias = run("type Nested = list[Nested]")["Nested"]
     assert fits(loop, alias)
     assert not fits(1, alias)
@@ -772,7 +772,7 @@ def test_recursive_alias_does_not_loop(run):
 
 
 def test_type_variable_bound_to_itself():
-    """SPEC 2: a type variable whose bound leads nowhere is an element, and anything fits it."""
+    """Section 2: a type variable whose bound leads nowhere is an element, and anything fits it."""
     first = typing.TypeVar("first", bound="second")
     second = typing.TypeVar("second", bound="first")
     globals().update(first=first, second=second)
@@ -786,7 +786,7 @@ def test_type_variable_bound_to_itself():
 
 
 def test_union_builds_what_was_passed():
-    """SPEC 3: for a union a batch is of the member that was passed, else of the first member."""
+    """Section 3: for a union a batch is of the member that was passed, else of the first member."""
     parameter = parameter_of(list[int] | tuple[int, ...] | set[int])
     assert parameter.build((1, 2), (1, 2, 3)) == (1, 2)
     assert parameter.build([1, 2], {1, 2, 3}) == {1, 2}
@@ -794,14 +794,14 @@ def test_union_builds_what_was_passed():
 
 
 def test_batch_that_cannot_be_built_names_the_parameter():
-    """SPEC 3: elements that do not make the hinted type are an error that names parameter, type and remedy."""
+    """Section 3: elements that do not make the hinted type are an error that names parameter, type and remedy."""
     with pytest.raises(BatchingError, match=r"parameter x: cannot make a set, .* of a list: .*; pass a set") as caught:
         parameter_of(set[int]).build([[1]], [[1]])
     assert isinstance(caught.value.__cause__, TypeError)
 
 
 def test_parameter_and_signature_are_frozen():
-    """STYLE: what is known about a function never changes."""
+    """What is known about a function never changes."""
     signature = inspect_function(lambda x: x)
     with pytest.raises(dataclasses.FrozenInstanceError):
         signature.name = "other"
@@ -812,7 +812,7 @@ def test_parameter_and_signature_are_frozen():
 
 
 def test_hints_import_no_library():
-    """SPEC 1 and 2: inspecting hints and values imports none of the data libraries."""
+    """Sections 1 and 2: inspecting hints and values imports none of the data libraries."""
     source = """
         import sys
         from collections.abc import Sequence

@@ -14,7 +14,7 @@ from jd_core.backend import Option, closest, registry
 
 
 def test_defaults() -> None:
-    """SPEC 1: the defaults of the decorator."""
+    """Section 1: the defaults of the decorator."""
     options = resolve({})
     assert options == Options()
     assert dataclasses.asdict(options) == {
@@ -34,7 +34,7 @@ def test_defaults() -> None:
 
 
 def test_every_option_is_declared_once() -> None:
-    """SPEC 1: the table of options, the frozen record and the decorator's signature name the same ones, in one order."""
+    """Section 1: the table of options, the frozen record and the decorator's signature name the same ones, in one order."""
     names = [*COMMON]
     assert [field.name for field in dataclasses.fields(Options)] == ["job", *names, "backend"]
     parameters = inspect.signature(distribute).parameters.values()
@@ -44,13 +44,13 @@ def test_every_option_is_declared_once() -> None:
 
 
 def test_options_are_frozen() -> None:
-    """STYLE, stamina: no state leaks from call to call."""
+    """No state leaks from call to call."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         resolve({}).workers = 3  # type: ignore[misc]
 
 
 def test_overrides() -> None:
-    """SPEC 1: overrides replace what they name and keep the rest."""
+    """Section 1: overrides replace what they name and keep the rest."""
     base = resolve({"job": "io", "workers": 3, "max_per_second": 7})
     changed = resolve({"timeout": 1.5}, base)
     assert (changed.job, changed.workers, changed.timeout, changed.backend) == ("io", 3, 1.5, {"max_per_second": 7})
@@ -58,7 +58,7 @@ def test_overrides() -> None:
 
 
 def test_another_job_drops_the_backends_own_options() -> None:
-    """SPEC 1: the own options of one backend mean nothing to another."""
+    """Section 1: the own options of one backend mean nothing to another."""
     base = resolve({"job": "io", "workers": 3, "max_per_second": 7})
     assert resolve({"job": "compute"}, base).backend == {}
     assert resolve({"job": "threads"}, base).backend == {"max_per_second": 7}
@@ -66,7 +66,7 @@ def test_another_job_drops_the_backends_own_options() -> None:
 
 
 def test_retries() -> None:
-    """SPEC 1: retries is a number or a Retry; 0 is none."""
+    """Section 1: retries is a number or a Retry; 0 is none."""
     assert resolve({}).retry is None
     assert resolve({"retries": 3}).retry == Retry(3)
     rule = Retry(2, on=OSError)
@@ -74,7 +74,7 @@ def test_retries() -> None:
 
 
 def test_own_options_of_a_backend_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 1: without its package, a backend's own options cannot be checked yet; common ones are."""
+    """Section 1: without its package, a backend's own options cannot be checked yet; common ones are."""
     monkeypatch.setattr(registry, "installed", dict)
     assert resolve({"job": "ray", "num_gpus": 1}).backend == {"num_gpus": 1}
     with pytest.raises(ValueError, match="workers=0"):
@@ -95,7 +95,7 @@ def test_own_options_of_a_backend_that_is_not_installed(monkeypatch: pytest.Monk
     ],
 )
 def test_an_option_checks(option: Option, value: Any, error: type[Exception] | None) -> None:
-    """SPEC 1: a wrong type is a TypeError, a wrong value a ValueError; both say what is allowed."""
+    """Section 1: a wrong type is a TypeError, a wrong value a ValueError; both say what is allowed."""
     if error is None:
         option.check("name", value)
     else:
@@ -104,6 +104,6 @@ def test_an_option_checks(option: Option, value: Any, error: type[Exception] | N
 
 
 def test_closest() -> None:
-    """SPEC 1: the closest name is offered where one is close."""
+    """Section 1: the closest name is offered where one is close."""
     assert closest("worker", ["workers", "timeout"]) == "; did you mean 'workers'?"
     assert closest("xyz", ["workers", "timeout"]) == ""

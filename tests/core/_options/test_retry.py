@@ -43,7 +43,7 @@ def with_attributes(**attributes):
     ],
 )
 def test_what_a_server_asks_for_is_found_in_each_shape(error, seconds):
-    """SPEC 5 and RFC 9110: an attribute, or the header on the exception or its response."""
+    """Section 5 and RFC 9110: an attribute, or the header on the exception or its response."""
     assert retry_after(error) == seconds
 
 
@@ -63,7 +63,7 @@ def test_a_date_is_the_time_until_then(form, zone, monkeypatch):
 
 
 def test_waits_double_up_to_the_maximum_with_half_of_each_random():
-    """SPEC 5: exponential backoff and jitter."""
+    """Section 5: exponential backoff and jitter."""
     retry = Retry(50, initial=1.0, maximum=8.0)
     for made, longest in [(1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 8.0), (2000, 8.0)]:
         waits = [retry.wait(ValueError(), made) for _ in range(50)]
@@ -71,7 +71,7 @@ def test_waits_double_up_to_the_maximum_with_half_of_each_random():
 
 
 def test_a_server_that_asks_for_longer_gets_it():
-    """SPEC 5: it is polite to wait as long as one is asked to."""
+    """Section 5: it is polite to wait as long as one is asked to."""
     assert Retry(1, initial=0.1, maximum=0.2).wait(with_attributes(retry_after=60), 1) == 60.0
 
 
@@ -87,7 +87,7 @@ def test_a_server_that_asks_for_longer_gets_it():
     ],
 )
 def test_which_errors_are_worth_another_attempt(on, again):
-    """SPEC 5: by type, types, or a callable; and never more often than said."""
+    """Section 5: by type, types, or a callable; and never more often than said."""
     retry = Retry(2, on=on)
     assert [retry.again(CallTimeoutError("late"), made) for made in (1, 2, 3)] == [again, again, False]
 
@@ -104,6 +104,6 @@ def test_which_errors_are_worth_another_attempt(on, again):
     ],
 )
 def test_a_wrong_retry_is_refused_when_it_is_made(arguments, named):
-    """SPEC 1: the message names the field, the value and what is allowed."""
+    """Section 1: the message names the field, the value and what is allowed."""
     with pytest.raises((TypeError, ValueError), match=named.replace(".", r"\.")):
         Retry(**arguments)

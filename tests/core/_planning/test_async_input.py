@@ -48,7 +48,7 @@ def test_just_what_was_asked_for_is_read() -> None:
 
 
 def test_the_end() -> None:
-    """SPEC 3: what is there can be taken, fewer than asked for; then there are no more."""
+    """Section 3: what is there can be taken, fewer than asked for; then there are no more."""
 
     async def run() -> None:
         incoming = Incoming(numbers(3))
@@ -65,7 +65,7 @@ def test_the_end() -> None:
 
 
 def test_arrivals_are_told() -> None:
-    """SPEC 1: who waits on the loop is told as soon as all that was asked for is there, and of the end."""
+    """Section 1: who waits on the loop is told as soon as all that was asked for is there, and of the end."""
 
     async def run() -> None:
         incoming = Incoming(numbers(3))
@@ -84,7 +84,7 @@ def test_arrivals_are_told() -> None:
 
 
 def test_a_thread_waits_for_the_answer() -> None:
-    """SPEC 1: a thread that asks finds at once what the source has at hand."""
+    """Section 1: a thread that asks finds at once what the source has at hand."""
 
     async def run() -> None:
         incoming = Incoming(numbers())
@@ -103,7 +103,7 @@ def test_a_thread_waits_for_the_answer() -> None:
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_the_first_element(count: int) -> None:
-    """SPEC 2: the first element, which decides about batches, is waited for and not taken."""
+    """Section 2: the first element, which decides about batches, is waited for and not taken."""
 
     async def run() -> None:
         incoming = Incoming(numbers(count))
@@ -118,7 +118,7 @@ def test_the_first_element(count: int) -> None:
 
 
 def test_one_task_opens_and_closes() -> None:
-    """SPEC 1: a source is closed in the task that read it, as cancel scopes and the like want it."""
+    """Section 1: a source is closed in the task that read it, as cancel scopes and the like want it."""
     tasks: list[Any] = []
 
     async def source() -> AsyncIterator[int]:
@@ -141,7 +141,7 @@ def test_one_task_opens_and_closes() -> None:
 
 
 def test_who_is_in_a_hurry_waits_for_the_closing() -> None:
-    """SPEC 1: cancelling who closes a source does not interrupt its cleaning up, and is not forgotten."""
+    """Section 1: cancelling who closes a source does not interrupt its cleaning up, and is not forgotten."""
     closed: list[int] = []
 
     async def source() -> AsyncIterator[int]:
@@ -167,7 +167,7 @@ def test_who_is_in_a_hurry_waits_for_the_closing() -> None:
 
 
 def test_a_source_that_cannot_be_cancelled_is_not_read_on() -> None:
-    """SPEC 1: a source that goes on when it is cancelled gives one more element, which nobody sees."""
+    """Section 1: a source that goes on when it is cancelled gives one more element, which nobody sees."""
     given: list[int] = []
     asked = asyncio.Event()
 
@@ -191,7 +191,7 @@ def test_a_source_that_cannot_be_cancelled_is_not_read_on() -> None:
 
 
 def test_an_error_while_closing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """SPEC 5: what goes wrong while a source is closed concerns no call: it is logged, and hides no other error."""
+    """Section 5: what goes wrong while a source is closed concerns no call: it is logged, and hides no other error."""
 
     async def source() -> AsyncIterator[int]:
         try:

@@ -20,7 +20,7 @@ def bound(*args: Any, **kwargs: Any) -> BoundCall:
 
 
 def test_positional_is_distributed_and_keyword_is_constant() -> None:
-    """SPEC 3: what is passed positionally is distributed, what is passed by keyword is a constant."""
+    """Section 3: what is passed positionally is distributed, what is passed by keyword is a constant."""
     call = bound([1], [[2]], third="z", key=3)
     assert [(argument.parameter.name, argument.value) for argument in call.distributed] == [
         ("first", [1]),
@@ -31,19 +31,19 @@ def test_positional_is_distributed_and_keyword_is_constant() -> None:
 
 
 def test_roles_come_with_the_parameters() -> None:
-    """SPEC 2: each distributed argument knows its parameter's role."""
+    """Section 2: each distributed argument knows its parameter's role."""
     call = bound([1], [2], ["z"], key=3)
     assert [argument.parameter.role for argument in call.distributed] == [Role.ELEMENT, Role.BATCH, Role.ELEMENT]
 
 
 def test_surplus_arguments_have_parameters_of_their_own() -> None:
-    """SPEC 3: each surplus argument of ``*args`` has a name of its own."""
+    """Section 3: each surplus argument of ``*args`` has a name of its own."""
     call = bound([1], [2], ["z"], [4], [5], key=3)
     assert [argument.parameter.name for argument in call.distributed][3:] == ["rest[0]", "rest[1]"]
 
 
 def test_nothing_is_read() -> None:
-    """SPEC 3: binding reads nothing of what is passed."""
+    """Section 3: binding reads nothing of what is passed."""
 
     class Untouchable:
         def __iter__(self) -> Untouchable:
@@ -56,7 +56,7 @@ def test_nothing_is_read() -> None:
 
 
 def test_constants_are_a_copy() -> None:
-    """SPEC 3: what the caller does to its keywords afterwards does not reach the call."""
+    """Section 3: what the caller does to its keywords afterwards does not reach the call."""
     kwargs = {"key": 1}
     call = bind(inspect_function(function), ([1], [2]), kwargs)
     kwargs["key"] = 2
@@ -88,25 +88,25 @@ def test_secrets_are_not_shown() -> None:
     ],
 )
 def test_refusals(args: tuple[Any, ...], kwargs: dict[str, Any], message: str) -> None:
-    """SPEC 3: what cannot be meant is refused, with the remedy."""
+    """Section 3: what cannot be meant is refused, with the remedy."""
     with pytest.raises(SignatureError, match=message):
         bound(*args, **kwargs)
 
 
 def test_surplus_arguments_without_a_place() -> None:
-    """SPEC 3: more positional arguments than parameters are refused."""
+    """Section 3: more positional arguments than parameters are refused."""
     signature = inspect_function(lambda one: one)
     with pytest.raises(SignatureError, match=r"takes 1 positional argument \(one\) but 2 were given"):
         bind(signature, ([1], [2]), {})
 
 
 def test_keywords_without_end() -> None:
-    """SPEC 3: with ``**kwargs`` any keyword is a constant."""
+    """Section 3: with ``**kwargs`` any keyword is a constant."""
     call = bind(inspect_function(lambda one, **more: one), ([1],), {"anything": 2})
     assert call.constants == {"anything": 2}
 
 
 def test_callables_that_do_not_tell_their_signature() -> None:
-    """SPEC 3: where a signature is unknown, anything goes."""
+    """Section 3: where a signature is unknown, anything goes."""
     call = bind(inspect_function(dict.update), ([1], [2]), {"anything": 3})
     assert len(call.distributed) == 2

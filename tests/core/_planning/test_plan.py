@@ -51,14 +51,14 @@ def calls(made: Plan, sizes: Iterator[int] | None = None) -> list[tuple[Any, ...
 
 
 def test_elements() -> None:
-    """SPEC 3: elements only: one call per element."""
+    """Section 3: elements only: one call per element."""
     made = planned(elements, [1, 2, 3, 4], (5, 6, 7, 8))
     assert (made.calls, made.cut, made.names) == (4, False, ("left", "right"))
     assert calls(made) == [(1, 5), (2, 6), (3, 7), (4, 8)]
 
 
 def test_slices_stay_what_they_are() -> None:
-    """ARCHITECTURE, The seams: a slice of a range or an array stays one, without copies."""
+    """A slice of a range or an array stays one, without copies."""
     numbers = np.arange(10)
     chunk = planned(elements, range(10), numbers).take(4)
     assert chunk is not None
@@ -68,7 +68,7 @@ def test_slices_stay_what_they_are() -> None:
 
 
 def test_iterators_are_read_no_further_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 3: iterators are read lazily."""
+    """Section 3: iterators are read lazily."""
     # No time passes: else what reads for longer than a moment, on a machine that stands still, gets less than it asked for.
     monkeypatch.setattr("jd_core._planning.columns.time", types.SimpleNamespace(monotonic=lambda: 0.0))
     numbers = itertools.count()
@@ -81,7 +81,7 @@ def test_iterators_are_read_no_further_than_asked(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_slow_iterator_does_not_hold_back_what_it_gave(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SPEC 3: a chunk is given with what a slow iterator had, not when it is full."""
+    """Section 3: a chunk is given with what a slow iterator had, not when it is full."""
     seconds = itertools.count()
     # Not in the module time, whose clock other threads look at, too.
     monkeypatch.setattr("jd_core._planning.columns.time", types.SimpleNamespace(monotonic=lambda: next(seconds)))
@@ -92,7 +92,7 @@ def test_a_slow_iterator_does_not_hold_back_what_it_gave(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 7, 100])
 def test_batches(batch_size: int) -> None:
-    """SPEC 3: batches only: ceil(length / batch_size) calls, of the hinted types, in lockstep."""
+    """Section 3: batches only: ceil(length / batch_size) calls, of the hinted types, in lockstep."""
     made = planned(batches, range(7), list(range(7)), batch_size=batch_size)
     expected = [
         (list(range(at, min(at + batch_size, 7))), tuple(range(at, min(at + batch_size, 7))))
@@ -104,7 +104,7 @@ def test_batches(batch_size: int) -> None:
 
 @pytest.mark.parametrize(("length", "workers"), [(1000, 2), (1001, 2), (7, 2), (1, 4), (100, 9)])
 def test_default_batch_size(length: int, workers: int) -> None:
-    """SPEC 3: each worker gets several batches, as near to equal as can be."""
+    """Section 3: each worker gets several batches, as near to equal as can be."""
     made = planned(batches, range(length), workers=workers)
     assert made.calls is not None
     assert made.calls <= BATCHES_PER_WORKER * workers
@@ -113,7 +113,7 @@ def test_default_batch_size(length: int, workers: int) -> None:
 
 
 def test_workers_are_asked_only_where_they_matter() -> None:
-    """SPEC 1: Ray is not asked what the cluster offers where no batch size depends on it."""
+    """Section 1: Ray is not asked what the cluster offers where no batch size depends on it."""
 
     def fail() -> int:
         raise AssertionError("it was asked")
@@ -123,33 +123,33 @@ def test_workers_are_asked_only_where_they_matter() -> None:
 
 
 def test_batches_of_iterators() -> None:
-    """SPEC 3: of an unknown length, batches hold a fixed number of elements."""
+    """Section 3: of an unknown length, batches hold a fixed number of elements."""
     made = planned(batches, iter(range(2 * UNKNOWN_LENGTH_BATCH + 1)))
     assert made.calls is None
     assert [len(batch) for (batch,) in calls(made)] == [UNKNOWN_LENGTH_BATCH, UNKNOWN_LENGTH_BATCH, 1]
 
 
 def test_mixed() -> None:
-    """SPEC 3: elements and batches: equal contiguous slices."""
+    """Section 3: elements and batches: equal contiguous slices."""
     made = planned(mixed, [10, 20, 30], range(6))
     assert (made.calls, made.cut) == (3, True)
     assert calls(made) == [(10, [0, 1]), (20, [2, 3]), (30, [4, 5])]
 
 
 def test_mixed_with_nothing_to_cut() -> None:
-    """SPEC 3: an empty collection beside elements is an empty batch for each."""
+    """Section 3: an empty collection beside elements is an empty batch for each."""
     assert calls(planned(mixed, [10, 20], [])) == [(10, []), (20, [])]
 
 
 def test_mixed_with_what_is_batched_already() -> None:
-    """SPEC 2: batches that are batched already are elements here."""
+    """Section 2: batches that are batched already are elements here."""
     made = planned(mixed, [10, 20], [[1], [2, 3]])
     assert not made.cut
     assert calls(made) == [(10, [1]), (20, [2, 3])]
 
 
 def test_autobatch_off() -> None:
-    """SPEC 2: with autobatch=False everything is gone through element by element."""
+    """Section 2: with autobatch=False everything is gone through element by element."""
     made = planned(batches, [[1, 2], [3]], autobatch=False)
     assert not made.cut
     assert calls(made) == [([1, 2],), ([3],)]
@@ -157,7 +157,7 @@ def test_autobatch_off() -> None:
 
 @pytest.mark.parametrize("args", [([],), ((), []), (range(0), iter([]))], ids=str)
 def test_empty(args: tuple[Any, ...]) -> None:
-    """SPEC 3: nothing gives no calls."""
+    """Section 3: nothing gives no calls."""
     assert planned(elements, *args).take(5) is None
     assert planned(batches, *args).take(5) is None
 
@@ -173,7 +173,7 @@ def test_empty(args: tuple[Any, ...]) -> None:
     ],
 )
 def test_lengths_that_do_not_fit(function: Callable[..., Any], args: tuple[Any, ...], message: str) -> None:
-    """SPEC 3: known lengths are checked when the plan is made."""
+    """Section 3: known lengths are checked when the plan is made."""
     with pytest.raises(BatchingError, match=message):
         planned(function, *args)
 
@@ -186,7 +186,7 @@ def test_lengths_that_do_not_fit(function: Callable[..., Any], args: tuple[Any, 
 def test_late_unequal_lengths_are_never_truncated(
     lengths: tuple[int, int], lazy: tuple[bool, bool], sizes: list[int]
 ) -> None:
-    """SPEC 3: arguments without a length are equally long or there is an error, whatever the sizes asked for."""
+    """Section 3: arguments without a length are equally long or there is an error, whatever the sizes asked for."""
     args = [iter(range(length)) if is_lazy else range(length) for length, is_lazy in zip(lengths, lazy, strict=True)]
     made = planned(elements, *args)
     if lengths[0] == lengths[1]:
@@ -197,14 +197,14 @@ def test_late_unequal_lengths_are_never_truncated(
 
 
 def test_frames_for_elements() -> None:
-    """SPEC 2: a frame has no elements, so a parameter for elements refuses it."""
+    """Section 2: a frame has no elements, so a parameter for elements refuses it."""
     pandas = pytest.importorskip("pandas")
     with pytest.raises(SignatureError, match="DataFrame for left"):
         planned(elements, pandas.DataFrame({"a": [1]}))
 
 
 def test_errors_of_an_iterator_come_through() -> None:
-    """SPEC 5: what reading an argument raises is raised as it is."""
+    """Section 5: what reading an argument raises is raised as it is."""
 
     def broken() -> Iterator[int]:
         yield 1

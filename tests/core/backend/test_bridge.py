@@ -44,17 +44,17 @@ async def gathered(run: Run, chunks: Iterator[Chunk | None]) -> list[Any]:
 
 
 def test_everything_comes_in_order() -> None:
-    """SPEC 1: what the run yields, in its order."""
+    """Section 1: what the run yields, in its order."""
     assert asyncio.run(gathered(echo, chunks_of(range(100), sizes=(3,)))) == list(range(100))
 
 
 def test_nothing() -> None:
-    """SPEC 3: a run without results ends."""
+    """Section 3: a run without results ends."""
     assert asyncio.run(gathered(echo, iter(()))) == []
 
 
 def test_errors_come_through() -> None:
-    """SPEC 5: an error of the run is raised as it is, after the results before it."""
+    """Section 5: an error of the run is raised as it is, after the results before it."""
     error = ZeroDivisionError()
 
     def broken(work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
@@ -67,7 +67,7 @@ def test_errors_come_through() -> None:
 
 
 def test_the_context_is_the_callers() -> None:
-    """SPEC 6: the caller's context variables are visible to the run."""
+    """Section 6: the caller's context variables are visible to the run."""
     seen: list[str] = []
 
     def run(work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
@@ -81,7 +81,7 @@ def test_the_context_is_the_callers() -> None:
 
 
 def test_a_slow_consumer_holds_the_run_back() -> None:
-    """SPEC 3: results that nobody took do not pile up."""
+    """Section 3: results that nobody took do not pile up."""
     given = 0
 
     def counted(work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
@@ -104,7 +104,7 @@ def test_a_slow_consumer_holds_the_run_back() -> None:
 
 @pytest.mark.parametrize("how", ["close", "cancel"])
 def test_ending_early_ends_the_run_and_its_thread(how: str) -> None:
-    """SPEC 1: closing, or cancelling who waits, tells the run by ``cancelled``, closes it, and waits for its thread."""
+    """Section 1: closing, or cancelling who waits, tells the run by ``cancelled``, closes it, and waits for its thread."""
     closed = threading.Event()
     waiting = threading.Event()
 
@@ -137,7 +137,7 @@ def test_ending_early_ends_the_run_and_its_thread(how: str) -> None:
 
 
 def test_a_closed_loop_ends_the_run_and_its_thread() -> None:
-    """SPEC 1: a run whose caller's loop was closed, without a word to it, ends all the same."""
+    """Section 1: a run whose caller's loop was closed, without a word to it, ends all the same."""
     closed = threading.Event()
 
     def endless(work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
@@ -157,7 +157,7 @@ def test_a_closed_loop_ends_the_run_and_its_thread() -> None:
 
 
 def test_nothing_starts_before_it_is_asked() -> None:
-    """SPEC 1: no thread is started until the first result is asked for."""
+    """Section 1: no thread is started until the first result is asked for."""
 
     async def run() -> None:
         results = iterate_in_thread(echo, WORK, chunks_of(range(3)))

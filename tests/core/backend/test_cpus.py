@@ -75,7 +75,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
     ],
 )
 def test_cpu_quota(tmp_path, files, quota):
-    """SPEC 1: the tightest limit of this process's control groups counts, and the file that sets it is known."""
+    """Section 1: the tightest limit of this process's control groups counts, and the file that sets it is known."""
     assert cpus.cpu_quota(write(tmp_path, files)) == quota
 
 
@@ -84,7 +84,7 @@ def test_cpu_quota(tmp_path, files, quota):
     [(8, None, 8), (8, (3.0, "f"), 3), (8, (2.1, "f"), 3), (2, (16.0, "f"), 2), (4, (0.2, "f"), 1)],
 )
 def test_usable_cpus(monkeypatch, allowed, quota, usable):
-    """SPEC 1: usable CPUs, by affinity and quota, not the host's count; at least 1."""
+    """Section 1: usable CPUs, by affinity and quota, not the host's count; at least 1."""
     monkeypatch.setattr(cpus, "allowed_cpus", lambda: allowed)
     monkeypatch.setattr(cpus, "_quota", lambda: quota)
     assert cpus.usable_cpus() == usable
@@ -92,7 +92,7 @@ def test_usable_cpus(monkeypatch, allowed, quota, usable):
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs affinity masks")
 def test_affinity_counts():
-    """SPEC 1: ``taskset`` and its like limit the default number of workers."""
+    """Section 1: ``taskset`` and its like limit the default number of workers."""
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})

@@ -46,14 +46,14 @@ def _entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_third_party_backends() -> None:
-    """ARCHITECTURE, The backend contract: a third party's job is one like the others."""
+    """A third party's job is one like the others."""
     function = distribute(abs, job="mine")
     assert function([-1, 2]) == [1, 2]
     assert repr(function) == "<distributed abs, job='mine'>"
 
 
 def test_one_instance() -> None:
-    """ARCHITECTURE, The backend contract: one instance per process, made at the first call."""
+    """One instance per process, made at the first call."""
     distribute(abs, job="mine", workers=3)
     assert made == 0
     assert registry.backend("mine") is registry.backend("mine")
@@ -61,7 +61,7 @@ def test_one_instance() -> None:
 
 
 def test_one_instance_for_all_threads() -> None:
-    """ARCHITECTURE, The backend contract: threads that come at once get the same instance."""
+    """Threads that come at once get the same instance."""
     together = threading.Barrier(8)
 
     def get(_: int) -> Any:
@@ -85,7 +85,7 @@ def test_one_instance_for_all_threads() -> None:
     ],
 )
 def test_names(name: str, job: str) -> None:
-    """SPEC 1: names and aliases are known without any package."""
+    """Section 1: names and aliases are known without any package."""
     assert registry.canonical(name) == job
 
 
@@ -93,7 +93,7 @@ def test_names(name: str, job: str) -> None:
     ("name", "closest"), [("mien", "mine"), ("thread", "threads"), ("Compute", "compute"), ("process", "processes")]
 )
 def test_unknown_names(name: str, closest: str) -> None:
-    """SPEC 1: an unknown job names the closest, installed ones among them, and all there are."""
+    """Section 1: an unknown job names the closest, installed ones among them, and all there are."""
     with pytest.raises(ValueError, match=f"unknown job='{name}'; did you mean '{closest}'") as caught:
         registry.canonical(name)
     assert "coroutines" in str(caught.value)
@@ -101,7 +101,7 @@ def test_unknown_names(name: str, closest: str) -> None:
 
 
 def test_not_installed() -> None:
-    """SPEC 1: a known job without its package says what to install."""
+    """Section 1: a known job without its package says what to install."""
     with pytest.raises(BackendNotInstalledError, match=r'jd-web: pip install "just-distribute\[web\]"'):
         registry.backend("web")
 
@@ -111,7 +111,7 @@ def test_not_installed() -> None:
     [("wrong", "not a subclass"), ("missing", "does not load"), ("broken", "no_such_module_at_all")],
 )
 def test_backends_that_do_not_load(job: str, message: str) -> None:
-    """SPEC 5: a backend that is installed and does not load is a BackendError that names its entry point."""
+    """Section 5: a backend that is installed and does not load is a BackendError that names its entry point."""
     with pytest.raises(BackendError, match=message) as caught:
         registry.backend(job)
     assert job in str(caught.value)

@@ -15,14 +15,14 @@ from jd_core.testing import BackendContract, Contract, Feed, Gathered, chunks_of
 
 
 def test_a_chunk_knows_its_calls() -> None:
-    """ARCHITECTURE, The seams: a chunk has as many calls as its columns have elements."""
+    """A chunk has as many calls as its columns have elements."""
     chunk = Chunk(10, (range(3), ["a", "b", "c"]))
     assert len(chunk) == 3
     assert [chunk.arguments(offset) for offset in range(3)] == [(0, "a"), (1, "b"), (2, "c")]
 
 
 def test_arguments_of_a_series_go_by_position() -> None:
-    """ARCHITECTURE, The seams: a pandas series is gone through by position, not by label."""
+    """A pandas series is gone through by position, not by label."""
     chunk = Chunk(0, (pd.Series([10, 20, 30], index=[2, 1, 0]), np.array([1, 2, 3])))
     assert [chunk.arguments(offset) for offset in range(3)] == [(10, 1), (20, 2), (30, 3)]
 
@@ -36,7 +36,7 @@ def test_secrets_are_not_shown() -> None:
 
 
 def test_the_seams_are_frozen() -> None:
-    """ARCHITECTURE, The seams: frozen, slotted dataclasses."""
+    """Frozen, slotted dataclasses."""
     for kind in (Chunk, Work, Failure, ChunkResult):
         assert dataclasses.is_dataclass(kind)
         assert hasattr(kind, "__slots__")
@@ -44,7 +44,7 @@ def test_the_seams_are_frozen() -> None:
 
 
 def test_a_backend_must_run() -> None:
-    """ARCHITECTURE, The backend contract: an ABC."""
+    """An ABC."""
 
     class Nothing(Backend):
         pass
@@ -62,13 +62,13 @@ def feed(*sizes: int, most: int = 4) -> Feed:
 
 
 def test_the_suite_notices_greed() -> None:
-    """ARCHITECTURE, The backend contract: pulling too much fails."""
+    """Pulling too much fails."""
     with pytest.raises(AssertionError, match="5 chunks are with the backend, and 4 may be"):
         list(feed(*[1] * 9))
 
 
 def test_the_suite_notices_a_result_that_comes_twice() -> None:
-    """ARCHITECTURE, The backend contract: two results for a call fail."""
+    """Two results for a call fail."""
     gathered = Gathered()
     gathered.add(ChunkResult(Chunk(0, ([1],)), [1]))
     with pytest.raises(AssertionError, match="two results"):
@@ -89,13 +89,13 @@ def test_the_suite_notices_a_result_that_comes_twice() -> None:
     ],
 )
 def test_the_suite_notices_results_of_a_wrong_form(result: ChunkResult) -> None:
-    """ARCHITECTURE, The backend contract: a result that is not as its docstring says fails."""
+    """A result that is not as its docstring says fails."""
     with pytest.raises(AssertionError):
         Gathered().add(result)
 
 
 def test_the_suite_notices_results_that_are_missing() -> None:
-    """ARCHITECTURE, The backend contract: a missing call fails."""
+    """A missing call fails."""
     gathered = Gathered()
     gathered.add(ChunkResult(Chunk(1, ([1],)), [1]))
     with pytest.raises(AssertionError):
@@ -103,7 +103,7 @@ def test_the_suite_notices_results_that_are_missing() -> None:
 
 
 def test_the_suite_refuses_to_be_weakened() -> None:
-    """STYLE, contract suites: no backend drops or overrides a test without a stated reason."""
+    """No backend drops or overrides a test without a stated reason."""
     with pytest.raises(TypeError, match="overrides test_a_single_call"):
 
         class Weakened(BackendContract):
@@ -117,7 +117,7 @@ def test_the_suite_refuses_to_be_weakened() -> None:
 
 
 def test_the_suite_runs_both_ways() -> None:
-    """ARCHITECTURE, The backend contract: `run` and `arun` give the same."""
+    """`run` and `arun` give the same."""
 
     class Mine(Contract):
         pass

@@ -38,7 +38,7 @@ def test_parts_give_each_result_once(order, looks, failed):
 
 @pytest.mark.parametrize("has_gil", [True, False])
 def test_calls_are_given_once_to_racing_threads(monkeypatch, has_gil):
-    """SPEC 8.6: no call runs twice and none is left out, with and without the GIL."""
+    """Promise 6: no call runs twice and none is left out, with and without the GIL."""
     monkeypatch.setattr(open_chunk, "_has_gil", lambda: has_gil)
     opened = OpenChunk(Chunk(0, (range(20_000), [str(number) for number in range(20_000)])))
     barrier = threading.Barrier(4)

@@ -16,13 +16,13 @@ class Clock:
 
 
 def test_starts_are_spaced_evenly():
-    """SPEC 6: workers that ask at the same moment get moments one interval apart, the first one at once."""
+    """Section 6: workers that ask at the same moment get moments one interval apart, the first one at once."""
     pacer = Pacer(10, Clock())
     assert [round(pacer.delay(), 6) for _ in range(4)] == [0.0, 0.1, 0.2, 0.3]
 
 
 def test_lateness_is_made_up_for_within_bounds():
-    """SPEC 6: bursts are bounded: after a pause, only `LATENESS_SECONDS`' worth of calls starts at once."""
+    """Section 6: bursts are bounded: after a pause, only `LATENESS_SECONDS`' worth of calls starts at once."""
     clock = Clock()
     pacer = Pacer(1000, clock)
     pacer.delay()
@@ -38,7 +38,7 @@ def test_lateness_is_made_up_for_within_bounds():
     pauses=st.lists(st.one_of(st.just(0.0), st.floats(0.0, 0.1), st.floats(0.0, 30.0)), min_size=1, max_size=60),
 )
 def test_no_window_holds_more_than_the_rate(rate, pauses):
-    """SPEC 6: in any T seconds at most ``1 + rate * (T + LATENESS_SECONDS)`` calls start."""
+    """Section 6: in any T seconds at most ``1 + rate * (T + LATENESS_SECONDS)`` calls start."""
     clock = Clock()
     pacer = Pacer(rate, clock)
     starts = []

@@ -53,12 +53,12 @@ EXPECTED: list[tuple[Any, Any]] = [
 
 @pytest.mark.parametrize(("function", "expected"), EXPECTED)
 def test_plain(function: Callable[..., Any], expected: Any) -> None:
-    """SPEC 4: a function of any kind becomes a plain callable that gives its result."""
+    """Section 4: a function of any kind becomes a plain callable that gives its result."""
     assert worker.plain(function, {"plus": 3})(2) == expected
 
 
 def test_plain_functions_cost_nothing() -> None:
-    """Promise on speed: a plain function without constants is called itself."""
+    """A plain function without constants is called itself."""
     assert worker.plain(abs, {}) is abs
 
 
@@ -70,7 +70,7 @@ def test_constants_are_not_shown() -> None:
 
 
 def test_coroutines_share_a_loop() -> None:
-    """SPEC 4: what a function caches per event loop stays valid from call to call of a thread."""
+    """Section 4: what a function caches per event loop stays valid from call to call of a thread."""
 
     async def loop(_: int) -> Any:
         return asyncio.get_running_loop()
@@ -97,7 +97,7 @@ def test_coroutines_within_a_running_loop() -> None:
 
 
 def test_as_worker_is_for_its_block_only() -> None:
-    """SPEC 5: the mark ends with the block, also by an exception."""
+    """Section 5: the mark ends with the block, also by an exception."""
     with worker.as_worker():
         assert worker.is_inside_worker()
     assert not worker.is_inside_worker()
@@ -141,7 +141,7 @@ FAULTS = [ValueError, StopIteration, SystemExit, KeyboardInterrupt, GeneratorExi
 def test_run_calls(
     count: int, failing: dict[int, type[BaseException]], watched: bool, one_by_one: bool, wrap: Callable[..., Any]
 ) -> None:
-    """SPEC 5: every call has its result or its exception, at its place, whatever is raised and however one watches."""
+    """Section 5: every call has its result or its exception, at its place, whatever is raised and however one watches."""
     options: dict[str, Any] = {"between": lambda values, failures, block: False} if watched else {}
     values, failures = run(wrap(faulty(failing)), range(count), one_by_one=one_by_one, **options)
     assert values == [None if value in failing else -value for value in range(count)]
@@ -153,7 +153,7 @@ def test_run_calls(
 
 @given(count=st.integers(1, 40), failing=st.sets(st.integers(0, 39)), watched=st.booleans())
 def test_run_calls_stops_at_the_first_failure(count: int, failing: set[int], watched: bool) -> None:
-    """SPEC 5: with ``stop_at_failure`` nothing behind the first failed call runs."""
+    """Section 5: with ``stop_at_failure`` nothing behind the first failed call runs."""
     seen: list[int] = []
 
     def function(value: int) -> int:
@@ -199,7 +199,7 @@ def test_run_calls_interrupted_anywhere(wrap: Callable[..., Any], column: Any) -
 
 
 def test_run_calls_of_several_columns() -> None:
-    """ARCHITECTURE, The seams: columns are gone through in step."""
+    """Columns are gone through in step."""
     assert run(divmod, [7, 8], (2, 3)) == ([(3, 1), (2, 2)], [])
     assert run(lambda left, right: left - right, [7, 8], (2, 3)) == ([5, 5], [])
 
@@ -213,7 +213,7 @@ def test_run_calls_of_a_column_that_lies_about_its_length(function: Callable[...
 
 
 def test_run_calls_tells_what_runs_next() -> None:
-    """SPEC 5: who watches knows, before each block, how many results there are and how many calls come."""
+    """Section 5: who watches knows, before each block, how many results there are and how many calls come."""
     seen: list[tuple[int, int]] = []
 
     def between(values: list[Any], failures: Any, block: int) -> bool:
@@ -231,13 +231,13 @@ def test_run_calls_tells_what_runs_next() -> None:
 
 
 def test_run_calls_ends_when_told() -> None:
-    """SPEC 5: a run that was given up ends between two blocks."""
+    """Section 5: a run that was given up ends between two blocks."""
     values, failures = run(abs, range(20), between=lambda values, failures, block: len(values) >= 3, one_by_one=True)
     assert (values, failures) == ([0, 1, 2], [])
 
 
 def test_traceback_text() -> None:
-    """SPEC 5: the worker's traceback starts with the user's frame, not with this library's."""
+    """Section 5: the worker's traceback starts with the user's frame, not with this library's."""
     _, [(_, error)] = run(faulty({1: ValueError}), [1])
     text = worker.traceback_text(error)
     assert "in function" in text
