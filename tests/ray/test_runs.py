@@ -62,7 +62,7 @@ def let_go(folder: str, value: int) -> None:
 
 
 def test_ray_stays_initialised(ray, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 6, Ray: a Ray that was already initialised is used, and left as it was found; an unused address is logged once."""
+    """Section 6, Ray: an initialised Ray is used and left as it was found; an unused address is logged once."""
     import ray as module
 
     monkeypatch.setattr(connection, "_unused", set())

@@ -126,7 +126,7 @@ def _functions(error: BaseException) -> list[str]:
 
 @pytest.mark.parametrize("job", ["io", "web"])
 def test_tracebacks_of_kept_exceptions_have_no_frames_of_the_library(job):
-    """Section 5, promise 12: exceptions in the list of results have no frames of the library, whose locals hold constants."""
+    """Section 5, promise 12: exceptions in the list of results have no frames of the library, which hold constants."""
     pytest.importorskip(f"jd_{job}")
 
     def fails(number, *, key):
