@@ -218,7 +218,7 @@ def client(request: pytest.FixtureRequest) -> Client:
     ],
 )
 def test_thousands_of_requests(server: Server, name: str, pages: int, workers: int) -> None:
-    """Issue "io and web": none is lost, none doubled, in order; and as many run at once as there are workers, no more."""
+    """None is lost, none doubled, in order; and as many run at once as there are workers, no more."""
     texts = CLIENTS[name].getter(workers=workers)(server.pages("gathering", range(pages), size=workers))
     assert texts == [str(number) for number in range(pages)]
     assert server.attempts() == dict.fromkeys(range(pages), 1)

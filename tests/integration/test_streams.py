@@ -178,7 +178,7 @@ def doubled(values: list[int]) -> list[int]:
 def test_a_stream_is_the_list(
     parallel: Parallel, function: Callable[..., Any], values: Any, options: dict[str, Any]
 ) -> None:
-    """Issue "streams": list(f.stream(...)) == f.options(aggregate="list")(...), always; .astream and .as_completed too."""
+    """List(f.stream(...)) == f.options(aggregate="list")(...), always; .astream and .as_completed too."""
     distributed = parallel(function, **options)
     whole = [repr(result) for result in distributed.options(aggregate="list")(list(values))]
     assert [repr(result) for result in distributed.stream(list(values))] == whole
@@ -251,7 +251,7 @@ def test_aio_lets_the_loop_go_on(parallel: Parallel, folder: str) -> None:
 
 
 def test_coroutines_of_web_need_no_thread(folder: str) -> None:
-    """Issue "streams": .aio of a coroutine function under web runs on the caller's loop and adds no thread at all."""
+    """.aio of a coroutine function under web runs on the caller's loop and adds no thread at all."""
     web = distribute(functions.meet_coroutine, job="web", workers=20)
     seen: list[set[threading.Thread]] = []
 

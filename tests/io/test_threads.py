@@ -51,7 +51,7 @@ def test_hundreds_at_once(io, threads):
 
 
 def test_no_future_per_call(io, monkeypatch):
-    """Issue "io and web": threads take calls from one shared source; nothing is made per element but its result."""
+    """Threads take calls from one shared source; nothing is made per element but its result."""
     makers = []
     init = concurrent.futures.Future.__init__
     monkeypatch.setattr(

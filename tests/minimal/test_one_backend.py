@@ -82,7 +82,7 @@ def test_other_jobs_fail_at_the_call(job: str) -> None:
 
 
 def test_nothing_foreign_is_loaded() -> None:
-    """Issue "the whole house": a run loads nothing that belongs to another backend, and no data library."""
+    """A run loads nothing that belongs to another backend, and no data library."""
     script = f"""
 import sys
 from jd_core import distribute

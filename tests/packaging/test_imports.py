@@ -182,7 +182,7 @@ print(sorted({HEAVY!r} & {{name.partition(".")[0] for name in sys.modules}}))
 
 @pytest.mark.slow
 def test_import_costs_a_tenth_of_ray(python: Callable[[str], str]) -> None:
-    """Issue "the whole house": `from just_distribute import distribute` costs at most a tenth of `import ray`."""
+    """`from just_distribute import distribute` costs at most a tenth of `import ray`."""
     timed = "import time; began = time.perf_counter(); {}; print(time.perf_counter() - began)"
 
     def seconds(statement: str) -> float:

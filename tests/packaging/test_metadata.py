@@ -126,7 +126,7 @@ def test_entry_points_load() -> None:
 
 
 def test_console_script(packages: dict[str, Any]) -> None:
-    """Issue "the whole house", 5: just-distribute is a command, and the only one."""
+    """Just-distribute is a command, and the only one."""
     scripts = {name: package.project.get("scripts", {}) for name, package in packages.items()}
     assert scripts.pop("just-distribute") == {"just-distribute": "just_distribute.__main__:main"}
     assert not any(scripts.values())

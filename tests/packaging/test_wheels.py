@@ -82,7 +82,7 @@ def test_wheels_and_sources(dist: Path, packages: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["jd-core", "jd-io", "jd-web"])
 def test_packages_that_need_nothing(dist: Path, packages: dict[str, Any], name: str) -> None:
-    """Issue "the whole house": jd-io and jd-web bring jd-core and nothing else: no index is asked."""
+    """Jd-io and jd-web bring jd-core and nothing else: no index is asked."""
     version = packages[name].project["version"]
     assert resolved(dist, name, "--no-index") == dict.fromkeys({name, "jd-core"}, version)
 
@@ -98,7 +98,7 @@ def test_packages_that_need_nothing(dist: Path, packages: dict[str, Any], name: 
     ],
 )
 def test_what_an_install_brings(dist: Path, packages: dict[str, Any], requirement: str, brought: set[str]) -> None:
-    """Issue "the whole house": only what names ray brings it, and only jd-compute pathos; the version is ours."""
+    """Only what names ray brings it, and only jd-compute pathos; the version is ours."""
     version = packages["jd-core"].project["version"]
     pins = resolved(dist, requirement)
     assert RUNTIMES & set(pins) == brought
@@ -108,7 +108,7 @@ def test_what_an_install_brings(dist: Path, packages: dict[str, Any], requiremen
 
 @pytest.mark.parametrize("name", ["jd-io", "jd-web"])
 def test_a_fresh_install_works(dist: Path, packages: dict[str, Any], tmp_path: Path, name: str) -> None:
-    """Issue "the whole house": one backend in a fresh environment runs; for ray the call says what to install."""
+    """One backend in a fresh environment runs; for ray the call says what to install."""
     job = name.removeprefix("jd-")
     uv = (sys.executable, "-m", "uv")
     run(*uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv")
@@ -133,7 +133,7 @@ except BackendNotInstalledError as error:
 
 
 def test_pip_takes_these_packages(dist: Path, packages: dict[str, Any], tmp_path: Path) -> None:
-    """Issue "the whole house": pip with --find-links takes our just-distribute, not an index's of the same name."""
+    """Pip with --find-links takes our just-distribute, not an index's of the same name."""
     version = packages["jd-core"].project["version"]
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

@@ -50,7 +50,7 @@ COMMANDS = sorted({(page.relative_to(ROOT).as_posix(), tuple(words)) for page in
 
 @pytest.mark.parametrize(("page", "words"), COMMANDS, ids=str)
 def test_command(page: str, words: tuple[str, ...]) -> None:
-    """Issue "the whole house", README: what a shell line names exists, and installs this project and no other."""
+    """What a shell line names exists, and installs this project and no other."""
     match words:
         case ["pip", "install", *arguments]:
             options = {"--find-links", "-e"}
@@ -95,7 +95,7 @@ def scripts(environment: str) -> set[str]:
 
 
 def test_the_two_commands_stand_first() -> None:
-    """Issue "the whole house", README: the two set-up commands, as a newcomer is to type them."""
+    """The two set-up commands, as a newcomer is to type them."""
     first = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
     assert first is not None
     assert first[1].split("\n")[:2] == ["pip install hatch && hatch run demo", "pip install hatch && hatch run test"]
@@ -166,7 +166,7 @@ def test_batches_table(row: list[str]) -> None:
 
 @pytest.mark.timeout(500)
 def test_backend_of_ones_own(tmp_path: Path) -> None:
-    """Issue "the whole house", README: the backend shown there works once declared, and passes the contract's suite."""
+    """The backend shown there works once declared, and passes the contract's suite."""
     files = r"^<!-- snippet: file=(\w+\.py).*? -->\n\n```python\n(.*?)^```$"
     blocks = dict(re.findall(files, README, re.MULTILINE | re.DOTALL))
     for name in ("jd_pool.py", "test_pool.py"):

@@ -1,4 +1,4 @@
-"""Every Python block of README.md and of the packages' READMEs is run as a script, as a reader would paste it.
+"""Every Python block of README.md, the packages' READMEs and the contract is run as a script, as a reader would paste it.
 
 What a block prints stands in the text block right after it, or else in a comment on the line of each ``print``. In
 both, ``...`` stands for anything. A comment before a block says what else there is to know, as in
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
-READMES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md"))]
+PAGES = [ROOT / "README.md", ROOT / "docs/contract.md", *sorted(ROOT.glob("packages/*/README.md"))]
 
 #: Seconds that one script may take before it counts as hanging.
 LIMIT = 150
@@ -56,7 +56,7 @@ class Snippet:
     """One block, with those that it continues.
 
     Attributes:
-        readme: the file it stands in.
+        page: the file it stands in.
         line: where it starts there.
         code: the whole script.
         output: what it prints.
@@ -66,7 +66,7 @@ class Snippet:
         files: blocks before it that are saved as files, by name.
     """
 
-    readme: Path
+    page: Path
     line: int
     code: str
     output: str
@@ -76,12 +76,12 @@ class Snippet:
     files: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.readme.relative_to(ROOT)}:{self.line}"
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
-def snippets(readme: Path) -> list[Snippet]:
-    """Returns the Python blocks of a README, in order."""
-    text = readme.read_text(encoding="utf-8")
+def snippets(page: Path) -> list[Snippet]:
+    """Returns the Python blocks of a page, in order."""
+    text = page.read_text(encoding="utf-8")
     found: list[Snippet] = []
     files: dict[str, str] = {}
     for block in _BLOCK.finditer(text):
@@ -94,7 +94,7 @@ def snippets(readme: Path) -> list[Snippet]:
         name = next((value for key, _, value in values if key == "file"), "snippet.py")
         found.append(
             Snippet(
-                readme,
+                page,
                 text.count("\n", 0, block.start("code")) + 1,
                 code,
                 output,
@@ -150,7 +150,7 @@ def run(script: Path) -> tuple[int, str, str]:
         return process.returncode, out, err
 
 
-ALL = [snippet for readme in READMES for snippet in snippets(readme)]
+ALL = [snippet for page in PAGES for snippet in snippets(page)]
 
 
 @pytest.mark.timeout(2 * LIMIT)
@@ -158,7 +158,7 @@ ALL = [snippet for readme in READMES for snippet in snippets(readme)]
     "snippet", [pytest.param(one, marks=[pytest.mark.ray] if "ray" in one.needs else [], id=str(one)) for one in ALL]
 )
 def test_snippet(snippet: Snippet, tmp_path_factory: pytest.TempPathFactory, unexpected: Callable[[str], list[str]]) -> None:
-    """Issue "the whole house", README: each snippet does what the README shows."""
+    """Each snippet does what the page shows."""
     for module in snippet.needs:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
@@ -170,10 +170,10 @@ def test_snippet(snippet: Snippet, tmp_path_factory: pytest.TempPathFactory, une
 
 
 def check(snippet: Snippet, tmp_path_factory: pytest.TempPathFactory, unexpected: Callable[[str], list[str]]) -> None:
-    """Fails unless the snippet, in a new folder, does what the README shows."""
+    """Fails unless the snippet, in a new folder, does what the page shows."""
     folder = tmp_path_factory.mktemp("snippet")
     for name in ("README.md", "LICENSE"):
-        shutil.copy(snippet.readme.parent / name, folder)
+        shutil.copy(ROOT / name, folder)
     for name, code in {**snippet.files, snippet.name: snippet.code}.items():
         (folder / name).write_text(code, encoding="utf-8")
     code, out, err = run(folder / snippet.name)
@@ -190,7 +190,7 @@ def check(snippet: Snippet, tmp_path_factory: pytest.TempPathFactory, unexpected
 
 def test_every_block_is_seen() -> None:
     """No Python block escapes: not one that is indented, unfenced at its end or of another spelling."""
-    for readme in READMES:
-        text = readme.read_text(encoding="utf-8")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
         opened = re.findall(r"^ *`{3,} *(?:py|python|pycon|python3)\b", text, re.MULTILINE)
-        assert len(opened) == len(snippets(readme)) > 0, readme
+        assert len(opened) == len(snippets(page)) > 0, page

@@ -73,7 +73,7 @@ def shown(tmp_path: Path) -> tuple[Path, dict[int, str]]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_readme_mypy(shown: tuple[Path, dict[int, str]]) -> None:
-    """Issue "streams": what the README says of types is what mypy says."""
+    """What the README says of types is what mypy says."""
     file, expected = shown
     found = re.findall(r"block\.py:(\d+): (?:note: Revealed type is \"(.*)\"|(error): )", run("mypy", str(file)))
     assert {int(line): re.sub(r"\bbuiltins\.", "", kind or error) for line, kind, error in found} == expected
@@ -82,7 +82,7 @@ def test_readme_mypy(shown: tuple[Path, dict[int, str]]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_readme_pyright(shown: tuple[Path, dict[int, str]]) -> None:
-    """Issue "streams": what the README says of types is what pyright says."""
+    """What the README says of types is what pyright says."""
     file, expected = shown
     found: dict[int, str] = {}
     for one in json.loads(run("pyright", "--outputjson", str(file)))["generalDiagnostics"]:
