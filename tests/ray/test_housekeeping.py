@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from jd_core import per_worker
-from jd_ray.shipped import codec, remote
+from jd_ray.shipped import codec
+from jd_ray.shipped import housekeeping as housekeeping_module
 
 SECONDS = 60.0
 
@@ -24,9 +25,9 @@ def test_what_a_piece_uses_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> Non
     def function(value: int, *, client: Client) -> int:
         return value
 
-    monkeypatch.setattr(remote, "KEEP_SECONDS", 0.02)
+    monkeypatch.setattr(housekeeping_module, "KEEP_SECONDS", 0.02)
     monkeypatch.setattr(codec, "decode", lambda work, _: (function, {"client": per_worker(lambda: Client(work[0]))}))
-    housekeeping: Any = remote.Housekeeping()
+    housekeeping: Any = housekeeping_module.Housekeeping()
     housekeeping._sweeping = True  # it begins below
     for run in ("long", "over"):
         assert housekeeping.prepare(run, (run, [], None))(1) == 1

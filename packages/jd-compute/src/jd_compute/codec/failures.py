@@ -1,29 +1,29 @@
-"""Makes `Failure`s out of what workers report, and errors out of what cannot travel."""
+"""Makes `Failure`s out of what workers report, and errors out of what cannot serialization."""
 
 from __future__ import annotations
 
 from jd_core.backend import Failure
-from jd_core.backend.serialization import Travel
+from jd_core.backend.serialization import SerializationErrors
 from jd_core.errors import SerializationError
 from jd_core.worker import pickling
 
 from jd_compute.codec import codec
 from jd_compute.transport import messages
 
-travel = Travel(codec.encode, "a worker process")
+serialization = SerializationErrors(codec.encode, "a worker process")
 
 
 def failure(name: str, index: int, raised: messages.Raised) -> Failure:
     """Returns the failure of a call as its worker reported it."""
     if raised.refused:
-        return Failure(index, travel.result(name, index, raised.message), raised.traceback)
+        return Failure(index, serialization.result(name, index, raised.message), raised.traceback)
     why = "does not pickle"
     if raised.encoded is not None:
         try:
             return Failure(index, codec.loads(raised.encoded), raised.traceback)
         except codec.REFUSALS as error:
             why = f"does not unpickle: {pickling.show(error)}"
-    return Failure(index, travel.exception(raised.type, raised.message, raised.traceback, why), raised.traceback)
+    return Failure(index, serialization.exception(raised.type, raised.message, raised.traceback, why), raised.traceback)
 
 
 def unsendable_result(value: object, error: BaseException) -> str:

@@ -149,7 +149,7 @@ class Dispatch:
                 encoded = codec.encode(chunk.columns)
         except codec.REFUSALS as error:
             if not self._again_in_halves(chunk):
-                unsendable = outcome.travel.arguments(self._work, chunk, 0, error)
+                unsendable = outcome.serialization.arguments(self._work, chunk, 0, error)
                 yield ChunkResult(chunk, [None], (Failure(chunk.start, unsendable),))
             return
         parcel = arena.place(encoded.buffers, together=True) if encoded.buffers else None
@@ -267,7 +267,7 @@ class Dispatch:
                     value = codec.loads(item)
                 except codec.REFUSALS as error:
                     failures.setdefault(
-                        index, Failure(index, outcome.travel.unreadable_result(self._work.name, index, error))
+                        index, Failure(index, outcome.serialization.unreadable_result(self._work.name, index, error))
                     )
             values.append(value)
         self._finish(lane, task)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from jd_core._collections import table
 from jd_core.backend import Chunk, Failure
 
 from jd_compute.pool.launcher import Worker
@@ -157,4 +156,4 @@ def parts(chunk: Chunk, *spans: tuple[int, int]) -> tuple[Chunk, ...]:
 def _parts(chunk: Chunk, spans: tuple[tuple[int, int], ...]) -> Iterator[Chunk]:
     for start, stop in spans:
         if start < stop:
-            yield Chunk(chunk.start + start, tuple(table.cut(column, start, stop) for column in chunk.columns))
+            yield chunk.part(start, stop)

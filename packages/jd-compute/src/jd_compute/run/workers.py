@@ -213,7 +213,7 @@ class Crew:
         try:
             code = codec.encode((work.function, dict(work.constants)))
         except codec.REFUSALS as error:
-            raise failures.travel.code(work, error) from bare(error)
+            raise failures.serialization.code(work, error) from bare(error)
         parcel = None
         if code.buffers:
             self._must_end = True

@@ -1,7 +1,7 @@
-"""What is said when something cannot travel between the caller and its workers: the same for every kind of worker.
+"""The errors for what cannot be serialized between the caller and its workers, worded the same for every kind of worker.
 
-A backend whose workers are processes makes one `Travel` and lets it word its errors. `jd_core.worker.pickling` finds
-the part.
+A backend whose workers are processes makes one `SerializationErrors`. `jd_core.worker.pickling` finds the part that is at
+fault.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from jd_core.worker import pickling
 
 
 @dataclass(frozen=True, slots=True)
-class Travel:
-    """The errors for what does not arrive.
+class SerializationErrors:
+    """Makes the errors for what cannot be sent to a worker, or back from it.
 
     Attributes:
-        dumps: pickles something as the backend does, or raises one of `diagnosis.REFUSALS`.
+        dumps: pickles something as the backend does, or raises one of `pickling.REFUSALS`.
         worker: what the workers are, with its article, such as "a worker process".
     """
 
@@ -56,7 +56,7 @@ class Travel:
         Args:
             name: the function's.
             index: the call's, over the run.
-            what: as `diagnosis.reason` said it in the worker.
+            what: as `pickling.reason` said it in the worker.
         """
         return SerializationError(
             f"{name}(): call {index} ran, but its result cannot be sent back from its worker: {what}; "

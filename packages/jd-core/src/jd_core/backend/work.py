@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jd_core._collections.table import cut
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Consecutive calls that travel together.
+    """Consecutive calls that are handed to a worker together.
 
     Attributes:
         start: index of the first call, from 0 over the whole run.
@@ -27,6 +29,10 @@ class Chunk:
     def __len__(self) -> int:
         """Number of calls."""
         return len(self.columns[0])
+
+    def part(self, start: int, stop: int) -> Chunk:
+        """Returns the calls from offset ``start`` up to offset ``stop``, as a chunk of their own."""
+        return Chunk(self.start + start, tuple(cut(column, start, stop) for column in self.columns))
 
     def arguments(self, offset: int) -> tuple[Any, ...]:
         """Returns the positional arguments of call ``start + offset``."""

@@ -7,7 +7,7 @@
                      └── to be run again ┘   a node was lost; a worker died, and each call is tried alone;
                                              a module is missing on the workers, and goes by value
 
-`shipment` sends pieces with the function and its constants, `outcomes` puts what came back into results and errors.
+`submission` sends pieces with the function and its constants, `outcomes` puts what came back into results and errors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from jd_ray.cluster import cancellation, capacity
 from jd_ray.cluster.started_tasks import LOOK_SECONDS, Starts
 from jd_ray.run import outcomes, remote_function
 from jd_ray.run.outcomes import Piece
-from jd_ray.run.submission import Shipment
+from jd_ray.run.submission import Submission
 from jd_ray.shipped import remote
 
 logger = logging.getLogger("just_distribute.ray")
@@ -67,7 +67,7 @@ class Dispatch:
         self._full = full  # seconds that the calls of a chunk are to take together at most
         self._waiting: deque[Piece] = deque()
         self._in_flight: dict[Any, tuple[Piece, int]] = {}
-        self._shipment = Shipment(ray, work)
+        self._submission = Submission(ray, work)
         self._starts = Starts(every_task=work.timeout is not None)
         self._looked_at_cluster = time.monotonic()
         self._window = self._window_for(capacity.offered(ray, work.options) if work.workers_given else work.workers)
@@ -117,7 +117,7 @@ class Dispatch:
                 self._waiting.extend([piece] if self.work.timeout is None else piece.calls())
             piece = self._waiting.popleft()
             try:
-                columns = self._shipment.encode(piece)
+                columns = self._submission.encode(piece)
             except REFUSALS as error:
                 if piece.count > 1:
                     self._waiting.extendleft(reversed(piece.calls()))
@@ -125,8 +125,8 @@ class Dispatch:
                     yield piece.failed(outcomes.argument_error(self.work, piece, error))
                 continue
             key = self._starts.key()
-            ref = self._shipment.send(columns, key, math.inf if self.work.chunksize else PATIENCE * self._full)
-            self._in_flight[ref] = piece, self._shipment.edition
+            ref = self._submission.send(columns, key, math.inf if self.work.chunksize else PATIENCE * self._full)
+            self._in_flight[ref] = piece, self._submission.edition
             self._starts.submitted(ref, key)
 
     def _pull(self) -> Chunk | None:
@@ -141,9 +141,9 @@ class Dispatch:
     def _collect(self) -> Iterator[ChunkResult]:
         """Waits for the next tasks that end, or until something else has to be looked at."""
         refs = list(self._in_flight)
-        ready, _ = self._shipment.ask(lambda: self.ray.wait(refs, num_returns=1, timeout=self._patience()))
+        ready, _ = self._submission.ask(lambda: self.ray.wait(refs, num_returns=1, timeout=self._patience()))
         if ready and len(refs) > 1:
-            ready, _ = self._shipment.ask(lambda: self.ray.wait(refs, num_returns=len(refs), timeout=0))
+            ready, _ = self._submission.ask(lambda: self.ray.wait(refs, num_returns=len(refs), timeout=0))
         for ref in ready:
             # A result that is given out may end the run: the task must not be in flight any more then.
             piece, edition = self._in_flight.pop(ref)
@@ -175,11 +175,11 @@ class Dispatch:
         late = [] if self.work.timeout is None else self._starts.running_for(self.work.timeout)
         if late:
             # What ended while the caller was busy with a result waits to be collected, wherever its own result lies.
-            _, late = self._shipment.ask(lambda: self.ray.wait(late, num_returns=len(late), timeout=0, fetch_local=False))
+            _, late = self._submission.ask(lambda: self.ray.wait(late, num_returns=len(late), timeout=0, fetch_local=False))
         for ref in late:
             piece, _ = self._in_flight.pop(ref)
             self._starts.ended(ref)
-            self._shipment.ask(functools.partial(self._end, ref))
+            self._submission.ask(functools.partial(self._end, ref))
             error = CallTimeoutError(
                 f"{self.work.name}(): call {piece.start} took longer than timeout={self.work.timeout:g} seconds, "
                 f"and its Ray worker was killed; allow more time, or None for no limit"
@@ -203,7 +203,7 @@ class Dispatch:
             else:
                 yield piece.failed(outcomes.died(self.work, piece.start, str(error)))
         except Exception as error:
-            raise self._shipment.trouble(error) from error
+            raise self._submission.trouble(error) from error
         else:
             if isinstance(outcome, remote.Done):
                 if outcome.calls < piece.count and not (self.work.stop_at_failure and outcome.failures):
@@ -231,7 +231,7 @@ class Dispatch:
 
     def _refused(self, piece: Piece, refused: remote.Refused, edition: int) -> Iterator[ChunkResult]:
         """Sends a piece again, of which no call was run: with more by value, or each call alone to find the one."""
-        if self._shipment.extend(refused, edition):
+        if self._submission.extend(refused, edition):
             self._waiting.appendleft(piece)
         elif refused.what == "work":
             missing = f"its machine has no module {refused.missing!r}: " if refused.missing else ""

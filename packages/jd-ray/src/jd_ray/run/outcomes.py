@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jd_core._collections import table
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
-from jd_core.backend.serialization import Travel
+from jd_core.backend.serialization import SerializationErrors
 from jd_core.errors import SerializationError, WorkerDiedError
 from jd_core.worker.pickling import REFUSALS, show
 
 from jd_ray.shipped import codec, remote
 
-travel = Travel(codec.encode, "a Ray worker")
+serialization = SerializationErrors(codec.encode, "a Ray worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,9 @@ class Piece:
 
     def columns(self) -> list[Sequence[Any]]:
         """Returns the arguments, one sequence per parameter."""
-        if self.count == len(self.chunk):
-            return list(self.chunk.columns)
-        return [table.cut(column, self.offset, self.offset + self.count) for column in self.chunk.columns]
+        whole = self.count == len(self.chunk)
+        chunk = self.chunk if whole else self.chunk.part(self.offset, self.offset + self.count)
+        return list(chunk.columns)
 
     def calls(self) -> list[Piece]:
         """Returns a piece for each call."""
@@ -87,14 +86,14 @@ def result(work: Work, piece: Piece, done: remote.Done) -> ChunkResult:
 def _failure(work: Work, piece: Piece, raised: remote.Raised) -> Failure:
     index = piece.start + raised.offset
     if not raised.kind:
-        return Failure(index, travel.result(work.name, index, raised.message))
+        return Failure(index, serialization.result(work.name, index, raised.message))
     why = "does not pickle"
     if raised.exception is not None:
         try:
             return Failure(index, _chained(raised), raised.traceback)
         except REFUSALS as error:
             why = f"does not unpickle: {show(error)}"
-    return Failure(index, travel.exception(raised.kind, raised.message, raised.traceback, why), raised.traceback)
+    return Failure(index, serialization.exception(raised.kind, raised.message, raised.traceback, why), raised.traceback)
 
 
 def _chained(raised: remote.Raised) -> BaseException:
@@ -113,12 +112,12 @@ def _chained(raised: remote.Raised) -> BaseException:
 
 
 def _lost_value(work: Work, index: int, error: BaseException) -> Failure:
-    return Failure(index, travel.unreadable_result(work.name, index, error))
+    return Failure(index, serialization.unreadable_result(work.name, index, error))
 
 
 def argument_error(work: Work, piece: Piece, error: BaseException) -> SerializationError:
     """Returns the error for a piece of one call whose arguments do not pickle."""
-    return travel.arguments(work, piece.chunk, piece.offset, error)
+    return serialization.arguments(work, piece.chunk, piece.offset, error)
 
 
 def refused_argument(work: Work, index: int, refused: remote.Refused) -> SerializationError:

@@ -20,7 +20,7 @@ from typing import Any
 from jd_core import worker
 
 from jd_ray.cluster.connection import through_client
-from jd_ray.shipped import codec, remote
+from jd_ray.shipped import codec, housekeeping, interruption, remote
 
 
 def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
@@ -50,7 +50,8 @@ def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
 def function() -> Any:
     """Returns `remote.run_piece` as a function that can be sent anywhere; `received` takes what it returns."""
     # Each needs only those before it.
-    modules = (worker.state, worker.coroutines, worker.resources, worker.pickling, worker.calls, worker, codec, remote)
+    needed = (worker.state, worker.coroutines, worker.resources, worker.pickling, worker.calls, worker)
+    modules = (*needed, codec, interruption, housekeeping, remote)
     sources = {_name_there(module): inspect.getsource(module) for module in modules}
     digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:12]
     package = f"_just_distribute_{digest}"
@@ -77,7 +78,7 @@ def task(ray: Any) -> Any:
 
 
 def received(returned: tuple[str, tuple[Any, ...]]) -> remote.Done | remote.Refused:
-    """Returns what `function` returned, which travels as plain tuples, as what `remote.run_piece` returned."""
+    """Returns what `function` returned, plain tuples, as what `remote.run_piece` returned."""
     kind, fields = returned
     return remote.Done(*fields) if kind == "Done" else remote.Refused(*fields)
 

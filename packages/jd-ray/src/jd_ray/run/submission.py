@@ -33,7 +33,7 @@ _TASK_OPTIONS = (
 )
 
 
-class Shipment:
+class Submission:
     """The function and its constants, put into Ray's object store once, and the remote function with the run's options.
 
     Attributes:
@@ -98,7 +98,7 @@ class Shipment:
             with codec.by_value(self._by_value):
                 return codec.encode((self._work.function, dict(self._work.constants)), not self._through_client)
         except REFUSALS as error:
-            return outcomes.travel.code(self._work, error)
+            return outcomes.serialization.code(self._work, error)
 
     def _put(self) -> tuple[str, Any]:
         """Encodes the function and its constants; returns a new name for the run, and how a task is given them."""

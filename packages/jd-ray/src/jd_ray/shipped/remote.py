@@ -1,19 +1,18 @@
 """What runs inside a Ray worker: one piece of a chunk. Nothing here raises; what happened is in what is returned.
 
-This module is sent to workers as source (see `jd_ray.run.remote_function`), with `codec` and `jd_core.worker`: it
-imports only these, the standard library and Ray. `dispatch` starts it and takes what it returns.
+This module is sent to workers as source (see `jd_ray.run.remote_function`), with the others of this folder and
+`jd_core.worker`: it imports only these, the standard library and Ray. `dispatch` starts it and takes what it returns.
 """
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from . import codec, worker
+from .housekeeping import housekeeping
+from .interruption import Cancellation
 
 try:
     # Where the worker has jd-core too, distributed calls made there must see that they are in a worker.
@@ -22,13 +21,6 @@ except ImportError:
     pass
 else:
     worker.state.inside_worker = _installed
-
-#: Seconds for which a worker keeps a run's function and constants after a piece.
-KEEP_SECONDS = 10.0
-
-#: A pickle of fewer bytes, whose buffers are in the object store, is unpickled anew for each piece: what is kept would pin
-#: the buffers there after the run.
-SMALL_BYTES = 1 << 20
 
 #: So many exceptions that led to a failure are sent along with it.
 MOST_CAUSES = 8
@@ -90,76 +82,6 @@ class Refused(NamedTuple):
     traceback: str
 
 
-class Housekeeping:
-    """What this worker holds between pieces, each until some seconds later: runs made ready, and keys that it has set."""
-
-    def __init__(self) -> None:
-        self._calls: dict[str, tuple[Callable[..., Any], float]] = {}
-        self._keys: list[bytes] = []
-        self._running: str | None = None  # what it was made ready for last, and may be using however long that takes
-        self._lock = threading.Lock()
-        self._sweeping = False
-
-    def prepare(self, run: str, work: Any) -> Callable[..., Any]:
-        """Returns a plain callable of one call's arguments, made from the pickled function and constants if need be."""
-        with self._lock:
-            self._running = run
-            held = self._calls.get(run)
-        if held is not None:
-            return held[0]
-        if isinstance(work, list):
-            import ray
-
-            work = ray.get(work[0])
-        function, constants = codec.decode(work, codec.copy_none)
-        call = worker.plain(function, constants)
-        data, buffers, _ = work
-        if not buffers or len(memoryview(data)) >= SMALL_BYTES or isinstance(call, worker.resources.WithResources):
-            with self._lock:
-                self._calls[run] = call, time.monotonic() + KEEP_SECONDS
-        return call
-
-    def set_key(self, key: bytes) -> None:
-        """Sets a key in Ray's key-value store."""
-        from ray.experimental import internal_kv
-
-        internal_kv._internal_kv_put(key, b"")
-
-    def finish(self, run: str, key: bytes | None) -> None:
-        """Keeps the run for its next piece, and removes the key later: not while the caller waits for this piece."""
-        with self._lock:
-            self._running = None
-            if run in self._calls:
-                self._calls[run] = self._calls[run][0], time.monotonic() + KEEP_SECONDS
-            if key is not None:
-                self._keys.append(key)
-            if (self._calls or self._keys) and not self._sweeping:
-                self._sweeping = True
-                threading.Thread(target=self._sweep, name="just-distribute-sweep", daemon=True).start()
-
-    def _sweep(self) -> None:
-        from ray.experimental import internal_kv
-
-        while True:
-            time.sleep(KEEP_SECONDS / 4)
-            with self._lock:
-                now = time.monotonic()
-                expired = [run for run, (_, until) in self._calls.items() if until <= now and run != self._running]
-                calls = [self._calls.pop(run)[0] for run in expired]
-                keys, self._keys = self._keys, []
-            for call in calls:
-                worker.release(call, everywhere=True)
-            for key in keys:
-                internal_kv._internal_kv_del(key)
-            with self._lock:
-                if not (self._calls or self._keys):
-                    self._sweeping = False
-                    return
-
-
-housekeeping = Housekeeping()
-
-
 def run_piece(
     run: str,
     work: Any,
@@ -218,45 +140,6 @@ def run_piece(
             raised += [Raised(at, None, "", one, "") for at, one in enumerate(encoded) if isinstance(one, str)]
             raised.sort(key=lambda failure: failure.offset)
         return Done(len(values), together, encoded, [tuple(failure) for failure in raised], seconds)
-
-
-class Cancellation:
-    """Whether this task was cancelled, which Ray does with an interrupt of its main thread.
-
-    A call that runs then sees a KeyboardInterrupt, as any program would; no further call may start. Code that unpickles
-    is not interrupted: it may be importing a module that cannot be imported a second time.
-
-    Attributes:
-        requested: whether it was.
-    """
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._interrupts = False
-        self._before: Any = None
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._on_interrupt)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    @contextmanager
-    def interrupting(self) -> Iterator[None]:
-        """Lets code in the block be interrupted."""
-        self._interrupts = True
-        try:
-            yield
-        finally:
-            self._interrupts = False
-
-    def _on_interrupt(self, *_: object) -> None:
-        self.requested = True
-        if self._interrupts:
-            raise KeyboardInterrupt
 
 
 def _raised(offset: int, error: BaseException) -> Raised:

@@ -1,0 +1,87 @@
+"""What a Ray worker keeps between the pieces of a run, and what it has to tidy up after them; sent to workers as source."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from . import codec, worker
+
+#: Seconds for which a worker keeps a run's function and constants after a piece.
+KEEP_SECONDS = 10.0
+
+#: A pickle of fewer bytes, whose buffers are in the object store, is unpickled anew for each piece: what is kept would pin
+#: the buffers there after the run.
+SMALL_BYTES = 1 << 20
+
+
+class Housekeeping:
+    """What this worker holds between pieces, each until some seconds later: runs made ready, and keys that it has set."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, tuple[Callable[..., Any], float]] = {}
+        self._keys: list[bytes] = []
+        self._running: str | None = None  # what it was made ready for last, and may be using however long that takes
+        self._lock = threading.Lock()
+        self._sweeping = False
+
+    def prepare(self, run: str, work: Any) -> Callable[..., Any]:
+        """Returns a plain callable of one call's arguments, made from the pickled function and constants if need be."""
+        with self._lock:
+            self._running = run
+            held = self._calls.get(run)
+        if held is not None:
+            return held[0]
+        if isinstance(work, list):
+            import ray
+
+            work = ray.get(work[0])
+        function, constants = codec.decode(work, codec.copy_none)
+        call = worker.plain(function, constants)
+        data, buffers, _ = work
+        if not buffers or len(memoryview(data)) >= SMALL_BYTES or isinstance(call, worker.resources.WithResources):
+            with self._lock:
+                self._calls[run] = call, time.monotonic() + KEEP_SECONDS
+        return call
+
+    def set_key(self, key: bytes) -> None:
+        """Sets a key in Ray's key-value store."""
+        from ray.experimental import internal_kv
+
+        internal_kv._internal_kv_put(key, b"")
+
+    def finish(self, run: str, key: bytes | None) -> None:
+        """Keeps the run for its next piece, and removes the key later: not while the caller waits for this piece."""
+        with self._lock:
+            self._running = None
+            if run in self._calls:
+                self._calls[run] = self._calls[run][0], time.monotonic() + KEEP_SECONDS
+            if key is not None:
+                self._keys.append(key)
+            if (self._calls or self._keys) and not self._sweeping:
+                self._sweeping = True
+                threading.Thread(target=self._sweep, name="just-distribute-sweep", daemon=True).start()
+
+    def _sweep(self) -> None:
+        from ray.experimental import internal_kv
+
+        while True:
+            time.sleep(KEEP_SECONDS / 4)
+            with self._lock:
+                now = time.monotonic()
+                expired = [run for run, (_, until) in self._calls.items() if until <= now and run != self._running]
+                calls = [self._calls.pop(run)[0] for run in expired]
+                keys, self._keys = self._keys, []
+            for call in calls:
+                worker.release(call, everywhere=True)
+            for key in keys:
+                internal_kv._internal_kv_del(key)
+            with self._lock:
+                if not (self._calls or self._keys):
+                    self._sweeping = False
+                    return
+
+
+housekeeping = Housekeeping()
