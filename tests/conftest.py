@@ -13,23 +13,50 @@ import sys
 import tempfile
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping
 
-JOBS = ("compute", "io", "web", "ray")
+TESTS = Path(__file__).parent
+
+#: What the calls of a job cost a test, as a mark; README.md beside this file says what the marks are for.
+JOBS = {"compute": [pytest.mark.process], "io": [], "web": [], "ray": [pytest.mark.ray]}
+
+#: What all tests of a folder cost.
+FOLDERS = {
+    "cli": pytest.mark.process,
+    "compute": pytest.mark.process,
+    "packaging": pytest.mark.process,
+    "ray": pytest.mark.ray,
+    "readme": pytest.mark.process,
+}
+
+# None of Hypothesis' examples is wrong for having taken long, which is the machine's affair.
+settings.register_profile("full", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("full"), max_examples=10)
+settings.load_profile("full")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Declares the mark of tests that start Ray, and keeps any Ray that they start to this machine."""
+def pytest_configure() -> None:
+    """Keeps any Ray that tests start to this machine."""
     # Read when ray is imported, here and in the processes that tests start. Without it Ray binds to the machine's
     # outward address even if it is given the loopback's.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    config.addinivalue_line("markers", "ray: starts a local Ray (leave out with -m 'not ray')")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests by what they cost, where their folder or a fixture tells."""
+    for item in items:
+        if mark := FOLDERS.get(item.path.relative_to(TESTS).parts[0]):
+            item.add_marker(mark)
+        if "run_script" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.process)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +92,7 @@ def ray_cluster() -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(params=[pytest.param(job, marks=pytest.mark.ray) if job == "ray" else job for job in JOBS])
+@pytest.fixture(params=[pytest.param(job, marks=marks) for job, marks in JOBS.items()])
 def job(request: pytest.FixtureRequest) -> str:
     """Each of the four jobs whose package is installed."""
     found: str = request.param

@@ -40,6 +40,7 @@ class TestSerial(BackendContract):
 
 
 @needs_package("jd_compute")
+@pytest.mark.process
 class TestCompute(BackendContract):
     job = "compute"
 

@@ -429,7 +429,7 @@ def test_the_job_given_twice() -> None:
         distribute("io", job="web")
 
 
-@pytest.mark.parametrize("thing", [3, [1], {"job": "io"}, object()], ids=str)
+@pytest.mark.parametrize("thing", [3, [1], {"job": "io"}, object()], ids=lambda thing: type(thing).__name__)
 def test_what_cannot_be_decorated(thing: Any) -> None:
     """Section 1: what cannot be called is refused at decoration."""
     with pytest.raises(TypeError, match="callable"):

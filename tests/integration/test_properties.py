@@ -80,7 +80,7 @@ def checked(job: str, test: Callable[..., None], **strategies: st.SearchStrategy
     """Runs a property test for a job, with as many examples as its calls allow."""
     given(**strategies)(
         settings(
-            max_examples=EXAMPLES[job],
+            max_examples=max(1, EXAMPLES[job] * settings.default.max_examples // 100),  # fewer in the quick profile
             deadline=None,
             database=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -25,6 +25,8 @@ aiohttp = pytest.importorskip("aiohttp")
 httpx = pytest.importorskip("httpx")
 requests = pytest.importorskip("requests")
 
+pytestmark = pytest.mark.slow
+
 #: Retries after hardly any wait, but for what the server asks for.
 QUICK = {"initial": 0.001, "maximum": 0.05}
 

@@ -155,7 +155,7 @@ def test_autobatch_off() -> None:
     assert calls(made) == [([1, 2],), ([3],)]
 
 
-@pytest.mark.parametrize("args", [([],), ((), []), (range(0), iter([]))], ids=str)
+@pytest.mark.parametrize("args", [([],), ((), []), (range(0), iter([]))], ids=["one", "two", "an iterator"])
 def test_empty(args: tuple[Any, ...]) -> None:
     """Section 3: nothing gives no calls."""
     assert planned(elements, *args).take(5) is None
