@@ -519,7 +519,7 @@ assert_type(distribute(power, job="io", workers=4)(numbers, exponent=3), list[in
 assert_type(distribute(power, job="io", workers=4, max_per_second=3).local(1, 2), int)
 assert_type(distribute("io")(power)(numbers, numbers), list[int])
 assert_type(distribute(Power())(numbers), list[int])
-assert_type(distribute(Power)._options.job, str)
+assert_type(distribute(Power).local(), Power)
 assert_type(distribute(len)(["a", "b"]), list[int])
 assert_type(distribute(functools.partial(power, exponent=3))(numbers), list[int])
 assert_type(risky([1]), list[str | Exception])

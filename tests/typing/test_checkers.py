@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import json
 import os
 import re
@@ -12,20 +11,16 @@ import subprocess
 import sys
 import typing
 from pathlib import Path
-from typing import Any
 
 import jd_core
 import pytest
-from jd_core._api.decorator import _options
-from jd_core._typing.decorator import Distribute
-from jd_core._typing.methods import Changing
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 FILES = [f"tests/typing/{name}.py" for name in ("accepted", "misuse")]
 
 #: Where what users touch is typed, beside the modules that define the public names.
-TYPED = {f"jd_core.{name}" for name in ("backend", "calls", "making", "methods", "shapes", "stream")}
+TYPED = {"jd_core.backend", *(f"jd_core._typing.{name}" for name in ("call", "decorator", "distributed", "shapes"))}
 
 
 def run(checker: str, *arguments: str) -> str:
@@ -104,22 +99,6 @@ def test_every_public_type_is_known(package: str) -> None:
     internal = {one["name"] for one in symbols if not one["name"].startswith(tuple(f"{module}." for module in touched))}
     guessed = {one["name"] for one in symbols if one["isTypeAmbiguous"] or not one["isTypeKnown"]}
     assert guessed - internal == set()
-
-
-def options(function: Any) -> dict[str, Any]:
-    """Returns the options that a signature offers, with their types; not the two whose types tell overloads apart."""
-    parameters = inspect.signature(function).parameters.values()
-    offered = {one.name: one.annotation for one in parameters if one.kind in (one.KEYWORD_ONLY, one.VAR_KEYWORD)}
-    return {name: hint for name, hint in offered.items() if name not in ("aggregate", "return_exceptions", "options")}
-
-
-@pytest.mark.parametrize("cls", [Distribute, Changing])
-def test_options_are_the_same_everywhere(cls: type) -> None:
-    """Section 1: each overload that names options names all of them, with the same types: editors complete what runs."""
-    with_options = [one for one in map(options, typing.get_overloads(cls.__call__)) if one]
-    assert len(with_options) >= 6
-    for one in with_options:
-        assert one == options(_options)
 
 
 def test_a_distributed_type_can_be_written_out() -> None:

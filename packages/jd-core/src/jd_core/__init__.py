@@ -1,6 +1,7 @@
 """The core of just-distribute: `distribute`, what type hints mean, how calls are cut, run, ordered and joined."""
 
-from jd_core._api.decorator import Distributed, distribute
+from typing import TYPE_CHECKING
+
 from jd_core._api.per_worker import per_worker
 from jd_core._hints.signature import Batch, Each
 from jd_core._options.retry import Retry
@@ -16,6 +17,13 @@ from jd_core.errors import (
     SignatureError,
     WorkerDiedError,
 )
+
+if TYPE_CHECKING:
+    from jd_core._typing.decorator import distribute
+    from jd_core._typing.distributed import Distributed
+else:
+    from jd_core._api.decorator import distribute
+    from jd_core._api.distributed import Distributed
 
 __all__ = [
     "BackendError",

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import cloudpickle
-from jd_core._api.decorator import Distributed
+from jd_core._api.distributed import Distributed
 from jd_core.worker.pickling import REFUSALS as REFUSALS
 
 from jd_compute.codec.reducers import CLOUDPICKLES, chained, reduce_code, reduce_exception

@@ -4,49 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, Literal
+from dataclasses import fields
+from typing import Any
 
 from jd_core._api.distributed import Distributed
 from jd_core._options.options import Options, resolve, with_job
-from jd_core._options.retry import Retry
-from jd_core._typing.decorator import Chunksize, Distribute, Offered, Progress
-
-__all__ = ["Distributed", "distribute"]
 
 
-def offering(options: Callable[Offered, None]) -> Callable[[Callable[..., Any]], Distribute[Offered]]:
-    """Types a function as `distribute`, with the parameters of another one as its options; shows them in its signature."""
-    # Without types: those are of the first overloads only.
-    shown = [one.replace(annotation=one.empty) for one in inspect.signature(options).parameters.values()]
-    signature = inspect.Signature([inspect.Parameter("function", inspect.Parameter.POSITIONAL_ONLY, default=None), *shown])
-
-    def typed(function: Any) -> Any:
-        function.__signature__ = signature
-        return function
-
-    return typed
-
-
-def _options(
-    *,
-    job: str = "compute",
-    workers: int | None = None,
-    autobatch: bool = True,
-    batch_size: int | None = None,
-    chunksize: Chunksize = "auto",
-    aggregate: Literal["auto"] = "auto",
-    buffersize: int | None = None,
-    timeout: float | None = None,
-    retries: int | Retry = 0,
-    return_exceptions: Literal[False] = False,
-    progress: Progress = False,
-    **backend_options: Any,
-) -> None:
-    """What `distribute` takes beside the function, where `aggregate` and `return_exceptions` do not change types."""
-
-
-@offering(_options)
 def distribute(function: Any = None, /, **options: Any) -> Any:  # noqa: D417
     """Makes a function run its calls in parallel.
 
@@ -64,20 +28,22 @@ def distribute(function: Any = None, /, **options: Any) -> Any:  # noqa: D417
 
     Args:
         function: the function; or a job's name, as ``job``.
-        job: where calls run: "compute" (processes), "io" (threads), "web" (coroutines), "ray" (a cluster), or another
-            installed backend's name.
+        job: where calls run: ``"compute"`` (processes), ``"io"`` (threads), ``"web"`` (coroutines), ``"ray"`` (a
+            cluster), or another installed backend's name.
         workers: how many calls run at once; None: the backend's default.
         autobatch: cut flat collections for parameters that are hinted as collections.
-        batch_size: elements per batch; None: four batches per worker, or 1000 elements where the length is unknown.
-        chunksize: calls sent to a worker in one message; "auto": from measured durations. Never changes a result. With
-            1, a call whose worker dies is never run again for the sake of others.
-        aggregate: "auto" joins the results of cut batches if the return hint is a collection; "list" never joins; a
-            callable gets the list of results and makes the value that is returned.
+        batch_size: elements per batch; None: four batches per worker; 1000 elements where the length is unknown.
+        chunksize: calls sent to a worker in one message; ``"auto"``: from measured durations. Never changes a result.
+            With 1, a call whose worker dies is never run again for the sake of others.
+        aggregate: ``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never
+            joins; a callable, such as ``sum``, gets the list of results and makes the value that is returned.
         buffersize: how many calls are read ahead of the results; None: at most four chunks per worker.
-        timeout: seconds allowed to one call.
-        retries: further attempts after a failed call: a number, or a `Retry`.
-        return_exceptions: put exceptions in the list of results, which is then never joined, instead of raising the first.
-        progress: True shows a bar on stderr; a callable gets (calls done, total or None).
+        timeout: seconds allowed to one call; None: no limit.
+        retries: further attempts after a failed call: a number, or ``Retry(...)``.
+        return_exceptions: put exceptions in the list of results, which is then never joined, instead of raising the
+            first.
+        progress: True shows a bar on stderr, if that is a terminal, or in a notebook; a callable gets (calls done, total
+            or None).
         **backend_options: the backend's own, such as ``max_per_second`` for "io" and "web".
 
     Returns:
@@ -95,9 +61,24 @@ def distribute(function: Any = None, /, **options: Any) -> Any:  # noqa: D417
     return _decorate(function, checked)
 
 
-def _decorate(function: Any, options: Options) -> Distributed[Any, Any]:
+def _decorate(function: Any, options: Options) -> Distributed:
     if isinstance(function, Distributed):
         raise TypeError(f"distribute: {function!r} is distributed already; use .options(...) for other options")
     if not (callable(function) or isinstance(function, (classmethod, staticmethod))):
         raise TypeError(f"distribute: {function!r} is not callable: decorate a function, or pass options by keyword")
     return Distributed(function, options)
+
+
+def _signature() -> inspect.Signature:
+    """Returns the signature of `distribute`: with the options of every job, which it takes as they come."""
+    options = [
+        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
+        for one in fields(Options)
+        if one.metadata
+    ]
+    own = inspect.signature(distribute)
+    function, others = own.parameters.values()
+    return own.replace(parameters=[function, *options, others.replace(name="backend_options")])
+
+
+distribute.__signature__ = _signature()  # type: ignore[attr-defined]

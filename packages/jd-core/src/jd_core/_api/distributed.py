@@ -1,7 +1,7 @@
 """The object that `jd_core._api.decorator.distribute` makes of a function.
 
 A call walks through the house from here: `binding`, `starting` (which plans it), `execution`, `aggregation`. What a type
-checker sees of a call is in `jd_core._typing.call`.
+checker sees of it is in `jd_core._typing.distributed`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any
 
 from jd_core._api.stream import AsyncStream, Stream, nothing, nothing_later
 from jd_core._collections.table import Kind
@@ -24,31 +24,12 @@ from jd_core._execution.chunk_size import Pace
 from jd_core._hints.signature import Signature, distributed_signature, inspect_function
 from jd_core._options.options import Options, resolve, with_job
 from jd_core._planning.binding import BoundCall, Constants, bind, is_asynchronous
-from jd_core._typing.call import Call, Function
-from jd_core._typing.methods import Gives, changing, method, undecorated
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeVar as Defaulted
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-S = TypeVar("S")
-if TYPE_CHECKING:
-    #: What one call gives, and what all give together: with one result per call, and where the input was cut.
-    Each = Defaulted("Each", covariant=True, default=Any)
-    Whole = Defaulted("Whole", covariant=True, default=list[Each])
-    Joined = Defaulted("Joined", covariant=True, default=Whole)
-else:
-    Each = TypeVar("Each", covariant=True)
-    Whole = TypeVar("Whole", covariant=True)
-    Joined = TypeVar("Joined", covariant=True)
-
-
-class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Function, Each, Whole, Joined]):
+class Distributed:
     """A function that runs its calls in parallel. Made by `distribute`, whose docstring says how it behaves.
 
-    To annotate one: ``Distributed[Callable[[int, int], int], int]``, the function's type and what one call gives.
+    To annotate one: ``Distributed[Callable[[int, int], int], int]``, the function's type and what one call returns.
     """
 
     # Set by functools.update_wrapper.
@@ -65,38 +46,35 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
         self._signature: Signature | None = None if descriptor else inspect_function(function)
         self._name = self._signature.name if self._signature else function.__qualname__
 
-    if not TYPE_CHECKING:
-        # `typing` would want all four parameters; checkers know the defaults.
-        __class_getitem__ = classmethod(types.GenericAlias)
+    # Takes the parameters that it has for type checkers.
+    __class_getitem__: Any = classmethod(types.GenericAlias)
 
-        # Checkers see that of Call.
-        def __call__(self, /, *args, **kwargs):
-            """Runs one call per element, or per batch, of the positional arguments and returns the aggregated results.
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Runs one call per element, or per batch, of the positional arguments and returns the aggregated results.
 
-            Args:
-                *args: iterables, distributed in lockstep. A parameter hinted as a collection gets batches.
-                **kwargs: constants, the same for every call.
+        Args:
+            *args: iterables, distributed in lockstep. A parameter hinted as a collection gets batches.
+            **kwargs: constants, the same for every call.
 
-            Returns:
-                A list with one result per call, in input order; where autobatch cut the input and the return hint is a
-                collection, one such collection with all elements; with ``aggregate=callable``, what that returns.
+        Returns:
+            A list with one result per call, in input order; where autobatch cut the input and the return hint is a
+            collection, one such collection with all elements; with ``aggregate=callable``, what that returns.
 
-            Raises:
-                SignatureError: the arguments do not fit the function.
-                BatchingError: lengths do not fit together, or a result cannot be joined.
-                BackendError: the machinery failed; its subclasses say how.
-                Exception: the first call's own exception, with a note that says which call it was. Its ``partial`` holds
-                    the results that were there, by index.
-            """
-            kwargs = Constants(kwargs)  # under the same name, so that tracebacks with locals show no constant
-            if self._is_classmethod_of(args):
-                return self._bound_to(args[0])(*args[1:], **kwargs)
-            run, joined = self._start(self._bind(args, kwargs), ordered=False)
-            del args, kwargs
-            return aggregate([] if run is None else execution.collect(run), self._options.aggregate, joined)
+        Raises:
+            SignatureError: the arguments do not fit the function.
+            BatchingError: lengths do not fit together, or a result cannot be joined.
+            BackendError: the machinery failed; its subclasses say how.
+            Exception: the first call's own exception, with a note that says which call it was. Its ``partial`` holds
+                the results that were there, by index.
+        """
+        kwargs = Constants(kwargs)  # under the same name, so that tracebacks with locals show no constant
+        if self._is_classmethod_of(args):
+            return self._bound_to(args[0])(*args[1:], **kwargs)
+        run, joined = self._start(self._bind(args, kwargs), ordered=False)
+        del args, kwargs
+        return aggregate([] if run is None else execution.collect(run), self._options.aggregate, joined)
 
-    @method
-    async def aio(self, /, *args: Any, **kwargs: Any) -> Gives[Whole, Joined]:
+    async def aio(self, /, *args: Any, **kwargs: Any) -> Any:
         """Like the call itself, awaited: the event loop goes on meanwhile. Cancelling it cancels the run.
 
         Async iterables may be passed as well. They are read on the caller's loop, lazily, and closed at the end of the run.
@@ -106,12 +84,9 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
         del args, kwargs
         async with _opened(call) as call:
             run, joined = self._start(call, ordered=False)
-            return aggregate(  # type: ignore[no-any-return]
-                [] if run is None else await execution.acollect(run), self._options.aggregate, joined
-            )
+            return aggregate([] if run is None else await execution.acollect(run), self._options.aggregate, joined)
 
-    @method
-    def stream(self, /, *args: Any, **kwargs: Any) -> Stream[Each]:
+    def stream(self, /, *args: Any, **kwargs: Any) -> Stream[Any]:
         """Returns an iterator over the results, one per call, in input order, as they come; never joined.
 
         The arguments are checked at once; calls start when the iterator is first asked, and inputs are read only
@@ -120,14 +95,12 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
         kwargs = Constants(kwargs)
         return self._stream(execution.in_order, self._bind(args, kwargs), ordered=True)
 
-    @method
-    def as_completed(self, /, *args: Any, **kwargs: Any) -> Stream[tuple[int, Each]]:
+    def as_completed(self, /, *args: Any, **kwargs: Any) -> Stream[tuple[int, Any]]:
         """Returns an iterator over (index of the call, result) in the order in which calls finish; else as `stream`."""
         kwargs = Constants(kwargs)
         return self._stream(execution.as_completed, self._bind(args, kwargs), ordered=False)
 
-    @method
-    def astream(self, /, *args: Any, **kwargs: Any) -> AsyncStream[Each]:
+    def astream(self, /, *args: Any, **kwargs: Any) -> AsyncStream[Any]:
         """Like `stream`, for ``async for``; async iterables may be passed, as to `aio`.
 
         Leaving the ``async with`` block of the iterator, or closing it, returns when the run has ended.
@@ -139,12 +112,10 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
         run, _ = self._start(call, ordered=True)
         return AsyncStream(self._name, nothing_later() if run is None else execution.ain_order(run))
 
-    @undecorated
     def local(self, /, *args: Any, **kwargs: Any) -> Any:
         """Calls the undecorated function once, here and now."""
         return self.__wrapped__(*args, **kwargs)
 
-    @changing
     def options(self, job: str | None = None, /, **overrides: Any) -> Any:
         """Returns a new distributed function with other options; this one is unchanged.
 
@@ -161,20 +132,6 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
             raise AttributeError("__signature__")
         return distributed_signature(self._signature.signature)
 
-    @overload
-    def __get__(  # a classmethod, in either order of the decorators
-        self: Distributed[Callable[Concatenate[type[S], P], R], Each, Whole, Joined], instance: object, owner: type[S]
-    ) -> Distributed[Callable[P, R], Each, Whole, Joined]: ...
-    @overload
-    def __get__(self, instance: None, owner: type) -> Distributed[Function, Each, Whole, Joined]: ...
-    @overload
-    def __get__(
-        self: Distributed[Callable[Concatenate[S, P], R], Each, Whole, Joined], instance: S, owner: type | None = None
-    ) -> Distributed[Callable[P, R], Each, Whole, Joined]: ...
-    @overload
-    def __get__(  # a staticmethod
-        self, instance: object, owner: type | None = None
-    ) -> Distributed[Function, Each, Whole, Joined]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Binds as the plain function would: a method's ``self`` is a constant."""
         function: Any = self.__wrapped__
@@ -230,11 +187,11 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
         found = inspect.getattr_static(args[0], self._name.rpartition(".")[2], None)
         return isinstance(found, classmethod) and found.__func__ is self
 
-    def _bound_to(self, owner: type) -> Distributed[Any, Any]:
+    def _bound_to(self, owner: type) -> Distributed:
         return Bound(self.__wrapped__.__get__(owner, type(owner)), self._options)
 
 
-class Bound(Distributed[Function, Each, Whole, Joined]):
+class Bound(Distributed):
     """A distributed method, bound to its object or class; pickles as an attribute of that."""
 
     def __reduce__(self) -> str | tuple[Any, ...]:

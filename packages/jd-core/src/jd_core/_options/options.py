@@ -6,8 +6,8 @@ First room of the house: `resolve` turns what the user wrote into `Options`; not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 from jd_core._options.retry import SECONDS, WHOLE, Retry
 from jd_core.backend import Option, closest, registry
@@ -16,62 +16,91 @@ from jd_core.errors import BackendNotInstalledError
 _FLAG = Option("True or False", (bool,))
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the field of an option in `Options` says beside its name, its type and its default.
+
+    Attributes:
+        option: which values are allowed.
+        meaning: what it does, for the docstring of `distribute` and README.md; code stands in double backticks.
+        unset: what is done where it is None; empty if it never is.
+    """
+
+    option: Option
+    meaning: str
+    unset: str = ""
+
+
+def _option(default: Any, option: Option, meaning: str, unset: str = "") -> Any:
+    return field(default=default, metadata={"description": Description(option, meaning, unset)})
+
+
 def _or_none(option: Option) -> Option:
     return Option(f"{option.allowed}, or None", (*option.types, type(None)), lambda v: v is None or option.accepts(v))
-
-
-#: The options of every job, in the order of the decorator's parameters.
-COMMON: Mapping[str, Option] = {
-    "workers": _or_none(WHOLE),
-    "autobatch": _FLAG,
-    "batch_size": _or_none(WHOLE),
-    "chunksize": Option(
-        "a whole number of at least 1, or 'auto'",
-        (int, str),
-        lambda value: value == "auto" if isinstance(value, str) else value >= 1,
-    ),
-    "aggregate": Option(
-        "'auto', 'list', or a callable of the list of results",
-        accepts=lambda value: value in ("auto", "list") if isinstance(value, str) else callable(value),
-    ),
-    "buffersize": _or_none(WHOLE),
-    "timeout": _or_none(SECONDS),
-    "retries": Option("a whole number of at least 0, or Retry(...)", (int, Retry), lambda n: isinstance(n, Retry) or n >= 0),
-    "return_exceptions": _FLAG,
-    "progress": Option("True, False, or a callable of (done, total)", accepts=lambda v: isinstance(v, bool) or callable(v)),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """The options of one decorated function, checked.
 
+    The fields with a description are the options of every job, in the order of the decorator's parameters. All that lists
+    them follows from here: the checks, the signature of `distribute`, and, by ``hatch run types:generate``, its docstring,
+    the stubs for type checkers and the table in README.md.
+
     Attributes:
-        job: the job's own name (aliases are resolved).
-        workers: how many calls run at once; None: the backend's default.
-        autobatch: whether collections for batch parameters are cut.
-        batch_size: elements per batch; None: from the number of workers.
-        chunksize: calls per chunk; "auto": from measured durations.
-        aggregate: "auto", "list", or a callable of the list of results.
-        buffersize: how many calls are read ahead of the results; None: a few chunks per worker.
-        timeout: seconds allowed to one call; None: no limit.
-        retries: the number of further attempts, or the rule for them.
-        return_exceptions: whether exceptions stand in the result list instead of being raised.
-        progress: whether, or to whom, progress is shown.
         backend: the backend's own options.
     """
 
-    job: str = "compute"
-    workers: int | None = None
-    autobatch: bool = True
-    batch_size: int | None = None
-    chunksize: int | str = "auto"
-    aggregate: str | Callable[[list[Any]], Any] = "auto"
-    buffersize: int | None = None
-    timeout: float | None = None
-    retries: int | Retry = 0
-    return_exceptions: bool = False
-    progress: bool | Callable[[int, int | None], object] = False
+    job: str = _option(
+        "compute",
+        Option("the name of a job, such as 'compute' or 'io'", (str,)),
+        'where calls run: ``"compute"`` (processes), ``"io"`` (threads), ``"web"`` (coroutines), ``"ray"`` (a cluster), '
+        "or another installed backend's name",
+    )
+    workers: int | None = _option(None, _or_none(WHOLE), "how many calls run at once", "the backend's default")
+    autobatch: bool = _option(True, _FLAG, "cut flat collections for parameters that are hinted as collections")
+    batch_size: int | None = _option(
+        None,
+        _or_none(WHOLE),
+        "elements per batch",
+        "four batches per worker; 1000 elements where the length is unknown",
+    )
+    chunksize: int | Literal["auto"] = _option(
+        "auto",
+        Option(
+            "a whole number of at least 1, or 'auto'",
+            (int, str),
+            lambda value: value == "auto" if isinstance(value, str) else value >= 1,
+        ),
+        'calls sent to a worker in one message; ``"auto"``: from measured durations. Never changes a result. With 1, a call '
+        "whose worker dies is never run again for the sake of others",
+    )
+    aggregate: Literal["auto", "list"] | Callable[[list[Any]], Any] = _option(
+        "auto",
+        Option(
+            "'auto', 'list', or a callable of the list of results",
+            accepts=lambda value: value in ("auto", "list") if isinstance(value, str) else callable(value),
+        ),
+        '``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never joins; a '
+        "callable, such as ``sum``, gets the list of results and makes the value that is returned",
+    )
+    buffersize: int | None = _option(
+        None, _or_none(WHOLE), "how many calls are read ahead of the results", "at most four chunks per worker"
+    )
+    timeout: float | None = _option(None, _or_none(SECONDS), "seconds allowed to one call", "no limit")
+    retries: int | Retry = _option(
+        0,
+        Option("a whole number of at least 0, or Retry(...)", (int, Retry), lambda n: isinstance(n, Retry) or n >= 0),
+        "further attempts after a failed call: a number, or ``Retry(...)``",
+    )
+    return_exceptions: bool = _option(
+        False, _FLAG, "put exceptions in the list of results, which is then never joined, instead of raising the first"
+    )
+    progress: bool | Callable[[int, int | None], object] = _option(
+        False,
+        Option("True, False, or a callable of (done, total)", accepts=lambda v: isinstance(v, bool) or callable(v)),
+        "True shows a bar on stderr, if that is a terminal, or in a notebook; a callable gets (calls done, total or None)",
+    )
     backend: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -80,6 +109,12 @@ class Options:
         if isinstance(self.retries, Retry):
             return self.retries
         return Retry(self.retries) if self.retries else None
+
+
+#: The options of every job but ``job`` itself, in the order of the decorator's parameters.
+COMMON: Mapping[str, Option] = {
+    one.name: one.metadata["description"].option for one in fields(Options) if one.metadata and one.name != "job"
+}
 
 
 def resolve(given: Mapping[str, Any], base: Options | None = None) -> Options:

@@ -1,26 +1,20 @@
 """Which types are collections, to a type checker: batches, arrays and frames, and what is joined.
 
 The static side of `jd_core._collections.table`: checkers cannot ask that table. Libraries are told by a method that no
-other has,
-since what is not installed cannot be imported, and what cannot be imported is everything to a checker.
+other has, since what is not installed cannot be imported, and what cannot be imported is everything to a checker.
 """
-
-from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterable, Iterable, MutableMapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 A = TypeVar("A")
 V = TypeVar("V")
 Self_co = TypeVar("Self_co", covariant=True)
 
-if TYPE_CHECKING:
-
-    class Batch(list[V], set[V], frozenset[V], tuple[V, ...], deque[V]):  # type: ignore
-        """All that a parameter hinted as a collection may be; a parameter that accepts it is hinted so."""
-
+class Batch(list[V], set[V], frozenset[V], tuple[V, ...], deque[V]):  # type: ignore
+    """All that a parameter hinted as a collection may be; a parameter that accepts it is hinted so."""
 
 class Array(Protocol[Self_co]):
     """A numpy array of type ``Self_co``, told by what tensors of other libraries lack."""
@@ -29,8 +23,7 @@ class Array(Protocol[Self_co]):
         """Numpy's hook for subclasses."""
 
     def copy(self) -> Self_co:
-        """Gives the same type."""
-        ...
+        """Returns the same type."""
 
 
 class Pandas(Protocol[Self_co]):
@@ -41,24 +34,21 @@ class Pandas(Protocol[Self_co]):
         """Rows by position."""
 
     def copy(self) -> Self_co:
-        """Gives the same type."""
-        ...
+        """Returns the same type."""
 
 
 class Polars(Protocol[Self_co]):
     """A frame or series of polars."""
 
     def rechunk(self) -> Self_co:
-        """Gives the same type."""
-        ...
+        """Returns the same type."""
 
 
 class Arrow(Protocol[Self_co]):
     """A table of pyarrow."""
 
     def combine_chunks(self) -> Self_co:
-        """Gives the same type."""
-        ...
+        """Returns the same type."""
 
 
 Own: TypeAlias = Array[A] | Pandas[A] | Polars[A] | Arrow[A]
@@ -66,8 +56,8 @@ Given: TypeAlias = Own[A] | Iterable[A]
 Source: TypeAlias = Iterable[A] | AsyncIterable[A]
 
 #: What never is a collection, though a checker thinks so: text, bytes and tuples of a fixed length.
-Value = TypeVar("Value", bound="str | bytes | bytearray | memoryview | tuple[()] | tuple[Any, *tuple[Any, ...]]")
+Value = TypeVar("Value", bound=str | bytes | bytearray | memoryview | tuple[()] | tuple[Any, *tuple[Any, ...]])
 
 #: What is joined where the input was cut. No ``Mapping``, ``Iterable`` or ``Collection``: a ``TypedDict`` is the first, and
 #: many a class of one's own the others.
-Join = TypeVar("Join", bound="Sequence[Any] | AbstractSet[Any] | MutableMapping[Any, Any] | Own[Any]")
+Join = TypeVar("Join", bound=Sequence[Any] | AbstractSet[Any] | MutableMapping[Any, Any] | Own[Any])

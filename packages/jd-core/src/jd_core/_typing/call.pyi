@@ -1,7 +1,6 @@
-"""How a distributed call looks to a type checker: what it takes and what it gives, said once for every way to call.
+"""How a distributed call looks to a type checker: what it takes and what it returns, for every way to call.
 
-Beside the line of rooms: nothing here runs. `Distributed` inherits `Call`, so that ``f(...)`` is checked by the overloads
-below, and marks its other methods with `method`, so that ``f.stream`` and its like are `Call` objects too.
+Written by ``hatch run types:generate``; change ``generator/call.py``.
 
 An overload is chosen by the function's parameters and by what is passed for them:
 
@@ -20,18 +19,13 @@ as collections. From three parameters on, a call that cuts has only what is cut 
 checked always, up to five parameters; of a function with more, only that iterables are passed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, TypeAlias, TypeVar, overload
+from typing import Any, Concatenate, Generic, Never, ParamSpec, TypeAlias, TypeVar, overload
 
-from jd_core._typing.shapes import Array, Given, Own, Source
+# Every checker knows this module, installed or not; `typing` has the defaults of type variables from Python 3.13 on.
+from typing_extensions import TypeVar as Defaulted
 
-if TYPE_CHECKING:
-    # Every checker knows this module, installed or not; `typing` has the defaults of type variables from Python 3.13 on.
-    from typing_extensions import TypeVar as Defaulted
-
-    from jd_core._typing.shapes import Batch
+from jd_core._typing.shapes import Array, Batch, Given, Own, Source
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -40,39 +34,31 @@ B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
 E = TypeVar("E")
-K = TypeVar("K", bound="Own[Any]")
+K = TypeVar("K", bound=Own[Any])
 V = TypeVar("V")
 W = TypeVar("W")
 
 #: The user's function, as a type; the second time, to look at it in another way.
 Function = TypeVar("Function", covariant=True)
+Again = Defaulted("Again", covariant=True, default=Any)
 
-if TYPE_CHECKING:
-    Again = Defaulted("Again", covariant=True, default=Any)
-    #: What a call gives with one result per call, and what it gives where its input was cut.
-    Whole = Defaulted("Whole", covariant=True, default=Any)
-    Joined = Defaulted("Joined", covariant=True, default=Any)
-    #: `OnLoop` where the caller is on an event loop.
-    Place = Defaulted("Place", covariant=True, default=object)
-else:
-    Again = TypeVar("Again", covariant=True)
-    Whole = TypeVar("Whole", covariant=True)
-    Joined = TypeVar("Joined", covariant=True)
-    Place = TypeVar("Place", covariant=True)
+#: What a call returns with one result per call, and what it returns where its input was cut.
+Whole = Defaulted("Whole", covariant=True, default=Any)
+Joined = Defaulted("Joined", covariant=True, default=Any)
+
+#: `OnLoop` where the caller is on an event loop.
+Place = Defaulted("Place", covariant=True, default=object)
 
 Takes: TypeAlias = Callable[P, object]
-
 
 class OnLoop:
     """Where async iterables can be read."""
 
-
 class Call(Generic[Function, Again, Whole, Joined, Place]):
     """What can be called as ``f`` can. ``surplus`` takes nothing: a positional argument there is one too many."""
 
-    # fmt: off
-    @overload
     # ``@classmethod`` above ``@distribute`` hands over the class.
+    @overload
     def __call__(self, owner: type, /) -> Whole: ...
     @overload
     def __call__(
@@ -119,7 +105,8 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     @overload
     def __call__(
         self: Call[Takes[Concatenate[K, B, C, D, Q]]],
-        a: Own[K], b: Given[B], c: Given[C], d: Given[D], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Own[K], b: Given[B], c: Given[C], d: Given[D],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
@@ -154,151 +141,183 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     @overload
     def __call__(
         self: Call[Takes[Concatenate[K, B, C, Q]]],
-        a: Own[K], b: Given[B], c: Given[C], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Own[K], b: Given[B], c: Given[C],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, C, Q]]],
-        a: Iterable[A], b: Iterable[B], c: Iterable[C], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[A], b: Iterable[B], c: Iterable[C],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Batch[V], ...]]],
-        a: Iterable[V], b: Iterable[Any], c: Iterable[Any], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[V], b: Iterable[Any], c: Iterable[Any],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Any, Batch[V], ...]]],
-        a: Iterable[Any], b: Iterable[V], c: Iterable[Any], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[Any], b: Iterable[V], c: Iterable[Any],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]]],
-        a: Iterable[Any], b: Iterable[Any], c: Iterable[V], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[Any], b: Iterable[Any], c: Iterable[V],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[K, B, Q]]],
-        a: Own[K], b: Given[B], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Own[K], b: Given[B],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, K, Q]]],
-        a: Given[A], b: Own[K], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Given[A], b: Own[K],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[int | str, ...]]],
-        a: Iterable[str], b: Iterable[B], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[str], b: Iterable[B],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[str], ...]]],
-        a: Iterable[str], b: Iterable[B], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[str], b: Iterable[B],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, int | str, ...]]],
-        a: Iterable[A], b: Iterable[str], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[A], b: Iterable[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, Batch[str], ...]]],
-        a: Iterable[A], b: Iterable[str], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[A], b: Iterable[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]]],
-        a: Iterable[A], b: Iterable[B], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[A], b: Iterable[B],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[W], ...]]],
-        a: Iterable[V], b: Iterable[W], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[V], b: Iterable[W],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], ...]]],
-        a: Iterable[V], b: Given[B], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[V], b: Given[B],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, Batch[V], ...]]],
-        a: Given[A], b: Iterable[V], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Given[A], b: Iterable[V],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, Q]]], a: Own[K], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        self: Call[Takes[Concatenate[K, Q]]],
+        a: Own[K],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[Any], ...]]],
-        a: Array[Any], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Array[Any],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[int | str, ...]]],
-        a: Iterable[str], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[str], ...]]],
-        a: Iterable[str], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]]], a: Iterable[A], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        self: Call[Takes[Concatenate[A, Q]]],
+        a: Iterable[A],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[V], ...]]],
-        a: Iterable[V], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Iterable[V],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
-    @overload
     # From here on for callers on a loop.
+    @overload
     def __call__(
         self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[int | str, ...]], Any, Any, OnLoop],
-        a: Source[str], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Source[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[str], ...]], Any, Any, OnLoop],
-        a: Source[str], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Source[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, Q]], Any, Any, Any, OnLoop],
-        a: Source[A], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Source[A],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[V], ...]], Any, Any, OnLoop],
-        a: Source[V], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Source[V],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[str], Batch[W], ...]], Any, Any, OnLoop],
-        a: Source[str], b: Source[W], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Source[str], b: Source[W],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[str], ...]], Any, Any, OnLoop],
-        a: Source[V], b: Source[str], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Source[V], b: Source[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Any, Any, Any, OnLoop],
-        a: Source[A], b: Source[B], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Source[A], b: Source[B],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[W], ...]], Any, Any, OnLoop],
-        a: Source[V], b: Source[W], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Source[V], b: Source[W],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, C, Q]], Any, Any, Any, OnLoop],
-        a: Source[A], b: Source[B], c: Source[C], surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+        a: Source[A], b: Source[B], c: Source[C],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
@@ -317,24 +336,15 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
         self: Call[Takes[Concatenate[Any, Any, Any, Any, Any, Any, ...]], Any, Any, Any, OnLoop],
         a: Source[Any], /, *args: Source[Any], **constants: Any,
     ) -> Whole | Joined: ...
-    @overload
     # A call of six and more, and one whose arguments are unpacked from something of unknown length.
+    @overload
     def __call__(
         self, a: Iterable[Any], b: Iterable[Any], c: Iterable[Any], d: Iterable[Any], e: Iterable[Any], f: Iterable[Any],
         /, *args: Iterable[Any], **constants: Any,
     ) -> Whole | Joined: ...
-    @overload
     # A function of six and more. Pyright forgets constants behind ``*args`` where two and more stand before it.
+    @overload
     def __call__(
         self: Call[Takes[Concatenate[Any, Any, Any, Any, Any, Any, ...]]],
         a: Iterable[Any], /, *args: Iterable[Any], **constants: Any,
     ) -> Whole | Joined: ...
-    # fmt: on
-    def __call__(self, /, *args: Any, **constants: Any) -> Any:
-        """Runs one call of the function per element, or per batch, of what is passed positionally.
-
-        Args:
-            *args: iterables, one per distributed parameter, gone through in lockstep.
-            **constants: the same for every call.
-        """
-        raise NotImplementedError

@@ -1,0 +1,69 @@
+"""The options of `distribute` as parameters of a stub, read from `jd_core._options.options.Options`."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import sys
+import textwrap
+from collections.abc import Mapping
+
+from jd_core._options import options
+
+#: Those whose types tell overloads apart; an overload names them itself.
+TELLING = ("aggregate", "return_exceptions")
+
+WIDTH = 125
+
+
+def described() -> list[dataclasses.Field[object]]:
+    """Returns the fields of the options of every job, in order."""
+    return [one for one in dataclasses.fields(options.Options) if one.metadata]
+
+
+def lines(indent: int, narrowed: Mapping[str, str] | None = None) -> str:
+    """Returns the options as keyword parameters, in lines that end with a comma.
+
+    Args:
+        indent: blanks before each line.
+        narrowed: the types that those in `TELLING` have here; their defaults are shown, too. None: they are left out.
+    """
+    shown = [
+        f"{one.name}: {(narrowed or {}).get(one.name, one.type)} = {repr(one.default) if narrowed else '...'},"
+        for one in described()
+        if narrowed or one.name not in TELLING
+    ]
+    space = "\0"  # a parameter is not broken
+    text = textwrap.fill(
+        " ".join(one.replace(" ", space).replace("'", '"') for one in shown),
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return text.replace(space, " ") + "\n"
+
+
+def imports(*own: str) -> str:
+    """Returns the imports of a stub, sorted.
+
+    Args:
+        *own: its own, as ``module: name, name``. Those of the names in the types of the options, as `options` imports them,
+            come with them.
+    """
+    wanted: dict[str, set[str]] = {}
+    for one in own:
+        module, names = one.split(": ")
+        wanted.setdefault(module, set()).update(names.split(", "))
+    used = {name.id for one in described() for name in ast.walk(ast.parse(str(one.type))) if isinstance(name, ast.Name)}
+    for node in ast.walk(ast.parse(inspect.getsource(options))):
+        if isinstance(node, ast.ImportFrom) and node.module and (found := used & {name.name for name in node.names}):
+            wanted.setdefault(node.module, set()).update(found)
+    sections: dict[int, list[str]] = {}
+    for module, members in sorted(wanted.items()):
+        top = module.partition(".")[0]
+        section = 2 if top == "jd_core" else 0 if top in sys.stdlib_module_names else 1
+        sections.setdefault(section, []).append(f"from {module} import {', '.join(sorted(members))}")
+    return "\n\n".join("\n".join(lines) for _, lines in sorted(sections.items()))
