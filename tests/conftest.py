@@ -12,13 +12,13 @@ import subprocess
 import sys
 import tempfile
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from jd_core.backend import Backend, Chunk, ChunkResult, Work
+from jd_core.backend import Backend, ChunkResult, Work
+from jd_core.testing import Gathered, chunks_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping
@@ -57,6 +57,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(mark)
         if "run_script" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.process)
+        if item.get_closest_marker("ray"):
+            # Where tests run in several processes, one has them all: two Rays are too many for a small machine.
+            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 @pytest.fixture(scope="session")
@@ -103,88 +106,54 @@ def job(request: pytest.FixtureRequest) -> str:
     return found
 
 
-@dataclass
-class Outcome:
-    """What a run gave, by index of the call; a call that is given twice is an error."""
-
-    values: dict[int, Any] = field(default_factory=dict)
-    failures: dict[int, BaseException] = field(default_factory=dict)
-
-    def add(self, result: ChunkResult) -> None:
-        for index, value in enumerate(result.values, result.chunk.start + result.offset):
-            assert index not in self.values
-            self.values[index] = value
-        for failure in result.failures:
-            assert self.values[failure.index] is None
-            self.failures[failure.index] = failure.exception
-
-
-@dataclass
 class Alone:
-    """A backend without the core around it, and short ways to run it."""
+    """A backend without the core around it, and short ways to run it.
 
-    backend: Backend
+    Args:
+        backend: the backend.
+        **work: what its `Work` is to have, unless a run says otherwise.
+    """
+
+    def __init__(self, backend: Backend, **work: Any) -> None:
+        self.backend = backend
+        self._work = {"constants": {}, "workers": 4, "name": "f", **work}
 
     def start(
-        self, function: Callable[..., Any], *columns: Iterable[Any], **options: Any
+        self, function: Callable[..., Any], *columns: Iterable[Any], size: int = 1, **work: Any
     ) -> Generator[ChunkResult, None, None]:
-        """Returns the generator of a run; ``options`` are those of `handed_over`."""
-        return self.backend.run(*handed_over(function, columns, **options))
+        """Returns the generator of a run whose chunks hold ``size`` calls."""
+        return self.backend.run(Work(function=function, **{**self._work, **work}), chunks_of(*columns, sizes=(size,)))
 
     def astart(
-        self, function: Callable[..., Any], *columns: Iterable[Any], **options: Any
+        self, function: Callable[..., Any], *columns: Iterable[Any], size: int = 1, **work: Any
     ) -> AsyncGenerator[ChunkResult, None]:
         """Like `start`, for the running loop."""
-        return self.backend.arun(*handed_over(function, columns, **options))
+        return self.backend.arun(Work(function=function, **{**self._work, **work}), chunks_of(*columns, sizes=(size,)))
 
-    def run(self, function: Callable[..., Any], *columns: Iterable[Any], **options: Any) -> Outcome:
-        """Runs to the end."""
-        outcome = Outcome()
+    def run(self, function: Callable[..., Any], *columns: Iterable[Any], **options: Any) -> Gathered:
+        """Runs to the end; ``options`` are those of `start`."""
+        gathered = Gathered()
         for result in self.start(function, *columns, **options):
-            outcome.add(result)
-        return outcome
+            gathered.add(result)
+        return gathered
 
-    async def arun(self, function: Callable[..., Any], *columns: Iterable[Any], **options: Any) -> Outcome:
+    async def arun(self, function: Callable[..., Any], *columns: Iterable[Any], **options: Any) -> Gathered:
         """Like `run`, on the running loop."""
-        outcome = Outcome()
+        gathered = Gathered()
         async with aclosing(self.astart(function, *columns, **options)) as results:
             async for result in results:
-                outcome.add(result)
-        return outcome
+                gathered.add(result)
+        return gathered
 
-    def run_either(self, way: str, function: Callable[..., Any], *columns: Iterable[Any], **options: Any) -> Outcome:
+    def run_either(self, way: str, function: Callable[..., Any], *columns: Iterable[Any], **options: Any) -> Gathered:
         """Runs to the end with `run`, or with `arun` on a loop of its own."""
         if way == "run":
             return self.run(function, *columns, **options)
         return asyncio.run(self.arun(function, *columns, **options))
 
 
-def handed_over(
-    function: Callable[..., Any], columns: tuple[Iterable[Any], ...], *, size: int = 1, workers: int = 4, **work: Any
-) -> tuple[Work, Iterator[Chunk]]:
-    """Returns what a backend's ``run`` gets; the chunks hold ``size`` calls."""
-    work.setdefault("constants", {})
-    return Work(function=function, workers=workers, name="f", **work), chunks_of(columns, size)
-
-
-def chunks_of(columns: tuple[Iterable[Any], ...], size: int) -> Iterator[Chunk]:
-    """Gives the chunks of a run, read from the columns as they are asked for."""
-    start = 0
-    iterators = [iter(column) for column in columns]
-    while True:
-        rows = []
-        for row in zip(*iterators, strict=True):
-            rows.append(row)
-            if len(rows) == size:
-                break
-        if not rows:
-            return
-        yield Chunk(start, tuple(list(column) for column in zip(*rows, strict=True)))
-        start += len(rows)
-
-
 @pytest.fixture
-def alone() -> Callable[[Backend], Alone]:
+def alone() -> Callable[..., Alone]:
     """Takes a backend by itself."""
     return Alone
 

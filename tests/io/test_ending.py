@@ -26,7 +26,7 @@ def test_a_slow_call_holds_no_other_back(io):
             last_ran.set()
         return True
 
-    assert all(io.run(call, range(10), size=10, workers=2).values.values())
+    assert all(io.run(call, range(10), size=10, workers=2).values())
 
 
 def test_finished_calls_are_given_before_the_slow_one_of_their_chunk(io):
@@ -59,7 +59,7 @@ def test_first_failure_stops_what_has_not_started(io):
 
     outcome = io.run(call, range(1000), size=100, workers=1)
     assert started == [0, 1, 2, 3]
-    assert {**outcome.values, 3: "failed"} == {0: 0, 1: 1, 2: 2, 3: "failed"}
+    assert {**outcome, 3: "failed"} == {0: 0, 1: 1, 2: 2, 3: "failed"}
     assert isinstance(outcome.failures[3], ValueError)
 
 
@@ -73,7 +73,7 @@ def test_without_stop_at_failure_every_call_runs(io):
 
     outcome = io.run(call, range(50), size=7, stop_at_failure=False)
     assert {index: error.args for index, error in outcome.failures.items()} == {i: (i,) for i in range(0, 50, 3)}
-    assert len(outcome.values) == 50
+    assert len(outcome) == 50
 
 
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration])
@@ -86,7 +86,7 @@ def test_odd_exceptions_are_the_calls_failure(io, raised):
         return number
 
     outcome = io.run(call, range(3), size=3, workers=1, stop_at_failure=False)
-    assert outcome.values == {0: 0, 1: None, 2: 2}
+    assert outcome == {0: 0, 1: None, 2: 2}
     assert isinstance(outcome.failures[1], RuntimeError if raised is StopIteration else raised)
 
 
@@ -100,14 +100,14 @@ def test_a_call_over_its_time_is_reported_and_left_behind(io, threads):
         return release.wait(WAIT) if number == 2 else number
 
     outcome = io.run(call, range(6), size=3, workers=1, timeout=0.05, stop_at_failure=False)
-    assert outcome.values == {0: 0, 1: 1, 2: None, 3: 3, 4: 4, 5: 5}
+    assert outcome == {0: 0, 1: 1, 2: None, 3: 3, 4: 4, 5: 5}
     assert isinstance(outcome.failures[2], CallTimeoutError)
     assert "f()" in str(outcome.failures[2])
     assert "timeout=0.05" in str(outcome.failures[2])
     (left_behind,) = set(threads()) - set(others)
     release.set()
     left_behind.join(WAIT)
-    assert outcome.values[2] is None
+    assert outcome[2] is None
 
 
 @best_of_three
@@ -179,7 +179,7 @@ def test_cancelled_ends_the_run(io):
     outcome = io.run(call, range(10), workers=2, cancelled=cancelled.is_set)
     release.set()
     assert time.monotonic() - began < WAIT / 2
-    assert outcome.values == {}
+    assert outcome == {}
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to threads")
@@ -196,7 +196,7 @@ def test_ctrl_c_ends_the_wait_at_once(io):
         io.run(call, range(1))
     assert time.monotonic() - began < WAIT / 2
     release.set()
-    assert io.run(abs, [-1]).values == {0: 1}
+    assert io.run(abs, [-1]) == {0: 1}
 
 
 def test_a_blocked_call_does_not_hold_up_the_interpreters_exit(tmp_path):

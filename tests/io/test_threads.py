@@ -37,7 +37,7 @@ def test_workers_calls_run_at_once(io, size):
         return number
 
     outcome = io.run(call, range(40), size=size, workers=5)
-    assert outcome.values == {number: number for number in range(40)}
+    assert outcome == {number: number for number in range(40)}
     assert peak == 5
 
 
@@ -45,7 +45,7 @@ def test_hundreds_at_once(io, threads):
     """Section 6: ``workers`` may be hundreds."""
     barrier = threading.Barrier(400)
     outcome = io.run(lambda number: barrier.wait(WAIT), range(1200), size=50, workers=400)
-    assert sorted(outcome.values.values()) == sorted(3 * list(range(400)))  # all of them wait, three times
+    assert sorted(outcome.values()) == sorted(3 * list(range(400)))  # all of them wait, three times
     assert outcome.failures == {}
     assert threads() == []
 
@@ -58,7 +58,7 @@ def test_no_future_per_call(io, monkeypatch):
         concurrent.futures.Future, "__init__", lambda self: (makers.append(threading.current_thread().name), init(self))[1]
     )
     concurrent.futures.Future()
-    assert len(io.run(abs, range(1000), size=100, workers=4).values) == 1000
+    assert len(io.run(abs, range(1000), size=100, workers=4)) == 1000
     ours = [name for name in makers if name == threading.current_thread().name or name.startswith("just-distribute-io")]
     assert len(ours) == 1  # the one that was made here
 
@@ -91,9 +91,9 @@ def test_no_more_threads_than_calls(io, threads):
 
 def test_without_chunks_no_thread_is_started(io, threads_started_here):
     """Contract 5: empty input starts nothing."""
-    assert io.run(print, []).values == {}
+    assert io.run(print, []) == {}
     assert threads_started_here == []
-    assert io.run(abs, [-1]).values == {0: 1}
+    assert io.run(abs, [-1]) == {0: 1}
     assert len(threads_started_here) == 1
 
 
@@ -106,7 +106,7 @@ def test_calls_see_the_callers_context(io):
         variable.set("call")
         return seen[1] and seen[0] in ("caller", "call")
 
-    assert all(io.run(call, range(20)).values.values())
+    assert all(io.run(call, range(20)).values())
     assert variable.get() == "caller"
     assert not inside_worker.get()
 
@@ -123,14 +123,14 @@ def test_calls_see_the_context_of_a_caller_on_a_loop(io):
         asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(tick()))
         return await io.arun(lambda number: (ticked.wait(WAIT), variable.get(), inside_worker.get()), range(5))
 
-    assert set(asyncio.run(main()).values.values()) == {(True, "caller", True)}
+    assert set(asyncio.run(main()).values()) == {(True, "caller", True)}
 
 
 def test_input_is_read_in_the_callers_thread(io):
     """Section 3: any iterator will do, also one that is bound to its thread, as a database cursor."""
     connection = sqlite3.connect(":memory:")
     rows = connection.execute("with recursive n(i) as (select 0 union all select i + 1 from n limit 200) select i from n")
-    assert io.run(lambda row: row[0] + 1, rows, workers=8).values == {index: index + 1 for index in range(200)}
+    assert io.run(lambda row: row[0] + 1, rows, workers=8) == {index: index + 1 for index in range(200)}
     connection.close()
 
 
@@ -168,7 +168,7 @@ def test_async_functions_keep_one_loop_per_thread(io):
         await asyncio.sleep(0)
         return number
 
-    assert io.run(call, range(20), workers=2).values == {number: number for number in range(20)}
+    assert io.run(call, range(20), workers=2) == {number: number for number in range(20)}
     assert len(loops) == 2
     assert all(len(of_thread) == 1 and of_thread.pop().is_closed() for of_thread in loops.values())
 
@@ -180,13 +180,13 @@ def test_generator_functions_give_lists(io):
         yield number
         yield number + 1
 
-    assert io.run(call, range(3)).values == {0: [0, 1], 1: [1, 2], 2: [2, 3]}
+    assert io.run(call, range(3)) == {0: [0, 1], 1: [1, 2], 2: [2, 3]}
 
 
 def test_several_columns_and_constants(io):
     """Section 1: positional arguments go in lockstep, constants to every call."""
     outcome = io.run(lambda a, b, *, c: (a, b, c), range(5), "abcde", size=2, constants={"c": 1})
-    assert outcome.values == {index: (index, "abcde"[index], 1) for index in range(5)}
+    assert outcome == {index: (index, "abcde"[index], 1) for index in range(5)}
 
 
 def test_eight_callers_at_once(io):
@@ -196,7 +196,7 @@ def test_eight_callers_at_once(io):
 
     def caller(number):
         barrier.wait(WAIT)
-        outcomes[number] = io.run(lambda x: x * number, range(500), size=9, workers=4).values
+        outcomes[number] = io.run(lambda x: x * number, range(500), size=9, workers=4)
 
     callers = [threading.Thread(target=caller, args=(number,)) for number in range(8)]
     for one in callers:

@@ -15,12 +15,11 @@ import tempfile
 import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jd_core.backend import Chunk, ChunkResult, Work
 from jd_core.testing import wait_until
 
 HERE = Path(__file__).parent
@@ -52,59 +51,12 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     return None
 
 
-@dataclass
-class Outcome:
-    """What a run gave, by index of the call; a call that is given twice is an error."""
-
-    values: dict[int, Any] = field(default_factory=dict)
-    failures: dict[int, BaseException] = field(default_factory=dict)
-    tracebacks: dict[int, str | None] = field(default_factory=dict)
-
-    def add(self, result: ChunkResult) -> None:
-        for index, value in enumerate(result.values, result.chunk.start + result.offset):
-            assert index not in self.values
-            self.values[index] = value
-        for failure in result.failures:
-            assert self.values[failure.index] is None
-            self.failures[failure.index] = failure.exception
-            self.tracebacks[failure.index] = failure.traceback
-
-    def ordered(self) -> list[Any]:
-        assert sorted(self.values) == list(range(len(self.values)))
-        return [self.values[index] for index in range(len(self.values))]
-
-
-class Runs:
-    """The backend, and short ways to run it."""
-
-    def __init__(self) -> None:
-        from jd_ray.backend import RayBackend
-
-        self.backend = RayBackend()
-
-    def start(self, function: Callable[..., Any], *columns: Sequence[Any], size: int = 1, **work: Any) -> Any:
-        """Returns the generator of a run whose chunks hold ``size`` calls."""
-        given = {"constants": {}, "workers": 2, "stop_at_failure": False, "name": "f", **work}
-        return self.backend.run(Work(function=function, **given), chunks(columns, size))
-
-    def run(self, function: Callable[..., Any], *columns: Sequence[Any], **options: Any) -> Outcome:
-        """Runs to the end."""
-        outcome = Outcome()
-        for result in self.start(function, *columns, **options):
-            outcome.add(result)
-        return outcome
-
-
-def chunks(columns: Sequence[Sequence[Any]], size: int) -> Iterator[Chunk]:
-    """Gives the chunks of a run."""
-    for start in range(0, len(columns[0]), size):
-        yield Chunk(start, tuple(column[start : start + size] for column in columns))
-
-
 @pytest.fixture
-def ray(ray_cluster: None) -> Runs:
-    """The backend, with the session's local Ray initialised."""
-    return Runs()
+def ray(ray_cluster: None, alone: Callable[..., Any]) -> Any:
+    """The backend without the core around it, with the session's local Ray initialised."""
+    from jd_ray.backend import RayBackend
+
+    return alone(RayBackend(), workers=2, stop_at_failure=False)
 
 
 @pytest.fixture(scope="session")

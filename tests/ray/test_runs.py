@@ -198,7 +198,7 @@ def test_a_crash_is_blamed_alone(ray, folder: str) -> None:
     assert set(outcome.failures) == {7}
     assert isinstance(outcome.failures[7], WorkerDiedError)
     assert "f(): the Ray worker died while it ran call 7" in str(outcome.failures[7])
-    assert [outcome.values[index] for index in range(12) if index != 7] == [*range(7), *range(8, 12)]
+    assert [outcome[index] for index in range(12) if index != 7] == [*range(7), *range(8, 12)]
     counts = [functions.count(folder, f"call{value}") for value in range(12)]
     assert counts == [1, 1, 1, 1, 2, 2, 2, 2, 1, 1, 1, 1]
 
@@ -446,7 +446,7 @@ def test_what_cannot_be_sent_is_named(ray) -> None:
     outcome = ray.run(_make_lock, range(4), size=4)
     assert "f(): call 2 ran, but its result cannot be sent back" in str(outcome.failures[2])
     assert "the result[1], an object of type _thread.lock: TypeError: " in str(outcome.failures[2])
-    assert [outcome.values[index] for index in (0, 1, 3)] == [0, 1, 3]
+    assert [outcome[index] for index in (0, 1, 3)] == [0, 1, 3]
 
 
 def _make_lock(value: int) -> Any:

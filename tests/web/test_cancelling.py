@@ -82,7 +82,7 @@ def test_a_failure_cancels_the_others_and_waits_for_them(web, way):
     outcome = web.run_either(way, call, range(1000), size=10, workers=4)
     assert calls.started == [0, 1, 2]
     assert sorted(calls.ended) == [0, 1, 2]
-    assert list(outcome.values) == [3]
+    assert list(outcome) == [3]
     assert isinstance(outcome.failures[3], ValueError)
 
 
@@ -96,7 +96,7 @@ def test_without_stop_at_failure_every_call_runs(web, way):
 
     outcome = web.run_either(way, call, range(50), size=7, stop_at_failure=False)
     assert {index: error.args for index, error in outcome.failures.items()} == {i: (i,) for i in range(0, 50, 3)}
-    assert len(outcome.values) == 50
+    assert len(outcome) == 50
 
 
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
@@ -109,7 +109,7 @@ def test_odd_exceptions_are_the_calls_failure(web, way, raised):
         return number
 
     outcome = web.run_either(way, call, range(3), size=3, workers=1, stop_at_failure=False)
-    assert outcome.values == {0: 0, 1: None, 2: 2}
+    assert outcome == {0: 0, 1: None, 2: 2}
     assert isinstance(outcome.failures[1], raised)
 
 
@@ -123,7 +123,7 @@ def test_a_call_that_cancels_its_own_task(web):
         return number
 
     outcome = web.run(call, range(3), size=3, workers=1, stop_at_failure=False)
-    assert outcome.values == {0: 0, 1: None, 2: 2}
+    assert outcome == {0: 0, 1: None, 2: 2}
     assert isinstance(outcome.failures[1], asyncio.CancelledError)
 
 
@@ -142,7 +142,7 @@ def test_a_task_that_exits_or_a_stopped_loop_ends_no_other_run(web):
 
     first = web.run(call, range(3), stop_at_failure=False)
     assert isinstance(first.failures[1], SystemExit)
-    assert web.run(call, [2]).values[0] is first.values[0] is first.values[2]
+    assert web.run(call, [2])[0] is first[0] is first[2]
 
 
 def test_a_call_over_its_time_is_cancelled(web, way):
@@ -158,7 +158,7 @@ def test_a_call_over_its_time_is_cancelled(web, way):
         return number
 
     outcome = web.run_either(way, call, range(4), size=2, timeout=0.05, stop_at_failure=False)
-    assert outcome.values == {0: 0, 1: None, 2: None, 3: 3}
+    assert outcome == {0: 0, 1: None, 2: None, 3: 3}
     assert isinstance(outcome.failures[1], CallTimeoutError)
     assert "f()" in str(outcome.failures[1])
     assert "timeout=0.05" in str(outcome.failures[1])
@@ -259,7 +259,7 @@ def test_an_error_in_the_input_is_raised_as_it_is(web, way):
 def test_cancelled_ends_the_run(web):
     """Contract 4: ``work.cancelled()`` turning true ends the run as closing it does."""
     calls = Calls()
-    assert web.run(calls, range(10), workers=2, cancelled=lambda: bool(calls.started)).values == {}
+    assert web.run(calls, range(10), workers=2, cancelled=lambda: bool(calls.started)) == {}
     assert sorted(calls.started) == sorted(calls.ended) != []
 
 
@@ -275,7 +275,7 @@ def test_ctrl_c_ends_the_wait_and_the_calls(web):
     with pytest.raises(KeyboardInterrupt):
         web.run(call, range(1))
     assert calls.ended == [0]
-    assert web.run(loop_of, [0]).values == web.run(loop_of, [0]).values
+    assert web.run(loop_of, [0]) == web.run(loop_of, [0])
 
 
 async def loop_of(number):
@@ -300,11 +300,11 @@ def test_a_call_that_takes_long_to_clean_up_does_so_behind(web, monkeypatch):
                 await asyncio.sleep(0.001)
             ended.set()
 
-    before = web.run(loop_of, [0]).values
+    before = web.run(loop_of, [0])
     outcome = web.run(call, range(2), workers=2)
     assert isinstance(outcome.failures[1], ValueError)
     assert not ended.is_set()
-    assert web.run(loop_of, [0]).values == before
+    assert web.run(loop_of, [0]) == before
     release.set()
     assert ended.wait(WAIT)
 
@@ -324,7 +324,7 @@ def test_a_call_that_blocks_the_loop_is_left_behind_with_it(web, monkeypatch):
     loop = next(results).values[0]
     assert blocked.wait(WAIT)
     results.close()
-    assert web.run(loop_of, [0]).values[0] is not loop
+    assert web.run(loop_of, [0])[0] is not loop
     release.set()
 
 

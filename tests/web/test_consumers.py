@@ -38,7 +38,7 @@ def test_workers_calls_run_at_once(web, way, size):
         return number
 
     outcome = web.run_either(way, call, range(40), size=size, workers=5)
-    assert outcome.values == {number: number for number in range(40)}
+    assert outcome == {number: number for number in range(40)}
     assert peak == 5
 
 
@@ -99,7 +99,7 @@ def test_arun_is_on_the_callers_loop_without_a_thread(web, threads_started_here)
 
     async def main():
         outcome = await web.arun(call, range(20), size=3)
-        return outcome.values, seen == {asyncio.get_running_loop()}
+        return outcome, seen == {asyncio.get_running_loop()}
 
     assert asyncio.run(main()) == ({number: number for number in range(20)}, True)
     assert threads_started_here == []
@@ -113,7 +113,7 @@ def test_run_works_inside_a_running_loop(web):
         return number
 
     async def main():
-        return web.run(call, range(20)).values
+        return web.run(call, range(20))
 
     assert asyncio.run(main()) == {number: number for number in range(20)}
 
@@ -152,9 +152,9 @@ def test_run_inside_a_call_on_the_processes_loop(web):
         return number
 
     async def outer(number):
-        return sum(web.run(inner, range(number)).values.values())
+        return sum(web.run(inner, range(number)).values())
 
-    assert web.run(outer, range(4)).values == {0: 0, 1: 0, 2: 1, 3: 3}
+    assert web.run(outer, range(4)) == {0: 0, 1: 0, 2: 1, 3: 3}
 
 
 def test_awaiting_inside_a_call(web, way):
@@ -178,7 +178,7 @@ def test_awaiting_inside_a_call(web, way):
         return first, second, [str(result) for result in third]
 
     expected = [0, 1], [5, 6], ["2", "3", "4"]
-    assert web.run_either(way, outer, [2, 2, 2], workers=3).values == dict.fromkeys(range(3), expected)
+    assert web.run_either(way, outer, [2, 2, 2], workers=3) == dict.fromkeys(range(3), expected)
 
 
 def test_a_client_inside_a_call(web):
@@ -201,7 +201,7 @@ def test_a_client_inside_a_call(web):
         events.append(asyncio.get_running_loop())
         return await distribute(inner, job="web").aio(range(number), client=per_worker(Client))
 
-    assert web.run(outer, [3]).values == {0: [0, 1, 2]}
+    assert web.run(outer, [3]) == {0: [0, 1, 2]}
     assert len(events) == 6
     assert len(set(events)) == 1
 
@@ -240,7 +240,7 @@ def test_without_chunks_nothing_is_started(web, way, threads_started_here):
     async def call(number):
         return number
 
-    assert web.run_either(way, call, []).values == {}
+    assert web.run_either(way, call, []) == {}
     assert threads_started_here == []
 
 
@@ -253,7 +253,7 @@ def test_calls_see_the_callers_context(web, way):
         variable.set("call")
         return seen[1] and seen[0] in ("caller", "call")
 
-    assert all(web.run_either(way, call, range(20)).values.values())
+    assert all(web.run_either(way, call, range(20)).values())
     assert variable.get() == "caller"
     assert not inside_worker.get()
 
@@ -270,7 +270,7 @@ def test_input_is_read_where_the_caller_is(web, way):
     async def call(number):
         return number
 
-    assert len(web.run_either(way, call, numbers()).values) == 50
+    assert len(web.run_either(way, call, numbers())) == 50
     assert readers == {threading.current_thread()}
 
 
@@ -302,7 +302,7 @@ def test_async_generators_give_lists(web, way):
         await asyncio.sleep(0)
         yield number + 1
 
-    assert web.run_either(way, call, range(3)).values == {0: [0, 1], 1: [1, 2], 2: [2, 3]}
+    assert web.run_either(way, call, range(3)) == {0: [0, 1], 1: [1, 2], 2: [2, 3]}
 
 
 def test_several_columns_and_constants(web, way):
@@ -312,7 +312,7 @@ def test_several_columns_and_constants(web, way):
         return a, b, c
 
     outcome = web.run_either(way, call, range(5), "abcde", size=2, constants={"c": 1})
-    assert outcome.values == {index: (index, "abcde"[index], 1) for index in range(5)}
+    assert outcome == {index: (index, "abcde"[index], 1) for index in range(5)}
 
 
 def test_eight_callers_at_once(web):
@@ -327,7 +327,7 @@ def test_eight_callers_at_once(web):
 
     def caller(factor):
         barrier.wait(WAIT)
-        outcomes[factor] = web.run(call, range(500), size=9, workers=4, constants={"factor": factor}).values
+        outcomes[factor] = web.run(call, range(500), size=9, workers=4, constants={"factor": factor})
 
     callers = [threading.Thread(target=caller, args=(number,)) for number in range(8)]
     for one in callers:
@@ -345,7 +345,7 @@ def test_calls_that_never_wait_let_other_runs_go_on(web):
 
     endless = web.start(call, itertools.count(), size=100)
     next(endless)
-    assert len(web.run(call, range(1000), size=10).values) == 1000
+    assert len(web.run(call, range(1000), size=10)) == 1000
     next(endless)
     endless.close()
 
@@ -388,7 +388,7 @@ def test_eager_tasks_of_the_callers_loop(web):
         asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
         return await web.arun(call, range(3000), size=1000, workers=900)
 
-    assert len(asyncio.run(main()).values) == 3000
+    assert len(asyncio.run(main())) == 3000
     assert peak == 900
 
 

@@ -33,7 +33,7 @@ def test_workers_calls_run_at_once(web, way, threads):
         return number
 
     outcome = web.run_either(way, call, range(30), size=4, workers=6)
-    assert outcome.values == {number: number for number in range(30)}
+    assert outcome == {number: number for number in range(30)}
     assert threads() == []
 
 
@@ -45,7 +45,7 @@ def test_the_loop_goes_on_while_they_run(web):
         task = asyncio.create_task(web.arun(lambda number: release.wait(WAIT), range(3), workers=3))
         await asyncio.sleep(0.01)
         release.set()
-        return (await task).values
+        return await task
 
     assert asyncio.run(main()) == {0: True, 1: True, 2: True}
 
@@ -54,7 +54,7 @@ def test_calls_see_the_callers_context(web, way):
     """Contextvars of the caller are visible."""
     variable.set("caller")
     outcome = web.run_either(way, lambda number: (variable.get(), inside_worker.get()), range(5))
-    assert set(outcome.values.values()) == {("caller", True)}
+    assert set(outcome.values()) == {("caller", True)}
 
 
 def test_what_they_return_is_awaited(web, way):
@@ -68,8 +68,8 @@ def test_what_they_return_is_awaited(web, way):
 
     variable.set("caller")
     outcome = web.run_either(way, lambda number: fetch(number), range(20), size=3, workers=5)
-    assert [value[:2] for _, value in sorted(outcome.values.items())] == [(number, "caller") for number in range(20)]
-    assert len({value[2] for value in outcome.values.values()}) == 1
+    assert [value[:2] for _, value in sorted(outcome.items())] == [(number, "caller") for number in range(20)]
+    assert len({value[2] for value in outcome.values()}) == 1
 
 
 def test_a_coroutine_that_is_not_seen_as_one_fails_like_one(web, way):
@@ -140,7 +140,7 @@ def test_odd_exceptions_of_what_is_awaited(web, way, raised):
         return number
 
     outcome = web.run_either(way, lambda number: fetch(number), range(3), stop_at_failure=False)
-    assert outcome.values == {0: 0, 1: None, 2: 2}
+    assert outcome == {0: 0, 1: None, 2: 2}
     expected = concurrent.futures.CancelledError if raised is asyncio.CancelledError else raised
     assert isinstance(outcome.failures[1], expected)
 
@@ -208,7 +208,7 @@ def test_generator_functions_give_lists(web, way):
         yield number
         yield number + 1
 
-    assert web.run_either(way, call, range(3)).values == {0: [0, 1], 1: [1, 2], 2: [2, 3]}
+    assert web.run_either(way, call, range(3)) == {0: [0, 1], 1: [1, 2], 2: [2, 3]}
 
 
 @best_of_three
@@ -220,7 +220,7 @@ def test_a_call_over_its_time_is_reported_and_left_behind(web, way):
         return release.wait(WAIT) if number == 2 else number
 
     outcome = web.run_either(way, call, range(4), workers=1, timeout=0.05, stop_at_failure=False)
-    assert outcome.values == {0: 0, 1: 1, 2: None, 3: 3}
+    assert outcome == {0: 0, 1: 1, 2: None, 3: 3}
     assert isinstance(outcome.failures[2], CallTimeoutError)
     release.set()
 

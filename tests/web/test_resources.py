@@ -54,7 +54,7 @@ def test_one_client_per_run(web, way):
     clients = Clients()
     constants = {"client": per_worker(clients)}
     for _ in range(2):
-        assert len(web.run_either(way, use, range(100), size=7, workers=20, constants=constants).values) == 100
+        assert len(web.run_either(way, use, range(100), size=7, workers=20, constants=constants)) == 100
         assert clients.made[-1].closed_by is not None
     assert len(clients.made) == 2
 
@@ -85,7 +85,7 @@ def test_a_group_of_tasks(web, way):
 
     clients = Clients(Group)
     outcome = web.run_either(way, in_group, range(20), constants={"client": per_worker(clients)})
-    assert outcome.values == {number: number for number in range(20)}
+    assert outcome == {number: number for number in range(20)}
     assert clients.made[0].closed_by is not None
 
 
@@ -135,7 +135,7 @@ def test_what_the_factory_raises_is_the_calls_failure(web, way, raised):
 
     constants = {"client": per_worker(clients), "other": per_worker(factory)}
     outcome = web.run_either(way, call, range(5), size=5, workers=1, constants=constants, stop_at_failure=False)
-    assert outcome.values == {0: None, 1: None, 2: 3, 3: 3, 4: 3}
+    assert outcome == {0: None, 1: None, 2: 3, 3: 3, 4: 3}
     assert all(isinstance(error, raised) for error in outcome.failures.values())
     assert [client.closed_by is not None for client in clients.made] == [True, True, True]
 
@@ -215,7 +215,7 @@ def test_what_goes_wrong_at_the_end_is_logged(web, way, caplog):
 
     with caplog.at_level(logging.ERROR, "just_distribute"):
         outcome = web.run_either(way, use, range(3), constants={"client": per_worker(Broken)})
-    assert outcome.values == {0: 0, 1: 1, 2: 2}
+    assert outcome == {0: 0, 1: 1, 2: 2}
     (record,) = [record for record in caplog.records if record.name.startswith("just_distribute")]
     assert "per_worker" in record.message
     assert "broken" in caplog.text

@@ -84,14 +84,23 @@ def wait_until(condition: Callable[[], object], seconds: float = SOON_SECONDS) -
         time.sleep(functions.LOOK_SECONDS)
 
 
-def chunks_of(*columns: Sequence[Any], sizes: Iterable[int] = (1,)) -> Iterator[Chunk]:
-    """Cuts columns of equal length into chunks of the given sizes, over and over."""
+def chunks_of(*columns: Iterable[Any], sizes: Iterable[int] = (1,)) -> Iterator[Chunk]:
+    """Cuts columns of equal length into chunks of the given sizes, over and over; reads what is no sequence as it goes."""
     start = 0
+    cuts = [_cut(column) for column in columns]
     for size in itertools.cycle(sizes):
-        if start >= len(columns[0]):
+        parts = tuple(cut(start, size) for cut in cuts)
+        if not len(parts[0]):
             return
-        yield Chunk(start, tuple(column[start : start + size] for column in columns))
-        start += size
+        yield Chunk(start, parts)
+        start += len(parts[0])
+
+
+def _cut(column: Iterable[Any]) -> Callable[[int, int], Sequence[Any]]:
+    if isinstance(column, Sequence):
+        return lambda start, size: column[start : start + size]
+    elements = iter(column)
+    return lambda _, size: list(itertools.islice(elements, size))
 
 
 class Feed:
