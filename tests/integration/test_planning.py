@@ -365,17 +365,17 @@ def test_late_unequal_batches(parallel: Parallel) -> None:
 ARGUMENTS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "nothing positional": (lambda f: f(), ["pair()", "pair.local(...)"]),
     "constants only": (lambda f: f(left=1, right="a"), ["pair.local(...)"]),
-    "missing": (lambda f: f([1]), ["misses the argument right", "right=..."]),
+    "missing": (lambda f: f([1]), ["is missing the argument right", "right=..."]),
     "surplus": (lambda f: f([1], ["a"], [2]), ["takes 2 positional arguments (left, right) but 3 were given"]),
     "unknown keyword": (lambda f: f([1], rigth="a"), ["no parameter 'rigth'", "did you mean 'right'", ".options("]),
     "an option on the call": (lambda f: f([1], ["a"], workers=3), ["no parameter 'workers'", "pair.options(...)"]),
     "given twice": (lambda f: f([1], ["a"], left=3), ["left twice"]),
-    "not iterable": (lambda f: f(3, ["a"]), ["got 3 for left", "not iterable", "pass left=3 to hold it constant"]),
+    "not iterable": (lambda f: f(3, ["a"]), ["got a single int for left", "one item per call", "pass left=3"]),
     "None": (lambda f: f([1], None), ["got None for right", "right=None"]),
-    "an object": (lambda f: f(object(), ["a"]), ["object of type object for left", "pass left=..."]),
-    "text": (lambda f: f([1], "a"), ["one str for right", "pass right=... to hold it constant"]),
-    "bytes": (lambda f: f([1], b"a"), ["one bytes for right"]),
-    "a mapping": (lambda f: f([1], {"a": 1}), ["one dict for right"]),
+    "an object": (lambda f: f(object(), ["a"]), ["a single object for left", "pass left=..."]),
+    "text": (lambda f: f([1], "a"), ["a single str for right", "pass right=... to hold it constant"]),
+    "bytes": (lambda f: f([1], b"a"), ["a single bytes for right"]),
+    "a mapping": (lambda f: f([1], {"a": 1}), ["a single dict for right"]),
     "a frame": (lambda f: f(pd.DataFrame({"a": [1]}), ["a"]), ["DataFrame for left", "a frame has no elements"]),
 }
 
@@ -451,5 +451,5 @@ def test_positional_only_parameters_as_constants(parallel: Parallel, no_run: Non
 
     with pytest.raises(SignatureError, match="second by position only"):
         parallel(strict)([1], second=2)
-    with pytest.raises(SignatureError, match="misses the argument second: pass a collection"):
+    with pytest.raises(SignatureError, match="is missing the argument second: pass an iterable"):
         parallel(open_ended)([1], second=2)

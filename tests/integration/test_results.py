@@ -8,7 +8,7 @@ import random
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import pandas as pd
@@ -137,7 +137,6 @@ NOT_JOINED: dict[str, tuple[Callable[[list[int]], Any], Any]] = {
     "a fixed tuple": (lambda values: (values[0], len(values)), tuple[int, int]),
     "text": (lambda values: str(len(values)), str),
     "Any": (list, Any),
-    "a list or None": (lambda values: values if values[0] else None, list[int] | None),
 }
 
 
@@ -161,6 +160,21 @@ def test_only_cut_calls_are_joined(parallel: Parallel) -> None:
     assert parallel(divisors)([4, 6]) == [[1, 2, 4], [1, 2, 3, 6]]
     assert parallel(returning(list, list[int]))([[1, 2], [3]]) == [[1, 2], [3]]
     assert parallel(returning(list, list[int]), autobatch=False)([[1, 2], [3]]) == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize("hint", [list[int] | None, Optional[list[int]], "list[int] | None"], ids=str)  # noqa: UP045
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_optional_results_are_joined(parallel: Parallel, hint: Any, workers: int) -> None:
+    """Section 4: None beside a collection in the return hint does not keep the results from being joined."""
+    assert parallel(returning(list, hint), workers=workers)(VALUES) == VALUES
+
+
+def test_a_result_that_is_none_cannot_be_joined(parallel: Parallel) -> None:
+    """Section 4: where a batch returned None after all, that is an error, whatever the number of workers."""
+    function = parallel(returning(lambda values: values if values[0] else None, list[int] | None), batch_size=7)
+    with pytest.raises(BatchingError, match=r"call 0 of 3 returned an object of type NoneType.*aggregate='list'"):
+        function(VALUES)
+    assert function.options(aggregate="list")(VALUES) == [None, VALUES[7:14], VALUES[14:]]
 
 
 def test_mixed_calls_are_joined(parallel: Parallel) -> None:

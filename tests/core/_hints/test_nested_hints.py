@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jd_core._collections.table import kind_of_return
-from jd_core._hints.signature import Batch, Each, Role, fits, inspect_function
+from jd_core._hints.matching import fits
+from jd_core._hints.members import Batch, Each
+from jd_core._hints.parameter import Role
+from jd_core._hints.signature import inspect_function
+from jd_core.errors import BatchingError
 
 T = typing.TypeVar("T")
 Bound = typing.TypeVar("Bound", bound=list[int])
@@ -87,7 +91,10 @@ def test_fit_is_decided(hint, value):
     """Section 2: whether a value fits a hint is decided for any of both, and so is whether it is batched already."""
     assert fits(value, hint) in (True, False)
     (parameter,) = inspect_function(hinted(hint)).parameters
-    assert parameter.is_already_batched([value], value) in (True, False)
+    try:
+        assert parameter.is_batched([value], value) in (True, False)
+    except BatchingError:
+        assert isinstance(value, (list, tuple))  # with batches in it
 
 
 @given(st.sampled_from(VALUES), HINTS, st.randoms())
@@ -108,7 +115,7 @@ def test_optional_changes_nothing_for_parameters_and_ends_joining(hint):
     optional = inspect_function(hinted(typing.Optional[hint], typing.Optional[hint]))  # noqa: UP045
     # typing caches unions by their members, not by their order.
     assert set(plain.parameters[0].kinds) == set(optional.parameters[0].kinds)
-    assert optional.returns is None
+    assert optional.returns is plain.returns
 
 
 @given(st.sampled_from(COLLECTIONS), HINTS)

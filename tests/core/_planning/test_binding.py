@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from jd_core._hints.signature import Role, inspect_function
+from jd_core._hints.parameter import Role
+from jd_core._hints.signature import inspect_function
 from jd_core._planning.binding import BoundCall, bind
 from jd_core.errors import SignatureError
 
@@ -72,19 +73,19 @@ def test_secrets_are_not_shown() -> None:
     ("args", "kwargs", "message"),
     [
         ((), {}, "no positional argument"),
-        (([1],), {"key": 1}, "misses the argument second: pass a collection for it"),
-        (([1], [2]), {}, "misses the argument key: pass key=... to hold it constant"),
+        (([1],), {"key": 1}, "is missing the argument second: pass an iterable for it"),
+        (([1], [2]), {}, "is missing the argument key: pass key=... to hold it constant"),
         (([1], [2], ["z"]), {"key": 1, "third": "q"}, "got third twice"),
         (([1], [2]), {"key": 1, "first": 3}, "takes first by position only"),
         (([1], [2]), {"key": 1, "otter": 3}, "no parameter 'otter'; did you mean 'other'"),
-        (([1], 2), {"key": 1}, "got 2 for second, which is not iterable: pass second=2 to hold it constant"),
+        (([1], 2), {"key": 1}, "a single int for second, but positional arguments are iterables .*: pass second=2 to"),
         ((None, [2]), {"key": 1}, "got None for first"),
-        (([1], [2], ["z"], 4), {"key": 1}, r"got 4 for rest\[0\], which is not iterable: wrap it in a list"),
-        (("text", [2]), {"key": 1}, "got one str for first"),
-        ((b"bytes", [2]), {"key": 1}, "got one bytes for first"),
-        ((bytearray(b"bytes"), [2]), {"key": 1}, "got one bytearray for first"),
-        (([1], {"a": 2}), {"key": 1}, "got one dict for second"),
-        ((object(), [2]), {"key": 1}, "object of type object for first"),
+        (([1], [2], ["z"], 4), {"key": 1}, r"got a single int for rest\[0\], .*: pass it in a list"),
+        (("text", [2]), {"key": 1}, "got a single str for first"),
+        ((b"bytes", [2]), {"key": 1}, "got a single bytes for first"),
+        ((bytearray(b"bytes"), [2]), {"key": 1}, "got a single bytearray for first"),
+        (([1], {"a": 2}), {"key": 1}, "got a single dict for second"),
+        ((object(), [2]), {"key": 1}, "got a single object for first"),
     ],
 )
 def test_refusals(args: tuple[Any, ...], kwargs: dict[str, Any], message: str) -> None:

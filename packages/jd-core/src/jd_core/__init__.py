@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from jd_core._api.per_worker import per_worker
-from jd_core._hints.signature import Batch, Each
+from jd_core._hints.members import Batch, Each
 from jd_core._options.retry import Retry
 from jd_core.errors import (
     BackendError,

@@ -23,7 +23,8 @@ from jd_core._execution.aggregation import aggregate
 from jd_core._execution.chunk_size import Pace
 from jd_core._hints.signature import Signature, distributed_signature, inspect_function
 from jd_core._options.options import Options, resolve, with_job
-from jd_core._planning.binding import BoundCall, Constants, bind, is_asynchronous
+from jd_core._planning.arguments import is_asynchronous
+from jd_core._planning.binding import BoundCall, Constants, bind
 
 
 class Distributed:

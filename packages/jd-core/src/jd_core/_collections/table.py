@@ -30,21 +30,20 @@ __all__ = [
 
 
 def length(value: Any) -> int | None:
-    """Returns the number of elements, rows for a frame; None if ``value`` has none or cannot tell."""
+    """Returns what ``len`` says: the number of elements, of rows for a frame; None if it raises, whatever that is."""
     try:
         return len(value)
-    except (TypeError, OverflowError):
+    except Exception:
         return None
 
 
 def slicer(value: Any) -> Callable[[int, int], Any] | None:
-    """Returns what gives the elements [start:stop] of ``value`` without going through them one by one.
+    """Returns a function of start and stop that returns these elements of ``value`` without iterating it.
 
-    Returns:
-        A function of start and stop; None if ``value`` can only be iterated.
+    None if ``value`` can only be iterated.
     """
     kind = kind_of_value(value)
-    if kind is None or kind.cut is None or getattr(value, "ndim", 1) == 0:
+    if kind is None or kind.cut is None or (kind.name == "numpy.ndarray" and value.ndim == 0):
         return None
     return functools.partial(kind.cut, value)
 
@@ -57,8 +56,9 @@ def cut(column: Sequence[Any], start: int, stop: int) -> Any:
 
 
 def is_collection(value: Any) -> bool:
-    """Whether iterating ``value`` gives elements: it is iterable, and neither a value nor a frame."""
-    iterable = hasattr(type(value), "__iter__") and getattr(value, "ndim", 1) != 0
+    """Whether iterating ``value`` yields elements: it is iterable, and neither a value nor a frame."""
+    of_type = type(value)  # which is asked, for an object's own __getattr__ may do anything
+    iterable = hasattr(of_type, "__iter__") and not (hasattr(of_type, "ndim") and value.ndim == 0)
     return iterable and not is_value(value) and not is_frame(value)
 
 

@@ -24,7 +24,8 @@ DEPTH = 8
 #: What a type checker, or numpy, lets pass for a builtin number.
 _NUMBERS: dict[Any, Any] = {int: numbers.Integral, float: numbers.Real, complex: numbers.Complex}
 
-_MISSING = object()
+#: Stands for the first element of what has none.
+MISSING = object()
 
 
 def fits(value: Any, hint: Any, depth: int = DEPTH) -> bool:
@@ -33,29 +34,37 @@ def fits(value: Any, hint: Any, depth: int = DEPTH) -> bool:
     Args:
         value: anything. Of an iterator only the type is judged, as looking further would consume it.
         hint: a resolved hint.
-        depth: how many first elements of first elements are looked at.
+        depth: how many levels are looked at: 1 is the value's type alone, 2 its first element's too.
     """
     if not depth:
         return True
     try:
-        return any(fits_member(value, member, depth) for member in members(hint))
+        alternatives = members(hint)
     except UnresolvedError:
         return True
+    return any(fits_member(value, member, depth) for member in alternatives)
 
 
 def fits_member(value: Any, member: Member, depth: int = DEPTH) -> bool:
     """Whether ``value`` fits one member of a hint; see `fits`."""
+    try:
+        return _fits_member(value, member, depth)
+    except Exception:  # raised by the value's own methods, so it cannot be told
+        return True
+
+
+def _fits_member(value: Any, member: Member, depth: int) -> bool:
     origin, arguments = member.origin, member.arguments
     if origin is None:
         return value is None
     if origin is Literal:
         return any(type(value) is type(argument) and value == argument for argument in arguments or ())
     if member.is_fixed_tuple:
-        return isinstance(value, tuple) and _fit_one_by_one(value, arguments or (), depth)
+        return isinstance(value, tuple) and (depth == 1 or _fit_one_by_one(value, arguments or (), depth))
     kind = kind_of_type(origin)
     if kind is not None:
-        first = _first(value) if kind.holds(value) else None
-        return kind.holds(value) and (not kind.nests or first is _MISSING or fits(first, member.element, depth - 1))
+        first = first_element(value) if kind.holds(value) else None
+        return kind.holds(value) and (not kind.nests or first is MISSING or fits(first, member.element, depth - 1))
     if origin is abc.Callable:
         return callable(value)
     if origin is bool:
@@ -90,7 +99,10 @@ def _protocol_members(cls: Any) -> Iterable[str]:
     return names
 
 
-def _first(value: Any) -> Any:
-    """Returns the first element of a collection that may be looked into; `_MISSING` if there is none, or it may not."""
+def first_element(value: Any) -> Any:
+    """Returns the first element of a collection that may be looked into; `MISSING` if there is none, or it may not."""
     known = isinstance(value, (abc.Sequence, abc.Set, abc.ValuesView, deque)) or slicer(value) is not None
-    return _MISSING if is_value(value) or not known else next(iter(value), _MISSING)
+    try:
+        return MISSING if is_value(value) or not known else next(iter(value), MISSING)
+    except Exception:  # raised by the value's own methods
+        return MISSING

@@ -1,12 +1,11 @@
-"""What type hints decide: for each parameter, whether one call gets one element or one batch.
+"""What a function's signature and type hints say: what may be passed, what one call gets of it, how results are joined.
 
-First room of the house, entered at decoration: `inspect_function` takes a function and gives a frozen `Signature`.
-Strings and aliases are resolved in `jd_core._hints.resolve`; which types are collections is in `jd_core._collections.table`.
+`inspect_function` makes a frozen `Signature` of a function, at decoration. Strings and aliases are resolved in
+`jd_core._hints.resolve`; which types are collections is in `jd_core._collections.table`.
 """
 
 from __future__ import annotations
 
-import enum
 import functools
 import inspect
 import sys
@@ -18,78 +17,13 @@ from dataclasses import dataclass
 from typing import Any, Union
 
 from jd_core._collections.table import ANY, Kind, kind_of_return, kind_of_type
-from jd_core._hints.matching import fits, fits_member
 from jd_core._hints.members import Batch, Each, Member, members
+from jd_core._hints.parameter import Parameter, Role
 from jd_core._hints.resolve import Names, UnresolvedError, names_of, resolve
-from jd_core.errors import BatchingError, SignatureError
+from jd_core.errors import SignatureError
 
-__all__ = ["Batch", "Each", "Parameter", "Role", "Signature", "fits", "inspect_function"]
-
-
-class Role(enum.Enum):
-    """What one call gets of what was passed for a parameter."""
-
-    ELEMENT = "element"
-    BATCH = "batch"
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a function.
-
-    Attributes:
-        name: as in the signature.
-        role: what one call gets.
-        hint: the resolved hint; ``inspect.Parameter.empty`` if there is none, or it cannot be resolved.
-        kinds: what a batch may be, one kind per member of a union; empty for elements.
-    """
-
-    name: str
-    role: Role
-    hint: Any
-    kinds: tuple[Kind, ...]
-
-    def build(self, part: Any, like: Any) -> Any:
-        """Makes a batch of the hinted type.
-
-        Args:
-            part: a slice of what was passed, or a list of its elements.
-            like: what was passed; of a union's members the first that it is an instance of is built, or else the first.
-
-        Raises:
-            BatchingError: the elements do not make such a batch.
-        """
-        kind = next((kind for kind in self.kinds if kind.holds(like)), self.kinds[0])
-        try:
-            return kind.build(part)
-        except BatchingError as error:
-            raise BatchingError(f"parameter {self.name}: {error}") from error.__cause__
-
-    def is_already_batched(self, value: Any, first: Any) -> bool:
-        """Whether the elements of what was passed are batches themselves, so that each goes to one call as it is.
-
-        They are if the first of them fits the hint and does not fit the hint's element type.
-
-        Args:
-            value: what was passed.
-            first: its first element.
-        """
-        if self.role is Role.ELEMENT:
-            return False
-        alternatives = members(self.hint)
-        if not any(fits_member(first, member) for member in alternatives):
-            return False
-        for member in alternatives:
-            kind = kind_of_type(member.origin)
-            if member.origin is None:
-                continue
-            if kind is None or not kind.nests:
-                # An array's elements, or a tree's, are no arrays, no trees: one that was passed is flat.
-                if fits_member(value, member):
-                    return False
-            elif fits(first, member.element):
-                return False
-        return True
+#: Parameters that a positional argument may be for.
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +32,24 @@ class Signature:
 
     Attributes:
         name: the qualified name, for messages.
-        parameters: in order, keyword-only and variadic ones too. The role of ``*args: T`` is that of ``T``.
+        parameters: of ``accepted``, in order. The role of ``*args: T`` is that of ``T``.
         returns: how results of batches are joined; None: they are not, as the return hint is no collection.
         signature: of the plain function, with ``self`` or ``cls`` bound.
+        accepted: what a call may pass. Differs from ``signature`` for a wrapper (`functools.wraps`) that takes other
+            arguments than the function whose signature it shows.
+        is_provisional: whether a hint could not be resolved, but may be at the first call: it may name a class that is
+            defined after the function.
     """
 
     name: str
     parameters: tuple[Parameter, ...]
     returns: Kind | None
     signature: inspect.Signature
+    accepted: inspect.Signature
+    is_provisional: bool = False
 
 
-def inspect_function(function: Callable[..., Any]) -> Signature:
+def inspect_function(function: Callable[..., Any], *, final: bool = False) -> Signature:
     """Finds out what each parameter of a function is, and how its results are joined.
 
     A parameter is an element where there is no hint, or one that cannot be resolved, such as a name that only exists
@@ -117,6 +57,7 @@ def inspect_function(function: Callable[..., Any]) -> Signature:
 
     Args:
         function: a function, method, class, ``functools.partial``, builtin or an object with ``__call__``.
+        final: whether hints that cannot be resolved now are given up.
 
     Raises:
         SignatureError: it is not callable.
@@ -126,25 +67,69 @@ def inspect_function(function: Callable[..., Any]) -> Signature:
             f"distribute: {function!r} is a {type(function).__name__}, which cannot be called; decorate a function"
         )
     signature = _plain_signature(function)
+    accepted = _accepted(signature, _plain_signature(function, follow_wrapped=False)) if _is_wrapper(function) else signature
     names = functools.cache(lambda: names_of(function))
-    parameters = tuple(_parameter(parameter, names) for parameter in signature.parameters.values())
-    returns = _returned(signature.return_annotation, names)
-    return Signature(_qualified_name(function), parameters, returns, signature)
+    parameters = tuple(_parameter(parameter, names) for parameter in accepted.parameters.values())
+    try:
+        returns, unresolved = _returned(signature.return_annotation, names), False
+    except UnresolvedError:
+        returns, unresolved = None, True
+    provisional = not final and (unresolved or any(parameter.unresolved for parameter in parameters))
+    return Signature(_qualified_name(function), parameters, returns, signature, accepted, provisional)
 
 
-def _plain_signature(function: Callable[..., Any]) -> inspect.Signature:
+def _plain_signature(function: Callable[..., Any], *, follow_wrapped: bool = True) -> inspect.Signature:
+    inspected = functools.partial(inspect.signature, function, follow_wrapped=follow_wrapped)
     try:
         if sys.version_info >= (3, 14):
             import annotationlib
 
             try:
-                return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
+                return inspected(annotation_format=annotationlib.Format.FORWARDREF)
             except Exception:
                 # One annotation that fails would take the others with it; as strings they are evaluated one at a time.
-                return inspect.signature(function, annotation_format=annotationlib.Format.STRING)
-        return inspect.signature(function)
+                return inspected(annotation_format=annotationlib.Format.STRING)
+        return inspected()
     except (TypeError, ValueError):
         return inspect.signature(_anything)
+
+
+def _is_wrapper(function: Any) -> bool:
+    """Whether a Python function is shown with the signature of another one, which it wraps."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return isinstance(function, (types.FunctionType, types.MethodType)) and hasattr(function, "__wrapped__")
+
+
+def _accepted(shown: inspect.Signature, own: inspect.Signature) -> inspect.Signature:
+    """Returns what may be passed to a wrapper: what it takes itself, and by its ``*args`` and ``**kwargs`` what is shown.
+
+    The latter is never required, for the wrapper may supply it.
+
+    Args:
+        shown: the signature of what it wraps.
+        own: that of the wrapper.
+    """
+    passed_on = {
+        kind: [one for one in own.parameters.values() if one.kind is kind]
+        for kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    }
+    args, kwargs = passed_on.values()
+    positional = [one for one in own.parameters.values() if one.kind in POSITIONAL]
+    keywords = [one for one in own.parameters.values() if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    beyond = [one for one in shown.parameters.values() if one.kind in POSITIONAL][len(positional) :]
+    for one in shown.parameters.values():
+        if one.name in own.parameters:
+            continue
+        optional = one.replace(default=... if one.default is one.empty else one.default)
+        if one in beyond and args:
+            positional.append(optional)
+        elif kwargs and one.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
+            keywords.append(optional.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    try:
+        return own.replace(parameters=[*positional, *args, *keywords, *kwargs])
+    except ValueError:  # a name or an order that does not work out
+        return own
 
 
 def _anything(*args, **kwargs):  # type: ignore[no-untyped-def]
@@ -166,8 +151,9 @@ def _parameter(parameter: inspect.Parameter, names: Callable[[], Names]) -> Para
                 hint = _of_each(hint)
             kinds = _batch_kinds(members(hint))
             return Parameter(parameter.name, Role.BATCH if kinds else Role.ELEMENT, hint, kinds)
-        except UnresolvedError:
-            pass
+        except UnresolvedError as error:
+            unresolved = f"{inspect.formatannotation(parameter.annotation)}: {error.__cause__ or error}"
+            return Parameter(parameter.name, Role.ELEMENT, parameter.empty, (), unresolved)
     return Parameter(parameter.name, Role.ELEMENT, parameter.empty, ())
 
 
@@ -208,15 +194,15 @@ def _batch_kinds(alternatives: tuple[Member, ...]) -> tuple[Kind, ...]:
 def _returned(annotation: Any, names: Callable[[], Names]) -> Kind | None:
     if annotation is inspect.Signature.empty or annotation is None:
         return None
-    try:
-        return _joined_kind(members(_resolved(annotation, names)))
-    except UnresolvedError:
-        return None
+    return _joined_kind(members(_resolved(annotation, names)))
 
 
 def _joined_kind(alternatives: tuple[Member, ...]) -> Kind | None:
+    """Returns the kind that results are joined as; None if one of them may be no collection, None itself aside."""
     kinds = set()
     for member in alternatives:
+        if member.origin is None:  # a call that returns it makes the join an error
+            continue
         if (member.origin is abc.Awaitable or member.origin is abc.Coroutine) and member.arguments:
             kind = _joined_kind(members(member.arguments[-1]))
         elif member.marker is Each or (member.is_fixed_tuple and member.marker is None):
@@ -231,10 +217,9 @@ def _joined_kind(alternatives: tuple[Member, ...]) -> Kind | None:
 
 def distributed_signature(plain: inspect.Signature) -> inspect.Signature:
     """Returns the signature of a distributed call: positional parameters take iterables, the result is a list."""
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = [
         one.replace(annotation=types.GenericAlias(Iterable, (one.annotation,)))
-        if one.kind in (*positional, inspect.Parameter.VAR_POSITIONAL) and one.annotation is not one.empty
+        if one.kind in (*POSITIONAL, inspect.Parameter.VAR_POSITIONAL) and one.annotation is not one.empty
         else one
         for one in plain.parameters.values()
     ]

@@ -23,9 +23,11 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any
 
-from jd_core._hints.signature import Role
-from jd_core._planning.binding import BoundCall, is_asynchronous
-from jd_core._planning.columns import MISSING, Arriving
+from jd_core._hints.matching import MISSING
+from jd_core._hints.parameter import Role
+from jd_core._planning.arguments import is_asynchronous
+from jd_core._planning.binding import BoundCall
+from jd_core._planning.columns import Arriving
 
 #: Seconds for which elements that arrive one by one gather before the run is told of them.
 GATHER_SECONDS = 0.001

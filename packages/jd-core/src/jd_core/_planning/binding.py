@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jd_core._collections import table
-from jd_core._hints.signature import Parameter, Signature
+from jd_core._hints.parameter import Parameter
+from jd_core._hints.signature import POSITIONAL, Signature
+from jd_core._planning import arguments
 from jd_core.backend import closest
 from jd_core.errors import SignatureError
-
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,8 @@ class BoundCall:
 def bind(signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, on_loop: bool = False) -> BoundCall:
     """Sorts the arguments of a call.
 
+    Warns of a constant collection for a parameter whose hint is no collection.
+
     Args:
         signature: the function's.
         args: positional arguments: iterables, each distributed.
@@ -64,34 +65,35 @@ def bind(signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any],
 
     Raises:
         SignatureError: arguments are missing, surplus, unknown, given twice, or not iterable; or a single value (a
-            string, bytes, a mapping, a frame for an element parameter) stands where a collection of calls is meant.
+            string, bytes, a mapping, a frame for an element parameter) stands where an iterable with one item per call is
+            expected.
     """
+    declared = list(signature.accepted.parameters.values())
     if not args:
-        constants = f" ({', '.join(kwargs)} by keyword: constant)" if kwargs else ""
-        raise SignatureError(
-            f"{signature.name}() got no positional argument{constants}, so there is nothing to distribute: pass the "
-            f"collections positionally, or call {signature.name}.local(...) for one plain call"
-        )
-    declared = list(signature.signature.parameters.values())
+        raise SignatureError(_nothing_to_distribute(signature.name, declared, kwargs))
     parameters = _parameters(signature, declared, args)
     _check_keywords(signature, declared, {parameter.name for parameter in parameters}, kwargs)
-    _check_missing(signature, declared[len(args) :], kwargs)
-    for parameter, value in zip(parameters, args, strict=True):
-        if not (on_loop and is_asynchronous(value)):
-            _check_iterable(signature.name, parameter.name, value)
+    _check_missing(signature, declared, args, kwargs)
+    arguments.check_distributed(signature.name, zip(parameters, args, strict=True), on_loop=on_loop)
+    arguments.check_constants(signature.name, signature.parameters, kwargs)
     distributed = tuple(Argument(parameter, value) for parameter, value in zip(parameters, args, strict=True))
     return BoundCall(signature.name, distributed, Constants(kwargs))
 
 
-def is_asynchronous(value: Any) -> bool:
-    """Whether a positional argument is read by ``async for``, where the caller is on an event loop."""
-    return hasattr(type(value), "__aiter__")
+def _nothing_to_distribute(name: str, declared: list[inspect.Parameter], kwargs: Mapping[str, Any]) -> str:
+    constants = f" ({', '.join(kwargs)} by keyword: constant)" if kwargs else ""
+    empty = ["[]" for one in declared if one.kind in POSITIONAL and _is_required(one) and one.name not in kwargs]
+    return (
+        f"{name}() got no positional argument{constants}, so there is nothing to distribute: pass iterables by position, or "
+        f"call {name}.local(...) for one plain call; {name}(*zip(*rows)) passes nothing if rows is empty, where "
+        f"{name}({', '.join(empty) or '[]'}) is meant"
+    )
 
 
 def _parameters(signature: Signature, declared: list[inspect.Parameter], args: tuple[Any, ...]) -> list[Parameter]:
     """Returns the parameter of each positional argument."""
     by_name = {parameter.name: parameter for parameter in signature.parameters}
-    found = [by_name[one.name] for one in declared if one.kind in _POSITIONAL][: len(args)]
+    found = [by_name[one.name] for one in declared if one.kind in POSITIONAL][: len(args)]
     surplus = len(args) - len(found)
     if not surplus:
         return found
@@ -103,7 +105,7 @@ def _parameters(signature: Signature, declared: list[inspect.Parameter], args: t
             f"but {len(args)} were given"
         )
     rest = by_name[variadic.name]
-    return found + [Parameter(f"{rest.name}[{k}]", rest.role, rest.hint, rest.kinds) for k in range(surplus)]
+    return found + [replace(rest, name=f"{rest.name}[{k}]") for k in range(surplus)]
 
 
 def _check_keywords(
@@ -128,49 +130,27 @@ def _check_keywords(
         )
 
 
-def _check_missing(signature: Signature, rest: list[inspect.Parameter], kwargs: Mapping[str, Any]) -> None:
-    for one in rest:
-        required = one.default is inspect.Parameter.empty and one.kind not in (
-            inspect.Parameter.VAR_POSITIONAL,
-            inspect.Parameter.VAR_KEYWORD,
-        )
-        if not required or (one.name in kwargs and one.kind is not inspect.Parameter.POSITIONAL_ONLY):
-            continue
-        constant = f"pass {one.name}=... to hold it constant"
-        if one.kind is inspect.Parameter.POSITIONAL_ONLY:
-            remedy = "pass a collection for it"
-        elif one.kind is inspect.Parameter.KEYWORD_ONLY:
-            remedy = constant
-        else:
-            remedy = f"pass a collection for it, or {constant}"
-        raise SignatureError(f"{signature.name}() misses the argument {one.name}: {remedy}")
+def _check_missing(
+    signature: Signature, declared: list[inspect.Parameter], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> None:
+    missing = [one for one in declared[len(args) :] if _is_required(one) and one.name not in _by_keyword(one, kwargs)]
+    if not missing:
+        return
+    name, kind = missing[0].name, missing[0].kind
+    ways = []
+    if kind is not inspect.Parameter.KEYWORD_ONLY:
+        ways.append("an iterable for it")
+    if kind is not inspect.Parameter.POSITIONAL_ONLY:
+        ways.append(f"{name}=... to hold it constant")
+    of_a_row = [one.name for one in declared if one.kind in POSITIONAL and (one is declared[0] or one in missing)]
+    rows = arguments.remedy_for_rows(signature.name, args[0], of_a_row) if len(args) == 1 else ""
+    raise SignatureError(f"{signature.name}() is missing the argument {name}: pass {', or '.join(ways)}{rows}")
 
 
-def _check_iterable(name: str, parameter: str, value: Any) -> None:
-    constant = f"pass {parameter}=... to hold it constant" if parameter.isidentifier() else "wrap it in a list"
-    if table.is_value(value):
-        raise SignatureError(
-            f"{name}() got one {type(value).__name__} for {parameter}, and positional arguments are collections of calls: "
-            f"{constant}, or pass a list to distribute it"
-        )
-    try:
-        iter(value)
-    except TypeError:
-        if is_asynchronous(value):
-            raise SignatureError(
-                f"{name}() got an async iterable ({type(value).__name__}) for {parameter}, which only {name}.aio(...) and "
-                f"{name}.astream(...) can read: await one of these, or pass a list, [x async for x in ...]"
-            ) from None
-        shown = f"{parameter}={value!r}" if isinstance(value, (int, float, complex, type(None))) else parameter
-        example = f"pass {shown} to hold it constant" if parameter.isidentifier() and "=" in shown else constant
-        raise SignatureError(
-            f"{name}() got {_short(value)} for {parameter}, which is not iterable: {example}, "
-            f"or pass a collection to distribute it"
-        ) from None
+def _is_required(parameter: inspect.Parameter) -> bool:
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return parameter.default is inspect.Parameter.empty and parameter.kind not in variadic
 
 
-def _short(value: Any) -> str:
-    """Names a value in a message; only numbers are shown, anything else may be a secret or long."""
-    if isinstance(value, (int, float, complex, type(None))):
-        return repr(value)
-    return f"an object of type {type(value).__name__}"
+def _by_keyword(parameter: inspect.Parameter, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {} if parameter.kind is inspect.Parameter.POSITIONAL_ONLY else kwargs

@@ -1,6 +1,6 @@
-"""Reads one positional argument in order, as elements or as batches, never further than asked.
+"""Reads one positional argument in order, never further than asked.
 
-Between binding and batching: a `Plan` holds one of these columns for each argument, and takes from all in lockstep.
+A `Plan` holds one of these, or one of `jd_core._planning.batches`, for each argument, and takes from all in lockstep.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ import itertools
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn
 
 from jd_core._collections import table
-from jd_core._hints.signature import Parameter
+from jd_core._hints.matching import MISSING
+from jd_core._hints.parameter import Parameter
 from jd_core._planning.binding import Argument
+from jd_core.errors import BatchingError
 
 #: Seconds after which reading an iterator stops with what there is: a slow one must not hold its first elements back.
 READ_SECONDS = 0.01
-
-#: Stands for the first element of what has none.
-MISSING = object()
 
 
 class Arriving(ABC):
@@ -55,7 +54,16 @@ class Arriving(ABC):
 
 
 class Column:
-    """One positional argument, read in order: elements of what was passed, without copies where it can be sliced."""
+    """One positional argument, read in order: elements of what was passed, without copies where it can be sliced.
+
+    What ``len`` says is relied on before anything is read, so it is checked while reading.
+
+    Attributes:
+        parameter: which gets the elements.
+        value: what was passed.
+        length: number of elements, as ``len`` says; None where it does not.
+        taken: number of elements that were read.
+    """
 
     def __init__(self, argument: Argument) -> None:
         value = argument.value
@@ -64,14 +72,21 @@ class Column:
         self.length = table.length(value)
         self.taken = 0
         self._slice: Callable[[int, int], Any] | None = table.slicer(value)
-        self._rest: Iterator[Any] | None = None if self._slice else iter(value)
+        self._rest: Iterator[Any] | None = None if self._slice else self._iterator()
+
+    def _iterator(self) -> Iterator[Any]:
+        iterator: Iterator[Any] = iter(self.value)
+        if self.length is None or hasattr(type(self.value), "__iter__"):
+            return iterator
+        # It is iterated by __getitem__, which may have a value for any index: its length is where it ends.
+        return itertools.islice(iterator, self.length)
 
     def first(self) -> Any:
         """Returns the first element without taking it; `MISSING` if there is none."""
         if self._slice is not None:
             if not self.length:
                 return MISSING
-            # A frame's first element is its first row, as a frame; that of anything else is what iterating it gives.
+            # A frame's first element is its first row, as a frame; that of anything else is what iterating it yields.
             head = self._slice(0, 1)
             return head if table.is_frame(self.value) else next(iter(head))
         assert self._rest is not None
@@ -79,6 +94,15 @@ class Column:
         if first is not MISSING:
             self._rest = itertools.chain((first,), self._rest)
         return first
+
+    def check_empty(self) -> None:
+        """Makes sure that an argument of length 0 has no elements: there will be no call that would read it.
+
+        Raises:
+            BatchingError: it has.
+        """
+        if self._slice is None and self.length == 0 and self.first() is not MISSING:
+            self._raise_wrong_length(1)
 
     def ready(self, count: int) -> int | None:
         """Returns how many of the next ``count`` elements can be asked for now: all, for reading waits."""
@@ -99,15 +123,32 @@ class Column:
         return part
 
     def take(self, count: int) -> Sequence[Any]:
-        """Returns the next elements, ``count`` of them or as many as there are, as a slice or a list."""
+        """Returns the next elements, ``count`` of them or as many as there are, as a slice or a list.
+
+        Raises:
+            BatchingError: there are more or fewer elements than ``len`` says, or it has changed meanwhile.
+        """
         part: Sequence[Any]
         if self._slice is not None:
+            assert self.length is not None
+            count = min(count, self.length - self.taken)  # what is appended during the run is not part of it
             part = self._slice(self.taken, self.taken + count)
         else:
             assert self._rest is not None
             part = list(itertools.islice(self._rest, count))
-        self.taken += table.length(part) or 0
+        fresh = len(part)
+        self.taken += fresh
+        if self.length is not None and (self.taken > self.length or (fresh < count and self.taken < self.length)):
+            self._raise_wrong_length(self.taken)
         return part
+
+    def _raise_wrong_length(self, found: int) -> NoReturn:
+        assert self.length is not None
+        number = f"at least {found}" if found > self.length else f"only {found}"
+        raise BatchingError(
+            f"parameter {self.parameter.name} got an object of type {type(self.value).__name__} whose len() is "
+            f"{self.length}, but it has {number} elements: pass list(...) of it, and do not change it during the run"
+        )
 
 
 class ArrivingColumn:
@@ -123,6 +164,9 @@ class ArrivingColumn:
     def first(self) -> Any:
         """Returns the first element without taking it; `MISSING` if there is none."""
         return self.value.first()
+
+    def check_empty(self) -> None:
+        """Does nothing: there is no length to compare with."""
 
     def ready(self, count: int) -> int | None:
         """Asks for ``count`` elements and returns how many can be taken now; see `Arriving.ready`."""
@@ -142,77 +186,3 @@ class ArrivingColumn:
 def column_of(argument: Argument) -> Column | ArrivingColumn:
     """Returns what reads an argument."""
     return ArrivingColumn(argument) if isinstance(argument.value, Arriving) else Column(argument)
-
-
-class BatchColumn:
-    """A column whose elements are cut into batches of the hinted type; counts elements in ``taken``."""
-
-    def __init__(self, column: Column | ArrivingColumn, size: int) -> None:
-        self.parameter = column.parameter
-        self.length = column.length
-        self._column = column
-        self._size = size
-
-    @property
-    def taken(self) -> int:
-        """Number of elements, not batches, that were read."""
-        return self._column.taken
-
-    def ready(self, count: int) -> int | None:
-        """Asks for ``count`` batches and returns how many can be taken now, as `Arriving.ready` does for elements.
-
-        Only the last batch may be shorter, so elements that do not fill one are none for now.
-        """
-        if not isinstance(self._column, ArrivingColumn):
-            return count
-        elements = self._column.ready(count * self._size)
-        if elements is not None and self._column.value.is_over:
-            return -(-elements // self._size)
-        return (elements or 0) // self._size or None
-
-    def take_ready(self, count: int) -> list[Any]:
-        """Like `take`, but at least one batch may be all that a slow iterator has to give for now."""
-        patience = time.monotonic() + READ_SECONDS
-        return self._take(count, lambda: time.monotonic() > patience)
-
-    def take(self, count: int) -> list[Any]:
-        """Returns the next batches, ``count`` of them or as many as there are; the last one may be shorter."""
-        return self._take(count, lambda: False)
-
-    def _take(self, count: int, enough: Callable[[], bool]) -> list[Any]:
-        batches: list[Any] = []
-        while len(batches) < count and not (batches and enough()):
-            part = self._column.take(self._size)
-            if not table.length(part):
-                break
-            batches.append(self.parameter.build(part, self._column.value))
-        return batches
-
-
-class EmptyBatches:
-    """The column of an empty collection beside elements: each call gets an empty batch."""
-
-    taken = 0
-
-    def __init__(self, column: Column | ArrivingColumn, calls: int) -> None:
-        self.parameter = column.parameter
-        self._empty = self.parameter.build(column.take(0), column.value)
-        self._left = calls
-
-    def ready(self, count: int) -> int | None:
-        """Returns ``count``: they are there."""
-        return count
-
-    def take_ready(self, count: int) -> list[Any]:
-        """As `take`."""
-        return self.take(count)
-
-    def take(self, count: int) -> list[Any]:
-        """Returns the next empty batches."""
-        count = min(count, self._left)
-        self._left -= count
-        return [self._empty] * count
-
-
-#: What a `Plan` takes from.
-AnyColumn: TypeAlias = Column | ArrivingColumn | BatchColumn | EmptyBatches

@@ -1,26 +1,20 @@
 """Turns a bound call into a plan: which calls there are, cut lazily from what was passed.
 
-Third room of the house. A `Plan` reads the arguments in lockstep, never further than asked, and gives `Chunk`s; whatever
-can be known before anything is read (lengths above all) is checked when the plan is made.
+A `Plan` reads the arguments in lockstep, never further than asked, and returns `Chunk`s. What can be known before anything
+is read, lengths above all, is checked when the plan is made.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from jd_core._collections import table
-from jd_core._hints.signature import Role
+from jd_core._hints.matching import MISSING
+from jd_core._hints.parameter import Role
+from jd_core._planning.batches import AnyColumn, BatchColumn, EmptyBatches, ReadyBatches
 from jd_core._planning.binding import BoundCall
-from jd_core._planning.columns import (
-    MISSING,
-    AnyColumn,
-    Arriving,
-    ArrivingColumn,
-    BatchColumn,
-    Column,
-    EmptyBatches,
-    column_of,
-)
+from jd_core._planning.columns import Arriving, ArrivingColumn, Column, column_of
 from jd_core.backend import Chunk
 from jd_core.errors import BatchingError, SignatureError
 
@@ -116,15 +110,15 @@ def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: C
     """
     columns = [column_of(argument) for argument in call.distributed]
     arriving = [column.value for column in columns if isinstance(column, ArrivingColumn)]
-    cut = [autobatch and column.parameter.role is Role.BATCH and _is_flat(column) for column in columns]
+    batches = [autobatch and column.parameter.role is Role.BATCH for column in columns]
+    cut = [is_batch and _is_flat(column) for column, is_batch in zip(columns, batches, strict=True)]
     for column, is_cut in zip(columns, cut, strict=True):
         if not is_cut and table.is_frame(column.value):
-            raise SignatureError(
-                f"{call.name}() got a {type(column.value).__name__} for {column.parameter.name}, which is gone through "
-                f"element by element, and a frame has no elements: pass a column or its rows, or hint it as a frame"
-            )
+            raise SignatureError(_frame_for_elements(call.name, column))
     if not any(cut):
-        return Plan(call.name, columns, _common_length(call.name, columns), cut=False, arriving=arriving)
+        length = _common_length(call.name, columns)
+        ready = [ReadyBatches(one) if is_batch else one for one, is_batch in zip(columns, batches, strict=True)]
+        return Plan(call.name, ready, length, cut=False, arriving=arriving)
     if all(cut):
         length = _common_length(call.name, columns)
         if batch_size is None:
@@ -133,26 +127,43 @@ def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: C
         batched = [BatchColumn(column, batch_size) for column in columns]
         calls = None if length is None else -(-length // batch_size)
         return Plan(call.name, batched, calls, cut=True, arriving=arriving)
-    return _plan_mixed(call.name, columns, cut)
+    return _plan_mixed(call.name, columns, batches, cut)
 
 
 def _is_flat(column: Column | ArrivingColumn) -> bool:
     first = column.first()
-    return first is MISSING or not column.parameter.is_already_batched(column.value, first)
+    return first is MISSING or not column.parameter.is_batched(column.value, first)
+
+
+def _frame_for_elements(name: str, column: Column | ArrivingColumn) -> str:
+    parameter = column.parameter
+    unresolved = f" (its hint cannot be resolved: {parameter.unresolved})" if parameter.unresolved else ""
+    return (
+        f"{name}() got a {type(column.value).__name__} for {parameter.name}, which takes one element per call{unresolved}, "
+        f"and a frame has no elements: pass a column or its rows, or hint {parameter.name} as a frame"
+    )
 
 
 def _common_length(name: str, columns: Sequence[Column | ArrivingColumn]) -> int | None:
-    """Returns the length all columns share; None if one is unknown (its own end will show)."""
+    """Returns the length that all columns share; None if one is unknown, which then shows where it ends."""
     known = [column for column in columns if column.length is not None]
+    for column in columns:
+        if known and isinstance(column.value, (itertools.count, itertools.cycle)):
+            raise BatchingError(
+                f"{name}() got {column.parameter.name} from an itertools.{type(column.value).__name__}, which never ends, "
+                f"but {_lengths(known)}: use itertools.islice(..., {known[0].length})"
+            )
     if len({column.length for column in known}) > 1:
         raise BatchingError(
             f"{name}() got collections of unequal length: {_lengths(known)}; "
             f"make them equally long, or pass a constant by keyword"
         )
+    for column in known:
+        column.check_empty()
     return known[0].length if len(known) == len(columns) else None
 
 
-def _plan_mixed(name: str, columns: Sequence[Column | ArrivingColumn], cut: Sequence[bool]) -> Plan:
+def _plan_mixed(name: str, columns: Sequence[Column | ArrivingColumn], batches: Sequence[bool], cut: Sequence[bool]) -> Plan:
     unknown = [column.parameter.name for column in columns if column.length is None]
     if unknown:
         raise BatchingError(
@@ -163,10 +174,10 @@ def _plan_mixed(name: str, columns: Sequence[Column | ArrivingColumn], cut: Sequ
     calls = _common_length(name, elements)
     assert calls is not None
     planned: list[AnyColumn] = []
-    for column, is_cut in zip(columns, cut, strict=True):
+    for column, is_batch, is_cut in zip(columns, batches, cut, strict=True):
         assert column.length is not None
         if not is_cut:
-            planned.append(column)
+            planned.append(ReadyBatches(column) if is_batch else column)
         elif column.length % calls if calls else column.length:
             raise BatchingError(
                 f"{name}() makes one call per element of {elements[0].parameter.name} ({calls}), so the length of "
@@ -175,6 +186,7 @@ def _plan_mixed(name: str, columns: Sequence[Column | ArrivingColumn], cut: Sequ
         elif column.length:
             planned.append(BatchColumn(column, column.length // calls))
         else:
+            column.check_empty()
             planned.append(EmptyBatches(column, calls))
     return Plan(name, planned, calls, cut=True)
 

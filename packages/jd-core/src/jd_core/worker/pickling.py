@@ -43,7 +43,7 @@ def locate(value: Any, name: str, dumps: Callable[[Any], object]) -> str:
     path = name
     seen = {id(value)}
     for _ in range(MOST_STEPS):
-        for step, part in _some_parts(value):
+        for step, part in some_parts(value):
             if id(part) not in seen and not _pickles(part, dumps):
                 path, value = path + step, part
                 seen.add(id(part))
@@ -76,7 +76,8 @@ def _pickles(value: Any, dumps: Callable[[Any], object]) -> bool:
     return True
 
 
-def _some_parts(value: Any) -> Iterator[tuple[str, Any]]:
+def some_parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yields (how to write it after the object, part) for at most `MOST_PARTS` of what is pickled with an object."""
     for count, part in enumerate(_parts(value)):
         if count == MOST_PARTS:
             return

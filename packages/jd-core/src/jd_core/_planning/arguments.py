@@ -1,0 +1,169 @@
+"""Looks at the values of a call: which cannot be meant as they are, and which should be looked at twice.
+
+Errors and warnings here are about what was passed; `jd_core._planning.binding` compares the call with the signature.
+Nothing is read from any argument.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import itertools
+import sys
+import types
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jd_core._collections.table import is_collection, is_value
+from jd_core._hints.matching import first_element, fits
+from jd_core._hints.parameter import Parameter, Role
+from jd_core.errors import SignatureError
+from jd_core.worker.pickling import some_parts
+
+
+def is_asynchronous(value: Any) -> bool:
+    """Whether a positional argument is read by ``async for``, where the caller is on an event loop."""
+    return hasattr(type(value), "__aiter__")
+
+
+def check_distributed(name: str, arguments: Iterable[tuple[Parameter, Any]], *, on_loop: bool) -> None:
+    """Refuses positional arguments that are no iterables with one item per call.
+
+    Args:
+        name: the function's, for messages.
+        arguments: each with its parameter.
+        on_loop: whether the caller is on an event loop, where async iterables can be read.
+
+    Raises:
+        SignatureError: one is a single value, is not iterable, repeats one value for ever, or is an iterator that was
+            passed twice.
+    """
+    readers: dict[int, str] = {}  # parameters by the id of the iterator that they get
+    for parameter, value in arguments:
+        if not (on_loop and is_asynchronous(value)):
+            _check_iterable(name, parameter.name, value)
+        if isinstance(value, (Iterator, AsyncIterator)):
+            if id(value) in readers:
+                raise SignatureError(
+                    f"{name}() got the same {type(value).__name__} for {readers[id(value)]} and for {parameter.name}, and "
+                    f"each would take elements from the other: pass two iterators, such as those of itertools.tee, or a list"
+                )
+            readers[id(value)] = parameter.name
+
+
+def _check_iterable(name: str, parameter: str, value: Any) -> None:
+    if isinstance(value, itertools.repeat) and not _ends(value):
+        raise SignatureError(
+            f"{name}() got an itertools.repeat for {parameter}, which never ends: {_constant(parameter, next(value))}"
+        )
+    if not is_value(value):
+        try:
+            iter(value)
+            return
+        except TypeError:
+            if is_asynchronous(value):
+                raise SignatureError(
+                    f"{name}() got an async iterable ({type(value).__name__}) for {parameter}, which only {name}.aio(...) "
+                    f"and {name}.astream(...) can read: await one of these, or pass a list, [x async for x in ...]"
+                ) from None
+    raise SignatureError(
+        f"{name}() got {'None' if value is None else f'a single {type(value).__name__}'} for {parameter}, but positional "
+        f"arguments are iterables with one item per call: {_constant(parameter, value)}, or a list to distribute it"
+    )
+
+
+def _constant(parameter: str, value: Any) -> str:
+    """Returns how a value is held constant; only numbers are shown, for anything else may be a secret, or long."""
+    if not parameter.isidentifier():
+        return "pass it in a list"
+    shown = repr(value) if isinstance(value, (int, float, complex, type(None))) else "..."
+    return f"pass {parameter}={shown} to hold it constant"
+
+
+def _ends(repeat: itertools.repeat[Any]) -> bool:
+    try:
+        repeat.__length_hint__()
+    except TypeError:
+        return False
+    return True
+
+
+def remedy_for_rows(name: str, value: Any, names: Sequence[str]) -> str:
+    """Returns how rows are passed, if that is what was passed where a column is expected; else an empty string.
+
+    Args:
+        name: the function's, for the message.
+        value: the only positional argument.
+        names: the parameters that a row has a value for.
+    """
+    row = value[0] if isinstance(value, (list, tuple)) and value else None
+    if isinstance(row, tuple) and len(row) == len(names):
+        return f"; to pass rows: {name}(*zip(*rows))"
+    if isinstance(row, Mapping) and all(one in row for one in names):
+        values = ", ".join(f"row[{one!r}]" for one in names)
+        return f"; to pass rows: {name}(*zip(*[({values}) for row in rows]))"
+    return ""
+
+
+def check_constants(name: str, parameters: Iterable[Parameter], constants: Mapping[str, Any]) -> None:
+    """Warns of a constant that is a collection of what its parameter is hinted as: every call gets all of it."""
+    for parameter in parameters:
+        if parameter.name not in constants or parameter.role is Role.BATCH or parameter.hint is inspect.Parameter.empty:
+            continue
+        value = constants[parameter.name]
+        if is_collection(value) and not fits(value, parameter.hint) and fits(first_element(value), parameter.hint):
+            _warn(
+                f"{name}() got a {type(value).__name__} for {parameter.name} by keyword, so every call gets all of it, but "
+                f"its hint is {inspect.formatannotation(parameter.hint)}: pass it by position to distribute it"
+            )
+
+
+def warn_of_generators(name: str, function: Callable[..., Any], constants: Mapping[str, Any]) -> None:
+    """Warns of random generators among the constants of calls in processes: each gets a copy of them, in the same state.
+
+    Args:
+        name: the function's, for the message.
+        function: the user's. The object that a method is bound to and the arguments of a partial are constants, too.
+        constants: keyword arguments.
+    """
+    while isinstance(function, functools.partial):
+        bound = {f"argument {number} of the partial": value for number, value in enumerate(function.args)}
+        constants = {**bound, **function.keywords, **constants}
+        function = function.func
+    if inspect.ismethod(function):
+        constants = {"self": function.__self__, **constants}
+    for constant, value in constants.items():
+        if generator := _generator_in(value):
+            _warn(
+                f"{name}() got a {generator} as the constant {constant}: every worker process gets a copy of it, and draws "
+                f"the same numbers as the others. Pass one generator per call by position, or use per_worker(...)"
+            )
+
+
+def _generator_in(value: Any) -> str | None:
+    """Returns the type of a random generator that a constant is, or holds itself; None if there is none."""
+    parts = [value, inspect.getattr_static(value, "__self__", None)]
+    with contextlib.suppress(Exception):  # raised by the value's own methods
+        parts += [part for _, part in some_parts(value)]
+    return next(filter(None, map(_generator_type, parts)), None)
+
+
+def _generator_type(value: Any) -> str | None:
+    numpy, standard = sys.modules.get("numpy.random"), sys.modules.get("random")
+    if numpy is not None and isinstance(value, (numpy.Generator, numpy.RandomState)):
+        return f"numpy.random.{type(value).__name__}"
+    if standard is not None and isinstance(value, standard.Random) and not isinstance(value, standard.SystemRandom):
+        return f"random.{type(value).__name__}"
+    return None
+
+
+def _warn(message: str) -> None:
+    """Warns at the line outside this package that made the call."""
+    level = 1  # this frame
+    frame: types.FrameType | None = sys._getframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "jd_core":
+        level += 1
+        frame = frame.f_back
+    warnings.warn(message, stacklevel=level)
