@@ -1,4 +1,4 @@
-"""What READMEs and CONTRIBUTING.md say beside their Python blocks: commands, tables, links, a backend that works."""
+"""What READMEs and CONTRIBUTING.md say beside their Python blocks: commands, tables, links."""
 
 from __future__ import annotations
 
@@ -162,31 +162,6 @@ def test_batches_table(row: list[str]) -> None:
         got: list[tuple[Any, ...]] = names.setdefault("got", [])
         distribute(names["function"], job="io", workers=1, batch_size=2)(*map(eval, passed))
         assert got[0] == tuple(map(eval, gets))
-
-
-@pytest.mark.timeout(500)
-def test_backend_of_ones_own(tmp_path: Path) -> None:
-    """The backend shown there works once declared, and passes the contract's suite."""
-    files = r"^<!-- snippet: file=(\w+\.py).*? -->\n\n```python\n(.*?)^```$"
-    blocks = dict(re.findall(files, README, re.MULTILINE | re.DOTALL))
-    for name in ("jd_pool.py", "test_pool.py"):
-        (tmp_path / name).write_text(blocks[name], encoding="utf-8")
-    declared = re.search(r"```toml\n\[project\.entry-points\.\"(.*?)\"\]\n(\w+) = \"(.*?)\"\n```", README)
-    assert declared is not None
-    # What an installer makes of it.
-    metadata = tmp_path / "jd_pool-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: jd-pool\nVersion: 1.0\n", encoding="utf-8")
-    (metadata / "entry_points.txt").write_text("[{}]\n{} = {}\n".format(*declared.groups()), encoding="utf-8")
-    (tmp_path / "use_pool.py").write_text(
-        "from jd_core import distribute\nprint(distribute(divmod, job='pool')([7, 8], [2, 3]))\n", encoding="utf-8"
-    )
-    used = subprocess.run([sys.executable, "use_pool.py"], cwd=tmp_path, capture_output=True, text=True, timeout=150)
-    assert (used.stdout, used.stderr) == ("[(3, 1), (2, 2)]\n", "")
-    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=180", "test_pool.py"]
-    checked = subprocess.run(suite, cwd=tmp_path, capture_output=True, text=True, timeout=340)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert re.search(r"\d{2,} passed", checked.stdout)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
