@@ -1,4 +1,4 @@
-"""What READMEs and CONTRIBUTING.md say beside their Python blocks: commands, tables, links."""
+"""What the pages say beside their Python blocks: commands, tables, links."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("packages/*/README.md"))]
+#: Pages for those who change the code: they name files and modules.
+INNER_PAGES = [ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("*/README.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md")), *INNER_PAGES]
 PROJECTS = {
     file.parent.name: tomllib.loads(file.read_text(encoding="utf-8"))["project"]
     for file in ROOT.glob("packages/*/pyproject.toml")
@@ -58,7 +60,12 @@ def test_command(page: str, words: tuple[str, ...]) -> None:
             assert wanted
             for requirement in map(Requirement, wanted):
                 check_requirement(requirement)
-        case ["hatch", "run", script, *_]:
+        case ["python", "-m", "pytest", *_]:
+            pass
+        case ["python", "-m", "benchmarks", *_]:
+            assert (ROOT / "benchmarks" / "__main__.py").exists()
+        case ["hatch", "run", *arguments]:
+            script = next(word for word in arguments if not word.startswith("+"))  # +py=3.13 chooses from a matrix
             environment, _, name = script.rpartition(":")
             assert name in scripts(environment.rpartition(" ")[2] or "default"), f"hatch.toml has no script {script}"
         case ["hatch", "build", "--all"]:
@@ -165,20 +172,30 @@ def test_batches_table(row: list[str]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_and_paths(page: Path) -> None:
-    """Links inside the repository, and the files and modules that are named, exist."""
-    text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)", text):
+def test_links(page: Path) -> None:
+    """Links inside the repository lead somewhere."""
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
-    if page.name == "CONTRIBUTING.md":
-        for path in re.findall(r"`((?:packages|tests|benchmarks|\.ci)/[\w./-]*|[\w-]+\.(?:toml|ini|md))`", text):
-            assert (ROOT / path).exists(), path
-        for module in re.findall(r"`(jd_\w+\.\w+|just_distribute\.\w+)[\w.]*`", text):
-            assert module_exists(module), module
 
 
-def module_exists(name: str) -> bool:
-    """Returns whether one of the packages has this module."""
-    package, _, module = name.partition(".")
-    source = ROOT / "packages" / package.replace("_", "-") / "src" / package
-    return (source / f"{module}.py").exists() or (source / module).is_dir()
+@pytest.mark.parametrize("page", INNER_PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_and_modules(page: Path) -> None:
+    """The files, modules and names in modules that are named exist."""
+    text = page.read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:packages|tests|benchmarks|docs|\.ci)/[\w./-]*|[\w-]+\.(?:toml|ini))`", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    names = set(re.findall(r"\b((?:jd_\w+|just_distribute)(?:\.\w+)+)", text))
+    assert sorted(name for name in names if not is_there(name)) == []
+
+
+def is_there(name: str) -> bool:
+    """Returns whether one of the packages has this module, or a module that has this name in it."""
+    package, *parts = name.split(".")
+    place = ROOT / "packages" / package.replace("_", "-") / "src" / package
+    while parts and (place / parts[0]).is_dir():
+        place /= parts.pop(0)
+    files = [place / f"{parts[0]}{suffix}" for suffix in (".py", ".pyi")] if parts else []
+    if module := next((file for file in files if file.exists()), None):
+        parts.pop(0)
+    code = (module or place / "__init__.py").read_text(encoding="utf-8")
+    return all(re.search(rf"\b{part}\b", code) for part in parts)
