@@ -13,7 +13,7 @@ from contextlib import aclosing
 import jd_web.backend
 import pytest
 from jd_core.errors import CallTimeoutError
-from jd_core.inprocess.rate_limit import LATENESS_SECONDS
+from jd_core.inprocess.rate_limit import LATENESS_SECONDS, Rate
 from jd_core.testing.harness import best_of_three
 from jd_web.backend import CLEANUP_SECONDS
 
@@ -336,7 +336,7 @@ def test_calls_start_at_the_rate(web, way):
     async def call(number):
         starts.append(time.monotonic())
 
-    web.run_either(way, call, range(80), size=5, workers=8, options={"max_per_second": 200})
+    web.run_either(way, call, range(80), size=5, workers=8, options={"max_per_second": Rate(200)})
     assert 79 / 200 - LATENESS_SECONDS - 0.005 <= max(starts) - min(starts) <= 79 / 200 * 1.5
 
 
@@ -347,7 +347,7 @@ def test_closing_does_not_wait_for_the_rate(web):
     async def call(number):
         started.append(number)
 
-    results = web.start(call, range(100), workers=8, options={"max_per_second": 0.01})
+    results = web.start(call, range(100), workers=8, options={"max_per_second": Rate(0.01)})
     next(results)
     began = time.monotonic()
     results.close()

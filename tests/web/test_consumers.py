@@ -70,7 +70,7 @@ def test_no_more_tasks_than_calls(web, way):
     assert most - other <= 3
     most = 0
     web.run_either(way, call, range(500), size=100, workers=7)
-    assert most - other == 7
+    assert most - other in (7, 8)  # from Python 3.12 on, a call that ends starts its worker's next one
 
 
 def test_runs_share_the_processes_loop(web):

@@ -14,10 +14,11 @@ import types
 import pytest
 from jd_core.backend import Work
 from jd_core.errors import CallTimeoutError
+from jd_core.inprocess.async_tasks import wait_until_done
 from jd_core.testing.harness import best_of_three
 from jd_core.worker import inside_worker
-from jd_web.calls import InThread
 from jd_web.loop import LoopThread, loop_name
+from jd_web.threads import AwaitingCall
 
 WAIT = 30.0  # seconds after which an event that should have come has not
 
@@ -184,15 +185,18 @@ def test_what_comes_while_the_run_ends_is_cancelled_before_the_loop_is_closed():
         return hand_over(*arguments)
 
     loop.call_soon_threadsafe = slowly
-    in_thread = InThread(Work(lambda number: asyncio.sleep(number), {}, workers=1, name="f"), loop)
+    awaiting = AwaitingCall(Work(lambda number: asyncio.sleep(number), {}, workers=1, name="f"), loop)
+
+    async def end_all():
+        await wait_until_done(*awaiting.cancel())
 
     def end():
-        in_thread.stop()
-        loop.run_until_complete(in_thread.close())
+        awaiting.stop()
+        loop.run_until_complete(end_all())
         loop.close()
 
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
-        call = threads.submit(in_thread, 1)
+        call = threads.submit(awaiting, 1)
         assert handing_over.wait(WAIT)
         ending = threads.submit(end)
         concurrent.futures.wait([ending], 0.2)  # long enough for it to be wrong

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from jd_core import CallTimeoutError, per_worker
-from jd_core.inprocess.rate_limit import LATENESS_SECONDS
+from jd_core.inprocess.rate_limit import LATENESS_SECONDS, Rate
 from jd_core.testing.harness import best_of_three
 
 WAIT = 30.0  # seconds after which an event that should have come has not
@@ -202,7 +202,7 @@ def test_the_rate_begins_when_the_client_is_there(web, way):
         starts.append(time.monotonic())
 
     constants = {"client": per_worker(Slow)}
-    web.run_either(way, call, range(20), workers=20, constants=constants, options={"max_per_second": 100})
+    web.run_either(way, call, range(20), workers=20, constants=constants, options={"max_per_second": Rate(100)})
     assert starts[-1] - starts[0] >= 19 / 100 - LATENESS_SECONDS - 0.005
 
 

@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 import pytest
-from jd_core import distribute
+from jd_core import Rate, distribute
 from jd_core._options.options import COMMON, Options, resolve
 from jd_core._options.retry import Retry
 from jd_core.backend import Option, closest, registry
@@ -53,15 +53,25 @@ def test_overrides() -> None:
     """Section 1: overrides replace what they name and keep the rest."""
     base = resolve({"job": "io", "workers": 3, "max_per_second": 7})
     changed = resolve({"timeout": 1.5}, base)
-    assert (changed.job, changed.workers, changed.timeout, changed.backend) == ("io", 3, 1.5, {"max_per_second": 7})
+    assert (changed.job, changed.workers, changed.timeout, changed.backend) == ("io", 3, 1.5, base.backend)
     assert base.timeout is None
+
+
+def test_a_number_becomes_a_rate_that_copies_share() -> None:
+    """Section 6: a rate holds for the function; `.options` copies that leave it keep to the same one."""
+    base = resolve({"job": "io", "max_per_second": 7})
+    assert repr(base.backend) == "{'max_per_second': Rate(7)}"
+    assert resolve({"workers": 3}, base).backend["max_per_second"] is base.backend["max_per_second"]
+    assert resolve({"max_per_second": 7}, base).backend["max_per_second"] is not base.backend["max_per_second"]
+    shared = Rate(7)
+    assert resolve({"job": "web", "max_per_second": shared}).backend["max_per_second"] is shared
 
 
 def test_another_job_drops_the_backends_own_options() -> None:
     """Section 1: the own options of one backend mean nothing to another."""
     base = resolve({"job": "io", "workers": 3, "max_per_second": 7})
     assert resolve({"job": "compute"}, base).backend == {}
-    assert resolve({"job": "threads"}, base).backend == {"max_per_second": 7}
+    assert resolve({"job": "threads"}, base).backend == base.backend != {}
     assert resolve({"job": "compute"}, base).workers == 3
 
 

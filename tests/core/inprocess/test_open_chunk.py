@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jd_core.backend import Chunk, Work
 from jd_core.inprocess import open_chunk
-from jd_core.inprocess.call_queue import Source
+from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.open_chunk import OpenChunk
 
 
@@ -71,18 +71,18 @@ def test_a_chunk_that_is_finished_while_the_caller_looks_is_given_once():
                 finished.append(True)
                 for offset, argument in opened.calls:
                     opened.values[offset] = argument
-                source.account(opened, 3, 0.1)
+                queue.record(opened, 3, 0.1)
 
     work = Work(function=abs, constants={}, workers=2, name="abs")
-    source = Source(work, iter([Chunk(0, ([1, 2, 3],))]), lambda: None)
-    source.pull()
-    (opened,) = source._open
-    assert source.pull() == 0
-    source._given -= 10.0  # nothing was finished for long, so what is unfinished is looked at
-    source.lock = Finishing()
-    given = [result.values for _ in range(3) for result in source.collect()]
+    queue = CallQueue(work, iter([Chunk(0, ([1, 2, 3],))]), lambda: None)
+    queue.pull()
+    (opened,) = queue._open
+    assert queue.pull() == 0
+    queue._collected -= 10.0  # nothing was finished for long, so what is unfinished is looked at
+    queue.lock = Finishing()
+    given = [result.values for _ in range(3) for result in queue.collect()]
     assert given == [[1, 2, 3]]
-    assert source.is_over()
+    assert queue.is_over()
 
 
 def test_seconds_of_an_unfinished_chunk_are_unknown():

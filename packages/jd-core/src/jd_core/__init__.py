@@ -17,6 +17,7 @@ from jd_core.errors import (
     SignatureError,
     WorkerDiedError,
 )
+from jd_core.inprocess.rate_limit import Rate
 
 if TYPE_CHECKING:
     from jd_core._typing.decorator import distribute
@@ -35,6 +36,7 @@ __all__ = [
     "DistributeError",
     "Distributed",
     "Each",
+    "Rate",
     "RemoteError",
     "Retry",
     "SerializationError",

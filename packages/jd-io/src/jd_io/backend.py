@@ -8,8 +8,8 @@ from typing import Any
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
 from jd_core.backend.cpus import usable_cpus
 from jd_core.inprocess import driver
-from jd_core.inprocess.call_queue import Source
-from jd_core.inprocess.rate_limit import MAX_PER_SECOND, Pacer
+from jd_core.inprocess.call_queue import CallQueue
+from jd_core.inprocess.rate_limit import MAX_PER_SECOND
 from jd_core.inprocess.threads import ThreadWorkers
 from jd_core.worker import plain, release
 
@@ -18,7 +18,8 @@ class IoBackend(Backend):
     """Runs calls in threads that are started for the run, take one call after the other, and end with the run.
 
     Options:
-        max_per_second: at most so many calls start per second, over all workers of the run.
+        max_per_second: at most so many calls start per second, over all runs and threads: a number, or a
+            `jd_core.Rate` to share it between functions.
     """
 
     name = "io"
@@ -32,13 +33,13 @@ class IoBackend(Backend):
 
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs the calls; see `Backend`. A running call cannot be cancelled: its thread is left behind."""
-        rate = work.options.get("max_per_second")
         signal = driver.Signal()
-        source = Source(work, chunks, signal.set)
+        queue = CallQueue(work, chunks, signal.set)
         call = plain(work.function, work.constants)
-        pacer = None if rate is None else Pacer(rate)
-        workers = ThreadWorkers(source, work, call, pacer, prefix="just-distribute-io", release=lambda: release(call))
+        rate = work.options.get("max_per_second")
+        workers = ThreadWorkers(queue, work, call, rate, prefix="just-distribute-io", release=lambda: release(call))
         try:
-            yield from driver.run(source, workers, work, signal)
+            yield from driver.run(queue, workers, work, signal)
         finally:
-            workers.join(workers.stop())
+            workers.stop()
+            workers.join()

@@ -6,20 +6,18 @@ import asyncio
 import contextlib
 import itertools
 import sys
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from typing import Any, TypeAlias
 
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
 from jd_core.inprocess import driver
-from jd_core.inprocess.call_queue import Source
-from jd_core.inprocess.loop_resources import Resources
-from jd_core.inprocess.rate_limit import MAX_PER_SECOND, Pacer
-from jd_core.inprocess.threads import ThreadWorkers
+from jd_core.inprocess.call_queue import CallQueue
+from jd_core.inprocess.rate_limit import MAX_PER_SECOND
+from jd_core.worker import is_async
 
-from jd_web.calls import InThread, as_coroutine
 from jd_web.loop import abandon, loop_name, running_loop
-from jd_web.tasks import Consumers, limited, paced
+from jd_web.tasks import TaskWorkers
+from jd_web.threads import LoopThreadWorkers
 
 #: Seconds that cancelled calls have to clean up before `run` returns; they go on cleaning up behind it. With what else ends
 #: a run it stays below the five seconds in which any fault is to be reported.
@@ -28,15 +26,17 @@ CLEANUP_SECONDS = 3.0
 #: The same after Ctrl-C.
 INTERRUPTED_SECONDS = 1.0
 
-_THREADS = "just-distribute-web"
 _END: Any = object()
+
+_Workers: TypeAlias = TaskWorkers | LoopThreadWorkers
 
 
 class WebBackend(Backend):
     """Runs coroutines on one loop of the process, in a thread of its own, or with `arun` on the caller's loop.
 
     Options:
-        max_per_second: at most so many calls start per second, over all workers of the run.
+        max_per_second: at most so many calls start per second, over all runs and threads: a number, or a
+            `jd_core.Rate` to share it between functions.
     """
 
     name = "web"
@@ -53,130 +53,62 @@ class WebBackend(Backend):
         first = next(chunks, _END)
         if first is _END:
             return
-        chunks = itertools.chain((first,), chunks)
         signal = driver.Signal()
+        queue = CallQueue(work, itertools.chain((first,), chunks), signal.set)
         with running_loop() as loop:
-            resources = _resources(work)
-            call = as_coroutine(work, resources)
-            if call is None:
-                yield from _run_in_threads(work, chunks, signal, loop)
-                return
-            source = Source(work, chunks, _once_per_tick(loop, signal.set))
-            consumers = Consumers(source, work, _mannered(call, work, resources), loop, resources, own_loop=True)
+            workers = _workers(work, queue, loop, own_loop=True)
             try:
-                yield from driver.run(source, consumers, work, signal)
+                yield from driver.run(queue, workers, work, signal)
             finally:
-                if not source.is_finished():
-                    source.stopped = True  # at once, should the loop be busy
-                if not _wait_for(consumers.close, loop) and not consumers.closing:
-                    abandon(loop)
+                workers.stop()
+                if workers.are_on_loop:
+                    _close(workers, loop)
+                workers.join()
 
     async def arun(self, work: Work, chunks: Iterator[Chunk | None]) -> AsyncGenerator[ChunkResult, None]:
         """Runs the calls on the running loop, where ``chunks`` is pulled too; no thread but for plain functions.
 
-        Closing it, or cancelling who waits for it, cancels what runs and returns when that has ended.
+        Closing it, or cancelling the task that waits for it, cancels what runs and returns when that has ended.
         """
         loop = asyncio.get_running_loop()
         event = asyncio.Event()
-        resources = _resources(work)
-        call = as_coroutine(work, resources)
-        if call is None:
-
-            def wake() -> None:
-                with contextlib.suppress(RuntimeError):  # a thread was left behind, and the loop is closed
-                    loop.call_soon_threadsafe(event.set)
-
-            source = Source(work, chunks, wake)
-            in_thread = InThread(work, loop)
-            threads = ThreadWorkers(source, work, in_thread, _pacer(work), prefix=_THREADS, release=in_thread.release)
-            try:
-                async with contextlib.aclosing(driver.arun(source, threads, work, event)) as results:
-                    async for result in results:
-                        yield result
-            finally:
-                threads.stop()
-                in_thread.stop()
-                try:
-                    await in_thread.close()
-                finally:
-                    parting = threads.stop()
-                    while threads.are_alive() and time.monotonic() < parting:
-                        await asyncio.sleep(0.001)
-            return
-        source = Source(work, chunks, event.set)
-        consumers = Consumers(source, work, _mannered(call, work, resources), loop, resources, own_loop=False)
+        queue = CallQueue(work, chunks, event.set if is_async(work.function) else _from_threads(loop, event.set))
+        workers = _workers(work, queue, loop, own_loop=False)
         try:
-            async with contextlib.aclosing(driver.arun(source, consumers, work, event)) as results:
+            async with contextlib.aclosing(driver.arun(queue, workers, work, event)) as results:
                 async for result in results:
                     yield result
         finally:
-            await consumers.close()
+            workers.stop()
+            await workers.close()
 
     def doctor(self) -> list[tuple[str, str]]:
         """Returns which event loop runs are on."""
         return [("event loop", loop_name())]
 
 
-def _run_in_threads(
-    work: Work, chunks: Iterator[Chunk | None], signal: driver.Signal, loop: asyncio.AbstractEventLoop
-) -> Generator[ChunkResult, None, None]:
-    source = Source(work, chunks, signal.set)
-    in_thread = InThread(work, loop)
-    threads = ThreadWorkers(source, work, in_thread, _pacer(work), prefix=_THREADS, release=in_thread.release)
-    try:
-        yield from driver.run(source, threads, work, signal)
-    finally:
-        threads.stop()
-        in_thread.stop()
-        if in_thread.awaits:
-            _wait_for(in_thread.close, loop)
-        threads.join(threads.stop())
+def _workers(work: Work, queue: CallQueue, loop: asyncio.AbstractEventLoop, *, own_loop: bool) -> _Workers:
+    if is_async(work.function):
+        return TaskWorkers(queue, work, loop, own_loop=own_loop)
+    return LoopThreadWorkers(queue, work, loop)
 
 
-def _mannered(call: Callable[..., Awaitable[Any]], work: Work, resources: Resources | None) -> Callable[..., Awaitable[Any]]:
-    """Returns ``call`` with the run's timeout and rate, without which it stays what it is."""
-    ready: Callable[[], Awaitable[Any]] | None = None if resources is None else resources.open
-    if work.timeout is not None:
-        call = limited(call, work)
-        ready = ready and limited(ready, work)
-    pacer = _pacer(work)
-    return call if pacer is None else paced(call, pacer, ready)
+def _from_threads(loop: asyncio.AbstractEventLoop, wake: Callable[[], object]) -> Callable[[], None]:
+    def call() -> None:
+        with contextlib.suppress(RuntimeError):  # a thread was left behind, and the loop is closed
+            loop.call_soon_threadsafe(wake)
+
+    return call
 
 
-def _resources(work: Work) -> Resources | None:
-    return Resources(work.constants) if Resources.are_in(work.constants) else None
-
-
-def _pacer(work: Work) -> Pacer | None:
-    rate = work.options.get("max_per_second")
-    return None if rate is None else Pacer(rate)
-
-
-def _once_per_tick(loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> Callable[[], None]:
-    """Returns a function that has ``wake`` called once after the loop's present tick, however often it is called."""
-    scheduled = False
-
-    def flush() -> None:
-        nonlocal scheduled
-        scheduled = False
-        wake()
-
-    def schedule() -> None:
-        nonlocal scheduled
-        if not scheduled:
-            scheduled = True
-            loop.call_soon(flush)
-
-    return schedule
-
-
-def _wait_for(close: Callable[[], Coroutine[Any, Any, None]], loop: asyncio.AbstractEventLoop) -> bool:
-    """Runs ``close`` on a loop; returns whether it has ended in time. It goes on if it has not."""
+def _close(workers: _Workers, loop: asyncio.AbstractEventLoop) -> None:
+    """Closes workers on their loop, from another thread. What takes too long goes on behind; a blocked loop is abandoned."""
     if loop.is_closed():
-        return True  # the interpreter is ending, and has cancelled all that was on the loop
+        return  # the interpreter is ending, and has cancelled all that was on the loop
     interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
+    closing = asyncio.run_coroutine_threadsafe(workers.close(), loop)
     try:
-        asyncio.run_coroutine_threadsafe(close(), loop).result(INTERRUPTED_SECONDS if interrupted else CLEANUP_SECONDS)
+        closing.result(INTERRUPTED_SECONDS if interrupted else CLEANUP_SECONDS)
     except TimeoutError:
-        return False
-    return True
+        if not workers.closing:
+            abandon(loop)

@@ -1,129 +1,145 @@
-"""What a call of the user's function is here: an awaitable for the loop, or a plain call in a thread."""
+"""What one call of a coroutine function is: its constants, its turn by the rate, its time limit."""
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import inspect
-import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
 from jd_core.backend import Work
-from jd_core.inprocess.async_tasks import outlast
-from jd_core.inprocess.loop_resources import Resources
-from jd_core.worker import Bound, collect_async, innermost, is_async, plain, release
+from jd_core.errors import CallTimeoutError
+from jd_core.inprocess.loop_resources import LoopResources
+from jd_core.inprocess.rate_limit import Rate
+from jd_core.worker import Bound, collect_async, innermost
 
-#: What awaiting gave: a result, or else an error.
-_Outcome: TypeAlias = tuple[Any, BaseException | None]
+_Call: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
+
+#: The longest time between two looks at which calls took too long, and the part of the limit that it is at most.
+LOOK_SECONDS, LOOK_PART = 0.05, 0.05
 
 
-def as_coroutine(work: Work, resources: Resources | None) -> Callable[..., Awaitable[Any]] | None:
-    """Returns what gives the awaitable of one call's arguments; None if the function is a plain one.
+def as_coroutine(work: Work, resources: LoopResources | None) -> _Call:
+    """Returns a callable of one call's arguments that returns the coroutine of its result.
 
     What an async generator yields becomes a list.
 
     Args:
-        work: the run's.
-        resources: its constants, if some are to be made on the loop.
+        work: the run's; its function is a coroutine function or an async generator function.
+        resources: its constants, if some are to be opened on the loop.
     """
+    function: _Call = work.function
+    if inspect.isasyncgenfunction(innermost(work.function)):
+        function = _collected(work.function)
+    ready: _Call | None = None
     if resources is not None:
-        if not is_async(work.function):
-            return None
-
-        async def with_resources(*arguments: Any) -> Any:
-            result = work.function(*arguments, **await resources.open())
-            return await (collect_async(result) if inspect.isasyncgen(result) else result)
-
-        return with_resources
-    call = Bound(work.function, **work.constants) if work.constants else work.function
-    kind = innermost(work.function)
-    if inspect.iscoroutinefunction(kind):
-        return call
-    if inspect.isasyncgenfunction(kind):
-        return lambda *arguments: collect_async(call(*arguments))
-    return None
+        call, ready = _with_resources(function, resources), resources.open
+    else:
+        call = Bound(function, **work.constants) if work.constants else function
+    if work.timeout is not None:
+        limits = TimeLimits(work)
+        call, ready = limits.limited(call), limits.limited(ready) if ready is not None else None
+    rate: Rate | None = work.options.get("max_per_second")
+    return call if rate is None else _rated(call, rate, ready)
 
 
-class InThread:
-    """A call of a plain function, for threads; what it returns is awaited on a loop where it can be.
+def _collected(function: Callable[..., Any]) -> _Call:
+    return lambda *arguments, **constants: collect_async(function(*arguments, **constants))
 
-    Lambdas and decorators around coroutine functions do not show that they give awaitables.
 
-    Attributes:
-        awaits: an awaitable came.
+def _with_resources(function: _Call, resources: LoopResources) -> _Call:
+    async def call(*arguments: Any) -> Any:
+        return await function(*arguments, **await resources.open())
+
+    return call
+
+
+def _rated(call: _Call, rate: Rate, ready: _Call | None) -> _Call:
+    """Returns ``call``, started when ``rate`` lets it.
+
+    Args:
+        call: what to start.
+        rate: says when.
+        ready: is awaited before each call's turn: calls that waited together for what they all need would start together.
+    """
+    turn = asyncio.Lock()  # held by the call that is the next to start: only one asks, for all would wake at once
+
+    async def run(*arguments: Any) -> Any:
+        if ready is not None:
+            await ready()
+        async with turn:
+            while delay := rate.delay():
+                await asyncio.sleep(delay)
+        return await call(*arguments)
+
+    return run
+
+
+class TimeLimits:
+    """Cancels the calls of one run that take longer than ``work.timeout``.
+
+    A clock of the run's own says how long that is. It runs while the event loop does: time for which somebody blocks the
+    loop (the consumer of a stream, another task of the caller's) is not the calls'.
+
+    Args:
+        work: the run's, with a timeout.
     """
 
-    def __init__(self, work: Work, loop: asyncio.AbstractEventLoop) -> None:
-        self.awaits = False
-        self._call = plain(work.function, work.constants)
-        self._loop = loop
-        self._tasks: set[asyncio.Task[_Outcome]] = set()  # belong to the loop's thread
-        self._stopped = False
-        self._handing_over = threading.Lock()  # held while an awaitable is, so that none is after `stop`
+    def __init__(self, work: Work) -> None:
+        assert work.timeout is not None
+        self._name = work.name
+        self._seconds = work.timeout
+        self._step = min(LOOK_SECONDS, LOOK_PART * work.timeout)
+        self._running: dict[asyncio.Timeout, float] = {}  # when each began, on the run's clock; the first began first
+        self._elapsed = 0.0  # the run's clock at the last look
+        self._looked = 0.0  # the loop's clock then
+        self._looks = False
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Returns the result of one call."""
-        value = self._call(*arguments)
-        if not inspect.isawaitable(value):
+    def limited(self, call: _Call) -> _Call:
+        """Returns ``call``, cancelled where it takes too long."""
+
+        async def run(*arguments: Any) -> Any:
+            error: BaseException | None = None
+            value = None
+            limit = asyncio.timeout(None)
+            try:
+                async with limit:
+                    self._running[limit] = self._begin()
+                    value = await call(*arguments)
+            except BaseException as raised:
+                error = raised
+            self._running.pop(limit, None)
+            if limit.expired():
+                # Raised here, so that it has no context: a frame in it would hold the constants.
+                raise CallTimeoutError(
+                    f"{self._name}(): a call took longer than timeout={self._seconds!r} seconds and was cancelled"
+                )
+            if error is not None:
+                raise error
             return value
-        outcome: concurrent.futures.Future[_Outcome] = concurrent.futures.Future()
-        with self._handing_over:
-            if self._stopped:
-                _discard(value)
-                raise concurrent.futures.CancelledError
-            self.awaits = True
-            self._loop.call_soon_threadsafe(self._begin, value, outcome)
-        result, error = outcome.result()
-        if error is not None:
-            raise error
-        return result
 
-    def release(self) -> None:
-        """Closes what this thread has made for the call."""
-        release(self._call)
+        return run
 
-    def stop(self) -> None:
-        """Lets nothing further be awaited. From any thread."""
-        with self._handing_over:
-            self._stopped = True
+    def _begin(self) -> float:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if not self._looks:
+            self._looks, self._looked = True, now
+            loop.call_later(self._step, self._look, loop)
+        return self._time(now)
 
-    async def close(self) -> None:
-        """Cancels what is awaited, and returns when it has ended."""
-        for task in self._tasks:
-            task.cancel()
-        # The loop may be closed after this: what was handed over and has not begun gets its turn before an empty task.
-        await outlast(*self._tasks, self._loop.create_task(asyncio.sleep(0)))
+    def _time(self, now: float) -> float:
+        """Returns the run's clock; the loop was blocked for what is beyond the time of the next look."""
+        return self._elapsed + min(now - self._looked, 2.0 * self._step)
 
-    def _begin(self, awaitable: Awaitable[Any], outcome: concurrent.futures.Future[_Outcome]) -> None:
-        def end(task: asyncio.Task[_Outcome] | None) -> None:
-            if task is not None:
-                self._tasks.discard(task)
-            _discard(awaitable)
-            if task is None or task.cancelled():
-                outcome.cancel()
-            else:
-                outcome.set_result(task.result())
-
-        if self._stopped:
-            end(None)
-            return
-        task = asyncio.Task(_outcome_of(awaitable), loop=self._loop)
-        self._tasks.add(task)
-        task.add_done_callback(end)
-
-
-async def _outcome_of(awaitable: Awaitable[Any]) -> _Outcome:
-    """Returns the result or the error: SystemExit and its like are the call's, and would end the loop as a task's."""
-    try:
-        return await awaitable, None
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:
-        return None, error
-
-
-def _discard(awaitable: Awaitable[Any]) -> None:
-    """Closes a coroutine, for one that never ran would be warned of."""
-    if inspect.iscoroutine(awaitable):
-        awaitable.close()
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        self._elapsed, self._looked = self._time(now), now
+        for limit, began in list(self._running.items()):
+            if self._elapsed - began < self._seconds:
+                break
+            del self._running[limit]
+            limit.reschedule(now)
+        self._looks = bool(self._running)
+        if self._looks:
+            loop.call_later(self._step, self._look, loop)

@@ -52,8 +52,8 @@ class LoopThread:
         made.put(self.loop)
         asyncio.set_event_loop(self.loop)
         while not (self._closing or self.loop.is_closed()):
-            # It ends early with a task of the user's that raises SystemExit or KeyboardInterrupt, or stops the loop:
-            # that must end neither the other calls nor the runs to come.
+            # It ends early if a task of the user's raises SystemExit or KeyboardInterrupt, or stops the loop: that must end
+            # neither the other calls nor the runs to come.
             with contextlib.suppress(BaseException):
                 self.loop.run_forever()
         tasks = asyncio.all_tasks(self.loop)
@@ -89,9 +89,9 @@ _lock = threading.Lock()
 
 @contextlib.contextmanager
 def running_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Gives the process's loop, started at the first use.
+    """Yields the process's loop, which is started at the first use.
 
-    On that loop's own thread, which must not wait for itself, it gives another one that ends with the block.
+    On that loop's own thread, which must not wait for itself, it yields another one that ends with the block.
     """
     global _shared
     with _lock:
@@ -110,7 +110,7 @@ def running_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 def abandon(loop: asyncio.AbstractEventLoop) -> None:
-    """Leaves a loop to itself that a call blocks for good; the next run gets a new one."""
+    """Abandons a loop that a call blocks for good; the next run gets a new one."""
     if _shared is not None and _shared.loop is loop:
         _forget()
 

@@ -1,73 +1,73 @@
-"""The tasks that run coroutines: N consumers on one event loop, each awaiting one call after the other."""
+"""The workers that run coroutines on an event loop, each making one call after the other.
+
+A worker is no task of its own. Each call runs in a context of its own, and from Python 3.12 on in a task of its own: one
+that starts at once, so that a call that never waits costs the loop nothing. A call that had to wait ends by making its
+worker's next calls::
+
+    _serve ──▶ call, call, call … one waits ──▶ (the loop) ──▶ it ends, _serve ──▶ call, call …
+
+Before 3.12 a task would have to wait for a turn of the loop, which costs more than ten calls that never wait (row
+web-tiny-calls). There a worker has a task while it has calls, and steps from context to context in it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from jd_core.backend import Work
-from jd_core.errors import CallTimeoutError
-from jd_core.inprocess.async_tasks import outlast
-from jd_core.inprocess.call_queue import Source
-from jd_core.inprocess.loop_resources import Resources
+from jd_core.inprocess.async_tasks import in_context, wait_until_done
+from jd_core.inprocess.call_queue import CallQueue
+from jd_core.inprocess.loop_resources import LoopResources
 from jd_core.inprocess.open_chunk import OpenChunk, unstarred
-from jd_core.inprocess.rate_limit import Pacer
 from jd_core.worker import inside_worker
 
-#: Consumers that one consumer wakes.
-SPREAD = 2
+from jd_web.calls import as_coroutine
 
 
-class Consumers:
-    """The tasks of one run. All but `admit` belongs to the loop's thread.
+class TaskWorkers:
+    """The workers of one run of a coroutine function. Made in any thread; all but `admit` and `stop` is for the loop's.
 
     Args:
-        source: the calls.
+        queue: the calls.
         work: what is the same for all of them.
-        call: gives the awaitable of one call's arguments.
-        loop: where the tasks run.
-        resources: constants that are made on the loop, and closed with it; None if there are none.
+        loop: where the calls run.
         own_loop: whether the loop is this library's, so that nobody else cancels tasks on it.
 
     Attributes:
         closing: `close` has begun to run, so the loop is not blocked.
+        are_on_loop: there is something for `close` to end on the loop.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        work: Work,
-        call: Callable[..., Awaitable[Any]],
-        loop: asyncio.AbstractEventLoop,
-        resources: Resources | None,
-        *,
-        own_loop: bool,
-    ) -> None:
-        self._source = source
+    are_on_loop = True
+
+    def __init__(self, queue: CallQueue, work: Work, loop: asyncio.AbstractEventLoop, *, own_loop: bool) -> None:
+        self.closing = False
+        self._queue = queue
         self._work = work
-        self._call = call
-        self._unstarred = unstarred(call)
+        self._resources = LoopResources(work.constants) if LoopResources.are_in(work.constants) else None
+        self._call = as_coroutine(work, self._resources)
+        self._unstarred = unstarred(self._call)
         self._loop = loop
         self._own_loop = own_loop
-        self._resources = resources
         self._cancelled = False
-        self.closing = False
-        self._tasks: list[asyncio.Task[None]] = []
-        self._idle: deque[asyncio.Future[None]] = deque()
+        self._workers: list[_Worker] = []
+        self._idle: deque[_Worker] = deque()
         self._admitted = 0  # calls that the loop has not been told of yet
-        self._demand = 0  # calls that no consumer was started or woken for yet
+        self._demand = 0  # calls that no worker was added or woken for yet
         self._scheduled = False
         self._context = contextvars.copy_context()
         self._context.run(inside_worker.set, True)
 
     def admit(self, calls: int) -> None:
-        """Starts or wakes as many consumers as there are calls for; at most ``work.workers``. From any thread."""
-        with self._source.lock:
-            if len(self._tasks) == self._work.workers and not self._source.waiting:
+        """Adds or wakes as many workers as there are calls for; at most ``work.workers``. From any thread."""
+        with self._queue.lock:
+            if len(self._workers) == self._work.workers and not self._queue.waiting:
                 return  # all are busy, and look for themselves
             self._admitted += calls
             if self._scheduled:
@@ -76,163 +76,191 @@ class Consumers:
         self._loop.call_soon_threadsafe(self._begin)
 
     def overdue(self) -> float:
-        """Nothing to do: the loop watches its own timeouts."""
+        """Nothing to do: the loop watches the calls' time."""
         return float("inf")
+
+    def stop(self) -> None:
+        """Lets nothing further start, also while the loop is busy. From any thread."""
+        self._queue.stopped = True
 
     async def close(self) -> None:
         """Cancels what runs and returns when it has ended; after the normal end, there is nothing to cancel."""
         self.closing = True
-        finished = self._source.is_finished()
-        self._source.stopped = True
-        while self._idle:
-            self._wake()
-        if not finished:
-            self._cancel()
+        self.stop()
+        self._cancel()
         try:
-            await outlast(*self._tasks)
+            await wait_until_done(*self._tasks())
         finally:
             if self._resources is not None:
                 await self._resources.close()
+
+    def join(self) -> None:
+        """Nothing to do: `close` has waited for the calls."""
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [worker.task for worker in self._workers if worker.task is not None]
 
     def _cancel(self) -> None:
         if self._cancelled:
             return  # being told twice would interrupt their cleaning up
         self._cancelled = True
-        for task in self._tasks:
+        for task in self._tasks():
             if task is not asyncio.current_task():
                 task.cancel()
 
     def _begin(self) -> None:
-        with self._source.lock:
+        with self._queue.lock:
             self._scheduled = False
             calls, self._admitted = self._admitted, 0
         self._demand = min(self._demand + calls, self._work.workers)
-        self._spread()
+        self._add_worker()
 
-    def _spread(self) -> None:
-        """Wakes or starts a few consumers where there is demand; each does the same, so all take part in a few ticks.
+    def _add_worker(self) -> None:
+        """Wakes or adds one worker, if there is demand. The others follow when one of its calls has to wait.
 
-        Were all woken at once, calls that never wait would cost a wake-up each: one consumer alone runs them all.
+        Were all woken at once, calls that never wait would cost a wake-up each: one worker alone makes them all (row
+        web-tiny-calls).
         """
-        for _ in range(SPREAD):
-            if not self._demand or self._source.stopped:
-                return
-            if not self._idle and len(self._tasks) == self._work.workers:
-                self._demand = 0
-                return
-            self._demand -= 1
-            if self._idle:
-                self._wake()
-            else:
-                # Not by the loop's task factory: an eager one would run the consumer, which starts others, in here.
-                task = asyncio.Task(self._consume(), loop=self._loop, context=self._context.copy())
-                self._tasks.append(task)
+        if not self._demand or self._queue.stopped:
+            return
+        if self._idle:
+            worker = self._idle.popleft()
+            with self._queue.lock:
+                self._queue.waiting -= 1
+        elif len(self._workers) < self._work.workers:
+            worker = _Worker(self._call)
+            self._workers.append(worker)
+        else:
+            self._demand = 0
+            return
+        self._demand -= 1
+        self._loop.call_soon(self._serve, worker, context=self._context)
 
-    async def _consume(self) -> None:
-        source = self._source
-        opened: OpenChunk | None = None
-        try:
-            while True:
-                with source.lock:
-                    opened = source.following(opened)
-                if opened is None:
-                    if source.stopped or source.ended:
+    def _add_workers(self) -> None:
+        """Wakes or adds workers for all the demand there is. Called whenever a call has to wait."""
+        while self._demand and not self._queue.stopped:
+            self._add_worker()
+
+    if sys.version_info >= (3, 12):
+
+        def _serve(self, worker: _Worker) -> None:
+            """Makes calls until one has to wait, which goes on with the next ones when it has ended."""
+            queue, loop = self._queue, self._loop
+            worker.waits = False
+            try:
+                while True:
+                    for offset, argument in worker.calls:
+                        if queue.stopped:
+                            break
+                        # In a copy of the current context, which is the run's.
+                        worker.task = asyncio.Task(self._make(worker, offset, argument), loop=loop, eager_start=True)
+                        if not worker.task.done():
+                            worker.waits = True
+                            self._add_workers()
+                            return
+                    if not self._next_chunk(worker):
                         return
-                    self._demand = 0
-                    await self._more()
-                    continue
-                if self._demand:
-                    self._spread()
-                # All in one coroutine: each one more between the loop and the call costs at every step of every call.
-                call = self._unstarred if opened.starred else self._call
-                values = opened.values
-                done = 0
-                began = time.perf_counter()
-                for offset, argument in opened.calls:
-                    if source.stopped:
-                        break
-                    try:
-                        values[offset] = await call(argument)
-                    except BaseException as error:
-                        self._failed(opened, offset, error)
-                    done += 1
-                source.account(opened, done, time.perf_counter() - began)
-                if done == len(values):
-                    # Calls that never wait do not let others run; between chunks they do.
-                    await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            source.crash(error)
+            except BaseException as error:
+                queue.crash(error)
 
-    async def _more(self) -> None:
-        future = self._loop.create_future()
-        self._idle.append(future)
-        await future
+        async def _make(self, worker: _Worker, offset: int, argument: Any) -> None:
+            """Makes one call. It raises only its cancellation: SystemExit and its like would go through the loop."""
+            try:
+                worker.values[offset] = await worker.call(argument)
+            except BaseException as error:
+                self._failed(worker, offset, error)
+            worker.done += 1
+            if worker.waits:
+                self._context.run(self._serve, worker)
 
-    def _wake(self) -> None:
-        with self._source.lock:
-            self._source.waiting -= 1
-        future = self._idle.popleft()
-        if not future.done():  # else its consumer was cancelled
-            future.set_result(None)
+    else:
 
-    def _failed(self, opened: OpenChunk, offset: int, error: BaseException) -> None:
+        def _serve(self, worker: _Worker) -> None:
+            """Starts the task that makes calls until there are none for now."""
+            # Not by the loop's task factory, which may start it in here.
+            worker.task = asyncio.Task(self._serve_in_task(worker), loop=self._loop)
+
+        async def _serve_in_task(self, worker: _Worker) -> None:
+            queue, own_context, add_workers = self._queue, self._context.copy, self._add_workers
+            try:
+                while True:
+                    call, values = worker.call, worker.values
+                    for offset, argument in worker.calls:
+                        if queue.stopped:
+                            break
+                        try:
+                            values[offset] = await in_context(call(argument), own_context(), add_workers)
+                        except BaseException as error:
+                            self._failed(worker, offset, error)
+                        worker.done += 1
+                    if not self._next_chunk(worker):
+                        return
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                queue.crash(error)
+
+    def _next_chunk(self, worker: _Worker) -> bool:
+        """Records the calls that a worker has made, and finds it a chunk; returns whether it may go on at once."""
+        queue, previous, done = self._queue, worker.opened, worker.done
+        if previous is not None:
+            queue.record(previous, done, time.perf_counter() - worker.began)
+        with queue.lock:
+            opened = queue.next_chunk(previous)
+        worker.take_from(opened, self._call if opened is None or not opened.starred else self._unstarred)
+        if opened is None:
+            if queue.stopped:
+                self._cancel()
+            elif not queue.ended:
+                self._demand = 0
+                self._idle.append(worker)
+            return False
+        if previous is not None and done == len(previous.values):
+            # Calls that never wait do not let others run; between chunks they do.
+            self._loop.call_soon(self._serve, worker, context=self._context)
+            return False
+        return True
+
+    def _failed(self, worker: _Worker, offset: int, error: BaseException) -> None:
         task = asyncio.current_task()
         assert task is not None
         if isinstance(error, asyncio.CancelledError) and task.cancelling():
-            if not (self._source.stopped or self._own_loop):
-                self._source.crash(error)  # the loop is being shut down
-            if self._source.stopped:
+            if not (self._queue.stopped or self._own_loop):
+                self._queue.crash(error)  # the loop is being shut down
+            if self._queue.stopped:
                 raise error
-            # The call cancelled the task that it runs in, which is not its own.
+            # The call cancelled the task that it runs in, which before Python 3.12 is not its own.
             task.uncancel()
-        self._source.fail(opened, offset, error)
-        if self._source.stopped:
-            self._cancel()
+        assert worker.opened is not None
+        self._queue.fail(worker.opened, offset, error)
 
 
-def limited(call: Callable[..., Awaitable[Any]], work: Work) -> Callable[..., Awaitable[Any]]:
-    """Returns ``call``, cancelled where it takes longer than ``work.timeout``."""
+class _Worker:
+    """One of the run's workers: what it makes calls of, and what it has made.
 
-    async def run(*arguments: Any) -> Any:
-        error: BaseException | None = None
-        value = None
-        limit = asyncio.timeout(work.timeout)
-        try:
-            async with limit:
-                value = await call(*arguments)
-        except BaseException as raised:
-            error = raised
-        if limit.expired():
-            # Raised here, so that it has no context: a frame in it would hold the constants.
-            raise CallTimeoutError(
-                f"{work.name}(): a call took longer than timeout={work.timeout!r} seconds and was cancelled"
-            )
-        if error is not None:
-            raise error
-        return value
-
-    return run
-
-
-def paced(
-    call: Callable[..., Awaitable[Any]], pacer: Pacer, ready: Callable[[], Awaitable[Any]] | None
-) -> Callable[..., Awaitable[Any]]:
-    """Returns ``call``, started when ``pacer`` lets it.
-
-    Args:
-        call: what to start.
-        pacer: says when.
-        ready: is awaited before each call is given its time. Calls that wait for what they all need, and are given their
-            times before, would start all at once when it is there.
+    Attributes:
+        opened: the chunk that it takes calls from; None if it has none.
+        calls: the calls of that chunk, shared with the other workers.
+        values: the results of that chunk.
+        call: makes a call of that chunk.
+        done: calls of the chunk that it has made.
+        began: when it began with the chunk, on the performance counter.
+        task: the last task that it has started.
+        waits: that task goes on with the worker's calls when its own has ended.
     """
 
-    async def run(*arguments: Any) -> Any:
-        if ready is not None:
-            await ready()
-        if delay := pacer.delay():
-            await asyncio.sleep(delay)
-        return await call(*arguments)
+    __slots__ = ("began", "call", "calls", "done", "opened", "task", "values", "waits")
 
-    return run
+    def __init__(self, call: Callable[[Any], Coroutine[Any, Any, Any]]) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.waits = False
+        self.take_from(None, call)
+
+    def take_from(self, opened: OpenChunk | None, call: Callable[[Any], Coroutine[Any, Any, Any]]) -> None:
+        """Begins with a chunk."""
+        self.opened = opened
+        self.calls: Iterable[tuple[int, Any]] = () if opened is None else opened.calls
+        self.values: list[Any] = [] if opened is None else opened.values
+        self.call = call
+        self.done = 0
+        self.began = time.perf_counter()

@@ -15,7 +15,7 @@ from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Failure, 
 from jd_core.worker import collect_async, is_async, plain, release, run_calls
 
 if TYPE_CHECKING:
-    from jd_core.inprocess.loop_resources import Resources
+    from jd_core.inprocess.loop_resources import LoopResources
 
 
 class SerialBackend(Backend):
@@ -44,13 +44,13 @@ class SerialBackend(Backend):
         """Runs each chunk as it is pulled. The calls of a coroutine function are awaited here, one after the other."""
         import asyncio  # here, because the other way does not need it
 
-        from jd_core.inprocess.loop_resources import Resources
+        from jd_core.inprocess.loop_resources import LoopResources
 
         event = asyncio.Event()
         if work.on_input is not None:
             work.on_input(event.set)
         call = plain(work.function, work.constants)
-        resources = Resources(work.constants) if is_async(work.function) else None
+        resources = LoopResources(work.constants) if is_async(work.function) else None
         try:
             for chunk in chunks:
                 if chunk is not None:
@@ -73,7 +73,7 @@ def _run(work: Work, call: Callable[..., Any], chunk: Chunk) -> ChunkResult:
     return ChunkResult(chunk, values, failures, time.perf_counter() - began)
 
 
-async def _await(work: Work, resources: Resources, chunk: Chunk) -> ChunkResult:
+async def _await(work: Work, resources: LoopResources, chunk: Chunk) -> ChunkResult:
     import asyncio
 
     began = time.perf_counter()

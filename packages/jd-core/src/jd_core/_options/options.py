@@ -136,9 +136,7 @@ def resolve(given: Mapping[str, Any], base: Options | None = None) -> Options:
     common = {name: values.pop(name) for name in COMMON if name in values}
     for name, value in common.items():
         COMMON[name].check(name, value)
-    own = {**(base.backend if job == base.job else {}), **values}
-    if values:
-        _check_own(job, values)
+    own = {**(base.backend if job == base.job else {}), **_own(job, values)}
     options = Options(job=job, **{**{name: getattr(base, name) for name in COMMON}, **common}, backend=own)
     if options.batch_size is not None and not options.autobatch:
         raise ValueError(
@@ -163,11 +161,14 @@ def with_job(job: object, given: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"job": job, **given}
 
 
-def _check_own(job: str, values: Mapping[str, Any]) -> None:
+def _own(job: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the backend's own options, checked and converted."""
+    if not values:
+        return values
     try:
         declared = registry.backend_class(job).options
     except BackendNotInstalledError:
-        return  # the first call says so; until then the module stays importable
+        return values  # the first call says so; until then the module stays importable
     for name, value in values.items():
         if name not in declared:
             names = [*declared, "job", *COMMON]
@@ -176,3 +177,4 @@ def _check_own(job: str, values: Mapping[str, Any]) -> None:
                 f"Its options: {', '.join(names)}"
             )
         declared[name].check(name, value)
+    return {name: declared[name].convert(value) for name, value in values.items()}

@@ -16,11 +16,14 @@ class Option:
         allowed: what is allowed, in words that end the sentence "… must be".
         types: a value of another type is a TypeError.
         accepts: a value of the right type for which this is false is a ValueError.
+        convert: makes of an allowed value what the backend gets in ``work.options``. It is called once per decorator, so
+            that all runs of a function, and of the copies that ``.options`` makes of it, share what it returns.
     """
 
     allowed: str
     types: tuple[type, ...] = (object,)
     accepts: Callable[[Any], bool] = lambda value: True
+    convert: Callable[[Any], Any] = lambda value: value
 
     def check(self, name: str, value: Any) -> None:
         """Raises a TypeError or ValueError that names the option, the value and what is allowed."""

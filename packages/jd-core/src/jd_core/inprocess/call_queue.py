@@ -1,15 +1,15 @@
-"""The calls of a run that workers in the caller's own process share: taken one by one, by whoever is free.
+"""The calls of a run, taken one by one by the next idle worker; for workers in the caller's own process.
 
-A chunk is not bound to a worker here, so a slow call holds no other back, and chunks may be large::
+A chunk is not bound to a worker here, so a slow call delays no other, and chunks may be large::
 
      caller's thread                             workers (threads, or tasks of a loop)
-    ─────────────────────────────────────────────────────────────────────────────────
-    chunks ──pull──▶ OpenChunk, OpenChunk … ──following──▶ for offset, argument in calls
-                                                                 values[offset] = …
-    caller ◀──results── collect ◀──────completed────────────── account
+    ──────────────────────────────────────────────────────────────────────────────────
+    chunks ──pull──▶ OpenChunk, OpenChunk … ──next_chunk──▶ for offset, argument in calls
+                                                                  values[offset] = …
+    caller ◀──results── collect ◀────────record─────────────────── after each chunk
 
-The user's input is read in the caller's thread, where database cursors and the like belong. Nothing is done per call
-but to take it and to put its result at its place: locks, messages and clocks are per chunk and worker.
+The user's input is read in the caller's thread, where database cursors and the like belong. Per call, a worker only takes
+it and stores its result at its place: locks, messages and clocks are per chunk and worker.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from typing import Any
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
 from jd_core.inprocess.open_chunk import OpenChunk
 
-#: Seconds without a finished chunk after which the finished calls of unfinished chunks are given.
+#: Seconds without a finished chunk after which the finished calls of unfinished chunks are returned.
 QUIET_SECONDS = 0.01
 
-#: Longest wait in one piece. A signal ends a lock's wait at once, but on Windows Ctrl-C is seen only after it.
+#: The longest wait in one piece. A signal ends a lock's wait at once, but on Windows Ctrl-C is seen only after it.
 WAIT_SECONDS = 0.1 if sys.platform == "win32" else 3600.0
 
 _END: Any = object()
 
 
-class Source:
-    """The calls of one run: what is open, what is finished, and whether there is more.
+class CallQueue:
+    """The calls of one run: which are open, which are finished, and whether there are more.
 
-    The methods of the first half are the caller's, those of the second the workers'.
+    The first half of the methods is for the caller, the second for the workers.
 
     Args:
         work: what is the same for all calls.
-        chunks: gives the chunks.
-        wake: called by workers when the caller has something to do: to give results, or to pull.
+        chunks: yields the chunks.
+        wake: called by workers when the caller has something to do: results to take, or chunks to pull.
 
     Attributes:
         lock: guards what both sides change.
         stopped: nothing further starts.
         ended: ``chunks`` has ended.
-        waiting: workers that found nothing to take and were not woken yet; who wakes them counts down.
+        waiting: workers that found nothing to take and have not been woken yet; whoever wakes them counts down.
     """
 
     def __init__(self, work: Work, chunks: Iterator[Chunk | None], wake: Callable[[], None]) -> None:
@@ -66,7 +66,7 @@ class Source:
         self._nothing_now = False
         self._over = False
         self._error: BaseException | None = None
-        self._given = time.monotonic()
+        self._collected = time.monotonic()  # when results were last returned
 
     def wants_more(self) -> bool:
         """Returns whether to `pull`: while less is ready than the workers could take at once."""
@@ -109,19 +109,19 @@ class Source:
         while self._completed:
             results.extend(self._completed.popleft().parts())
         now = time.monotonic()
-        if not results and (stopped or (self._large and now - self._given >= QUIET_SECONDS)):
+        if not results and (stopped or (self._large and now - self._collected >= QUIET_SECONDS)):
             with self.lock:
                 # With those that were completed since: the failure that stopped the run may be in one.
                 unfinished = [*self._completed, *self._open]
             for opened in unfinished:
                 results.extend(opened.parts())
         if results:
-            self._given = now
+            self._collected = now
         self._over = not results and (stopped or (self.ended and not self._open and not self._completed))
         return results
 
     def is_over(self) -> bool:
-        """Returns whether `collect` has given all: every result, or those there were when a failure stopped the run.
+        """Returns whether `collect` has returned all results, or those there were when a failure stopped the run.
 
         Raises:
             BaseException: what went wrong in a worker outside the user's function.
@@ -134,14 +134,14 @@ class Source:
         """Returns whether every call has its result, and no more come."""
         return self.ended and not self._open
 
-    def patience(self) -> float:
+    def longest_wait(self) -> float:
         """Returns for how many seconds the caller may wait unless it is woken."""
         limit = WAIT_SECONDS if self._work.cancelled is None else CANCEL_SECONDS
         if self._large:
             limit = min(limit, QUIET_SECONDS)
         return min(limit, POLL_SECONDS) if self._nothing_now else limit
 
-    def following(self, previous: OpenChunk | None) -> OpenChunk | None:
+    def next_chunk(self, previous: OpenChunk | None) -> OpenChunk | None:
         """Returns the chunk to take calls from after ``previous``, whose calls are all taken. Call it holding `lock`.
 
         Returns:
@@ -162,8 +162,8 @@ class Source:
             self.waiting += 1
         return None
 
-    def account(self, opened: OpenChunk, calls: int, seconds: float) -> None:
-        """Takes note that a worker finished ``calls`` calls of a chunk, whose results stand at their places."""
+    def record(self, opened: OpenChunk, calls: int, seconds: float) -> None:
+        """Records that a worker finished ``calls`` calls of a chunk, whose results stand at their places."""
         if not calls:
             return
         with self.lock:
@@ -178,14 +178,17 @@ class Source:
         self._wake()
 
     def fail(self, opened: OpenChunk, offset: int, error: BaseException) -> None:
-        """Takes note that a call failed, which may end the run."""
+        """Records that a call failed, which may end the run."""
         opened.fail(offset, error)
         if self._work.stop_at_failure:
-            self.stopped = True
-            self._wake()
+            self.stop()
+
+    def stop(self) -> None:
+        """Lets nothing further start, and wakes the caller."""
+        self.stopped = True
+        self._wake()
 
     def crash(self, error: BaseException) -> None:
         """Ends the run with an exception that is not a call's."""
         self._error = error
-        self.stopped = True
-        self._wake()
+        self.stop()

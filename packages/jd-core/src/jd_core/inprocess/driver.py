@@ -1,30 +1,29 @@
 """The life of a run whose workers share its calls: pull, admit, collect, wait; for callers in a thread or on a loop.
 
-`jd_core.inprocess.call_queue` holds the calls, `Workers` take them (`jd_core.inprocess.threads`, or the web
-backend's tasks); this is between.
+A `CallQueue` holds the calls, and `Workers` take them: `jd_core.inprocess.threads`, or the web backend's tasks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
 import time
 from collections.abc import AsyncGenerator, Generator
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from jd_core.backend import ChunkResult, Work
-from jd_core.inprocess.call_queue import QUIET_SECONDS, Source
+from jd_core.inprocess.call_queue import QUIET_SECONDS, CallQueue
 
 
 class Workers(Protocol):
-    """Threads or tasks that take the calls of a source."""
+    """Threads or tasks that take the calls of a queue."""
 
     def admit(self, calls: int) -> None:
-        """Makes sure that workers take ``calls`` further calls that are open now."""
+        """Makes sure that workers take ``calls`` further calls, which are open now."""
         ...
 
     def overdue(self) -> float:
-        """Ends calls that took too long; returns in how many seconds at most to look again."""
+        """Ends calls that took too long; returns the seconds after which to look again, at the latest."""
         ...
 
 
@@ -33,7 +32,7 @@ class Signal:
 
     def __init__(self) -> None:
         # A SimpleQueue waits in C, is interrupted by signals, and may be put to from anywhere.
-        self._queue: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._queue: SimpleQueue[None] = SimpleQueue()
         self._set = False
 
     def set(self) -> None:
@@ -46,49 +45,49 @@ class Signal:
         """Waits until `set` was called since the last wait, at most so many seconds."""
         try:
             self._queue.get(timeout=seconds)
-        except queue.Empty:
+        except Empty:
             pass
         finally:
             self._set = False
 
 
-def drive(source: Source, workers: Workers, work: Work) -> Generator[ChunkResult | float, None, None]:
-    """Feeds workers and gives their results: the life of a run, for a caller that can wait in its own way.
+def drive(queue: CallQueue, workers: Workers, work: Work) -> Generator[ChunkResult | float, None, None]:
+    """Feeds workers and yields their results: the life of a run, for a caller that waits in its own way.
 
     Yields:
-        A `ChunkResult`; or for how many seconds to wait, unless a worker wakes the caller.
+        A `ChunkResult`; or the seconds for which to wait, unless a worker wakes the caller.
     """
     while work.cancelled is None or not work.cancelled():
         began = time.monotonic()
-        while source.wants_more() and (calls := source.pull()):
+        while queue.wants_more() and (calls := queue.pull()):
             workers.admit(calls)
-            if source.has_results() and time.monotonic() - began > QUIET_SECONDS:
+            if queue.has_results() and time.monotonic() - began > QUIET_SECONDS:
                 break  # results are not to wait for an input that takes its time
         due = workers.overdue()
-        results = source.collect()
+        results = queue.collect()
         yield from results
         if results:
             continue
-        if source.is_over():
+        if queue.is_over():
             return
-        yield min(source.patience(), due)
+        yield min(queue.longest_wait(), due)
 
 
-def run(source: Source, workers: Workers, work: Work, signal: Signal) -> Generator[ChunkResult, None, None]:
+def run(queue: CallQueue, workers: Workers, work: Work, signal: Signal) -> Generator[ChunkResult, None, None]:
     """Yields the results of `drive`, waiting in the calling thread."""
-    for item in drive(source, workers, work):
+    for item in drive(queue, workers, work):
         if isinstance(item, ChunkResult):
             yield item
         else:
             signal.wait(item)
 
 
-async def arun(source: Source, workers: Workers, work: Work, event: asyncio.Event) -> AsyncGenerator[ChunkResult, None]:
+async def arun(queue: CallQueue, workers: Workers, work: Work, event: asyncio.Event) -> AsyncGenerator[ChunkResult, None]:
     """Yields the results of `drive`, waiting on the running event loop."""
     loop = asyncio.get_running_loop()
     if work.on_input is not None:
         work.on_input(event.set)
-    for item in drive(source, workers, work):
+    for item in drive(queue, workers, work):
         if isinstance(item, ChunkResult):
             yield item
             continue

@@ -10,26 +10,26 @@ from typing import Any
 from jd_core.backend import Chunk, ChunkResult, Failure
 from jd_core.worker import failure_of
 
-#: With the GIL, ``enumerate`` of these gives each item to one thread only: it runs no Python code in between.
+#: With the GIL, ``enumerate`` of these yields each item to one thread only: it runs no Python code in between.
 _ONCE_EACH = (list, tuple, range)
 
 _MISSING: Any = object()  # stands at the place of a result that is not there yet
-_GIVEN: Any = object()  # and of one that was given to the caller before the rest of its chunk
+_RETURNED: Any = object()  # and of one that was returned to the caller before the rest of its chunk
 
 
 class OpenChunk:
     """A chunk whose calls are being taken.
 
     Attributes:
-        calls: gives each (offset, argument) to one worker only; shared by all.
+        calls: yields each (offset, argument) to one worker only; shared by all.
         starred: whether ``argument`` is a tuple of several, see `unstarred`.
         values: the results, at their offsets; a failed call's is None.
         failures: exceptions by offset.
-        left: calls without a result that was accounted for.
-        seconds: what the calls accounted for took together.
+        left: calls whose results were not recorded yet.
+        seconds: what the recorded calls took together.
     """
 
-    __slots__ = ("_first", "_given", "calls", "chunk", "failures", "left", "seconds", "starred", "values")
+    __slots__ = ("_first", "_returned", "calls", "chunk", "failures", "left", "seconds", "starred", "values")
 
     def __init__(self, chunk: Chunk) -> None:
         self.chunk = chunk
@@ -41,8 +41,8 @@ class OpenChunk:
         self.failures: dict[int, BaseException] = {}
         self.left = len(chunk)
         self.seconds = 0.0
-        self._first = 0  # every call before this one was given
-        self._given = False  # some calls were given already
+        self._first = 0  # every call before this one was returned
+        self._returned = False  # some calls were returned already
 
     def fail(self, offset: int, error: BaseException) -> None:
         """Puts an exception at a call's place."""
@@ -50,14 +50,15 @@ class OpenChunk:
         self.values[offset] = None  # last: whoever sees a value finds its failure
 
     def parts(self) -> list[ChunkResult]:
-        """Returns the results that are there and were not given before: a part for each run of consecutive ones."""
+        """Returns the results that have arrived and were not returned before: a part for each run of consecutive ones."""
         values = self.values
-        if not self.left and not self._given:
-            # Noted, for it may be looked at twice: a worker can finish it after the caller has found it unfinished.
-            self._given, self._first = True, len(values)
+        if not self.left and not self._returned:
+            # All at once, without looking at each result (rows io-tiny-calls and web-tiny-calls).
+            # Recorded, for it may be looked at twice: a worker can finish it after the caller has found it unfinished.
+            self._returned, self._first = True, len(values)
             return [self._part(0, values)]
         # A list of bools is searched in C; the values themselves are not compared, since their == may be anything.
-        new = [value is not _MISSING and value is not _GIVEN for value in values[self._first :]]
+        new = [value is not _MISSING and value is not _RETURNED for value in values[self._first :]]
         count = len(new)
         new += False, True  # what ends the last run, and the search
         parts = []
@@ -66,10 +67,10 @@ class OpenChunk:
             end = new.index(False, start)
             offset, after = self._first + start, self._first + end
             parts.append(self._part(offset, values[offset:after]))
-            values[offset:after] = [_GIVEN] * (end - start)
-            self._given = True
+            values[offset:after] = [_RETURNED] * (end - start)
+            self._returned = True
             start = new.index(True, end)
-        while self._first < len(values) and values[self._first] is _GIVEN:
+        while self._first < len(values) and values[self._first] is _RETURNED:
             self._first += 1
         return parts
 
@@ -86,7 +87,7 @@ class OpenChunk:
 def unstarred(call: Callable[..., Any]) -> Callable[[tuple[Any, ...]], Any]:
     """Returns ``call`` as a callable of the tuple of its arguments, for `OpenChunk.calls` of several columns.
 
-    One argument is most often all there is, and needs no tuple made and taken apart again for each call.
+    One argument is most often all there is, and needs no tuple made and taken apart again for each call (row io-tiny-calls).
     """
     return lambda arguments: call(*arguments)
 
@@ -101,7 +102,7 @@ def _once_each(rows: Sequence[Any]) -> Iterable[tuple[int, Any]]:
 
 
 class _Locked:
-    """An iterator that gives each item to one thread only."""
+    """An iterator that yields each item to one thread only."""
 
     def __init__(self, items: Iterator[Any]) -> None:
         self._items = items

@@ -1,4 +1,4 @@
-"""Threads that take the calls of a run one by one from a shared `jd_core.inprocess.call_queue.Source`."""
+"""Threads that take the calls of a run one by one from a shared `jd_core.inprocess.call_queue.CallQueue`."""
 
 from __future__ import annotations
 
@@ -11,56 +11,58 @@ from typing import Any
 
 from jd_core.backend import Work
 from jd_core.errors import BackendError, CallTimeoutError
-from jd_core.inprocess.call_queue import Source
+from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.open_chunk import OpenChunk, unstarred
-from jd_core.inprocess.rate_limit import Pacer
-from jd_core.worker import close_loop, inside_worker
+from jd_core.inprocess.rate_limit import Rate
+from jd_core.worker import close_loop, inside_worker, is_async, open_loop
 
 #: Seconds that an ended run waits for threads whose calls may be about to end. A thread cannot be killed.
 PARTING_SECONDS = 0.05
 
-#: Seconds that a run which came to its end waits for its threads, which have nothing left but to clean up.
+#: Seconds that a run which came to its end waits for its threads, which have nothing left to do but to clean up.
 CLEANUP_SECONDS = 5.0
 
 _runs = itertools.count(1)
 
 
 class ThreadWorkers:
-    """The threads of one run: daemons, started only where there are calls for them, each with the caller's contextvars.
+    """The threads of one run: daemons, started only where there are calls for them.
 
-    A call that takes longer than ``work.timeout`` is given up: its thread is left behind, whatever it still returns is
-    dropped, and a new thread takes its place.
+    Each call runs in its own copy of the caller's context. A call that takes longer than ``work.timeout`` is abandoned: its
+    thread is left behind, whatever it still returns is dropped, and a new thread takes its place.
 
     Args:
-        source: the calls.
+        queue: the calls.
         work: what is the same for all of them.
         call: the plain callable of one call's arguments.
-        pacer: keeps starts to a rate, or None.
+        rate: the rate to keep starts to, or None.
         prefix: start of the threads' names.
-        release: called in each thread at its end: closes what that has made for the call.
+        release: called in each thread at its end: closes what that has opened for the call.
     """
 
     def __init__(
         self,
-        source: Source,
+        queue: CallQueue,
         work: Work,
         call: Callable[..., Any],
-        pacer: Pacer | None,
+        rate: Rate | None,
         *,
         prefix: str,
         release: Callable[[], None],
     ) -> None:
-        self._source = source
+        self._queue = queue
         self._work = work
         self._call = call
         self._unstarred = unstarred(call)
-        self._pacer = pacer
+        self._rate = rate
+        self._turn = threading.Lock()  # held by the thread whose call is the next to start
         self._release = release
         self._prefix = f"{prefix}-{next(_runs)}"
         self._numbers = itertools.count(1)
-        self._watched = work.timeout is not None or pacer is not None
-        self._available = threading.Condition(source.lock)
+        self._watched = work.timeout is not None or rate is not None
+        self._available = threading.Condition(queue.lock)
         self._stopped = threading.Event()
+        self._patience = 0.0
         self._workers: list[_Worker] = []
         self._due = 0.0  # on the monotonic clock: when the next call may have taken too long
         self._context = contextvars.copy_context()
@@ -68,15 +70,15 @@ class ThreadWorkers:
 
     def admit(self, calls: int) -> None:
         """Starts threads for calls that no idle thread will take, at most ``work.workers`` threads."""
-        with self._source.lock:
-            idle = min(calls, self._source.waiting)
-            self._source.waiting -= idle  # here, because a woken thread may come to run much later
+        with self._queue.lock:
+            idle = min(calls, self._queue.waiting)
+            self._queue.waiting -= idle  # here, because a woken thread may come to run much later
             self._available.notify(idle)
         for _ in range(min(calls - idle, self._work.workers - len(self._workers))):
             self._start()
 
     def overdue(self) -> float:
-        """Gives up calls that took too long; returns in how many seconds the next one may have."""
+        """Abandons calls that took too long; returns in how many seconds the next one may have."""
         limit = self._work.timeout
         if limit is None:
             return threading.TIMEOUT_MAX
@@ -85,7 +87,7 @@ class ThreadWorkers:
             return self._due - now
         self._due = now + limit
         for worker in list(self._workers):
-            with self._source.lock:
+            with self._queue.lock:
                 if worker.current is None:
                     continue
                 opened, offset, began = worker.current
@@ -94,30 +96,29 @@ class ThreadWorkers:
                     continue
                 worker.left_behind = True
             self._workers.remove(worker)
-            self._source.fail(opened, offset, self._timed_out(limit))
-            self._source.account(opened, 1, now - began)
-            if not self._source.stopped:
+            self._queue.fail(opened, offset, self._timed_out(limit))
+            self._queue.record(opened, 1, now - began)
+            if not self._queue.stopped:
                 self._start()
         return self._due - now
 
-    def stop(self) -> float:
-        """Starts nothing further, and returns until when (monotonic clock) the threads should be waited for."""
-        source = self._source
-        finished = source.is_finished()
-        with source.lock:
-            source.stopped = True
+    def stop(self) -> None:
+        """Lets nothing further start."""
+        finished = self._queue.is_finished()
+        with self._queue.lock:
+            self._queue.stopped = True
             self._available.notify_all()
         self._stopped.set()
-        return time.monotonic() + (CLEANUP_SECONDS if finished else PARTING_SECONDS)
+        self._patience = time.monotonic() + (CLEANUP_SECONDS if finished else PARTING_SECONDS)
 
-    def join(self, parting: float) -> None:
-        """Waits for the threads until ``parting`` on the monotonic clock; those still in a call are left behind."""
+    def join(self) -> None:
+        """Waits for the threads after `stop`; those that do not end soon are left behind."""
         for worker in self._workers:
-            worker.thread.join(max(0.0, parting - time.monotonic()))
+            worker.thread.join(max(0.0, self._patience - time.monotonic()))
 
-    def are_alive(self) -> bool:
-        """Returns whether a thread has not ended, those left behind aside."""
-        return any(worker.thread.is_alive() for worker in self._workers)
+    def are_ending(self) -> bool:
+        """Returns whether `join` would still wait."""
+        return time.monotonic() < self._patience and any(worker.thread.is_alive() for worker in self._workers)
 
     def _start(self) -> None:
         worker = _Worker()
@@ -135,6 +136,8 @@ class ThreadWorkers:
 
     def _serve(self, worker: _Worker) -> None:
         try:
+            if is_async(self._work.function):
+                open_loop()
             opened: OpenChunk | None = None
             while not worker.left_behind and (opened := self._next(opened)) is not None:
                 if self._watched:
@@ -145,49 +148,51 @@ class ThreadWorkers:
             close_loop()
         except BaseException as error:
             if not worker.left_behind:
-                self._source.crash(error)
+                self._queue.crash(error)
 
     def _next(self, previous: OpenChunk | None) -> OpenChunk | None:
-        source = self._source
-        with source.lock:
-            while (opened := source.following(previous)) is None:
-                if source.stopped or source.ended:
+        queue = self._queue
+        with queue.lock:
+            while (opened := queue.next_chunk(previous)) is None:
+                if queue.stopped or queue.ended:
                     break
                 self._available.wait()
         return opened
 
     def _take(self, opened: OpenChunk) -> None:
-        source, values = self._source, opened.values
+        """Takes calls with nothing but a context around each: without clock, rate and lock (row io-tiny-calls)."""
+        queue, values = self._queue, opened.values
         call = self._unstarred if opened.starred else self._call
+        own_context = contextvars.copy_context
         done = 0
         began = time.perf_counter()
         for offset, argument in opened.calls:
-            if source.stopped:
+            if queue.stopped:
                 break
             try:
-                values[offset] = call(argument)
+                values[offset] = own_context().run(call, argument)
             except BaseException as error:
-                source.fail(opened, offset, error)
+                queue.fail(opened, offset, error)
             done += 1
-        source.account(opened, done, time.perf_counter() - began)
+        queue.record(opened, done, time.perf_counter() - began)
 
     def _take_watched(self, worker: _Worker, opened: OpenChunk) -> None:
-        source, limit = self._source, self._work.timeout
+        queue, limit = self._queue, self._work.timeout
         call = self._unstarred if opened.starred else self._call
         for offset, argument in opened.calls:
-            if self._pacer is not None and (delay := self._pacer.delay()):
-                self._stopped.wait(delay)
-            if source.stopped:
+            if self._rate is not None:
+                self._wait_for(self._rate)
+            if queue.stopped:
                 break
             value, failure = None, None
             began = time.monotonic()
             worker.current = opened, offset, began
             try:
-                value = call(argument)
+                value = contextvars.copy_context().run(call, argument)
             except BaseException as error:
                 failure = error
             seconds = time.monotonic() - began
-            with source.lock:
+            with queue.lock:
                 if worker.left_behind:
                     break
                 worker.current = None
@@ -197,8 +202,13 @@ class ThreadWorkers:
             if failure is None:
                 opened.values[offset] = value
             else:
-                source.fail(opened, offset, failure)
-            source.account(opened, 1, seconds)
+                queue.fail(opened, offset, failure)
+            queue.record(opened, 1, seconds)
+
+    def _wait_for(self, rate: Rate) -> None:
+        with self._turn:  # one thread asks for all, which would wake at the same moment
+            while not self._stopped.is_set() and (delay := rate.delay()):
+                self._stopped.wait(delay)
 
     def _timed_out(self, limit: float) -> CallTimeoutError:
         return CallTimeoutError(

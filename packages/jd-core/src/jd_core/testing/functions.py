@@ -6,6 +6,7 @@ What happens in a worker is seen by the files that it leaves in a folder: one fo
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import os
 import threading
@@ -25,6 +26,9 @@ HELD_SECONDS = 100.0
 
 #: What a call records that was held for longer than it should have been.
 GAVE_UP = "gave-up"
+
+#: A context variable that calls set: see `change_context`.
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 #: The file whose presence lets held calls go on.
 GO = "go"
@@ -183,6 +187,31 @@ def take_long(value: Any, *, seconds: float) -> Any:
     """Stands for work that takes its time."""
     time.sleep(seconds)
     return value
+
+
+def change_context(value: Any) -> str:
+    """Returns the value of `variable`, and sets another one."""
+    seen = variable.get()
+    variable.set(f"set by {value}")
+    return seen
+
+
+async def change_context_coroutine(value: Any) -> str:
+    """As `change_context`, interrupted once."""
+    seen = change_context(value)
+    await asyncio.sleep(0)
+    assert variable.get() == f"set by {value}"
+    return seen
+
+
+async def change_context_at_once(value: Any) -> str:
+    """As `change_context`, never interrupted."""
+    return change_context(value)
+
+
+async def change_context_generator(value: Any) -> AsyncGenerator[str, None]:
+    """As `change_context`, yielded."""
+    yield change_context(value)
 
 
 def is_inside(value: Any) -> bool:

@@ -2,12 +2,13 @@
 
 from . import pickling as pickling
 from .calls import Bound, failure_of, innermost, is_async, plain, run_calls, traceback_text
-from .coroutines import close_loop, collect_async, run_coroutine
-from .resources import is_per_worker, release
+from .coroutines import close_loop, collect_async, open_loop, run_coroutine
+from .resources import Resources, is_per_worker, release
 from .state import as_worker, inside_worker, is_inside_worker, mark_process
 
 __all__ = [
     "Bound",
+    "Resources",
     "as_worker",
     "close_loop",
     "collect_async",
@@ -18,6 +19,7 @@ __all__ = [
     "is_inside_worker",
     "is_per_worker",
     "mark_process",
+    "open_loop",
     "plain",
     "release",
     "run_calls",

@@ -7,17 +7,21 @@ value to a machine that has Python but not these packages. What backends need of
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
 import itertools
 import traceback
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from . import coroutines, resources
 from .coroutines import collect_async, run_coroutine
 from .resources import WithResources, is_per_worker
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: Length of a block of calls, in seconds: what a worker runs between two looks at the world outside (see `run_calls`).
 BLOCK_SECONDS = 0.0005
@@ -76,6 +80,17 @@ def plain(function: Callable[..., Any], constants: Mapping[str, Any]) -> Callabl
     return call
 
 
+def _in_own_context(function: Callable[P, R]) -> Callable[P, R]:
+    """Returns ``function``, run in a copy of the current context: what calls set there is gone before the next chunk."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        return contextvars.copy_context().run(function, *args, **kwargs)
+
+    return run
+
+
+@_in_own_context
 def run_calls(
     call: Callable[..., Any],
     columns: Sequence[Sequence[Any]],

@@ -1,6 +1,6 @@
 """Runs coroutines in threads without an event loop, each on a loop that the thread keeps.
 
-Needs and imports nothing but the standard library: it goes by value where `jd_core.worker` goes.
+Imports nothing but the standard library: it is sent by value where `jd_core.worker` is.
 """
 
 from __future__ import annotations
@@ -15,31 +15,48 @@ if TYPE_CHECKING:
 
 
 async def collect_async(items: Any) -> list[Any]:
-    """Returns all that an async generator yields, as a list in order."""
+    """Returns all that an async generator yields, in order."""
     return [item async for item in items]
 
 
 _loops = threading.local()
 
 
-def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def run_coroutine(coroutine: Coroutine[Any, Any, Any], *, context: contextvars.Context | None = None) -> Any:
     """Runs one coroutine to its end in this thread and returns its result.
 
     The event loop is kept for the thread's next coroutine, so that what a function caches per loop (a client, say) stays
     valid, and a call costs no new loop. In a thread whose loop is running already, another thread does it.
+
+    Args:
+        coroutine: what to run.
+        context: the context to run it in; None: a copy of the current one.
     """
     import asyncio  # here, because it costs more to import than all of this package
 
+    context = context or contextvars.copy_context()
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         pass
     else:
-        return _in_other_thread(coroutine)
+        return _in_other_thread(coroutine, context)
+    return open_loop().run(coroutine, context=context)
+
+
+def open_loop() -> asyncio.Runner:
+    """Returns the runner of the event loop that this thread keeps, which is made if there is none yet.
+
+    A worker that is to run coroutines calls this before its first call: importing asyncio and making a loop take tens of
+    milliseconds, which are not the call's.
+    """
+    import asyncio
+
     runner = kept_runner()
     if runner is None:
         runner = _loops.runner = asyncio.Runner()
-    return runner.run(coroutine, context=contextvars.copy_context())
+        runner.get_loop()
+    return runner
 
 
 def kept_runner() -> asyncio.Runner | None:
@@ -55,11 +72,10 @@ def close_loop() -> None:
         runner.close()
 
 
-def _in_other_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def _in_other_thread(coroutine: Coroutine[Any, Any, Any], context: contextvars.Context) -> Any:
     import asyncio
 
     outcome: list[tuple[bool, Any]] = []
-    context = contextvars.copy_context()
 
     def run() -> None:
         try:

@@ -1,21 +1,27 @@
-"""The worker's side of `jd_core._api.per_worker`: opens constants of `jd_core.per_worker` in each thread, and closes them.
+"""The worker's side of `jd_core.per_worker`: makes, enters, leaves and closes such constants.
 
-Imports nothing but the standard library and `jd_core.worker.coroutines`: it goes by value where `jd_core.worker` goes.
+Only the order of the steps is decided here, in `Resources`, which yields what has to be awaited. Who drives it awaits that
+in its own way: `WithResources` in a thread, `jd_core.inprocess.loop_resources` on an event loop.
+
+Imports nothing but the standard library and `jd_core.worker.coroutines`: it is sent by value where `jd_core.worker` is.
 """
 
 from __future__ import annotations
 
-import functools
+import contextvars
 import inspect
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .coroutines import kept_runner, run_coroutine
 
 if TYPE_CHECKING:
     import asyncio
+
+T = TypeVar("T")
+Steps = Generator[Awaitable[Any], Any, T]
 
 
 def is_per_worker(constant: Any) -> bool:
@@ -23,15 +29,94 @@ def is_per_worker(constant: Any) -> bool:
     return getattr(constant, "makes_one_per_worker", False) is True
 
 
-class WithResources:
-    """A plain callable (see `jd_core.worker.plain`) with constants that each thread makes for itself, at its first call.
+class Resources:
+    """The constants of a run, and the life of those among them that one worker makes for itself.
 
-    Such a constant is entered where it is a context manager, and what entering gives is passed. `release` closes it.
+    `open` and `close` are generators: each value they yield is to be awaited, and its outcome sent or thrown back in.
+
+    Args:
+        constants: of the run.
+        awaits: whether the function is a coroutine function or an async generator. Then objects are made on the event loop,
+            and ``async with`` is preferred to ``with``: asynchronous clients expect the one, and some refuse the other.
+    """
+
+    def __init__(self, constants: Mapping[str, Any], *, awaits: bool) -> None:
+        self._constants = constants
+        self._awaits = awaits
+        self._entered: list[tuple[Any, bool]] = []  # what was made, and whether it was entered by ``async with``
+
+    def open(self) -> Steps[dict[str, Any]]:
+        """Makes what is to be made, and enters what is a context manager.
+
+        Returns:
+            The constants as the calls get them.
+
+        Raises:
+            BaseException: that of a factory or of entering. What was opened before is closed; it may be tried again.
+        """
+        constants = dict(self._constants)
+        try:
+            for name, constant in constants.items():
+                if is_per_worker(constant):
+                    constants[name] = yield from self._enter(constant.factory)
+        except GeneratorExit:
+            raise  # the event loop is gone: nothing can be awaited any more
+        except BaseException:
+            yield from self.close()
+            raise
+        return constants
+
+    def close(self) -> Steps[None]:
+        """Leaves and closes what was opened, the last first. What goes wrong there concerns no call, and is logged."""
+        while self._entered:
+            made, by_async_with = self._entered.pop()
+            try:
+                if by_async_with:
+                    yield made.__aexit__(None, None, None)
+                    continue
+                if hasattr(made, "__exit__"):
+                    made.__exit__(None, None, None)
+                # Leaving does not close everything: a database connection only ends its transaction.
+                close = getattr(made, "aclose", None) or getattr(made, "close", None)
+                closing = close() if callable(close) else None
+                if inspect.iscoroutine(closing):
+                    yield closing
+            except Exception:
+                logging.getLogger("just_distribute").exception("closing a constant of per_worker failed")
+            except GeneratorExit:
+                raise
+            except BaseException:  # the closing itself was cancelled: the others are closed all the same
+                yield from self.close()
+                raise
+
+    def _enter(self, factory: Callable[[], Any]) -> Steps[Any]:
+        made = (yield _call(factory)) if self._awaits else factory()
+        if inspect.iscoroutine(made):
+            made = yield made
+        by_async_with = hasattr(made, "__aenter__") and (self._awaits or not hasattr(made, "__enter__"))
+        value = made
+        if by_async_with:
+            value = yield made.__aenter__()
+        elif hasattr(made, "__enter__"):
+            value = made.__enter__()
+        self._entered.append((made, by_async_with))
+        return value
+
+
+async def _call(factory: Callable[[], Any]) -> Any:
+    return factory()
+
+
+class WithResources:
+    """A plain callable (see `jd_core.worker.plain`) whose resources each thread opens for itself, at its first call.
+
+    They are opened and closed in one context of their own: a context manager that sets a context variable and resets it at
+    its end finds it as it was left.
 
     Args:
         prepare: makes a plain callable of constants that are made.
         constants: of the run.
-        awaits: whether the function is a coroutine function or an async generator.
+        awaits: see `Resources`.
     """
 
     def __init__(
@@ -41,95 +126,76 @@ class WithResources:
         self._constants = constants
         self._awaits = awaits
         self._thread = threading.local()
-        self._opened: list[list[Callable[[], None]]] = []  # by thread: what closes each
+        self._opened: list[_InThread] = []
 
     def __call__(self, *arguments: Any) -> Any:
         """Returns the result of one call."""
         call = getattr(self._thread, "call", None)
         if call is None:
-            call = self._open_all()
+            call = self._open()
         return call(*arguments)
 
-    def _open_all(self) -> Callable[..., Any]:
-        constants = dict(self._constants)
-        opened: list[Callable[[], None]] | None = getattr(self._thread, "opened", None)
+    def _open(self) -> Callable[..., Any]:
+        opened: _InThread | None = getattr(self._thread, "opened", None)
         if opened is None:
-            opened = self._thread.opened = []
+            opened = self._thread.opened = _InThread(Resources(self._constants, awaits=self._awaits))
             self._opened.append(opened)
-        try:
-            for name, constant in constants.items():
-                if is_per_worker(constant):
-                    constants[name] = _open(constant.factory, self._awaits, opened)
-        except BaseException:
-            _close_all(opened)  # the next call makes them anew
-            raise
-        self._thread.call = call = self._prepare(constants)
+        self._thread.call = call = self._prepare(opened.open())
         return call
 
     def release(self, *, everywhere: bool) -> None:
-        """Closes what this thread, or every thread, has made, the last first.
-
-        What goes wrong there concerns no call, and is logged.
-        """
-        threads = self._opened if everywhere else [getattr(self._thread, "opened", [])]
+        """Closes what this thread, or every thread, has opened."""
+        threads = self._opened if everywhere else [opened for opened in [getattr(self._thread, "opened", None)] if opened]
         self._thread.__dict__.clear()
         for opened in threads:
-            _close_all(opened)
+            opened.close()
 
 
-def _close_all(opened: list[Callable[[], None]]) -> None:
-    while opened:
-        try:
-            opened.pop()()
-        except Exception:
-            logging.getLogger("just_distribute").exception("closing a constant of per_worker failed")
+class _InThread:
+    """Opens resources in the current thread, and closes them on the same event loop, if there was one."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._context = contextvars.copy_context()
+        self._runner: asyncio.Runner | None = None
+
+    def open(self) -> dict[str, Any]:
+        constants = self._drive(self._resources.open())
+        self._runner = kept_runner()
+        return constants
+
+    def close(self) -> None:
+        self._drive(self._resources.close())
+
+    def _drive(self, steps: Steps[T]) -> T:
+        step: Callable[[Any], Awaitable[Any]] = steps.send
+        outcome: Any = None
+        while True:
+            try:
+                awaitable = self._context.run(step, outcome)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            try:
+                step, outcome = steps.send, self._run(awaitable)
+            except BaseException as error:
+                step, outcome = steps.throw, error
+
+    def _run(self, awaitable: Awaitable[Any]) -> Any:
+        elsewhere = self._runner is not None and self._runner is not kept_runner()  # released by another thread
+        run = self._runner.run if self._runner is not None and elsewhere else run_coroutine
+        return run(_await(awaitable), context=self._context)
+
+
+async def _await(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 def release(call: Callable[..., Any], *, everywhere: bool = False) -> None:
-    """Closes what has been made for ``call``, a plain callable of `jd_core.worker.plain`, if anything.
+    """Closes what has been opened for ``call``, a plain callable of `jd_core.worker.plain`, if anything.
 
     Args:
         call: the callable.
-        everywhere: by all threads, which must be through with it; else by this one.
+        everywhere: whether by all threads, which must have finished with it; else by this one.
     """
     if isinstance(call, WithResources):
         call.release(everywhere=everywhere)
-
-
-def _open(factory: Callable[[], Any], awaits: bool, opened: list[Callable[[], None]]) -> Any:
-    """Returns what ``factory`` makes, entered where it is a context manager, and adds to ``opened`` what closes it.
-
-    For functions that await, it is made on the thread's event loop, and ``async with`` comes before ``with``: asynchronous
-    clients ask for the one, and some refuse the other.
-    """
-    made = run_coroutine(_call_on_loop(factory)) if awaits else factory()
-    if inspect.iscoroutine(made):
-        made = run_coroutine(made)
-    enters_later = hasattr(made, "__aenter__") and (awaits or not hasattr(made, "__enter__"))
-    value = made
-    if enters_later:
-        value = run_coroutine(made.__aenter__())
-    elif hasattr(made, "__enter__"):
-        value = made.__enter__()
-    opened.append(functools.partial(_close, made, enters_later, kept_runner()))
-    return value
-
-
-async def _call_on_loop(factory: Callable[[], Any]) -> Any:
-    return factory()
-
-
-def _close(made: Any, entered_later: bool, runner: asyncio.Runner | None) -> None:
-    """Leaves and closes an object, on the event loop that it was made on if there was one."""
-    run = runner.run if runner is not None else run_coroutine
-    if entered_later:
-        run(made.__aexit__(None, None, None))
-        return
-    if hasattr(made, "__exit__"):
-        made.__exit__(None, None, None)
-    # Leaving does not close everything: a database connection only ends its transaction.
-    close = getattr(made, "aclose", None) or getattr(made, "close", None)
-    if callable(close):
-        closing = close()
-        if inspect.iscoroutine(closing):
-            run(closing)

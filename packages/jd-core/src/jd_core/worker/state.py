@@ -1,4 +1,4 @@
-"""Whether the code that runs is run by a worker: a distributed call made there runs its calls in place."""
+"""Tells whether a worker runs the current code: a distributed call made there runs its calls in place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def mark_process() -> None:
 
 
 def is_inside_worker() -> bool:
-    """Whether the code that asks is run by a worker."""
+    """Whether a worker runs the calling code."""
     return _whole_process or inside_worker.get()
 
 

@@ -1,0 +1,144 @@
+"""Plain functions under the web backend: in threads; an awaitable that one returns is awaited on the run's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import threading
+from collections.abc import Awaitable
+from typing import Any, TypeAlias
+
+from jd_core.backend import Work
+from jd_core.inprocess.async_tasks import wait_until_done
+from jd_core.inprocess.call_queue import CallQueue
+from jd_core.inprocess.threads import ThreadWorkers
+from jd_core.worker import plain, release
+
+#: What awaiting led to: a result, or else an error.
+_Outcome: TypeAlias = tuple[Any, BaseException | None]
+
+#: Seconds between two looks at whether the threads have ended, on the caller's loop.
+_LOOK_SECONDS = 0.0005
+
+
+class LoopThreadWorkers(ThreadWorkers):
+    """The threads of one run of a plain function.
+
+    Args:
+        queue: the calls.
+        work: what is the same for all of them.
+        loop: where awaitables that the function returns are awaited.
+
+    Attributes:
+        closing: `close` has begun to run, so the loop is not blocked.
+    """
+
+    def __init__(self, queue: CallQueue, work: Work, loop: asyncio.AbstractEventLoop) -> None:
+        self.closing = False
+        self._awaiting = AwaitingCall(work, loop)
+        rate = work.options.get("max_per_second")
+        super().__init__(queue, work, self._awaiting, rate, prefix="just-distribute-web", release=self._awaiting.release)
+
+    @property
+    def are_on_loop(self) -> bool:
+        """Whether there is anything for `close` to end on the loop."""
+        return self._awaiting.awaits
+
+    def stop(self) -> None:
+        """Lets nothing further start or be awaited."""
+        super().stop()
+        self._awaiting.stop()
+
+    async def close(self) -> None:
+        """Cancels what is awaited, and returns when that and the threads have ended; slow threads are left behind."""
+        self.closing = True
+        await wait_until_done(*self._awaiting.cancel(), asyncio.ensure_future(self._end()))
+
+    async def _end(self) -> None:
+        while self.are_ending():
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+class AwaitingCall:
+    """A call of a plain function, for threads; what it returns is awaited on a loop where it can be.
+
+    Lambdas and decorators around coroutine functions do not show that they return awaitables.
+
+    Attributes:
+        awaits: whether an awaitable has come.
+    """
+
+    def __init__(self, work: Work, loop: asyncio.AbstractEventLoop) -> None:
+        self.awaits = False
+        self._call = plain(work.function, work.constants)
+        self._loop = loop
+        self._tasks: set[asyncio.Task[_Outcome]] = set()  # belong to the loop's thread
+        self._stopped = False
+        self._handing_over = threading.Lock()  # held while an awaitable is, so that none is after `stop`
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Returns the result of one call."""
+        value = self._call(*arguments)
+        if not inspect.isawaitable(value):
+            return value
+        outcome: concurrent.futures.Future[_Outcome] = concurrent.futures.Future()
+        with self._handing_over:
+            if self._stopped:
+                _discard(value)
+                raise concurrent.futures.CancelledError
+            self.awaits = True
+            self._loop.call_soon_threadsafe(self._begin, value, outcome)
+        result, error = outcome.result()
+        if error is not None:
+            raise error
+        return result
+
+    def release(self) -> None:
+        """Closes what this thread has made for the call."""
+        release(self._call)
+
+    def stop(self) -> None:
+        """Lets nothing further be awaited. From any thread."""
+        with self._handing_over:
+            self._stopped = True
+
+    def cancel(self) -> list[asyncio.Task[Any]]:
+        """Cancels what is awaited; returns the tasks that have ended when all of it has."""
+        for task in self._tasks:
+            task.cancel()
+        # The loop may be closed after this: what was handed over and has not begun gets its turn before an empty task.
+        return [*self._tasks, self._loop.create_task(asyncio.sleep(0))]
+
+    def _begin(self, awaitable: Awaitable[Any], outcome: concurrent.futures.Future[_Outcome]) -> None:
+        def end(task: asyncio.Task[_Outcome] | None) -> None:
+            if task is not None:
+                self._tasks.discard(task)
+            _discard(awaitable)
+            if task is None or task.cancelled():
+                outcome.cancel()
+            else:
+                outcome.set_result(task.result())
+
+        if self._stopped:
+            end(None)
+            return
+        task = asyncio.Task(_outcome_of(awaitable), loop=self._loop)
+        self._tasks.add(task)
+        task.add_done_callback(end)
+
+
+async def _outcome_of(awaitable: Awaitable[Any]) -> _Outcome:
+    """Returns the result or the error: SystemExit and its like are the call's, and would end the loop as a task's."""
+    try:
+        return await awaitable, None
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return None, error
+
+
+def _discard(awaitable: Awaitable[Any]) -> None:
+    """Closes a coroutine: one that never ran would cause a warning."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
