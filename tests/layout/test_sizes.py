@@ -16,7 +16,6 @@ LARGER_FOLDERS = {
 LONGER_MODULES = {
     "jd_core/testing/ending.py": "a list of tests",
     "jd_core/testing/functions.py": "a list of functions that tests distribute",
-    "jd_core/testing/harness.py": "what all of the suite uses",
     # To go, with the work that is going on.
     "jd_compute/pool/launcher.py": "",
     "jd_compute/run/dispatch.py": "",

@@ -15,12 +15,12 @@ the suite with a limit for each test, such as pytest-timeout's.
 
 import pytest
 
-pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("ending", "failing", "harness", "pulling", "results", "serving", "using"))
-)
+_MODULES = ("ending", "failing", "feed", "harness", "pulling", "results", "serving", "using")
+pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _MODULES))
 
 from jd_core.testing.contract import BackendContract  # noqa: E402 - after it, so that failed asserts show their values
-from jd_core.testing.harness import ABILITIES, Contract, Feed, Gathered, chunks_of, wait_until  # noqa: E402
+from jd_core.testing.feed import Feed, Gathered, chunks_of  # noqa: E402
+from jd_core.testing.harness import ABILITIES, Contract, wait_until  # noqa: E402
 from jd_core.testing.showing import everything_shown  # noqa: E402
 
 __all__ = ["ABILITIES", "BackendContract", "Contract", "Feed", "Gathered", "chunks_of", "everything_shown", "wait_until"]

@@ -18,7 +18,8 @@ import pytest
 
 from jd_core.backend import Backend, Chunk, Work
 from jd_core.testing import functions
-from jd_core.testing.harness import SOON_SECONDS, Contract, Feed, Way, best_of_three, chunks_of, needs, wait_until
+from jd_core.testing.feed import Feed, chunks_of
+from jd_core.testing.harness import SOON_SECONDS, Contract, Way, best_of_three, needs, wait_until
 
 #: Runs after which one can tell whether each leaves something behind.
 RUNS = 12
@@ -76,7 +77,7 @@ class EndingContract(Contract):
     @needs("end a running call")
     @best_of_three
     def test_closing_ends_running_calls(self, backend: Backend, folder: str) -> None:
-        """Calls that run when their run is closed are ended, and never come to their end."""
+        """Calls that run when their run is closed are ended, and never finish."""
         with self.folder_within(folder) as inner:
             work = self.work(functions.held_at, {"folder": inner, "at": 1})
             results = self.results(backend, work, self.feed(work, chunks_of(range(4))))
@@ -147,7 +148,7 @@ class EndingContract(Contract):
     @pytest.mark.parametrize("error", [ZeroDivisionError("input"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
     @pytest.mark.parametrize("good", [0, 1, 30])
     def test_exceptions_of_the_input(self, backend: Backend, error: BaseException, good: int) -> None:
-        """What ``chunks`` raises is raised on as it is, and nothing further is pulled."""
+        """What ``chunks`` raises is raised as it is, and nothing further is pulled."""
         work = self.work(functions.same)
 
         def chunks() -> Iterator[Chunk]:
@@ -229,7 +230,7 @@ class EndingContract(Contract):
     @pytest.mark.skipif(sys.platform == "win32", reason="no signal can be sent to one thread")
     @pytest.mark.parametrize("function", [functions.held, functions.held_coroutine], ids=["plain", "coroutine"])
     def test_ctrl_c(self, backend: Backend, folder: str, function: Callable[..., Any]) -> None:
-        """Ctrl-C while the caller waits is a KeyboardInterrupt soon; the backend works on."""
+        """Ctrl-C while the caller waits raises KeyboardInterrupt soon, and the backend still works."""
         assert threading.current_thread() is threading.main_thread(), "signals are handled in the main thread"
         work, feed = self.endless(function, folder)
         main = threading.get_ident()
@@ -275,9 +276,9 @@ class EndingContract(Contract):
 
 @contextlib.contextmanager
 def _threads_that_end() -> Iterator[None]:
-    """At its end, gives the threads that were started meanwhile a while to end.
+    """Waits a while, at its end, for the threads that were started meanwhile.
 
-    One that a closed run has left behind may have taken a call, of which there is nothing to be seen yet.
+    One that a closed run has left behind may have taken a call that has not recorded anything yet.
     """
     before = set(threading.enumerate())
     yield
@@ -295,7 +296,7 @@ def _python_handles_ctrl_c() -> Iterator[None]:
 
 
 def _settled() -> bool:
-    """Whether no thread ended while one looked: those of earlier runs are gone."""
+    """Whether no thread ended during a short wait: those of earlier runs are gone."""
     before = threading.active_count()
     time.sleep(10 * functions.LOOK_SECONDS)
     return threading.active_count() == before

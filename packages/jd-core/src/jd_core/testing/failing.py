@@ -13,7 +13,8 @@ import pytest
 from jd_core.backend import Backend
 from jd_core.errors import CallTimeoutError, RemoteError, SerializationError, WorkerDiedError
 from jd_core.testing import functions
-from jd_core.testing.harness import Contract, Gathered, Way, best_of_three, chunks_of, needs
+from jd_core.testing.feed import Gathered, chunks_of
+from jd_core.testing.harness import Contract, Way, best_of_three, needs
 
 #: A constant that must never be seen in a message.
 TOKEN = "canary-7f3a"
@@ -27,7 +28,7 @@ KINDS = [
 
 
 class FailingContract(Contract):
-    """Line 3: a call's exception, death, timeout or value that cannot travel is a `Failure` of that call alone."""
+    """Line 3: a call's exception, death, timeout or value that cannot be serialized is a `Failure` of that call alone."""
 
     @pytest.mark.parametrize(("function", "expected"), KINDS)
     @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
@@ -116,7 +117,7 @@ class FailingContract(Contract):
 
     @needs("keep a timeout")
     def test_timeouts_of_coroutines(self, backend: Backend, way: Way, folder: str) -> None:
-        """A coroutine that takes too long is one too."""
+        """A coroutine that takes too long is a CallTimeoutError, too."""
         work = self.work(functions.held_coroutine, {"folder": folder}, timeout=0.3)
         gathered = self.gather(backend, work, chunks_of(range(2)), way)
         assert [type(raised) for raised in gathered.failures.values()] == [CallTimeoutError] * 2
@@ -132,7 +133,7 @@ class FailingContract(Contract):
     @needs("end a running call")
     @best_of_three
     def test_a_timeout_ends_the_call(self, backend: Backend, folder: str) -> None:
-        """The call that took too long is ended: it never comes to its end."""
+        """The call that took too long is ended: it never finishes."""
         with self.folder_within(folder) as inner:
             work = self.work(functions.held, {"folder": inner}, timeout=0.3)
             gathered = self.gather(backend, work, chunks_of([0]))
@@ -154,7 +155,7 @@ class FailingContract(Contract):
 
     @needs("refuse what cannot travel")
     @pytest.mark.parametrize("value", [functions.Unsendable(), functions.Unloadable()], ids=["pickling", "unpickling"])
-    def test_arguments_that_do_not_travel(self, backend: Backend, way: Way, value: Any) -> None:
+    def test_arguments_that_cannot_be_serialized(self, backend: Backend, way: Way, value: Any) -> None:
         """An argument that cannot be sent, or not be rebuilt, fails its call with a SerializationError."""
         gathered = self.gather(backend, self.work(functions.same), chunks_of([0, 1, value, 3], sizes=(4,)), way)
         assert {index: type(raised) for index, raised in gathered.failures.items()} == {2: SerializationError}
@@ -163,7 +164,7 @@ class FailingContract(Contract):
 
     @needs("refuse what cannot travel")
     @pytest.mark.parametrize("function", [functions.unsendable_at, functions.unloadable_at])
-    def test_results_that_do_not_travel(self, backend: Backend, way: Way, function: Callable[..., Any]) -> None:
+    def test_results_that_cannot_be_serialized(self, backend: Backend, way: Way, function: Callable[..., Any]) -> None:
         """A result that cannot be sent, or not be rebuilt, fails its call with a SerializationError."""
         gathered = self.gather(backend, self.work(function, {"at": 1}), chunks_of(range(4), sizes=(4,)), way)
         assert {index: type(raised) for index, raised in gathered.failures.items()} == {1: SerializationError}
@@ -171,7 +172,7 @@ class FailingContract(Contract):
         self.check_usable(backend)
 
     @needs("refuse what cannot travel")
-    def test_exceptions_that_do_not_travel(self, backend: Backend) -> None:
+    def test_exceptions_that_cannot_be_serialized(self, backend: Backend) -> None:
         """An exception that cannot come back is a RemoteError that tells its type and message."""
         work = self.work(functions.raise_at, {"at": (1,), "error": functions.make_unsendable_error})
         gathered = self.gather(backend, work, chunks_of(range(3), sizes=(3,)))
@@ -180,7 +181,7 @@ class FailingContract(Contract):
         assert "kept its message" in str(gathered.failures[1])
 
     @needs("refuse what cannot travel")
-    def test_constants_that_do_not_travel(self, backend: Backend) -> None:
+    def test_constants_that_cannot_be_serialized(self, backend: Backend) -> None:
         """Constants that cannot be sent are a SerializationError of the run that shows none of them."""
         work = self.work(functions.give_constants, {"bad": functions.Unsendable(), "token": TOKEN})
         with pytest.raises(SerializationError) as caught:

@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.002
 #: Seconds after which a held call gives up, so that a broken backend cannot keep processes for ever.
 HELD_SECONDS = 100.0
 
-#: What a call records that was held for longer than it should have been.
+#: What a call records if it was held for longer than it should have been.
 GAVE_UP = "gave-up"
 
 #: A context variable that calls set: see `change_context`.
@@ -51,7 +51,7 @@ class Unsendable:
     """A value that no pickler takes."""
 
     def __reduce__(self) -> Any:
-        raise TypeError("an Unsendable does not travel")
+        raise TypeError("an Unsendable cannot be serialized")
 
 
 class Parcel:
@@ -69,7 +69,7 @@ class Unloadable:
 
 
 def _refuse() -> None:
-    raise ValueError("an Unloadable does not arrive")
+    raise ValueError("an Unloadable cannot be rebuilt")
 
 
 class UnsendableError(Exception):
@@ -107,7 +107,7 @@ def _looks(folder: str, condition: Callable[[], bool]) -> Iterator[None]:
 
 
 def same(value: Any) -> Any:
-    """Returns what it got."""
+    """Returns its argument."""
     return value
 
 
@@ -131,13 +131,13 @@ def give_constants(value: Any, **constants: Any) -> Any:
 
 
 def recorded(value: Any, *, folder: str) -> Any:
-    """Leaves a file and returns what it got."""
+    """Leaves a file and returns its argument."""
     record(folder)
     return value
 
 
 def held(value: Any, *, folder: str) -> Any:
-    """Leaves a file, waits until it may go on, leaves another file, and returns what it got."""
+    """Leaves a file, waits until it may go on, leaves another file, and returns its argument."""
     record(folder)
     hold(folder)
     record(folder, "end")
@@ -253,7 +253,7 @@ async def raise_at_async_generator(
 
 
 async def awaited(value: Any) -> Any:
-    """Returns what it got, after having waited."""
+    """Returns its argument, after having waited."""
     await asyncio.sleep(0)
     return value
 
@@ -353,7 +353,7 @@ def exit_at(value: int, *, at: int, token: str) -> int:
 
 
 def make_error_with_unsendable_cause() -> OddError:
-    """Returns an exception that travels, with a cause that does not."""
+    """Returns an exception that can be serialized, with a cause that cannot."""
     error = make_odd_error()
     error.__cause__ = make_unsendable_error()
     return error

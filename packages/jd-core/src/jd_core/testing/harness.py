@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import itertools
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, ParamSpec, TypeAlias, TypeVar
 
@@ -17,6 +16,7 @@ import pytest
 
 from jd_core.backend import Backend, Chunk, ChunkResult, Work, registry
 from jd_core.testing import functions
+from jd_core.testing.feed import Feed, Gathered, chunks_of
 
 Way: TypeAlias = Literal["run", "arun"]
 Test = TypeVar("Test", bound=Callable[..., Any])
@@ -54,16 +54,16 @@ def needs(ability: str) -> Callable[[Test], Test]:
 
 
 def best_of_three(test: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Gives a test that depends on time up to three tries, of which one has to pass.
+    """Runs a test that depends on time up to three times, of which one has to pass.
 
-    A machine that stands still for a moment spoils one try; what is always late, or always wrong, fails in all of them.
-    A try must not depend on what the one before it has left behind.
+    A machine that stands still for a moment spoils one attempt; what is always late, or always wrong, fails in all of
+    them. An attempt must not depend on what the one before it has left behind.
     """
 
     @functools.wraps(test)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         for _ in range(2):
-            # What pytest's own outcomes are based on is no Exception: a test that hangs is ended in its first try.
+            # What pytest's own outcomes are based on is no Exception: a test that hangs is ended in its first attempt.
             with contextlib.suppress(Exception):
                 return test(*args, **kwargs)
         return test(*args, **kwargs)
@@ -82,108 +82,6 @@ def wait_until(condition: Callable[[], object], seconds: float = SOON_SECONDS) -
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} seconds: {condition}")
         time.sleep(functions.LOOK_SECONDS)
-
-
-def chunks_of(*columns: Iterable[Any], sizes: Iterable[int] = (1,)) -> Iterator[Chunk]:
-    """Cuts columns of equal length into chunks of the given sizes, over and over; reads what is no sequence as it goes."""
-    start = 0
-    cuts = [_cut(column) for column in columns]
-    for size in itertools.cycle(sizes):
-        parts = tuple(cut(start, size) for cut in cuts)
-        if not len(parts[0]):
-            return
-        yield Chunk(start, parts)
-        start += len(parts[0])
-
-
-def _cut(column: Iterable[Any]) -> Callable[[int, int], Sequence[Any]]:
-    if isinstance(column, Sequence):
-        return lambda start, size: column[start : start + size]
-    elements = iter(column)
-    return lambda _, size: list(itertools.islice(elements, size))
-
-
-class Feed:
-    """An iterator of chunks that watches how a backend pulls it (line 2 of the contract).
-
-    Args:
-        chunks: what it gives; an exception that it raises goes to the backend.
-        most: how many chunks may be with the backend at once.
-
-    Attributes:
-        pulled: chunks given so far.
-        asked: how often it was asked.
-        with_backend: calls of each chunk, by its start, for which no result was seen.
-    """
-
-    def __init__(self, chunks: Iterable[Chunk | None], most: int) -> None:
-        self.pulled = 0
-        self.asked = 0
-        self.with_backend: dict[int, int] = {}
-        self._chunks = iter(chunks)
-        self._most = most
-        self._pulling = threading.Lock()
-
-    def __iter__(self) -> Feed:
-        """Returns itself."""
-        return self
-
-    def __next__(self) -> Chunk | None:
-        """Gives the next chunk; fails if the backend should not have asked."""
-        assert self._pulling.acquire(blocking=False), "chunks are pulled by one thread at a time"
-        try:
-            self.asked += 1
-            chunk = next(self._chunks)
-            if chunk is not None:
-                self.pulled += 1
-                self.with_backend[chunk.start] = len(chunk)
-                found = len(self.with_backend)
-                assert found <= self._most, f"{found} chunks are with the backend, and {self._most} may be"
-            return chunk
-        finally:
-            self._pulling.release()
-
-    def settle(self, result: ChunkResult) -> None:
-        """Takes note of a result."""
-        first = result.chunk.start + result.offset
-        # Of a copy, for another thread may be pulling.
-        start = max(start for start in list(self.with_backend) if start <= first)
-        self.with_backend[start] -= len(result.values)
-        if not self.with_backend[start]:
-            del self.with_backend[start]
-
-
-class Gathered(dict[int, Any]):
-    """The results of a run by the calls' indices, each a value or, in ``failures``, an exception (line 1)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.failures: dict[int, BaseException] = {}
-        self.tracebacks: dict[int, str | None] = {}
-
-    def add(self, result: ChunkResult) -> None:
-        """Adds the calls of one result; fails if it is not as `ChunkResult` says."""
-        first = result.chunk.start + result.offset
-        assert isinstance(result.values, Sequence)
-        assert len(result.values), "a result is never empty"
-        assert result.offset >= 0
-        assert result.offset + len(result.values) <= len(result.chunk)
-        assert result.seconds >= 0.0
-        for index, value in enumerate(result.values, first):
-            assert index not in self, f"call {index} has two results"
-            self[index] = value
-        indices = [failure.index for failure in result.failures]
-        assert indices == sorted(set(indices)), "failures are in order"
-        for failure in result.failures:
-            assert first <= failure.index < first + len(result.values), "a failure is one of the result's calls"
-            assert self[failure.index] is None, "None stands at the place of a failed call"
-            self.failures[failure.index] = failure.exception
-            self.tracebacks[failure.index] = failure.traceback
-
-    def ordered(self) -> list[Any]:
-        """Returns the values in order; fails if a call is missing."""
-        assert sorted(self) == list(range(len(self)))
-        return [self[index] for index in range(len(self))]
 
 
 class Contract:
@@ -259,7 +157,7 @@ class Contract:
     def results(
         self, backend: Backend, work: Work, feed: Feed, gathered: Gathered | None = None
     ) -> Generator[ChunkResult, None, None]:
-        """Yields what `Backend.run` does, each result checked and taken note of."""
+        """Yields what `Backend.run` does, each result checked and recorded."""
         gathered = Gathered() if gathered is None else gathered
         with contextlib.closing(backend.run(work, feed)) as results:
             for result in results:
@@ -273,7 +171,7 @@ class Contract:
                 self.take(feed, gathered, result)
 
     def take(self, feed: Feed, gathered: Gathered, result: ChunkResult) -> None:
-        """Checks one result and takes note of it."""
+        """Checks and records one result."""
         gathered.add(result)
         feed.settle(result)
 
@@ -286,7 +184,7 @@ class Contract:
 
     @contextlib.contextmanager
     def folder_within(self, folder: str) -> Iterator[str]:
-        """Gives a new folder inside ``folder``, as for one of several tries; at its end, calls held there go on."""
+        """Yields a new folder inside ``folder``, as for one of several attempts; at its end, calls held there go on."""
         inner = tempfile.mkdtemp(dir=folder)
         try:
             yield inner

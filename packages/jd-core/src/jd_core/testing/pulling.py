@@ -9,7 +9,8 @@ import pytest
 
 from jd_core.backend import Backend, Chunk
 from jd_core.testing import functions
-from jd_core.testing.harness import Contract, Gathered, Way, chunks_of, needs
+from jd_core.testing.feed import Gathered, chunks_of
+from jd_core.testing.harness import Contract, Way, needs
 
 
 class PullingContract(Contract):
@@ -33,7 +34,7 @@ class PullingContract(Contract):
         assert gathered.ordered() == list(range(10 * self.workers))
 
     def test_pulling_is_lazy(self, backend: Backend) -> None:
-        """Nothing is pulled before the first result is asked for, and an endless input is no matter."""
+        """Nothing is pulled before the first result is asked for, and an endless input does no harm."""
         work = self.work(functions.same)
         feed = self.feed(work, (Chunk(index, ([index],)) for index in itertools.count()))
         gathered = Gathered()
@@ -58,11 +59,11 @@ class PullingContract(Contract):
         assert self.gather(backend, self.work(functions.same), chunks, way).ordered() == [1]
 
     def test_only_none(self, backend: Backend, way: Way) -> None:
-        """An input of nothing but None gives nothing."""
+        """An input of nothing but None yields no result."""
         assert self.gather(backend, self.work(functions.same), [None, None, None], way) == {}
 
     def test_asked_again_after_a_result(self, backend: Backend, way: Way) -> None:
-        """A chunk that depends on a result, as a further attempt does, is given once that result was seen."""
+        """A chunk that depends on a result, as a further attempt does, is fed once that result was seen."""
         work = self.work(functions.same)
 
         def chunks() -> Iterator[Chunk | None]:

@@ -11,11 +11,12 @@ import pytest
 
 from jd_core.backend import Backend
 from jd_core.testing import functions
-from jd_core.testing.harness import Contract, Gathered, Way, chunks_of, needs
+from jd_core.testing.feed import Gathered, chunks_of
+from jd_core.testing.harness import Contract, Way, needs
 
 
 class ResultsContract(Contract):
-    """Line 1: `run` gives every call of every chunk exactly one place in exactly one `ChunkResult`, in any order."""
+    """Line 1: every call of every chunk has exactly one place in exactly one `ChunkResult`, in any order."""
 
     @pytest.mark.parametrize("sizes", [(1,), (7,), (1, 2, 30), (100,)], ids=str)
     def test_every_call_has_one_result(self, backend: Backend, way: Way, sizes: tuple[int, ...]) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from jd_core.backend import Backend, Option
 from jd_core.testing import functions
-from jd_core.testing.harness import Contract, Gathered, Way, chunks_of, needs
+from jd_core.testing.feed import Gathered, chunks_of
+from jd_core.testing.harness import Contract, Way, needs
 from jd_core.worker import is_inside_worker
 
 #: Runs at once, from as many threads.
@@ -127,7 +128,7 @@ class ServingContract(Contract):
         assert not is_inside_worker()
 
     def test_the_caller_is_not_marked_meanwhile(self, backend: Backend) -> None:
-        """Line 6: neither is the caller marked between two results, nor the input that it gives."""
+        """Line 6: neither is the caller marked between two results, nor the input that it yields."""
         seen = []
 
         def values() -> Any:

@@ -65,7 +65,7 @@ class UsingContract(Contract):
         assert isinstance(system, OSError)
         assert system.errno == 5
 
-    def test_causes_that_cannot_travel(self, make: Make) -> None:
+    def test_causes_that_cannot_be_serialized(self, make: Make) -> None:
         """They cost the exception neither its type nor its attributes, and the lines that are shown tell of them."""
         with pytest.raises(functions.OddError) as caught:
             make(functions.raise_at)([1], at=(1,), error=functions.make_error_with_unsendable_cause)
@@ -160,7 +160,7 @@ class UsingContract(Contract):
         assert functions.count(folder) == 4
 
     @needs("refuse what cannot travel")
-    def test_what_cannot_travel_is_named(self, make: Make) -> None:
+    def test_what_cannot_be_serialized_is_named(self, make: Make) -> None:
         """By call and by part: an argument, a constant, a variable of the function, a result."""
         parcel, held = functions.Parcel(), functions.Unsendable()
         part = r"\.inside\['list'\]\[1\], an object of type jd_core\.testing\.functions\.Unsendable"
