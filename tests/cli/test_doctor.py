@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from just_distribute import doctor
+from just_distribute.doctor.facts import FAMILY, BackendState, Facts
+from just_distribute.doctor.problems import judge
 
-FINE = doctor.Facts(
+FINE = Facts(
     python=(("version", "3.11.7"),),
-    family=dict.fromkeys(doctor.FAMILY, "1.0.0"),
+    family=dict.fromkeys(FAMILY, "1.0.0"),
     neighbours={"dill": "0.4.1"},
     unmet=(),
     backends={
-        "io": doctor.BackendState("installed", installed=True),
-        "ray": doctor.BackendState("not", installed=False),
+        "io": BackendState("installed", installed=True),
+        "ray": BackendState("not", installed=False),
     },
     cpus=8,
     cpu_reasons=(),
@@ -40,7 +41,7 @@ def test_it_says_what_is_installed_and_what_is_found(command: Callable[..., Any]
     done = command("doctor")
     assert done.err == ""
     assert max(map(len, done.out.splitlines())) <= 100
-    for name in doctor.FAMILY:
+    for name in FAMILY:
         assert re.search(rf"^  {name} +\d+\.\d+\.\d+$", done.out, re.M), name
     for job in ("compute", "io", "web", "ray"):
         assert re.search(rf"^  {job} +installed, jd_{job}\.backend:\w+$", done.out, re.M), job
@@ -56,7 +57,7 @@ def test_machines_can_read_it(command: Callable[..., Any]) -> None:
     done = command("doctor", "--json")
     found = report(done)
     assert found["ok"] is (done.code == 0) is (found["problems"] == [])
-    assert set(found["Packages"]) == set(doctor.FAMILY)
+    assert set(found["Packages"]) == set(FAMILY)
     assert int(found["CPUs and memory"]["usable"]) >= 1
     assert {"compute", "io", "web", "ray"} <= set(found["Backends"])
 
@@ -71,7 +72,7 @@ def test_it_says_how_workers_start_and_where_ray_is(command: Callable[..., Any])
 def test_it_imports_nothing_heavy() -> None:
     """Section 1: versions come from metadata; neither Ray nor pathos is imported to say them, and no process starts."""
     heavy = "{'ray', 'pathos', 'dill', 'multiprocess', 'numpy', 'pandas'}"
-    code = f"import sys; from just_distribute import doctor; doctor.gather(); print({heavy} & set(sys.modules))"
+    code = f"import sys; from just_distribute.doctor.facts import gather; gather(); print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=50)
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
@@ -126,8 +127,8 @@ def test_one_cpu_is_wrong() -> None:
 
 def test_nothing_is_wrong_where_all_is_fine() -> None:
     """A machine without fault has no problem, a missing backend and an unknown kind of system included."""
-    assert doctor.judge(FINE) == []
-    assert doctor.judge(dataclasses.replace(FINE, shared_memory=None)) == []
+    assert judge(FINE) == []
+    assert judge(dataclasses.replace(FINE, shared_memory=None)) == []
 
 
 @pytest.mark.parametrize(
@@ -148,16 +149,16 @@ def test_nothing_is_wrong_where_all_is_fine() -> None:
             'pip install "just-distribute==1.10.0" "jd-core==1.10.0"',
         ),
         (
-            {"backends": {"io": doctor.BackendState("does not load", installed=True, error="job='io': broken")}},
+            {"backends": {"io": BackendState("does not load", installed=True, error="job='io': broken")}},
             "job='io': broken",
             'pip install --force-reinstall --no-deps "jd-io==1.0.0"',
         ),
-        ({"backends": {"io": doctor.BackendState("not", installed=False)}}, "no backend is installed", "pip install"),
+        ({"backends": {"io": BackendState("not", installed=False)}}, "no backend is installed", "pip install"),
     ],
 )
 def test_each_fault_is_found_alone(change: dict[str, Any], what: str, remedy: str) -> None:
     """Each thing that can be wrong gives exactly one problem, with what is wrong and what to do."""
-    (problem,) = doctor.judge(dataclasses.replace(FINE, **change))
+    (problem,) = judge(dataclasses.replace(FINE, **change))
     assert what in problem.what
     assert remedy in problem.remedy
 

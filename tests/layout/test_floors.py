@@ -22,7 +22,7 @@ BREAKS = [
     ("packages", "jd_web/calls.py", "import jd_io"),
     ("packages", "jd_core/backend/registry.py", "import jd_compute.backend"),
     ("packages", "jd_core/errors.py", "import just_distribute"),
-    ("packages", "just_distribute/doctor.py", "from jd_ray.cluster import probe"),
+    ("packages", "just_distribute/doctor/facts.py", "from jd_ray.cluster import probe"),
     ("private", "jd_io/backend.py", "from jd_core._hints import signature"),
     ("private", "jd_ray/run/dispatch.py", FOR_TYPES + "from jd_core._execution.run import Run"),
     ("core", "jd_core/_planning/plan.py", "from jd_core._execution import run"),

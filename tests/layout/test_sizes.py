@@ -22,8 +22,8 @@ LONGER_MODULES = {
     "jd_compute/transport/arena.py": "",
     "jd_core/_execution/run.py": "",
     "jd_ray/shipped/codec.py": "",
+    "jd_web/tasks.py": "",
     "jd_ray/shipped/remote.py": "",
-    "just_distribute/doctor.py": "",
 }
 
 

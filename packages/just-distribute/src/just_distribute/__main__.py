@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         code: int = parsed.command(parsed)
-        sys.stdout.flush()  # here, and not at exit, a reader that went away can still be met
+        sys.stdout.flush()  # here a reader that went away can still be handled; at exit it cannot
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
@@ -63,9 +63,9 @@ def _demo(parsed: argparse.Namespace) -> int:
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
-    from just_distribute import doctor
+    from just_distribute.doctor import report
 
-    return doctor.run(sys.stdout, as_json=parsed.json)
+    return report.run(sys.stdout, as_json=parsed.json)
 
 
 def _jobs(text: str) -> list[str]:
