@@ -162,7 +162,7 @@ def test_only_cut_calls_are_joined(parallel: Parallel) -> None:
     assert parallel(returning(list, list[int]), autobatch=False)([[1, 2], [3]]) == [[1, 2], [3]]
 
 
-@pytest.mark.parametrize("hint", [list[int] | None, Optional[list[int]], "list[int] | None"], ids=str)  # noqa: UP045
+@pytest.mark.parametrize("hint", [list[int] | None, Optional[list[int]], "list[int] | None"], ids=["|", "Optional", "text"])  # noqa: UP045
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_optional_results_are_joined(parallel: Parallel, hint: Any, workers: int) -> None:
     """Section 4: None beside a collection in the return hint does not keep the results from being joined."""

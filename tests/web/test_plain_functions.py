@@ -196,7 +196,7 @@ def test_what_comes_while_the_run_ends_is_cancelled_before_the_loop_is_closed():
         loop.close()
 
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
-        call = threads.submit(awaiting, 1)
+        call = threads.submit(awaiting.call, 1)
         assert handing_over.wait(WAIT)
         ending = threads.submit(end)
         concurrent.futures.wait([ending], 0.2)  # long enough for it to be wrong

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
@@ -11,7 +10,7 @@ from jd_core.backend import Work
 from jd_core.errors import CallTimeoutError
 from jd_core.inprocess.loop_resources import LoopResources
 from jd_core.inprocess.rate_limit import Rate
-from jd_core.worker import Bound, collect_async, innermost
+from jd_core.worker import Bound, Returned, finish_async
 
 _Call: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -22,15 +21,13 @@ LOOK_SECONDS, LOOK_PART = 0.05, 0.05
 def as_coroutine(work: Work, resources: LoopResources | None) -> _Call:
     """Returns a callable of one call's arguments that returns the coroutine of its result.
 
-    What an async generator yields becomes a list.
+    What a generator yields becomes a list, that of an async generator and one that a coroutine function returns.
 
     Args:
         work: the run's; its function is a coroutine function or an async generator function.
         resources: its constants, if some are to be opened on the loop.
     """
-    function: _Call = work.function
-    if inspect.isasyncgenfunction(innermost(work.function)):
-        function = _collected(work.function)
+    function: _Call = work.function if Returned(work.function).as_is else _finished(work.function)
     ready: _Call | None = None
     if resources is not None:
         call, ready = _with_resources(function, resources), resources.open
@@ -43,8 +40,8 @@ def as_coroutine(work: Work, resources: LoopResources | None) -> _Call:
     return call if rate is None else _rated(call, rate, ready)
 
 
-def _collected(function: Callable[..., Any]) -> _Call:
-    return lambda *arguments, **constants: collect_async(function(*arguments, **constants))
+def _finished(function: Callable[..., Any]) -> _Call:
+    return lambda *arguments, **constants: finish_async(function(*arguments, **constants))
 
 
 def _with_resources(function: _Call, resources: LoopResources) -> _Call:

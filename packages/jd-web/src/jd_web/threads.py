@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import inspect
 import threading
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import Any, TypeAlias
 
 from jd_core.backend import Work
@@ -36,9 +35,9 @@ class LoopThreadWorkers(ThreadWorkers):
 
     def __init__(self, queue: CallQueue, work: Work, loop: asyncio.AbstractEventLoop) -> None:
         self.closing = False
-        self._awaiting = AwaitingCall(work, loop)
+        self._awaiting = awaiting = AwaitingCall(work, loop)
         rate = work.options.get("max_per_second")
-        super().__init__(queue, work, self._awaiting, rate, prefix="just-distribute-web", release=self._awaiting.release)
+        super().__init__(queue, work, awaiting.call, rate, prefix="just-distribute-web", release=awaiting.release)
 
     @property
     def are_on_loop(self) -> bool:
@@ -61,42 +60,26 @@ class LoopThreadWorkers(ThreadWorkers):
 
 
 class AwaitingCall:
-    """A call of a plain function, for threads; what it returns is awaited on a loop where it can be.
+    """The calls of a plain function in threads. If one returns an awaitable, the loop awaits it.
 
     Lambdas and decorators around coroutine functions do not show that they return awaitables.
 
     Attributes:
-        awaits: whether an awaitable has come.
+        awaits: whether a call has returned an awaitable.
+        call: makes one call, in the current thread.
     """
 
     def __init__(self, work: Work, loop: asyncio.AbstractEventLoop) -> None:
         self.awaits = False
-        self._call = plain(work.function, work.constants)
+        self.call = plain(work.function, work.constants, run=self._run)
         self._loop = loop
         self._tasks: set[asyncio.Task[_Outcome]] = set()  # belong to the loop's thread
         self._stopped = False
         self._handing_over = threading.Lock()  # held while an awaitable is, so that none is after `stop`
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Returns the result of one call."""
-        value = self._call(*arguments)
-        if not inspect.isawaitable(value):
-            return value
-        outcome: concurrent.futures.Future[_Outcome] = concurrent.futures.Future()
-        with self._handing_over:
-            if self._stopped:
-                _discard(value)
-                raise concurrent.futures.CancelledError
-            self.awaits = True
-            self._loop.call_soon_threadsafe(self._begin, value, outcome)
-        result, error = outcome.result()
-        if error is not None:
-            raise error
-        return result
-
     def release(self) -> None:
         """Closes what this thread has made for the call."""
-        release(self._call)
+        release(self.call)
 
     def stop(self) -> None:
         """Lets nothing further be awaited. From any thread."""
@@ -110,11 +93,24 @@ class AwaitingCall:
         # The loop may be closed after this: what was handed over and has not begun gets its turn before an empty task.
         return [*self._tasks, self._loop.create_task(asyncio.sleep(0))]
 
-    def _begin(self, awaitable: Awaitable[Any], outcome: concurrent.futures.Future[_Outcome]) -> None:
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        outcome: concurrent.futures.Future[_Outcome] = concurrent.futures.Future()
+        with self._handing_over:
+            if self._stopped:
+                coroutine.close()
+                raise concurrent.futures.CancelledError
+            self.awaits = True
+            self._loop.call_soon_threadsafe(self._begin, coroutine, outcome)
+        result, error = outcome.result()
+        if error is not None:
+            raise error
+        return result
+
+    def _begin(self, coroutine: Coroutine[Any, Any, Any], outcome: concurrent.futures.Future[_Outcome]) -> None:
         def end(task: asyncio.Task[_Outcome] | None) -> None:
             if task is not None:
                 self._tasks.discard(task)
-            _discard(awaitable)
+            coroutine.close()  # one that never ran would cause a warning
             if task is None or task.cancelled():
                 outcome.cancel()
             else:
@@ -123,22 +119,16 @@ class AwaitingCall:
         if self._stopped:
             end(None)
             return
-        task = asyncio.Task(_outcome_of(awaitable), loop=self._loop)
+        task = asyncio.Task(_outcome_of(coroutine), loop=self._loop)
         self._tasks.add(task)
         task.add_done_callback(end)
 
 
-async def _outcome_of(awaitable: Awaitable[Any]) -> _Outcome:
+async def _outcome_of(coroutine: Coroutine[Any, Any, Any]) -> _Outcome:
     """Returns the result or the error: SystemExit and its like are the call's, and would end the loop as a task's."""
     try:
-        return await awaitable, None
+        return await coroutine, None
     except asyncio.CancelledError:
         raise
     except BaseException as error:
         return None, error
-
-
-def _discard(awaitable: Awaitable[Any]) -> None:
-    """Closes a coroutine: one that never ran would cause a warning."""
-    if inspect.iscoroutine(awaitable):
-        awaitable.close()

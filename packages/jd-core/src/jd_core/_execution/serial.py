@@ -6,13 +6,12 @@ A worker that started workers of its own would multiply processes and threads wi
 from __future__ import annotations
 
 import contextlib
-import inspect
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Failure, Work
-from jd_core.worker import collect_async, is_async, plain, release, run_calls
+from jd_core.worker import finish_async, is_async, plain, release, run_calls
 
 if TYPE_CHECKING:
     from jd_core.inprocess.loop_resources import LoopResources
@@ -81,8 +80,7 @@ async def _await(work: Work, resources: LoopResources, chunk: Chunk) -> ChunkRes
     failures: list[Failure] = []
     for arguments in zip(*chunk.columns, strict=True):
         try:
-            awaited = work.function(*arguments, **await resources.open())
-            values.append(await (collect_async(awaited) if inspect.isasyncgen(awaited) else awaited))
+            values.append(await finish_async(work.function(*arguments, **await resources.open())))
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():

@@ -1,24 +1,23 @@
 """What runs inside a worker: one chunk of calls.
 
 Every backend whose workers run whole chunks (processes, a cluster, the calling thread itself) uses this. It needs
-nothing but the standard library, and of this package only `opening` and `coroutines`, so that the three can travel by
-value to a machine that has Python but not these packages. What backends need of those is here as well.
+nothing but the standard library and its siblings, and is sent with them to machines that do not have these packages.
 """
 
 from __future__ import annotations
 
 import contextvars
 import functools
-import inspect
 import itertools
 import traceback
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from . import coroutines, resources
-from .coroutines import collect_async, run_coroutine
+from . import coroutines, resources, returned
+from .coroutines import run_coroutine
 from .resources import WithResources, is_per_worker
+from .returned import Returned, is_async
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,24 +29,6 @@ BLOCK_SECONDS = 0.0005
 _SLICED = (list, tuple, range)
 
 
-def innermost(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns what decides whether calling ``function`` gives a coroutine or a generator.
-
-    Sees through ``functools.partial`` and bound methods; for an object with ``__call__`` that is its method.
-    """
-    while isinstance(function, functools.partial):
-        function = function.func
-    if not (inspect.isroutine(function) or inspect.isclass(function)) and callable(function):
-        function = type(function).__call__
-    return function
-
-
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling ``function`` gives a coroutine or an async generator."""
-    kind = innermost(function)
-    return inspect.iscoroutinefunction(kind) or inspect.isasyncgenfunction(kind)
-
-
 class Bound(functools.partial[Any]):
     """A function with its constants; shown without them, since they may hold secrets and tracebacks show locals."""
 
@@ -57,27 +38,42 @@ class Bound(functools.partial[Any]):
         return f"Bound({getattr(self.func, '__qualname__', type(self.func).__name__)}, constants={sorted(self.keywords)})"
 
 
-def plain(function: Callable[..., Any], constants: Mapping[str, Any]) -> Callable[..., Any]:
-    """Returns a plain callable of one call's distributed arguments that gives that call's result.
+def plain(
+    function: Callable[..., Any],
+    constants: Mapping[str, Any],
+    *,
+    run: Callable[[Coroutine[Any, Any, Any]], Any] = run_coroutine,
+) -> Callable[..., Any]:
+    """Returns a plain callable of one call's distributed arguments that returns that call's result.
 
-    Constants are bound, those made by `jd_core.per_worker` in each thread at its first call; a coroutine is run to its end;
-    what a generator function (plain or async) yields becomes a list.
+    Constants are bound, those made by `jd_core.per_worker` in each thread at its first call. What a call returns is awaited
+    if it is awaitable, and what a generator (plain or async) yields becomes a list; so does what an iterator yields that the
+    return hint names. Function, wrapper and object with ``__call__`` are all treated alike.
 
     Args:
         function: the user's function, of any kind.
         constants: keyword arguments that are the same for every call.
+        run: runs a coroutine to its end, and returns its result; by default on an event loop that the thread keeps.
     """
     if any(is_per_worker(constant) for constant in constants.values()):
-        return WithResources(functools.partial(plain, function), constants, awaits=is_async(function))
+        prepare = functools.partial(plain, function, run=run)
+        return WithResources(prepare, constants, awaits=is_async(function))
     call = Bound(function, **constants) if constants else function
-    kind = innermost(function)
-    if inspect.iscoroutinefunction(kind):
-        return lambda *arguments: run_coroutine(call(*arguments))
-    if inspect.isasyncgenfunction(kind):
-        return lambda *arguments: run_coroutine(collect_async(call(*arguments)))
-    if inspect.isgeneratorfunction(kind):
-        return lambda *arguments: list(call(*arguments))
-    return call
+    results = Returned(function)
+    if results.as_is and not is_async(function):
+        return call
+    left: set[type] = set()  # types of results that are taken as they are
+
+    def call_and_finish(*arguments: Any) -> Any:
+        value = call(*arguments)
+        if type(value) in left:
+            return value
+        if results.leaves(value):
+            left.add(type(value))
+            return value
+        return results.finish(value, run)
+
+    return call_and_finish
 
 
 def _in_own_context(function: Callable[P, R]) -> Callable[P, R]:
@@ -168,7 +164,7 @@ def failure_of(error: BaseException) -> BaseException:
 
 def traceback_text(error: BaseException) -> str:
     """Returns the traceback of ``error`` as Python prints it, without the frames of these modules at its start."""
-    own = (__file__, coroutines.__file__, resources.__file__)
+    own = (__file__, coroutines.__file__, resources.__file__, returned.__file__)
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename in own and trace.tb_next is not None:
         trace = trace.tb_next

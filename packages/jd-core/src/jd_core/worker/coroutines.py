@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     import asyncio
 
 
-async def collect_async(items: Any) -> list[Any]:
-    """Returns all that an async generator yields, in order."""
-    return [item async for item in items]
-
-
 _loops = threading.local()
 
 

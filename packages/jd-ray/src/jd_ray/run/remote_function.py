@@ -50,7 +50,7 @@ def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
 def function() -> Any:
     """Returns `remote.run_piece` as a function that can be sent anywhere; `received` takes what it returns."""
     # Each needs only those before it.
-    needed = (worker.state, worker.coroutines, worker.resources, worker.pickling, worker.calls, worker)
+    needed = (worker.state, worker.coroutines, worker.resources, worker.returned, worker.pickling, worker.calls, worker)
     modules = (*needed, codec, interruption, housekeeping, remote)
     sources = {_name_there(module): inspect.getsource(module) for module in modules}
     digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:12]
