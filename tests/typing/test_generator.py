@@ -143,7 +143,7 @@ def test_stubs_and_classes_agree(cls: type) -> None:
         assert hasattr(cls, name), name
     bases = {name for base in cls.__mro__[1:-1] for name in vars(base)}
     # Of the machinery, or as the bases in the stub have it.
-    hidden = {"__init__", "__call__", "__del__", "__reduce__", "__repr__", "__class_getitem__"}
+    hidden = {"__init__", "__call__", "__del__", "__reduce__", "__repr__", "__class_getitem__", "__getattribute__"}
     public = {name for name, value in vars(cls).items() if callable(value) or isinstance(value, property)}
     offered = {name for name in public if not name.startswith("_") or name.endswith("__")}
     assert offered - hidden - bases <= members(seen.body)

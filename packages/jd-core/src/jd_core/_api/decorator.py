@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from dataclasses import fields
 from typing import Any
 
 from jd_core._api.distributed import Distributed
+from jd_core._api.methods import shows_options
 from jd_core._options.options import Options, resolve, with_job
 
 
+@shows_options()
 def distribute(function: Any = None, /, **options: Any) -> Any:  # noqa: D417
     """Makes a function run its calls in parallel.
 
@@ -67,18 +67,3 @@ def _decorate(function: Any, options: Options) -> Distributed:
     if not (callable(function) or isinstance(function, (classmethod, staticmethod))):
         raise TypeError(f"distribute: {function!r} is not callable: decorate a function, or pass options by keyword")
     return Distributed(function, options)
-
-
-def _signature() -> inspect.Signature:
-    """Returns the signature of `distribute`: with the options of every job, which it takes as they come."""
-    options = [
-        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
-        for one in fields(Options)
-        if one.metadata
-    ]
-    own = inspect.signature(distribute)
-    function, others = own.parameters.values()
-    return own.replace(parameters=[function, *options, others.replace(name="backend_options")])
-
-
-distribute.__signature__ = _signature()  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from jd_core._api.methods import CallMethod, HelpText, shows_options
 from jd_core._api.stream import AsyncStream, Stream, nothing, nothing_later
 from jd_core._collections.table import Kind
 from jd_core._execution import run as execution
@@ -27,6 +28,7 @@ from jd_core._planning.arguments import is_asynchronous
 from jd_core._planning.binding import BoundCall, Constants, bind
 
 
+@HelpText.shown
 class Distributed:
     """A function that runs its calls in parallel. Made by `distribute`, whose docstring says how it behaves.
 
@@ -75,6 +77,7 @@ class Distributed:
         del args, kwargs
         return aggregate([] if run is None else execution.collect(run), self._options.aggregate, joined)
 
+    @CallMethod
     async def aio(self, /, *args: Any, **kwargs: Any) -> Any:
         """Like the call itself, awaited: the event loop goes on meanwhile. Cancelling it cancels the run.
 
@@ -87,6 +90,7 @@ class Distributed:
             run, joined = self._start(call, ordered=False)
             return aggregate([] if run is None else await execution.acollect(run), self._options.aggregate, joined)
 
+    @CallMethod
     def stream(self, /, *args: Any, **kwargs: Any) -> Stream[Any]:
         """Returns an iterator over the results, one per call, in input order, as they come; never joined.
 
@@ -96,11 +100,13 @@ class Distributed:
         kwargs = Constants(kwargs)
         return self._stream(execution.in_order, self._bind(args, kwargs), ordered=True)
 
+    @CallMethod
     def as_completed(self, /, *args: Any, **kwargs: Any) -> Stream[tuple[int, Any]]:
         """Returns an iterator over (index of the call, result) in the order in which calls finish; else as `stream`."""
         kwargs = Constants(kwargs)
         return self._stream(execution.as_completed, self._bind(args, kwargs), ordered=False)
 
+    @CallMethod
     def astream(self, /, *args: Any, **kwargs: Any) -> AsyncStream[Any]:
         """Like `stream`, for ``async for``; async iterables may be passed, as to `aio`.
 
@@ -113,10 +119,12 @@ class Distributed:
         run, _ = self._start(call, ordered=True)
         return AsyncStream(self._name, nothing_later() if run is None else execution.ain_order(run))
 
+    @functools.partial(CallMethod, plain=True)
     def local(self, /, *args: Any, **kwargs: Any) -> Any:
         """Calls the undecorated function once, here and now."""
         return self.__wrapped__(*args, **kwargs)
 
+    @shows_options(default=...)
     def options(self, job: str | None = None, /, **overrides: Any) -> Any:
         """Returns a new distributed function with other options; this one is unchanged.
 
@@ -132,6 +140,10 @@ class Distributed:
         if self._signature is None:
             raise AttributeError("__signature__")
         return distributed_signature(self._signature.signature)
+
+    def __getattribute__(self, name: str) -> Any:
+        """Returns the function's own docstring where `HelpText` has a longer one."""
+        return vars(self).get(name) if name == "__doc__" else super().__getattribute__(name)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Binds as the plain function would: a method's ``self`` is a constant."""
@@ -192,6 +204,7 @@ class Distributed:
         return Bound(self.__wrapped__.__get__(owner, type(owner)), self._options)
 
 
+@HelpText.shown
 class Bound(Distributed):
     """A distributed method, bound to its object or class; pickles as an attribute of that."""
 
