@@ -22,17 +22,23 @@ def described() -> list[dataclasses.Field[object]]:
     return [one for one in dataclasses.fields(options.Options) if one.metadata]
 
 
-def lines(indent: int, narrowed: Mapping[str, str] | None = None) -> str:
+def types() -> dict[str, str]:
+    """Returns the type of each option, as it is written."""
+    return {one.name: str(one.type) for one in described()}
+
+
+def lines(indent: int, telling: Mapping[str, str] | None = None, *, defaults: bool = False) -> str:
     """Returns the options as keyword parameters, in lines that end with a comma.
 
     Args:
         indent: blanks before each line.
-        narrowed: the types that those in `TELLING` have here; their defaults are shown, too. None: they are left out.
+        telling: the types that those in `TELLING` have here; None: they are left out.
+        defaults: whether the defaults are shown.
     """
     shown = [
-        f"{one.name}: {(narrowed or {}).get(one.name, one.type)} = {repr(one.default) if narrowed else '...'},"
+        f"{one.name}: {(telling or {}).get(one.name, one.type)} = {repr(one.default) if defaults else '...'},"
         for one in described()
-        if narrowed or one.name not in TELLING
+        if telling or one.name not in TELLING
     ]
     space = "\0"  # a parameter is not broken
     text = textwrap.fill(

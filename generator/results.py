@@ -51,6 +51,9 @@ NAMED = 'aggregate: Literal["auto", "list"] = ...'
 RAISED = "return_exceptions: Literal[False] = ..."
 RETURNED = "return_exceptions: bool"
 
+#: Their types where they leave results as they are.
+UNCHANGED = {"aggregate": 'Literal["auto"]', "return_exceptions": "Literal[False]"}
+
 
 def distributed_type(function: str, each: str, whole: str, joined: str) -> str:
     """Returns a `Distributed` as a type."""
@@ -183,7 +186,12 @@ def _options(
 ) -> None: ...
 @_offering(_options)
 def distribute(function: Any = None, /, **backend_options: Any) -> Any:
-{documentation}
+{distribute_documentation}
+
+def defaults(
+    *,
+{defaults}) -> AbstractContextManager[None]:
+{defaults_documentation}
 '''
 
 DISTRIBUTED = '''"""How what `distribute` makes looks to a type checker; at run time it is in `jd_core._api`.
@@ -286,6 +294,7 @@ def decorator_stub(_: str) -> str:
     return DECORATOR.format(
         imports=parameters.imports(
             "collections.abc: AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator",
+            "contextlib: AbstractContextManager",
             "typing: Any, Generic, Literal, Never, ParamSpec, TypeVar, overload",
             "jd_core._typing.distributed: Distributed",
             "jd_core._typing.shapes: Join, Value",
@@ -293,8 +302,10 @@ def decorator_stub(_: str) -> str:
         distribute="".join(distribute()),
         listing="".join(decorator("list[{each}]", "list[Any]")),
         aggregating="".join(decorator("Made", "Made")),
-        options=parameters.lines(4, {"aggregate": 'Literal["auto"]', "return_exceptions": "Literal[False]"}),
-        documentation=documents.docstring_of("_api/decorator.py", "distribute", 4),
+        options=parameters.lines(4, UNCHANGED, defaults=True),
+        distribute_documentation=documents.docstring_of("_api/decorator.py", "distribute", 4),
+        defaults=parameters.lines(4, parameters.types()),
+        defaults_documentation=documents.docstring_of("_options/defaults.py", "defaults", 4),
     )
 
 

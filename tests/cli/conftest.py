@@ -18,13 +18,21 @@ import pytest
 #: Seconds that one run may take before it counts as hanging.
 LIMIT = 110
 
-#: Loaded by the interpreter at its start: makes distributions look as if they were not installed.
+#: Loaded by the interpreter at its start: makes distributions, and the packages of the same names, look as if they were
+#: not installed.
 HIDING = """
+import importlib.machinery
 import importlib.metadata
 import os
 
 hidden = set(os.environ["TEST_HIDDEN"].split())
 discover = importlib.metadata.Distribution.discover.__func__
+find_spec = importlib.machinery.PathFinder.find_spec.__func__
+
+def find_others(cls, name, *arguments):
+    return None if name.replace("_", "-") in hidden else find_spec(cls, name, *arguments)
+
+importlib.machinery.PathFinder.find_spec = classmethod(find_others)
 
 def discover_others(cls, **options):
     return (found for found in discover(cls, **options) if found.metadata["Name"] not in hidden)

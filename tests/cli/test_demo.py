@@ -72,7 +72,7 @@ def test_a_missing_backend_is_said_and_the_others_run(
     assert float(table["web"]["gained"]) >= 5
     assert re.search(r"the server saw up to (\d+) requests open at once", done.out)[1] != "1"  # type: ignore[index]
     assert re.search(r"^ray +is not installed$", done.out, re.M)
-    assert 'pip install "just-distribute[ray]"' in done.out
+    assert 'pip install "jd-ray>=1"' in done.out
     assert re.search(r"[\d,]+ functions and [\d,]+ classes in [\d,]+ lines", done.out)
     assert re.search(r"longest function: \S+, [\d,]+ lines \(\S+\.py:\d+\)", done.out)
     assert "3 of 4 jobs ran" in done.out
@@ -102,7 +102,7 @@ def test_nothing_to_run_is_a_failure(
     """A missing backend that was asked for by name, or no backend at all, gives exit code 1 and the install line."""
     done = command("demo", *jobs, environment=without(*hidden))
     assert done.code == 1
-    assert 'pip install "just-distribute[io]"' in done.out
+    assert 'pip install "jd-io>=1"' in done.out
     assert rows(done.out) == {}
     assert "0 of" in done.out
     assert "Traceback" not in done.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 import re
@@ -12,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import just_distribute
 import pytest
-from just_distribute.doctor.facts import FAMILY, BackendState, Facts
+from just_distribute.doctor.facts import FAMILY, BackendState, Facts, gather
 from just_distribute.doctor.problems import judge
 
 FINE = Facts(
@@ -77,10 +79,26 @@ def test_it_imports_nothing_heavy() -> None:
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
+def test_it_shows_switches_and_who_has_set_them(command: Callable[..., Any]) -> None:
+    """Issue 16.7: what the environment and `defaults` set for all functions; a wrong value is a problem."""
+    assert "Switches" in report(command("doctor", "--json", environment={"JUST_DISTRIBUTE_WORKERS": ""}))
+    switched = {"JUST_DISTRIBUTE_SERIAL": "1", "JUST_DISTRIBUTE_WORKERS": "3"}
+    found = report(command("doctor", "--json", environment=switched))["Switches"]
+    assert found == {"job": "'serial' for every function, set by the environment", "workers": "3, set by the environment"}
+    wrong = report(command("doctor", "--json", environment={"JUST_DISTRIBUTE_WORKERS": "many"}))
+    assert wrong["Switches"] == {"JUST_DISTRIBUTE_WORKERS": "'many'"}
+    (problem,) = (one for one in wrong["problems"] if "JUST_DISTRIBUTE_WORKERS" in one["what"])
+    assert "must be a whole number of at least 1" in problem["what"]
+    with just_distribute.defaults(timeout=3):
+        line = inspect.currentframe().f_lineno - 1  # type: ignore[union-attr]
+        (shown,) = (text for name, text in gather().switches if name == "timeout")
+    assert shown == f"3, set by defaults(...) in {__file__}:{line}"
+
+
 def test_a_missing_backend_is_no_illness(command: Callable[..., Any], without: Callable[..., dict[str, str]]) -> None:
     """A backend that is not installed is shown with its install line; only when all are missing is that wrong."""
     found = report(command("doctor", "--json", environment=without("jd-ray")))
-    assert 'pip install "just-distribute[ray]"' in found["Backends"]["ray"]
+    assert 'pip install "jd-ray>=1"' in found["Backends"]["ray"]
     assert found["Packages"]["jd-ray"] == "not installed"
     assert not [problem for problem in found["problems"] if "backend" in problem["what"]]
 

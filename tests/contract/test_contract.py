@@ -1,16 +1,11 @@
-"""Every backend of this repository, and the one that runs calls in place, held to the contract. Only combines."""
+"""Every backend of this repository held to the contract. Only combines."""
 
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
 
 import pytest
-from jd_core._execution.serial import SerialBackend
 from jd_core.testing import BackendContract
-
-if TYPE_CHECKING:
-    from jd_core.backend import Backend
 
 IN_THE_CALLERS_PROCESS = {
     "end a running call": "a thread cannot be ended from outside",
@@ -25,18 +20,13 @@ def needs_package(name: str) -> pytest.MarkDecorator:
 
 
 class TestSerial(BackendContract):
+    job = "serial"
     workers = 1
     cannot = {
         **IN_THE_CALLERS_PROCESS,
         "run several calls at once": "calls run in the calling thread",
         "keep a timeout": "calls run in the calling thread, and nobody watches",
-        "mark what it runs": "it serves calls made within a worker, where the mark is set already",
     }
-
-    @pytest.fixture
-    def backend(self) -> Backend:
-        """The backend of calls within workers; it has no entry point."""
-        return SerialBackend()
 
 
 @needs_package("jd_compute")

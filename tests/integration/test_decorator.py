@@ -463,12 +463,12 @@ def test_wrong_retry_types() -> None:
 @pytest.mark.parametrize("name", ["compute", "io", "web", "ray"])
 def test_a_job_that_is_not_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Section 1: a known job without its package can be decorated for; its call says what to install."""
-    monkeypatch.setattr(registry, "installed", dict)
+    monkeypatch.setitem(registry.OWN, name, registry.Own(f"jd-{name}", "no_such_package.backend:Backend"))
     monkeypatch.setattr(registry, "_instances", {})
     function = distribute(area, job=name, some_option=3)
     assert function.local(2, 3) == "6m"
     with pytest.raises(BackendNotInstalledError) as caught:
         function(range(3))
-    assert str(caught.value) == f'job={name!r} needs the package jd-{name}: pip install "just-distribute[{name}]"'
+    assert str(caught.value) == f'job={name!r} needs the package jd-{name}: pip install "jd-{name}>=1"'
     with pytest.raises(BackendNotInstalledError):
         function.stream(range(3))

@@ -77,7 +77,7 @@ def test_other_jobs_fail_at_the_call(job: str) -> None:
     function = distribute(scaled, job=job, some_option=1)
     with pytest.raises(BackendNotInstalledError) as caught:
         function(range(3))
-    assert str(caught.value) == f"job='{job}' needs the package jd-{job}: pip install \"just-distribute[{job}]\""
+    assert str(caught.value) == f"job='{job}' needs the package jd-{job}: pip install \"jd-{job}>=1\""
     assert function.local(2) == 4
 
 

@@ -129,7 +129,7 @@ except BackendNotInstalledError as error:
     print(error)
 """
     printed = run(python, "-c", script, folder=tmp_path)
-    assert printed == ("[0, 2, 4, 6, 8]\njob='ray' needs the package jd-ray: pip install \"just-distribute[ray]\"\n")
+    assert printed == ("[0, 2, 4, 6, 8]\njob='ray' needs the package jd-ray: pip install \"jd-ray>=1\"\n")
 
 
 def test_pip_takes_these_packages(dist: Path, packages: dict[str, Any], tmp_path: Path) -> None:

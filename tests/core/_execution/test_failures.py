@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jd_core import CallError, SignatureError, distribute, worker
 from jd_core._execution.failures import HiddenInternals, annotate, exception_of
-from jd_core._execution.serial import backend
+from jd_core._execution.serial import SerialBackend
 from jd_core.backend import Chunk, Failure
 from jd_core.errors import RemoteTraceback
 
@@ -92,7 +92,7 @@ def test_internals_are_hidden_from_a_calls_failure() -> None:
 
     seen: list[str] = []
     with pytest.raises(LookupError) as caught:
-        call(HiddenInternals(backend))
+        call(HiddenInternals(SerialBackend()))
     assert "jd_core.worker.calls" in seen
     assert "of_the_user_later" in _functions(caught.value)
     assert {module.partition(".")[0] for module in _modules(caught.value)}.isdisjoint({"jd_core"})
@@ -100,8 +100,8 @@ def test_internals_are_hidden_from_a_calls_failure() -> None:
 
 def test_internals_are_shown_where_the_library_may_be_at_fault() -> None:
     """Promise 12: an error that is not a call's keeps its traceback."""
-    with pytest.raises(AttributeError) as caught, HiddenInternals(backend):
-        next(backend.run(None, None))  # type: ignore[arg-type]
+    with pytest.raises(AttributeError) as caught, HiddenInternals(SerialBackend()):
+        next(SerialBackend().run(None, None))  # type: ignore[arg-type]
     assert "jd_core._execution.serial" in _modules(caught.value)
 
 
@@ -110,7 +110,7 @@ def test_internals_are_hidden_from_the_librarys_own_errors() -> None:
     from jd_core._hints.signature import inspect_function
     from jd_core._planning.binding import bind
 
-    with pytest.raises(SignatureError) as caught, HiddenInternals(backend):
+    with pytest.raises(SignatureError) as caught, HiddenInternals(SerialBackend()):
         bind(inspect_function(lambda one: one), (), {})
     assert "jd_core._planning.binding" not in _modules(caught.value)
     assert __name__ in _modules(caught.value)

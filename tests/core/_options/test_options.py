@@ -30,13 +30,14 @@ def test_defaults() -> None:
         "return_exceptions": False,
         "progress": False,
         "backend": {},
+        "given": frozenset(),
     }
 
 
 def test_every_option_is_declared_once() -> None:
     """Section 1: the table of options, the frozen record and the decorator's signature name the same ones, in one order."""
     names = [*COMMON]
-    assert [field.name for field in dataclasses.fields(Options)] == ["job", *names, "backend"]
+    assert [field.name for field in dataclasses.fields(Options)] == ["job", *names, "backend", "given"]
     parameters = inspect.signature(distribute).parameters.values()
     declared = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
     assert [*declared] == ["job", *names]
@@ -85,7 +86,7 @@ def test_retries() -> None:
 
 def test_own_options_of_a_backend_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Section 1: without its package, a backend's own options cannot be checked yet; common ones are."""
-    monkeypatch.setattr(registry, "installed", dict)
+    monkeypatch.setitem(registry.OWN, "ray", registry.Own("jd-ray", "no_such_package.backend:RayBackend"))
     assert resolve({"job": "ray", "num_gpus": 1}).backend == {"num_gpus": 1}
     with pytest.raises(ValueError, match="workers=0"):
         resolve({"job": "ray", "workers": 0})

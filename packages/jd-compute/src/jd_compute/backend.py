@@ -76,6 +76,13 @@ class ComputeBackend(Backend):
         )
         yield from dispatch.Dispatch(pool.pool(settings), work, chunks, full_seconds(self, work.workers)).results()
 
+    def shutdown(self) -> None:
+        """Ends the processes that wait for calls."""
+        if "jd_compute.pool.pool" in sys.modules:  # else there is none
+            from jd_compute.pool import pool
+
+            pool.end_idle()
+
     def doctor(self) -> list[tuple[str, str]]:
         """Returns the start method and the usable CPUs with the reasons."""
         return [("start method", DEFAULT_METHOD), ("default workers", str(usable_cpus())), *explain_cpus()]

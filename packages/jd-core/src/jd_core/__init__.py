@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from jd_core._api.per_worker import per_worker
 from jd_core._hints.members import Batch, Each
 from jd_core._options.retry import Retry
+from jd_core.backend.registry import shutdown
 from jd_core.errors import (
     BackendError,
     BackendNotInstalledError,
@@ -20,11 +21,12 @@ from jd_core.errors import (
 from jd_core.inprocess.rate_limit import Rate
 
 if TYPE_CHECKING:
-    from jd_core._typing.decorator import distribute
+    from jd_core._typing.decorator import defaults, distribute
     from jd_core._typing.distributed import Distributed
 else:
     from jd_core._api.decorator import distribute
     from jd_core._api.distributed import Distributed
+    from jd_core._options.defaults import defaults
 
 __all__ = [
     "BackendError",
@@ -42,8 +44,10 @@ __all__ = [
     "SerializationError",
     "SignatureError",
     "WorkerDiedError",
+    "defaults",
     "distribute",
     "per_worker",
+    "shutdown",
 ]
 
 __version__ = "1.0.0"

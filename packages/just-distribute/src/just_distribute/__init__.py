@@ -20,8 +20,10 @@ from jd_core import (
     SerializationError,
     SignatureError,
     WorkerDiedError,
+    defaults,
     distribute,
     per_worker,
+    shutdown,
 )
 
 __all__ = [
@@ -40,8 +42,10 @@ __all__ = [
     "SerializationError",
     "SignatureError",
     "WorkerDiedError",
+    "defaults",
     "distribute",
     "per_worker",
+    "shutdown",
 ]
 
 __version__ = "1.0.0"

@@ -118,6 +118,16 @@ class Pool:
             self._lent.discard(worker)
         return worker.bury()
 
+    def end_idle(self) -> None:
+        """Ends the workers that no run has; each ends by itself when its channel closes."""
+        with self._lock:
+            workers = [*self._idle]
+            self._idle.clear()
+        for worker in workers:
+            worker.channel.close()
+        for worker in workers:
+            worker.bury()
+
     def end(self) -> None:
         """Ends all workers, also those that are lent: the interpreter ends."""
         self.ended = True
@@ -153,6 +163,12 @@ def pool(settings: Settings) -> Pool:
                 atexit.register(_end_all)
             _pools[settings] = Pool(settings)
         return _pools[settings]
+
+
+def end_idle() -> None:
+    """Ends the workers of this process that no run has."""
+    for each in list(_pools.values()):
+        each.end_idle()
 
 
 def _end_all() -> None:

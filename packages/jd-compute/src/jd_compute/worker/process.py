@@ -41,7 +41,18 @@ def prepare(startup: messages.Startup) -> None:
     if startup.threads is not None:
         for variable in THREAD_VARIABLES:
             os.environ.setdefault(variable, str(startup.threads))
+    sys.breakpointhook = _refuse_breakpoint
     mark_process()
+
+
+def _refuse_breakpoint(*arguments: object, **constants: object) -> object:
+    """Stands for `breakpoint`: a debugger would find no terminal here, and quit. A remote one is as good as anywhere."""
+    if os.environ.get("PYTHONBREAKPOINT"):
+        return sys.__breakpointhook__(*arguments, **constants)
+    raise RuntimeError(
+        "breakpoint() was called in a worker process, which has no terminal: run the calls in your own process, with "
+        "job='serial', or with JUST_DISTRIBUTE_SERIAL=1 in the environment"
+    )
 
 
 def _die_with_the_caller() -> None:

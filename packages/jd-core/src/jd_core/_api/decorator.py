@@ -6,8 +6,8 @@ import functools
 from typing import Any
 
 from jd_core._api.distributed import Distributed
-from jd_core._api.methods import shows_options
 from jd_core._options.options import Options, resolve, with_job
+from jd_core._options.shown import shows_options
 
 
 @shows_options()
@@ -29,7 +29,7 @@ def distribute(function: Any = None, /, **options: Any) -> Any:  # noqa: D417
     Args:
         function: the function; or a job's name, as ``job``.
         job: where calls run: ``"compute"`` (processes), ``"io"`` (threads), ``"web"`` (coroutines), ``"ray"`` (a
-            cluster), or another installed backend's name.
+            cluster), ``"serial"`` (here, one after the other), or another installed backend's name.
         workers: how many calls run at once; None: the backend's default.
         autobatch: cut flat collections for parameters that are hinted as collections.
         batch_size: elements per batch; None: four batches per worker; 1000 elements where the length is unknown.

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from jd_core._api.methods import CallMethod, HelpText, shows_options
+from jd_core._api.methods import CallMethod, HelpText
 from jd_core._api.stream import AsyncStream, Stream, nothing, nothing_later
 from jd_core._collections.table import Kind
 from jd_core._execution import run as execution
@@ -23,7 +23,9 @@ from jd_core._execution import start
 from jd_core._execution.aggregation import aggregate
 from jd_core._execution.chunk_size import Pace
 from jd_core._hints.signature import Signature, distributed_signature, inspect_function
+from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options, resolve, with_job
+from jd_core._options.shown import shows_options
 from jd_core._planning.arguments import is_asynchronous
 from jd_core._planning.binding import BoundCall, Constants, bind
 
@@ -75,7 +77,7 @@ class Distributed:
             return self._bound_to(args[0])(*args[1:], **kwargs)
         run, joined = self._start(self._bind(args, kwargs), ordered=False)
         del args, kwargs
-        return aggregate([] if run is None else execution.collect(run), self._options.aggregate, joined)
+        return aggregate([] if run is None else execution.collect(run), in_effect(self._options).aggregate, joined)
 
     @CallMethod
     async def aio(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -88,7 +90,8 @@ class Distributed:
         del args, kwargs
         async with _opened(call) as call:
             run, joined = self._start(call, ordered=False)
-            return aggregate([] if run is None else await execution.acollect(run), self._options.aggregate, joined)
+            results = [] if run is None else await execution.acollect(run)
+            return aggregate(results, in_effect(self._options).aggregate, joined)
 
     @CallMethod
     def stream(self, /, *args: Any, **kwargs: Any) -> Stream[Any]:

@@ -1,4 +1,4 @@
-"""What interactive shells show: the signatures of methods and of what takes options, and the text of `help`."""
+"""What interactive shells show of a distributed function: the signatures of its methods, and the text of `help`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import inspect
 import operator
 import types
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, TypeVar
 
-from jd_core._options.options import Options
-
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 
 #: The methods that `help` lists, in this order.
 LISTED = ("stream", "as_completed", "aio", "astream", "local", "options")
@@ -77,29 +73,6 @@ class BoundCallMethod:
 
     def __repr__(self) -> str:
         return repr(self._method)
-
-
-def shows_options(*, default: Any = None) -> Callable[[F], F]:
-    """Returns a decorator that shows the options of every job in the place of a function's ``**options``.
-
-    Args:
-        default: what is shown as the default of each; None: its own.
-    """
-
-    def show(function: F) -> F:
-        plain = inspect.signature(function)
-        *first, others = plain.parameters.values()
-        names = {one.name for one in first}
-        options = [
-            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default or one.default, annotation=one.type)
-            for one in fields(Options)
-            if one.metadata and one.name not in names
-        ]
-        parameters = [*first, *options, others.replace(name="backend_options")]
-        function.__signature__ = plain.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return function
-
-    return show
 
 
 class HelpText:

@@ -1,6 +1,7 @@
-"""The backend of calls that are made inside a worker: they run there, one after the other, in the calling thread.
+"""``job="serial"``: calls run where they are made, one after the other, in the calling thread.
 
-A worker that started workers of its own would multiply processes and threads without end.
+For debuggers, coverage and profilers, which see the calls there; and for calls that are made inside a worker, since a
+worker that started workers of its own would multiply processes and threads without end.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mappi
 from typing import TYPE_CHECKING, Any
 
 from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Failure, Work
-from jd_core.worker import finish_async, is_async, plain, release, run_calls
+from jd_core.worker import as_worker, close_loop, finish_async, is_async, is_inside_worker, plain, release, run_calls
 
 if TYPE_CHECKING:
     from jd_core.inprocess.loop_resources import LoopResources
 
 
 class SerialBackend(Backend):
-    """Runs every call in the calling thread. ``timeout`` cannot be kept here: nobody watches."""
+    """Runs every call in the calling thread. ``timeout`` is not kept: nobody watches, and a debugger takes its time."""
 
     name = "serial"
     message_seconds = 1e-6
@@ -38,6 +39,8 @@ class SerialBackend(Backend):
                     yield _run(work, call, chunk)
         finally:
             release(call)
+            if not is_inside_worker():  # a worker keeps its loop for its next run
+                close_loop()
 
     async def arun(self, work: Work, chunks: Iterator[Chunk | None]) -> AsyncGenerator[ChunkResult, None]:
         """Runs each chunk as it is pulled. The calls of a coroutine function are awaited here, one after the other."""
@@ -67,7 +70,8 @@ class SerialBackend(Backend):
 
 def _run(work: Work, call: Callable[..., Any], chunk: Chunk) -> ChunkResult:
     began = time.perf_counter()
-    values, failed = run_calls(call, chunk.columns, len(chunk), stop_at_failure=work.stop_at_failure)
+    with as_worker():
+        values, failed = run_calls(call, chunk.columns, len(chunk), stop_at_failure=work.stop_at_failure)
     failures = tuple(Failure(chunk.start + offset, error) for offset, error in failed)
     return ChunkResult(chunk, values, failures, time.perf_counter() - began)
 
@@ -80,7 +84,9 @@ async def _await(work: Work, resources: LoopResources, chunk: Chunk) -> ChunkRes
     failures: list[Failure] = []
     for arguments in zip(*chunk.columns, strict=True):
         try:
-            values.append(await finish_async(work.function(*arguments, **await resources.open())))
+            constants = await resources.open()
+            with as_worker():
+                values.append(await finish_async(work.function(*arguments, **constants)))
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
@@ -90,6 +96,3 @@ async def _await(work: Work, resources: LoopResources, chunk: Chunk) -> ChunkRes
             if work.stop_at_failure:
                 break
     return ChunkResult(chunk, values, tuple(failures), time.perf_counter() - began)
-
-
-backend = SerialBackend()

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from jd_core._collections.table import Kind
-from jd_core._execution import run, serial
+from jd_core._execution import run
 from jd_core._execution.chunk_size import Pace
 from jd_core._hints.signature import Signature
+from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options
 from jd_core._planning.binding import BoundCall
 from jd_core._planning.plan import plan
 from jd_core.backend import Backend, Work, registry
-from jd_core.worker import is_inside_worker
 
 
 def start(
@@ -40,7 +40,8 @@ def start(
         SignatureError: a frame for an element parameter.
         BackendError: the backend cannot be used.
     """
-    backend = serial.backend if is_inside_worker() else registry.backend(options.job)
+    options = in_effect(options)
+    backend = registry.backend(options.job)
     workers = _Workers(backend, options)
     planned = plan(call, autobatch=options.autobatch, batch_size=options.batch_size, workers=workers)
     joined = signature.returns if planned.cut and not options.return_exceptions else None
@@ -68,7 +69,7 @@ class _Workers:
     def __init__(self, backend: Backend, options: Options) -> None:
         self._backend = backend
         self._options = options
-        self._number = options.workers if backend is not serial.backend else 1
+        self._number = options.workers
 
     def __call__(self) -> int:
         if self._number is None:

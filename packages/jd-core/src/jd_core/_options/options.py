@@ -49,13 +49,14 @@ class Options:
 
     Attributes:
         backend: the backend's own options.
+        given: the names of those that the decorator, or ``.options``, stated: nothing else fills them.
     """
 
     job: str = _option(
         "compute",
         Option("the name of a job, such as 'compute' or 'io'", (str,)),
         'where calls run: ``"compute"`` (processes), ``"io"`` (threads), ``"web"`` (coroutines), ``"ray"`` (a cluster), '
-        "or another installed backend's name",
+        '``"serial"`` (here, one after the other), or another installed backend\'s name',
     )
     workers: int | None = _option(None, _or_none(WHOLE), "how many calls run at once", "the backend's default")
     autobatch: bool = _option(True, _FLAG, "cut flat collections for parameters that are hinted as collections")
@@ -102,6 +103,7 @@ class Options:
         "True shows a bar on stderr, if that is a terminal, or in a notebook; a callable gets (calls done, total or None)",
     )
     backend: Mapping[str, Any] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
 
     @property
     def retry(self) -> Retry | None:
@@ -132,12 +134,13 @@ def resolve(given: Mapping[str, Any], base: Options | None = None) -> Options:
     """
     base = base or Options()
     values = dict(given)
+    stated = base.given | {name for name in values if name == "job" or name in COMMON}
     job = registry.canonical(values.pop("job", base.job))
     common = {name: values.pop(name) for name in COMMON if name in values}
     for name, value in common.items():
         COMMON[name].check(name, value)
     own = {**(base.backend if job == base.job else {}), **_own(job, values)}
-    options = Options(job=job, **{**{name: getattr(base, name) for name in COMMON}, **common}, backend=own)
+    options = Options(job=job, **{**{name: getattr(base, name) for name in COMMON}, **common}, backend=own, given=stated)
     if options.batch_size is not None and not options.autobatch:
         raise ValueError(
             f"distribute: option batch_size={options.batch_size} has no meaning with autobatch=False, "

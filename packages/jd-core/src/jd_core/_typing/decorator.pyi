@@ -21,6 +21,7 @@ the parameters of a `ParamSpec` fit where the two options leave results as they 
 # pyright: reportOverlappingOverload=false
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Generic, Literal, Never, ParamSpec, TypeVar, overload
 
 from jd_core._options.retry import Retry
@@ -217,7 +218,7 @@ def distribute(function: Any = None, /, **backend_options: Any) -> Any:
     Args:
         function: the function; or a job's name, as ``job``.
         job: where calls run: ``"compute"`` (processes), ``"io"`` (threads), ``"web"`` (coroutines), ``"ray"`` (a
-            cluster), or another installed backend's name.
+            cluster), ``"serial"`` (here, one after the other), or another installed backend's name.
         workers: how many calls run at once; None: the backend's default.
         autobatch: cut flat collections for parameters that are hinted as collections.
         batch_size: elements per batch; None: four batches per worker; 1000 elements where the length is unknown.
@@ -240,4 +241,34 @@ def distribute(function: Any = None, /, **backend_options: Any) -> Any:
     Raises:
         TypeError: an option that does not exist or has a wrong type, or what is decorated cannot be called.
         ValueError: an option's value is not allowed, or the job is unknown.
+    """
+
+def defaults(
+    *,
+    job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+    chunksize: int | Literal["auto"] = ..., aggregate: Literal["auto", "list"] | Callable[[list[Any]], Any] = ...,
+    buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ..., return_exceptions: bool = ...,
+    progress: bool | Callable[[int, int | None], object] = ...,
+) -> AbstractContextManager[None]:
+    """Fills, inside a ``with`` block, the options that decorators left open.
+
+    As in::
+
+        with just_distribute.defaults(workers=4, progress=True):
+            area(range(1000), range(1000))
+
+    What a decorator or ``.options`` states is not changed. Holds for calls made in the block's context, as of context
+    variables: not in other threads, not in tasks that were started before, and not for calls inside workers. Blocks may be
+    nested; the inner one counts.
+
+    Args:
+        **options: the options of every job, as for `distribute`. A ``job`` is taken by functions whose decorator names
+            neither a job nor an option that only one job has.
+
+    Returns:
+        A context manager, for one ``with`` block.
+
+    Raises:
+        TypeError: an option of one job only, one that does not exist, or a value of a wrong type.
+        ValueError: a value that is not allowed.
     """

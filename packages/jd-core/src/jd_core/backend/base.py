@@ -81,6 +81,12 @@ class Backend(ABC):
             async for result in results:
                 yield result
 
+    def shutdown(self) -> None:  # noqa: B027
+        """Ends workers that wait for further runs; those of runs that are under way stay, and a later run starts new ones.
+
+        Nothing to do where workers end with their run.
+        """
+
     def doctor(self) -> list[tuple[str, str]]:
         """Returns facts about this backend on this machine, as (label, text), for ``just-distribute doctor``."""
         return []

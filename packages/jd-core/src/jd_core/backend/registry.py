@@ -1,14 +1,17 @@
-"""Which backend runs a job: found by entry point, loaded at the first use, one instance per process.
+"""Which backend runs a job: loaded at the first use, one instance per process.
 
-The core knows no backend by name but in the two tables here: other names of jobs, and the packages that bring the jobs
-that people ask for most, so that the error for a missing one can say what to install.
+The core knows no backend by name but in the tables here: other names of jobs, and the project's own jobs with the packages
+that bring them. So these are found without a search, and the error for a missing one says what to install. Other packages
+declare their backends as entry points.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jd_core.backend import Backend, closest
 from jd_core.errors import BackendError, BackendNotInstalledError
@@ -19,8 +22,25 @@ GROUP = "just_distribute.backends"
 #: Other names for jobs.
 ALIASES = {"processes": "compute", "threads": "io", "coroutines": "web", "cluster": "ray"}
 
-#: The package that brings each job, for the error that says so.
-PACKAGES = {"compute": "jd-compute", "io": "jd-io", "web": "jd-web", "ray": "jd-ray"}
+
+class Own(NamedTuple):
+    """A job of this project: the package that brings it, and its backend as an entry point names it."""
+
+    package: str
+    value: str
+
+
+#: The project's own jobs.
+OWN = {
+    "compute": Own("jd-compute", "jd_compute.backend:ComputeBackend"),
+    "io": Own("jd-io", "jd_io.backend:IoBackend"),
+    "web": Own("jd-web", "jd_web.backend:WebBackend"),
+    "ray": Own("jd-ray", "jd_ray.backend:RayBackend"),
+    "serial": Own("jd-core", "jd_core._execution.serial:SerialBackend"),
+}
+
+#: The major version of this project, which an install line names: below 1.0, the name just-distribute is other code.
+MAJOR = 1
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -30,11 +50,19 @@ _lock = threading.Lock()
 
 
 @functools.cache
-def installed() -> dict[str, EntryPoint]:
-    """Returns the entry points of the installed backends by job. Scanned once per process: a scan reads the disk."""
+def declared() -> dict[str, EntryPoint]:
+    """Returns the backends that installed packages declare, by job. Searched once per process: it reads the disk."""
     import importlib.metadata  # here, because it is a third of what importing this package would take
 
     return {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+
+
+def installed() -> dict[str, str]:
+    """Returns the installed backends by job, each as its entry point names it."""
+    import importlib.util
+
+    own = {job: one.value for job, one in OWN.items() if importlib.util.find_spec(_top(one.value)) is not None}
+    return own | {job: point.value for job, point in declared().items() if job not in OWN}
 
 
 def canonical(job: object) -> str:
@@ -47,9 +75,9 @@ def canonical(job: object) -> str:
     if not isinstance(job, str):
         raise TypeError(f"distribute: option job={job!r} must be the name of a job, such as 'compute' or 'io'")
     name = ALIASES.get(job, job)
-    if name in PACKAGES or name in installed():
+    if name in OWN or name in declared():
         return name
-    names = [*PACKAGES, *ALIASES, *(other for other in installed() if other not in PACKAGES)]
+    names = [*OWN, *ALIASES, *(other for other in declared() if other not in OWN)]
     raise ValueError(f"distribute: unknown job={job!r}{closest(job, names)} (jobs: {', '.join(names)})")
 
 
@@ -60,21 +88,20 @@ def backend_class(job: str) -> type[Backend]:
         BackendNotInstalledError: the package that brings the job is not installed.
         BackendError: the package is installed, but its backend does not load.
     """
-    point = installed().get(job)
-    if point is None:
-        package = PACKAGES[job]
-        raise BackendNotInstalledError(f'job={job!r} needs the package {package}: pip install "just-distribute[{job}]"')
+    value = OWN[job].value if job in OWN else declared()[job].value
     try:
-        loaded = point.load()
+        loaded: Any = _load(value) if job in OWN else declared()[job].load()
     except Exception as error:
+        if job in OWN and isinstance(error, ModuleNotFoundError) and error.name == _top(value):
+            package = OWN[job].package
+            install = f'pip install "{package}>={MAJOR}"'
+            raise BackendNotInstalledError(f"job={job!r} needs the package {package}: {install}") from None
         raise BackendError(
-            f"job={job!r}: its backend {point.value!r} does not load ({type(error).__name__}: {error}); "
+            f"job={job!r}: its backend {value!r} does not load ({type(error).__name__}: {error}); "
             f"reinstall the package that brings it, in the same version as jd-core"
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Backend)):
-        raise BackendError(
-            f"job={job!r}: entry point {point.value!r} is {loaded!r}, not a subclass of jd_core.backend.Backend"
-        )
+        raise BackendError(f"job={job!r}: entry point {value!r} is {loaded!r}, not a subclass of jd_core.backend.Backend")
     return loaded
 
 
@@ -86,3 +113,24 @@ def backend(job: str) -> Backend:
         with _lock:
             found = _instances.setdefault(job, made)
     return found
+
+
+def shutdown() -> None:
+    """Ends the workers that are idle, of every job that was used: processes that wait for further calls.
+
+    Runs that are under way go on, and the next call starts workers again. Without this, idle workers end after a while, and
+    with the program.
+    """
+    with contextlib.ExitStack() as stack:  # each has its turn, also after another one's failed
+        for one in list(_instances.values()):
+            stack.callback(one.shutdown)
+
+
+def _top(value: str) -> str:
+    """Returns the name of the package in which an entry point lies."""
+    return value.partition(":")[0].partition(".")[0]
+
+
+def _load(value: str) -> Any:
+    module, _, name = value.partition(":")
+    return getattr(importlib.import_module(module), name)

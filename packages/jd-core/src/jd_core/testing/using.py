@@ -37,7 +37,7 @@ class UsingContract(Contract):
     def make(self, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Make:
         """Makes a function distributed on the backend under test."""
         point: Any = types.SimpleNamespace(load=lambda: type(backend), value=type(backend).__qualname__)
-        monkeypatch.setitem(registry.installed(), "under-test", point)
+        monkeypatch.setitem(registry.declared(), "under-test", point)
         monkeypatch.setitem(registry._instances, "under-test", backend)
         return lambda function, **options: distribute(
             function, job="under-test", **{"workers": self.workers, **self.options, **options}

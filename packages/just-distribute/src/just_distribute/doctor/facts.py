@@ -14,12 +14,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from jd_core import settings
 from jd_core.backend import registry
 from jd_core.backend.cpus import explain_cpus, usable_cpus
 from jd_core.errors import BackendError, BackendNotInstalledError
 
 #: The packages of one version: this one, the core and the backends.
-FAMILY = ("just-distribute", "jd-core", *registry.PACKAGES.values())
+FAMILY = tuple(dict.fromkeys(["just-distribute", "jd-core", *(own.package for own in registry.OWN.values())]))
 
 #: Packages that the backends build on, or whose types the core understands.
 NEIGHBOURS = (
@@ -58,6 +59,8 @@ class Facts:
         cpus: how many CPUs this process may use.
         cpu_reasons: why that many, as (label, text).
         shared_memory: free bytes in /dev/shm; -1: there is none; None: this system has no such folder.
+        switches: what is set for all functions of the program, as (option, its value and who has set it).
+        wrong_switch: what is wrong with one of them; empty if nothing is.
     """
 
     python: tuple[tuple[str, str], ...]
@@ -68,10 +71,13 @@ class Facts:
     cpus: int
     cpu_reasons: tuple[tuple[str, str], ...]
     shared_memory: int | None
+    switches: tuple[tuple[str, str], ...] = ()
+    wrong_switch: str = ""
 
 
 def gather() -> Facts:
     """Looks at this interpreter and this machine. Starts no worker and no Ray."""
+    switches, wrong_switch = _switches()
     return Facts(
         python=(
             ("version", f"{platform.python_version()} ({platform.python_implementation()})"),
@@ -81,11 +87,25 @@ def gather() -> Facts:
         family=_versions(FAMILY),
         neighbours=_versions(NEIGHBOURS),
         unmet=tuple(_unmet()),
-        backends={job: _backend(job) for job in dict.fromkeys([*registry.PACKAGES, *registry.installed()])},
+        backends={job: _backend(job) for job in dict.fromkeys([*registry.OWN, *registry.installed()])},
         cpus=usable_cpus(),
         cpu_reasons=tuple(explain_cpus()),
         shared_memory=_shared_memory(),
+        switches=tuple(switches),
+        wrong_switch=wrong_switch,
     )
+
+
+def _switches() -> tuple[list[tuple[str, str]], str]:
+    """Returns each switch with its value and who has set it, and what is wrong with one, if anything."""
+    try:
+        found = [(name, f"{one.value!r}, set by {one.source}") for name, one in settings.settings().items()]
+        if settings.is_serial():
+            found.insert(0, ("job", "'serial' for every function, set by the environment"))
+    except ValueError as error:
+        names = [name for name in (settings.SERIAL, settings.WORKERS) if os.environ.get(name)]
+        return [(name, repr(os.environ[name])) for name in names], str(error)
+    return found, ""
 
 
 def _backend(job: str) -> BackendState:
@@ -94,8 +114,8 @@ def _backend(job: str) -> BackendState:
     except BackendNotInstalledError as error:
         return BackendState(f"not installed; {error}", installed=False)
     except BackendError as error:
-        return BackendState(registry.installed()[job].value, installed=True, error=str(error))
-    state = registry.installed()[job].value
+        return BackendState(registry.installed()[job], installed=True, error=str(error))
+    state = registry.installed()[job]
     try:
         facts = tuple(backend.doctor())
     except Exception as error:  # a third party's, too, which must not end the doctor's work

@@ -46,14 +46,17 @@ def judge(facts: Facts) -> list[Problem]:
         problems.append(Problem(f"{package} needs {requirement}, which is not installed", f'pip install "{requirement}"'))
     for job, backend in facts.backends.items():
         if backend.error:
-            if owner := registry.PACKAGES.get(job):
+            if job in registry.OWN:
+                owner = registry.OWN[job].package
                 version = facts.family.get(owner) or facts.family.get("jd-core", "1")
                 remedy = f'pip install --force-reinstall --no-deps "{owner}=={version}"'
             else:
                 remedy = f"reinstall or remove the package that declares {backend.state}"
             problems.append(Problem(backend.error, remedy))
-    if not any(backend.installed for backend in facts.backends.values()):
+    if not any(backend.installed for job, backend in facts.backends.items() if job != "serial"):
         problems.append(Problem("no backend is installed: no job can run", 'pip install "just-distribute>=1"'))
+    if facts.wrong_switch:
+        problems.append(Problem(facts.wrong_switch, "correct or unset it: until then every distributed call fails"))
     if facts.cpus == 1:
         problems.append(
             Problem(

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict
 from typing import TextIO
 
+from jd_core import settings
+
 from just_distribute.doctor.facts import FAMILY, NEIGHBOURS, Facts, gather, size
 from just_distribute.doctor.problems import judge
 from just_distribute.terminal import Terminal
@@ -56,4 +58,5 @@ def _sections(facts: Facts) -> dict[str, list[tuple[str, str]]]:
         "Built on": list(facts.neighbours.items()) or [("none", "of " + ", ".join(NEIGHBOURS))],
         "Backends": backends,
         "CPUs and memory": cpus,
+        "Switches": list(facts.switches) or [("none", f"of defaults(...), {settings.SERIAL}, {settings.WORKERS}")],
     }

@@ -1,0 +1,36 @@
+"""The signatures of what takes options, as interactive shells show them: with each option of every job."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from jd_core._options.options import Options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def shows_options(*, default: Any = None, own: bool = True) -> Callable[[F], F]:
+    """Returns a decorator that shows the options of every job in the place of a function's ``**options``.
+
+    Args:
+        default: what is shown as the default of each; None: its own.
+        own: whether the function takes the own options of a job, too.
+    """
+
+    def show(function: F) -> F:
+        plain = inspect.signature(function)
+        *first, others = plain.parameters.values()
+        names = {one.name for one in first}
+        options = [
+            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default or one.default, annotation=one.type)
+            for one in fields(Options)
+            if one.metadata and one.name not in names
+        ]
+        parameters = [*first, *options, *([others.replace(name="backend_options")] if own else [])]
+        function.__signature__ = plain.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return function
+
+    return show

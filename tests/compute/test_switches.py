@@ -1,0 +1,55 @@
+"""What the switches of a whole program mean for worker processes: `shutdown`, debuggers, the environment."""
+
+from __future__ import annotations
+
+import os
+
+import jd_core
+import psutil
+import pytest
+from jd_core import distribute, settings
+
+
+def process(_: int) -> int:
+    """Returns the process that runs a call."""
+    return os.getpid()
+
+
+def stop(number: int) -> int:
+    """Stops in a debugger."""
+    breakpoint()
+    return number
+
+
+def test_shutdown_ends_idle_workers() -> None:
+    """Issue 16.7: the processes that wait for calls are gone when it returns, of each pool; later calls have others."""
+    functions = [distribute(process, job="compute", workers=2, threads_per_worker=threads) for threads in (1, 2)]
+    idle = {one for function in functions for one in function(range(20))}
+    assert all(map(psutil.pid_exists, idle))
+    jd_core.shutdown()
+    assert not any(map(psutil.pid_exists, idle))
+    assert not idle & {*functions[0](range(20))}
+
+
+def test_shutdown_leaves_workers_that_are_busy() -> None:
+    """A run that is under way keeps its workers."""
+    with distribute(process, job="compute", workers=1, chunksize=1).stream(range(6)) as processes:
+        first = next(processes)
+        jd_core.shutdown()
+        assert {*processes} == {first}
+
+
+def test_a_breakpoint_says_what_to_use_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Issue 16.7: a debugger finds no terminal in a worker; the error names the job that runs calls here."""
+    monkeypatch.delenv("PYTHONBREAKPOINT", raising=False)
+    with pytest.raises(RuntimeError, match=r"no terminal.*job='serial'.*JUST_DISTRIBUTE_SERIAL=1"):
+        distribute(stop, job="compute")([1, 2])
+    monkeypatch.setenv("PYTHONBREAKPOINT", "0")
+    jd_core.shutdown()
+    assert distribute(stop, job="compute")([1, 2]) == [1, 2]
+
+
+def test_the_environment_says_how_many_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Issue 16.7: ``JUST_DISTRIBUTE_WORKERS`` is the number of processes where nothing else is said."""
+    monkeypatch.setenv(settings.WORKERS, "1")
+    assert len({*distribute(process, job="compute", chunksize=1)(range(20))}) == 1
