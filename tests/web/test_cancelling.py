@@ -12,6 +12,7 @@ from contextlib import aclosing
 
 import jd_web.backend
 import pytest
+from jd_core import distribute
 from jd_core.errors import CallTimeoutError
 from jd_core.inprocess.rate_limit import LATENESS_SECONDS, Rate
 from jd_core.testing.harness import best_of_three
@@ -217,6 +218,52 @@ def test_cancelling_the_caller_cancels_what_runs(web, times):
         return len(asyncio.all_tasks()), len(calls.ended)
 
     assert asyncio.run(main()) == (1, 3)
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["coroutine", "awaitable of a plain function"])
+def test_a_caller_that_is_cancelled_at_every_turn(web, plain):
+    """Promise 21: anyio cancels at every turn of the loop; neither tasks nor time are spent on it, and nothing is left."""
+    calls, most = Calls(), 0
+
+    async def main():
+        nonlocal most
+        function = (lambda number: calls(number)) if plain else calls
+        task = asyncio.create_task(web.arun(function, range(100), workers=3))
+        while len(calls.started) < 3:
+            await asyncio.sleep(0)
+        before = len(asyncio.all_tasks())
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+            most = max(most, len(asyncio.all_tasks()) - before)
+        return len(asyncio.all_tasks()), task.cancelled()
+
+    assert asyncio.run(main()) == (1, True)
+    assert sorted(calls.ended) == sorted(calls.started)
+    assert most <= 1
+
+
+@pytest.mark.parametrize("way", ["aio", "astream"])
+def test_nested_timeouts_of_the_caller(way):
+    """Two timeouts that expire one after the other end the wait as one does."""
+    calls = Calls()
+    function = distribute(calls, job="web", workers=3)
+
+    async def wait():
+        if way == "aio":
+            await function.aio(range(100))
+        else:
+            async for _ in function.astream(range(100)):
+                pass
+
+    async def main():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.055), asyncio.timeout(0.05):
+                await wait()
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(main()) == 1
+    assert sorted(calls.ended) == sorted(calls.started)
 
 
 def test_a_loop_that_shuts_down_ends_the_run(web):

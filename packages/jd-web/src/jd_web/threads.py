@@ -52,6 +52,7 @@ class LoopThreadWorkers(ThreadWorkers):
     async def close(self) -> None:
         """Cancels what is awaited, and returns when that and the threads have ended; slow threads are left behind."""
         self.closing = True
+        # The loop may be closed after this. A task that starts now has its turn after all that was handed over.
         await wait_until_done(*self._awaiting.cancel(), asyncio.ensure_future(self._end()))
 
     async def _end(self) -> None:
@@ -86,12 +87,11 @@ class AwaitingCall:
         with self._handing_over:
             self._stopped = True
 
-    def cancel(self) -> list[asyncio.Task[Any]]:
-        """Cancels what is awaited; returns the tasks that have ended when all of it has."""
+    def cancel(self) -> list[asyncio.Task[_Outcome]]:
+        """Cancels what is awaited, and returns the tasks that await it. What was handed over after `stop` never begins."""
         for task in self._tasks:
             task.cancel()
-        # The loop may be closed after this: what was handed over and has not begun gets its turn before an empty task.
-        return [*self._tasks, self._loop.create_task(asyncio.sleep(0))]
+        return [*self._tasks]
 
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         outcome: concurrent.futures.Future[_Outcome] = concurrent.futures.Future()
