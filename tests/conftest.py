@@ -53,6 +53,8 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks tests by what they cost, where their folder or a fixture tells."""
     for item in items:
+        # Processes that share the tests must agree on their names.
+        assert " at 0x" not in item.nodeid, f"{item.nodeid}: say with `ids=` what this parameter is called"
         if mark := FOLDERS.get(item.path.relative_to(TESTS).parts[0]):
             item.add_marker(mark)
         if "run_script" in getattr(item, "fixturenames", ()):

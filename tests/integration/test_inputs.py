@@ -276,7 +276,7 @@ def test_repeat_with_an_end_is_an_iterator(parallel: Parallel) -> None:
     assert parallel(functions.add)([1, 2], itertools.repeat(5, 2)) == [6, 7]
 
 
-@pytest.mark.parametrize("endless", [itertools.count(), itertools.cycle([1])], ids=repr)
+@pytest.mark.parametrize("endless", [itertools.count(), itertools.cycle([1])], ids=["count", "cycle"])
 def test_iterators_without_end_beside_what_ends(parallel: Parallel, no_run: None, endless: Any) -> None:
     """Section 3: that lengths are unequal is known before any call where an iterator is known never to end."""
     with pytest.raises(BatchingError, match=r"right from an itertools.*never ends, but left has 2.*islice\(..., 2\)"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jd_core import distribute
 from jd_core.backend import Work
-from jd_ray.run.submission import Shipment
+from jd_ray.run.submission import Submission
 
 #: A value of each option that is one of Ray's; the other one, ``address``, is the connection's.
 GIVEN: dict[str, Any] = {
@@ -40,7 +40,7 @@ class Recorder:
 def task_options(**options: Any) -> dict[str, Any]:
     """Returns the options of a run's tasks."""
     recorder = Recorder()
-    Shipment(recorder, Work(abs, {}, 2, "area", options=options))
+    Submission(recorder, Work(abs, {}, 2, "area", options=options))
     (given,) = recorder.given
     return given
 
