@@ -151,7 +151,7 @@ def test_options_leave_the_original() -> None:
     original = distribute(area, job="io", workers=3, max_per_second=5)
     changed = original.options(timeout=2)
     assert (changed._options.workers, changed._options.timeout) == (3, 2)
-    assert changed._options.backend == {"max_per_second": 5}
+    assert changed._options.backend == original._options.backend != {}
     assert original._options.timeout is None
     assert changed.__wrapped__ is area
     assert original.options(job="compute")._options.backend == {}
@@ -161,7 +161,7 @@ def test_options_take_a_job_by_position() -> None:
     """Section 1: .options takes a job's name by position, as the decorator does, and nothing else."""
     original = distribute(area, workers=3)
     assert original.options("threads")._options == original.options(job="io")._options
-    assert original.options("io", max_per_second=5)._options.backend == {"max_per_second": 5}
+    assert set(original.options("io", max_per_second=5)._options.backend) == {"max_per_second"}
     assert original.options("io")([1], [2]) == ["2m"]
     with pytest.raises(TypeError, match="the job is given twice, as 'io' and as job='web'"):
         original.options("io", job="web")
