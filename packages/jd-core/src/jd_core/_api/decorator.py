@@ -11,7 +11,7 @@ from jd_core._options.shown import shows_options
 
 
 @shows_options()
-def distribute(function: Any = None, /, **options: Any) -> Any:  # noqa: D417
+def distribute(function: Any = None, /, *more: Any, **options: Any) -> Any:  # noqa: D417
     """Makes a function run its calls in parallel.
 
     What is passed positionally is distributed, what is passed by keyword is a constant, and the type hints decide whether
@@ -54,7 +54,9 @@ def distribute(function: Any = None, /, **options: Any) -> Any:  # noqa: D417
         ValueError: an option's value is not allowed, or the job is unknown.
     """
     if isinstance(function, str):
-        options, function = dict(with_job(function, options)), None
+        options, function = dict(with_job(function, options, *more)), None
+    elif more:
+        with_job(None, options, *more)
     checked = resolve(options)
     if function is None:
         return functools.partial(_decorate, options=checked)

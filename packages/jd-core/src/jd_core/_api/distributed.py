@@ -128,14 +128,14 @@ class Distributed:
         return self.__wrapped__(*args, **kwargs)
 
     @shows_options(default=...)
-    def options(self, job: str | None = None, /, **overrides: Any) -> Any:
+    def options(self, job: str | None = None, /, *more: Any, **overrides: Any) -> Any:  # noqa: D417
         """Returns a new distributed function with other options; this one is unchanged.
 
         Args:
             job: a job's name, as in ``@distribute("io")``; also taken as ``job=``.
             **overrides: any options of `distribute`. With another ``job``, the backend's own options are dropped.
         """
-        return Distributed(self.__wrapped__, resolve(with_job(job, overrides), self._options))
+        return Distributed(self.__wrapped__, resolve(with_job(job, overrides, *more), self._options))
 
     @property
     def __signature__(self) -> inspect.Signature:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from jd_core._options.advice import advice
 from jd_core._options.retry import SECONDS, WHOLE, Retry
-from jd_core.backend import Option, closest, registry
+from jd_core.backend import Option, registry
 from jd_core.errors import BackendNotInstalledError
 
 _FLAG = Option("True or False", (bool,))
@@ -149,12 +150,23 @@ def resolve(given: Mapping[str, Any], base: Options | None = None) -> Options:
     return options
 
 
-def with_job(job: object, given: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_job(job: object, given: Mapping[str, Any], *more: object) -> Mapping[str, Any]:
     """Returns options with the job that was given by position; None: none was.
 
+    Args:
+        job: the job's name.
+        given: what was given by keyword.
+        *more: what else was given by position, which is an error.
+
     Raises:
-        TypeError: it is given twice, or is no name.
+        TypeError: something is given by position that is not the job's name, or the job is given twice.
     """
+    if more:
+        surplus = repr(more[0])
+        meant = "job" if isinstance(more[0], str) else "workers"
+        raise TypeError(
+            f"distribute: options are given by keyword, and {surplus} is given by position; did you mean {meant}={surplus}?"
+        )
     if job is None:
         return given
     if not isinstance(job, str):
@@ -176,7 +188,7 @@ def _own(job: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
         if name not in declared:
             names = [*declared, "job", *COMMON]
             raise TypeError(
-                f"distribute: job={job!r} has no option {name!r} (given {value!r}){closest(name, names) or '.'} "
+                f"distribute: job={job!r} has no option {name!r} (given {value!r}){advice(name, value, names)} "
                 f"Its options: {', '.join(names)}"
             )
         declared[name].check(name, value)

@@ -15,6 +15,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def shows_options(*, default: Any = None, own: bool = True) -> Callable[[F], F]:
     """Returns a decorator that shows the options of every job in the place of a function's ``**options``.
 
+    What the function takes by position only to refuse it is not shown.
+
     Args:
         default: what is shown as the default of each; None: its own.
         own: whether the function takes the own options of a job, too.
@@ -22,7 +24,7 @@ def shows_options(*, default: Any = None, own: bool = True) -> Callable[[F], F]:
 
     def show(function: F) -> F:
         plain = inspect.signature(function)
-        *first, others = plain.parameters.values()
+        *first, others = (one for one in plain.parameters.values() if one.kind is not one.VAR_POSITIONAL)
         names = {one.name for one in first}
         options = [
             inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default or one.default, annotation=one.type)

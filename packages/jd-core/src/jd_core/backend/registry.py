@@ -23,6 +23,16 @@ GROUP = "just_distribute.backends"
 ALIASES = {"processes": "compute", "threads": "io", "coroutines": "web", "cluster": "ray"}
 
 
+#: What the jobs are called elsewhere, for the error that offers the right name.
+ELSEWHERE = {
+    **dict.fromkeys(("multiprocessing", "loky", "pathos", "cpu", "parallel", "pool"), "compute"),
+    **dict.fromkeys(("threading", "disk", "files"), "io"),
+    **dict.fromkeys(("async", "asyncio", "aio", "await", "http", "aiohttp", "httpx", "network"), "web"),
+    **dict.fromkeys(("distributed", "remote", "gpu", "dask"), "ray"),
+    **dict.fromkeys(("sequential", "sync", "debug", "local", "here", "none"), "serial"),
+}
+
+
 class Own(NamedTuple):
     """A job of this project: the package that brings it, and its backend as an entry point names it."""
 
@@ -78,7 +88,9 @@ def canonical(job: object) -> str:
     if name in OWN or name in declared():
         return name
     names = [*OWN, *ALIASES, *(other for other in declared() if other not in OWN)]
-    raise ValueError(f"distribute: unknown job={job!r}{closest(job, names)} (jobs: {', '.join(names)})")
+    meant = ELSEWHERE.get(job.lower())
+    hint = f"; did you mean {meant!r}?" if meant else closest(job, names)
+    raise ValueError(f"distribute: unknown job={job!r}{hint} (jobs: {', '.join(names)})")
 
 
 def backend_class(job: str) -> type[Backend]:
