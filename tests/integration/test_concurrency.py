@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from jd_core import distribute
 from jd_core.testing import functions
+from jd_core.testing.harness import best_of_three
 
 Parallel = Callable[..., Any]
 
@@ -192,3 +193,11 @@ def test_calls_behind_a_long_one_go_to_others(parallel: Parallel, folder: str) -
     run = parallel(long_then_meeting)
     run(range(10, 1000), folder=folder)  # so that these are expected to be short, and go together
     assert run(range(40), folder=folder) == list(range(40))
+
+
+@best_of_three
+@pytest.mark.parametrize("job", ["compute", "io", "web"])
+def test_the_first_coroutine_of_a_worker(job: str, run_script: Callable[..., Any]) -> None:
+    """Section 5: importing asyncio and making an event loop takes a worker longer than a call may; it is not the call's time."""
+    done = run_script("first_coroutine.py", job)
+    assert (done.stdout, done.stderr) == ("[0, 1, 2]\n", "")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jd_core.worker import plain, release, run_calls
+from jd_core.worker import is_async, open_loop, plain, release, run_calls
 
 from jd_compute.codec.codec import decode, dumps, loads
 from jd_compute.transport import messages, output, status_page
@@ -123,7 +123,10 @@ class Server:
             self._release()
             self._unloadable = None
             try:
-                self._call = plain(*decode(body[code:], message.buffers))
+                function, constants = decode(body[code:], message.buffers)
+                self._call = plain(function, constants)
+                if is_async(function):
+                    open_loop()
             except BaseException as error:
                 self._unloadable = unloadable("function", error)
         self.enter(status_page.IDLE)
