@@ -9,7 +9,7 @@ import urllib.error
 
 import pytest
 from jd_core import CallTimeoutError, Retry
-from jd_core._options.retry import retry_after
+from jd_core.worker.refusals import is_refusal, retry_after
 
 
 def headers(value):
@@ -107,3 +107,20 @@ def test_a_wrong_retry_is_refused_when_it_is_made(arguments, named):
     """Section 1: the message names the field, the value and what is allowed."""
     with pytest.raises((TypeError, ValueError), match=named.replace(".", r"\.")):
         Retry(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("error", "refuses"),
+    [
+        (with_attributes(status=429), True),
+        (with_attributes(code=503), True),
+        (with_attributes(response=types.SimpleNamespace(status_code=429)), True),
+        (with_attributes(retry_after=1), True),
+        (with_attributes(status=500), False),
+        (with_attributes(status="429"), False),
+        (ValueError(429), False),
+    ],
+)
+def test_refusals(error, refuses):
+    """Section 9: a service that has enough for now says so by its status, or by when to try again."""
+    assert is_refusal(error) == refuses

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from jd_core.backend import Option
+from jd_core.worker.refusals import retry_after
 
 WHOLE = Option("a whole number of at least 1", (int,), lambda n: n >= 1)
 SECONDS = Option("a number of seconds above 0", (int, float), lambda seconds: seconds > 0)
@@ -21,7 +19,7 @@ class Retry:
 
     The wait before the k-th further attempt is ``initial * 2**(k-1)`` seconds, at most ``maximum``, of which the upper
     half is random ("equal jitter" of Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015). If the
-    exception says how long to wait (see `retry_after`), it is at least so long. A waiting call occupies no worker.
+    exception says how long to wait (`jd_core.worker.refusals`), it is at least so long. A waiting call occupies no worker.
 
     Attributes:
         attempts: further attempts after the first, at least 1: ``retries=3`` is ``Retry(3)``, at most four runs.
@@ -58,36 +56,3 @@ class Retry:
         # The exponent is bounded because 2.0**1024 overflows; every maximum is reached long before.
         longest = min(self.maximum, self.initial * 2.0 ** min(attempts_made - 1, 60))
         return max(longest * random.uniform(0.5, 1.0), retry_after(error) or 0.0)
-
-
-def retry_after(error: BaseException) -> float | None:
-    """Returns how many seconds a server asks to wait, as far as its client's exception tells; None if it does not.
-
-    Looks for an attribute ``retry_after`` in seconds, then for the header ``Retry-After`` (RFC 9110, 10.2.3: seconds or a
-    date) among the ``headers`` of the exception (aiohttp, urllib) or of its ``response`` (httpx, requests).
-    """
-    seconds = getattr(error, "retry_after", None)
-    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool):
-        return max(0.0, float(seconds))
-    for holder in (error, getattr(error, "response", None)):
-        get = getattr(getattr(holder, "headers", None), "get", None)
-        value = get("Retry-After") if callable(get) else None
-        if isinstance(value, str):
-            return _seconds_until(value)
-    return None
-
-
-def _seconds_until(value: str) -> float | None:
-    with contextlib.suppress(ValueError):
-        seconds = float(value)  # whole ones, says the RFC; not every server does
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    import datetime  # here, because they are seldom needed and import much
-    import email.utils
-
-    try:
-        date = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=datetime.UTC)  # as RFC 9110, 5.6.7, has it for dates that name none
-    return max(0.0, date.timestamp() - time.time())
