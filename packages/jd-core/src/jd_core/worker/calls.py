@@ -25,7 +25,7 @@ R = TypeVar("R")
 #: Length of a block of calls, in seconds: what a worker runs between two looks at the world outside (see `run_calls`).
 BLOCK_SECONDS = 0.0005
 
-#: Columns of which each block of calls gets a slice; of others they go on where the block before them ended.
+#: Columns that a plain loop goes through by slices: whatever is raised, and wherever, each call has its own argument.
 _SLICED = (list, tuple, range)
 
 
@@ -100,8 +100,8 @@ def run_calls(
     """Runs the calls of one chunk, one after the other, at the cost of calling the function and little more.
 
     When a call raises, exactly the results of the calls before it are in the list; iteration then goes on with the call
-    after. A Python function of one argument is called in a plain loop, for there the interpreter goes from frame to
-    frame without leaving its own loop (a sixth less per call than ``map``); all else by ``map``, which runs in C.
+    after. A Python function of one argument is called in a plain loop, where the interpreter goes from frame to frame and
+    never leaves its own loop (row tiny-calls: 5 % less per call on Python 3.11, 15 % on 3.13). All else goes by ``map``.
 
     Args:
         call: a plain callable (see `plain`) of one element of each column.
@@ -118,9 +118,8 @@ def run_calls(
         The results, in order (``None`` at a failed call), and for each failed call its offset and exception. Fewer than
         ``count`` results only after ``stop_at_failure`` or ``between`` ended it.
     """
-    sliced = all(type(column) in _SLICED for column in columns)
-    direct = type(call) is types.FunctionType and len(columns) == 1 and sliced
-    calls = iter(()) if sliced else map(call, *columns)
+    direct = type(call) is types.FunctionType and len(columns) == 1 and type(columns[0]) in _SLICED
+    calls = iter(()) if direct else map(call, *columns)
     values: list[Any] = []
     failures: list[tuple[int, BaseException]] = []
     block = 1 if between is not None else count
@@ -133,8 +132,6 @@ def run_calls(
             if direct:
                 for argument in columns[0][done:expected]:
                     values.append(call(argument))
-            elif sliced:
-                values.extend(map(call, *(column[done:expected] for column in columns)))
             else:
                 values.extend(itertools.islice(calls, expected - done))
             if len(values) < expected:
