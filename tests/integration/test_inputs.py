@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -344,3 +345,48 @@ def test_constants_that_are_meant(parallel: Parallel) -> None:
     assert parallel(function, aggregate="list")([1], anything=[1], pair=[1, 2], many=[1], text="ab") == [
         [[1], [1, 2], [1], "ab"]
     ]
+
+
+# Wrappers with another signature than what they wrap.
+
+
+def scaled(values: list[int], factor: int) -> list[int]:
+    """Is wrapped."""
+    return [value * factor for value in values]
+
+
+@functools.wraps(scaled)
+def with_fewer(values):
+    """Supplies the factor."""
+    return scaled(values, 3)
+
+
+@functools.wraps(scaled)
+def with_more(values, factor, *, plus):
+    """Takes a constant more."""
+    return [value + plus for value in scaled(values, factor)]
+
+
+@functools.wraps(scaled)
+def with_anything(*args, **kwargs):
+    """Supplies the factor, and takes an option."""
+    sign = -1 if kwargs.pop("negative", False) else 1
+    return scaled(*args, factor=3 * sign)
+
+
+def test_wrappers_are_called_as_they_can_be(parallel: Parallel) -> None:
+    """Section 3: a wrapper takes what it takes itself; names and hints are those of what it wraps."""
+    assert parallel(with_fewer, batch_size=2)([1, 2, 3]) == [3, 6, 9]
+    assert parallel(with_more, batch_size=2)([1, 2, 3], factor=2, plus=1) == [3, 5, 7]
+    assert parallel(with_anything, batch_size=2)([1, 2, 3]) == [3, 6, 9]
+    assert parallel(with_anything, batch_size=2)([1, 2, 3], negative=True) == [-3, -6, -9]
+
+
+def test_wrappers_refuse_what_they_cannot_take(parallel: Parallel, no_run: None) -> None:
+    """Section 3: what a wrapper cannot take is refused before any call."""
+    with pytest.raises(SignatureError, match="takes 1 positional argument"):
+        parallel(with_fewer)([1], [2])
+    with pytest.raises(SignatureError, match="has no parameter 'factor'"):
+        parallel(with_fewer)([1], factor=2)
+    with pytest.raises(SignatureError, match="is missing the argument plus"):
+        parallel(with_more)([1], factor=2)

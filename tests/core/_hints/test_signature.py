@@ -835,3 +835,53 @@ def test_hints_import_no_library():
         [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, timeout=50, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+# What wrappers accept.
+
+
+def f(x: list[int], key: int, *, option: int = 0) -> list[int]:
+    """Is wrapped."""
+    return [one + key + option for one in x]
+
+
+WRAPPERS = [
+    (lambda x: f(x, 1), "(x: list[int])"),
+    (lambda x, key=1, *, more=0: f(x, key + more), "(x: list[int], key: int = 1, *, more=0)"),
+    (
+        lambda *args, **kwargs: f(*args, key=5, **kwargs),
+        "(x: list[int] = Ellipsis, key: int = Ellipsis, *args, option: int = 0, **kwargs)",
+    ),
+    (lambda x, **kwargs: f(x, **kwargs), "(x: list[int], *, key: int = Ellipsis, option: int = 0, **kwargs)"),
+    (lambda *args: f(*args), "(x: list[int] = Ellipsis, key: int = Ellipsis, *args)"),
+    (
+        lambda first, *args, **kwargs: f(*args, **kwargs),
+        "(first, x: list[int] = Ellipsis, key: int = Ellipsis, *args, option: int = 0, **kwargs)",
+    ),
+    (
+        lambda *args, verbose=False, **kwargs: f(*args, **kwargs),
+        "(x: list[int] = Ellipsis, key: int = Ellipsis, *args, verbose=False, option: int = 0, **kwargs)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("wrapper", "accepted"), WRAPPERS, ids=range(len(WRAPPERS)))
+def test_wrappers_accept_what_they_take_themselves(wrapper, accepted):
+    """Section 3: a wrapper is called as it can be, with names and hints of what it wraps where it passes arguments on."""
+    wrapped = functools.wraps(f)(wrapper)
+    for function in (wrapped, functools.partial(wrapped)):
+        signature = inspect_function(function)
+        shown = signature.accepted.parameters.values()
+        parameters = [one.replace(annotation=one.empty) if "arg" in one.name else one for one in shown]
+        assert str(inspect.Signature(parameters)) == accepted
+        assert [one.name for one in signature.parameters] == list(signature.accepted.parameters)
+        assert "key" in signature.signature.parameters
+        assert signature.returns is named("list")
+
+
+def test_what_wraps_nothing_accepts_what_it_shows():
+    """Section 3: what is accepted is what is shown, also for a wrapper that was given a signature of its own."""
+    assert inspect_function(f).accepted == inspect_function(f).signature
+    given = functools.wraps(f)(lambda *args: None)
+    given.__signature__ = inspect.Signature([inspect.Parameter("y", inspect.Parameter.POSITIONAL_ONLY)])
+    assert list(inspect_function(given).accepted.parameters) == ["y"]

@@ -110,19 +110,16 @@ def _accepted(shown: inspect.Signature, own: inspect.Signature) -> inspect.Signa
         shown: the signature of what it wraps.
         own: that of the wrapper.
     """
-    passed_on = {
-        kind: [one for one in own.parameters.values() if one.kind is kind]
-        for kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    }
-    args, kwargs = passed_on.values()
-    positional = [one for one in own.parameters.values() if one.kind in POSITIONAL]
-    keywords = [one for one in own.parameters.values() if one.kind is inspect.Parameter.KEYWORD_ONLY]
-    beyond = [one for one in shown.parameters.values() if one.kind in POSITIONAL][len(positional) :]
+    own_ones = list(own.parameters.values())
+    args = [one for one in own_ones if one.kind is inspect.Parameter.VAR_POSITIONAL]
+    kwargs = [one for one in own_ones if one.kind is inspect.Parameter.VAR_KEYWORD]
+    positional = [one for one in own_ones if one.kind in POSITIONAL]
+    keywords = [one for one in own_ones if one.kind is inspect.Parameter.KEYWORD_ONLY]
     for one in shown.parameters.values():
         if one.name in own.parameters:
             continue
         optional = one.replace(default=... if one.default is one.empty else one.default)
-        if one in beyond and args:
+        if one.kind in POSITIONAL and args:
             positional.append(optional)
         elif kwargs and one.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
             keywords.append(optional.replace(kind=inspect.Parameter.KEYWORD_ONLY))

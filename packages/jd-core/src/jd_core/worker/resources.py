@@ -25,8 +25,8 @@ Steps = Generator[Awaitable[Any], Any, T]
 
 
 def is_per_worker(constant: Any) -> bool:
-    """Whether a constant is a `jd_core.per_worker`. Told by an attribute: its class may have come here by value."""
-    return getattr(constant, "makes_one_per_worker", False) is True
+    """Whether a constant is a `jd_core.per_worker`. Told by its type's attribute: that may have come here by value."""
+    return getattr(type(constant), "makes_one_per_worker", False) is True
 
 
 class Resources:
