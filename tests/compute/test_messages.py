@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jd_compute.codec import codec
-from jd_compute.pool import pool as pool_module
+from jd_compute.pool.shared import shared_pool
 from jd_compute.run import workers
-from jd_compute.run.workers import Crew
+from jd_compute.run.workers import RunWorkers
 from jd_compute.transport import messages
 from jd_compute.transport.arena import arena
 from jd_compute.transport.channel import NEVER_BLOCKS, Channel
@@ -164,17 +164,17 @@ def unreadable(value: int) -> Unreadable:
 
 def test_results_that_are_sent_again_do_not_reach_the_next_run(monkeypatch):
     """A run that ends while the caller waits for results that it has asked for again leaves nothing behind."""
-    tell = Crew.tell
+    tell = RunWorkers.tell
 
-    def tell_and_fail(self, lane, kind, *parts, **options):
-        tell(self, lane, kind, *parts, **options)
+    def tell_and_fail(self, assignment, kind, *parts, **options):
+        tell(self, assignment, kind, *parts, **options)
         if kind == messages.RESEND:
             raise ZeroDivisionError
 
     after = distribute(functions.same, job="compute", workers=2, chunksize=1)
     for _ in range(3):
         with monkeypatch.context() as patch:
-            patch.setattr(Crew, "tell", tell_and_fail)
+            patch.setattr(RunWorkers, "tell", tell_and_fail)
             with pytest.raises(ZeroDivisionError):
                 distribute(unreadable, job="compute", workers=2, chunksize=40)(range(80))
         for _ in range(3):
@@ -299,8 +299,8 @@ def test_workers_that_a_run_could_not_use_serve_the_next_one():
     run = distribute(where, job="compute", workers=3, chunksize=1, idle_seconds=77.0)
     with pytest.raises(SerializationError):
         run(range(3), constant=Refused())
-    (pool,) = [each for settings, each in pool_module._pools.items() if settings.idle_seconds == 77.0]
-    assert (len(pool._idle), len(pool._lent)) == (3, 0)
+    assert [worker.settings.idle_seconds for worker in shared_pool()._idle].count(77.0) == 3
+    assert not shared_pool()._lent
     assert run(range(3)) == [(os.getcwd(), number) for number in range(3)]
 
 

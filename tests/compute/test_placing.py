@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from jd_compute.worker.cpu_placement import give_way, homes, waiting_at
+from jd_compute.worker.cpu_placement import give_way, waiting_cpus, waiting_on
 from jd_core import distribute
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not say where threads run")
@@ -27,7 +27,7 @@ def cpus() -> set[int]:
 def test_workers_have_a_cpu_each_where_there_are_no_more(monkeypatch, usable, workers, found):
     """Issue 3: with CPUs to spare, the system chooses one that is idle."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: usable)
-    assert homes(workers) == found
+    assert waiting_cpus(workers) == found
 
 
 def test_who_waits_elsewhere_runs_where_it_ran_before():
@@ -37,9 +37,9 @@ def test_who_waits_elsewhere_runs_where_it_ran_before():
     def look():
         for before in [usable] if len(usable) == 1 else [usable, {max(usable)}]:
             os.sched_setaffinity(0, before)
-            for home in sorted(usable):
-                with waiting_at(home):
-                    seen.append((cpus(), {home} if home in before else before))
+            for cpu in sorted(usable):
+                with waiting_on(cpu):
+                    seen.append((cpus(), {cpu} if cpu in before else before))
                 seen.append((cpus(), before))
 
     usable = cpus()

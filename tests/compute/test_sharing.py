@@ -78,16 +78,16 @@ def test_calls_that_change_hands_run_once(tmp_path, workers):
 
 
 @pytest.mark.parametrize(
-    ("number", "milliseconds", "done", "gives"),
-    [(7, 2, 10, True), (7, 2, 96, False), (7, 0.5, 10, False), (8, 2, 10, False), (6, 2, 10, True), (7, 2, 0, False)],
-    ids=["much left", "little left", "hardly begun", "a later chunk", "an earlier chunk", "no call made"],
+    ("number", "milliseconds", "done", "returned"),
+    [(7, 2, 10, True), (7, 0.5, 10, False), (8, 2, 10, False), (6, 2, 10, True), (7, 2, 0, False)],
+    ids=["some left", "hardly begun", "a later chunk", "an earlier chunk", "no call made"],
 )
-def test_what_is_worth_a_message_is_given_back(monkeypatch, number, milliseconds, done, gives):
-    """A worker that is asked for calls gives them back if they take long enough, as far as it can know."""
+def test_calls_that_are_asked_for_are_returned(monkeypatch, number, milliseconds, done, returned):
+    """A worker that is asked for calls returns them once it has been at the chunk for long enough."""
     page = Status()
-    page.want_back(7, 1_000_000)
+    page.want_back(7)
     clock = iter([1.0, 1.0 + milliseconds / 1000])
     monkeypatch.setattr(reporting, "time", SimpleNamespace(perf_counter=clock.__next__, monotonic_ns=time.monotonic_ns))
-    reporter = reporting.Reporter(SimpleNamespace(status=page), 1, number, 100)
-    assert reporter.between([None] * done, [], 1) is gives
+    reporter = reporting.Reporter(SimpleNamespace(status=page, is_forked=False), 1, number, 100)
+    assert reporter.between([None] * done, [], 1) is returned
     page.close()

@@ -51,13 +51,14 @@ class ComputeBackend(Backend):
 
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs chunks on worker processes; see the contract."""
-        # Here, because these import pathos, dill and cloudpickle.
+        # Here, because these import cloudpickle.
         from jd_core.backend.serialization import bare
         from jd_core.backend.splitting import full_seconds
 
         from jd_compute.codec import codec
-        from jd_compute.pool import pool
-        from jd_compute.run import dispatch
+        from jd_compute.pool.launcher import Settings
+        from jd_compute.pool.shared import shared_pool
+        from jd_compute.run.dispatch import Dispatch
 
         options = work.options
         initializer = options.get("initializer")
@@ -67,21 +68,22 @@ class ComputeBackend(Backend):
             raise SerializationError(
                 f"option initializer={initializer!r} cannot be sent to a worker process: {error}"
             ) from bare(error)
-        settings = pool.Settings(
+        settings = Settings(
             method=options.get("start_method") or DEFAULT_METHOD,
             initializer=encoded,
             threads=options.get("threads_per_worker", 1),
             idle_seconds=float(options.get("idle_seconds", IDLE_SECONDS)),
             most_calls=options.get("max_calls_per_worker"),
         )
-        yield from dispatch.Dispatch(pool.pool(settings), work, chunks, full_seconds(self, work.workers)).results()
+        full = full_seconds(self, work.workers)
+        yield from Dispatch(shared_pool(), settings, work, chunks, full).results()
 
     def shutdown(self) -> None:
         """Ends the processes that wait for calls."""
-        if "jd_compute.pool.pool" in sys.modules:  # else there is none
-            from jd_compute.pool import pool
+        if "jd_compute.pool.shared" in sys.modules:  # else there are none
+            from jd_compute.pool.shared import shared_pool
 
-            pool.end_idle()
+            shared_pool().end(only_idle=True)
 
     def doctor(self) -> list[tuple[str, str]]:
         """Returns the start method and the usable CPUs with the reasons."""

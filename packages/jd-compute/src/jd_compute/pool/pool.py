@@ -1,189 +1,287 @@
-"""Warm workers: lent to one run at a time, kept for the next, ended when idle for long or with the interpreter."""
+"""Warm workers, shared by all runs of this process: a worker belongs to a run while it has something of it to do.
+
+::
+
+    run ──take──▶ ┌──────┐ ──idle worker──▶ run ──check_in──▶ ┌──────┐ ──▶ the run that waits, or idle
+    run ──start─▶ └──────┘ ──new workers──▶ run ──discard, reap─▶ ✝
+
+There are at most as many workers as the largest ``workers`` of the runs that there are. A run that has none waits for its
+turn; when for 0.1 s no worker has changed hands (the calls are long, or a consumer stands still), it may start one of its
+own. Idle workers of other settings make room for those that are needed. No thread is behind it.
+"""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import itertools
-import os
 import threading
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
 
-from jd_compute.pool import launcher
-from jd_compute.pool.launcher import Worker
-from jd_compute.transport import messages, output
+from jd_compute.pool.endings import Endings
+from jd_compute.pool.fork_server import ForkServers
+from jd_compute.pool.idle import Idle, hear
+from jd_compute.pool.launcher import Launch, Settings
+from jd_compute.pool.share import Share
+from jd_compute.pool.worker import Worker, living
 
+#: Seconds in which no worker changes hands until a run that has none may start one of its own.
+WAIT_SECONDS = 0.1
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What all workers of a pool have in common.
-
-    Attributes:
-        method: the start method.
-        initializer: an encoded callable, or None.
-        threads: threads of BLAS and OpenMP per worker; None: as they like.
-        idle_seconds: how long a worker waits for work before it ends.
-        most_calls: after so many calls a worker is replaced; None: never.
-    """
-
-    method: str
-    initializer: bytes | None
-    threads: int | None
-    idle_seconds: float
-    most_calls: int | None
+#: Seconds after which a run that has one worker lets one have it that has none.
+TURN_SECONDS = 0.02
 
 
 class Pool:
-    """The workers of one kind. Each run has workers of its own while it lasts, so runs never wait for each other.
+    """All workers of this process.
 
     Attributes:
-        settings: what the workers have in common.
-        ended: all workers have ended, because the interpreter does.
+        has_ended: the interpreter ends, or this is a forked child, which has a pool of its own.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.ended = False
+    def __init__(self) -> None:
+        self.has_ended = False
         self._lock = threading.Lock()
-        self._idle: list[Worker] = []
+        self._servers = ForkServers()
+        self._idle = Idle()
         self._lent: set[Worker] = set()
+        self._starting: Counter[Settings] = Counter()
+        self._endings = Endings()
+        self._shares: list[Share] = []
+        self._waiting: list[Share] = []  # those that have no worker, the one that came first is the first
+        self._last_turn = 0.0  # when a worker changed hands, on the monotonic clock
 
-    @property
-    def has_idle(self) -> bool:
-        """Whether there may be a worker that could be lent without starting one."""
-        return bool(self._idle)
+    # What a run does.
 
-    def take_idle(self) -> Worker | None:
-        """Lends an idle worker; None if there is none."""
-        while True:
-            with self._lock:
-                if not self._idle:
-                    return None
-                worker = self._idle.pop()
-                self._lent.add(worker)
-            if self._is_alive(worker):
-                return worker
-            self.discard(worker)
-
-    def _is_alive(self, worker: Worker) -> bool:
-        """Whether an idle worker is still there. On the way, what a thread of the user's printed late is shown."""
-        try:
-            while worker.channel.poll(0):
-                message = worker.channel.receive()
-                if message.kind == messages.OUTPUT:
-                    output.show(memoryview(message.body))
-        except EOFError:  # it was idle for too long, or killed
-            return False
-        except BaseException:  # Ctrl-C, perhaps within a message
-            self.discard(worker)
-            raise
-        return True
-
-    def hear_idle(self) -> None:
-        """Reads what idle workers have said since their last run: which memory they use no more."""
-        heard: list[Worker] = []
-        try:
-            while (worker := self.take_idle()) is not None:
-                heard.append(worker)
-        finally:
-            for worker in heard:
-                self.give_back(worker)
-
-    def start(self, count: int) -> list[tuple[Worker, bytearray]]:
-        """Starts and lends new workers, each with what its initializer raised; see `launcher.launch`."""
-        settings = self.settings
-        startup = messages.Startup(settings.initializer, settings.threads, settings.idle_seconds, dict(os.environ))
-        started = launcher.launch(count, settings.method, startup)
+    def join(self, settings: Settings, most: int) -> Share:
+        """Returns the share of a new run, which may have ``most`` workers."""
+        share = Share(settings, most)
         with self._lock:
-            self._lent.update(worker for worker, _ in started)
+            self._shares.append(share)
+        return share
+
+    def leave(self, share: Share) -> None:
+        """Ends a share, and the workers that it still has: it was interrupted."""
+        with self._lock:
+            self._shares.remove(share)
+            self._wait_no_more(share)
+            self._starting[share.settings] -= share.to_start
+            if share.granted is not None:
+                self._put_back(share.granted)
+            left = [worker for worker in self._lent if worker.share is share]
+        self._drop(left)
+        self._endings.reap()
+
+    def take(self, share: Share) -> Worker | None:
+        """Lends an idle worker; None if there is none for this run now."""
+        self.hear_idle()
+        with self._lock:
+            worker, share.granted = share.granted, None
+            if worker is not None:
+                return worker
+            if not self._others_come_first(share) and (worker := self._idle.last(share.settings)) is not None:
+                self._idle.remove(worker)
+                self._wait_no_more(share)
+                self._lend(worker, share)
+                return worker
+            if share.held:
+                share.wanted_more = time.monotonic()
+            return None
+
+    def start(self, share: Share, wanted: int, modules: Collection[str]) -> list[tuple[Worker, bytearray]]:
+        """Starts and lends as many workers as the run may have now; see `launcher.Launch.workers`."""
+        count = self._allot(share, wanted)
+        if not count:
+            return []
+        try:
+            started = Launch(self._servers, share.settings, modules).workers(count)
+        finally:
+            with self._lock:
+                self._starting[share.settings] -= count
+                self._last_turn = time.monotonic()
+        with self._lock:
+            for worker, _ in started:
+                self._lend(worker, share)
+        self._endings.reap()
         return started
 
-    def give_back(self, worker: Worker) -> None:
+    def wait(self, share: Share, seconds: float) -> None:
+        """Waits, at most so long, until a run that has no worker may take or start one."""
+        with self._lock:
+            if share not in self._waiting:
+                self._waiting.append(share)
+                share.waits_since = time.monotonic()
+                share.changed.clear()
+        share.changed.wait(min(seconds, WAIT_SECONDS))
+        with self._lock:
+            if share in self._waiting and not self._starting[share.settings]:
+                stands_still = time.monotonic() - max(self._last_turn, share.waits_since) >= WAIT_SECONDS
+                if stands_still or self._room() > 0:
+                    self._let_start(share)
+
+    def is_wanted(self, share: Share) -> bool:
+        """Whether a run should check a worker in that has nothing to do just now, because it is another one's turn."""
+        if len(self._shares) == 1:
+            return False
+        now = time.monotonic()
+        with self._lock:
+            if self._waiting and (share.held > 1 or now - share.turn_began > TURN_SECONDS):
+                return True
+            return self._others_come_first(share, by=2)
+
+    def could_lend_more(self) -> bool:
+        """Whether a run could have a further worker: an idle one, or one that is started, maybe in place of an idle one."""
+        with self._lock:
+            return len(self._idle) > 0 or self._room() > 0
+
+    def check_in(self, share: Share, worker: Worker) -> None:
         """Takes a lent worker back that has nothing more to do."""
         with self._lock:
-            self._lent.discard(worker)
-            self._idle.append(worker)
+            if worker.share is share:
+                share.held -= 1
+                self._last_turn = time.monotonic()
+                self._put_back(worker)
 
-    def discard(self, worker: Worker) -> None:
-        """Ends a lent worker, also one whose giving back was interrupted."""
+    def discard(self, share: Share, worker: Worker) -> None:
+        """Ends a lent worker at once."""
+        if worker.share is share:  # or checking it in was interrupted
+            worker.kill()
+            self.reap(share, worker)
+
+    def reap(self, share: Share, worker: Worker) -> str:
+        """Says how a lent worker that is dead has ended."""
         with self._lock:
             self._lent.discard(worker)
-            if worker in self._idle:
+            worker.share = None
+            share.held -= 1
+            if self._waiting and self._room() > 0:
+                self._let_start(self._waiting[0])
+        return worker.reap()
+
+    def hear_idle(self, visit: Callable[[Worker], None] | None = None) -> None:
+        """Reads what idle workers have said: which memory they use no more, or that they have ended.
+
+        Args:
+            visit: is called for each that lives, which no run has meanwhile.
+        """
+        with self._lock:
+            found = self._idle.ready() if visit is None else list(self._idle)
+            for worker in found:
                 self._idle.remove(worker)
-        worker.kill()
+                self._lent.add(worker)
+        while found:
+            worker = found.pop()
+            try:
+                lives = hear(worker)
+                if lives and visit is not None:
+                    visit(worker)
+            except BaseException:  # Ctrl-C, perhaps within a message
+                found.append(worker)
+                self._drop(found)
+                raise
+            if lives:
+                with self._lock:
+                    self._put_back(worker)
+            else:
+                self._drop([worker])
 
-    def bury(self, worker: Worker) -> str:
-        """Says how a lent worker that is dead ended."""
+    def _drop(self, workers: list[Worker]) -> None:
         with self._lock:
+            self._lent.difference_update(workers)
+        for worker in workers:
+            worker.kill()
+            worker.reap()
+
+    # Who may have what; with the lock held.
+
+    def _room(self) -> int:
+        """How many workers there may be more than there are."""
+        most = max((share.most for share in self._shares), default=0)
+        return most - len(self._idle) - len(self._lent) - self._starting.total()
+
+    def _lend(self, worker: Worker, share: Share) -> None:
+        self._lent.add(worker)
+        worker.share = share
+        if not share.held:
+            share.turn_began = time.monotonic()
+        share.held += 1
+        share.wanted_more = float("-inf")
+
+    def _others_come_first(self, share: Share, by: int = 1) -> bool:
+        """Whether another run wants more workers, and has at least ``by`` fewer than this one."""
+        if len(self._shares) == 1:
+            return False
+        lately = time.monotonic() - WAIT_SECONDS
+        return any(
+            other.held + by <= share.held and other.wanted_more > lately and other.settings == share.settings
+            for other in self._shares
+        )
+
+    def _put_back(self, worker: Worker) -> None:
+        """Passes a lent worker on to the run that has waited longest, or makes it idle."""
+        worker.share = None
+        if not self._waiting or self.has_ended:
+            self._idle.add(worker)
             self._lent.discard(worker)
-        return worker.bury()
+            return
+        share = self._waiting[0]
+        if share.settings != worker.settings:
+            self._lent.discard(worker)
+            self._endings.begin(worker)
+            self._let_start(share)
+            return
+        self._wait_no_more(share)
+        share.granted = worker
+        self._lend(worker, share)
+        share.changed.set()
 
-    def end_idle(self) -> None:
-        """Ends the workers that no run has; each ends by itself when its channel closes."""
+    def _let_start(self, share: Share) -> None:
+        """Lets a run that waits start a worker of its own."""
+        self._wait_no_more(share)
+        share.to_start += 1
+        self._starting[share.settings] += 1
+        self._last_turn = time.monotonic()
+        share.changed.set()
+
+    def _wait_no_more(self, share: Share) -> None:
+        if share in self._waiting:
+            self._waiting.remove(share)
+
+    def _allot(self, share: Share, wanted: int) -> int:
+        """Returns how many workers a run may start now; they count from here on."""
         with self._lock:
-            workers = [*self._idle]
-            self._idle.clear()
-        for worker in workers:
-            worker.channel.close()
-        for worker in workers:
-            worker.bury()
+            count, share.to_start = share.to_start, 0
+            if count:
+                return count
+            count = max(0, min(wanted, self._room()))
+            for worker in [worker for worker in self._idle if worker.settings != share.settings][: wanted - count]:
+                self._idle.remove(worker)
+                self._endings.begin(worker)
+                count += 1
+            self._starting[share.settings] += count
+            return count
 
-    def end(self) -> None:
-        """Ends all workers, also those that are lent: the interpreter ends."""
-        self.ended = True
+    # Ends.
+
+    def end(self, *, only_idle: bool = False) -> None:
+        """Ends workers in the ordinary way, and those that have not ended after a while, or are at work, by force."""
         with self._lock:
-            workers = [*self._idle, *self._lent]
-            self._idle.clear()
-            self._lent.clear()
-        for worker in workers:
-            with contextlib.suppress(OSError):
-                worker.process.kill()
-        for worker in workers:
-            worker.bury()
+            self.has_ended = not only_idle
+            busy = [] if only_idle else list(self._lent)
+            self._lent.difference_update(busy)
+            for worker in self._idle:
+                self._idle.remove(worker)
+                self._endings.begin(worker)
+        for worker in busy:
+            worker.kill()
+        self._endings.wait()
+        for worker in busy:
+            worker.reap()
+        if not self._lent:
+            self._servers.close()
 
-    def forget(self) -> None:
-        """Closes the channels without ending the workers."""
-        for worker in (*self._idle, *self._lent):
-            worker.channel.close()
-
-
-_pools: dict[Settings, Pool] = {}
-_lock = threading.Lock()
-
-#: Numbers the runs of this process; workers compare them.
-runs = itertools.count(1)
-
-
-def pool(settings: Settings) -> Pool:
-    """Returns this process's pool with these settings."""
-    with _lock:
-        if settings not in _pools:
-            if not _pools:
-                # Registered after multiprocess's own, so run before it, which would wait for its processes to end.
-                atexit.register(_end_all)
-            _pools[settings] = Pool(settings)
-        return _pools[settings]
-
-
-def end_idle() -> None:
-    """Ends the workers of this process that no run has."""
-    for each in list(_pools.values()):
-        each.end_idle()
-
-
-def _end_all() -> None:
-    for each in list(_pools.values()):
-        each.end()
-
-
-def _forget_all() -> None:
-    """In a forked child: the workers are the parent's, and must see end-of-file when the parent has gone."""
-    global _lock
-    _lock = threading.Lock()
-    for each in _pools.values():
-        each.forget()
-    _pools.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    def abandon(self) -> None:
+        """In a forked child: all of it is the parent's, and must see its end when that has gone."""
+        self.has_ended = True
+        for worker in list(living):
+            worker.abandon()
+        self._servers.abandon()

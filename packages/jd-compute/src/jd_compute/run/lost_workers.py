@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
 from jd_core.errors import CallTimeoutError, WorkerDiedError
 
-from jd_compute.run.tasks import Lane, blame, was_at_work
-from jd_compute.run.workers import Crew
+from jd_compute.run.tasks import Assignment, blame, was_at_work
+from jd_compute.run.workers import RunWorkers
 from jd_compute.transport import status_page
 
 #: So many workers may die with a chunk before any call of it ran; the next such death ends the run.
@@ -20,29 +20,35 @@ MOST_DEATHS = 3
 MOST_SPARED = 100
 
 
-class Losses:
-    """What a run does about workers that it loses.
+class LostWorkers:
+    """What a run does about workers that die or take too long.
 
     Args:
-        crew: the run's workers.
+        workers: the run's workers.
         work: what they do.
         again: gets what is to run again, with the number of deaths.
     """
 
-    def __init__(self, crew: Crew, work: Work, again: deque[tuple[Chunk, int]]) -> None:
-        self._crew = crew
+    def __init__(self, workers: RunWorkers, work: Work, again: deque[tuple[Chunk, int]]) -> None:
+        self._workers = workers
         self._work = work
         self._again = again
 
-    def bury(self, lane: Lane) -> Iterator[ChunkResult]:
+    def put_back(self, assignment: Assignment) -> None:
+        """Puts back what was sent to a worker that took no more: it was idle for too long just then."""
+        self._workers.reap(assignment)
+        for task in reversed(assignment.tasks):
+            self._again.extendleft((rest, task.deaths) for rest in reversed(task.rest()))
+
+    def reap(self, assignment: Assignment) -> Iterator[ChunkResult]:
         """Deals with a dead worker: blames the call that it was running, and puts all others back."""
-        page = lane.worker.status
-        verdicts = [(task, blame(task, page) if was_at_work(task, page) else None) for task in lane.tasks]
-        nobody_blamed = all(verdict is None for _, verdict in verdicts)
+        page = assignment.worker.status
+        blames = [(task, blame(task, page) if was_at_work(task, page) else None) for task in assignment.tasks]
+        nobody_blamed = all(found is None for _, found in blames)
         loading = page is not None and page.phase == status_page.LOADING
-        how = self._crew.bury(lane)
-        for task, verdict in reversed(verdicts):
-            if verdict is None:
+        how = self._workers.reap(assignment)
+        for task, found in reversed(blames):
+            if found is None:
                 if task.deaths + 1 > MOST_DEATHS:
                     raise WorkerDiedError(
                         f"{task.deaths + 1} worker processes, one after the other, ended with {how} before they could run "
@@ -52,9 +58,9 @@ class Losses:
                 deaths = task.deaths + nobody_blamed
                 self._again.extendleft((rest, deaths) for rest in reversed(task.rest()))
                 continue
-            self._again.extendleft((rest, 0) for rest in reversed((*task.unread_parts(), *verdict.again)))
-            if verdict.culprit is not None:
-                index = task.chunk.start + verdict.culprit
+            self._again.extendleft((rest, 0) for rest in reversed((*task.unread_parts(), *found.again)))
+            if found.crashed_call is not None:
+                index = task.chunk.start + found.crashed_call
                 yield _one_failed(
                     task.chunk,
                     index,
@@ -70,33 +76,33 @@ class Losses:
         Each is judged just before, for while the consumer has a result the others go on; and not while it has sent
         something, which may be results of its calls before.
         """
-        for lane in list(self._crew.lanes):
-            if not lane.tasks or self.due(lane, timeout) > time.monotonic():
+        for assignment in list(self._workers.assignments):
+            if not assignment.tasks or self.due(assignment, timeout) > time.monotonic():
                 continue
-            if lane.spared < MOST_SPARED and lane.worker.channel.poll(0):
-                lane.spared += 1
+            if assignment.spared < MOST_SPARED and assignment.worker.channel.poll(0):
+                assignment.spared += 1
                 continue
-            page = lane.worker.status
-            task = next((task for task in lane.tasks if was_at_work(task, page)), lane.tasks[0])
-            verdict = blame(task, page)
-            self._crew.dismiss(lane)
-            for other in reversed(lane.tasks):
-                rest = (*task.unread_parts(), *verdict.again) if other is task else other.rest()
+            page = assignment.worker.status
+            task = next((task for task in assignment.tasks if was_at_work(task, page)), assignment.tasks[0])
+            found = blame(task, page)
+            self._workers.dismiss(assignment)
+            for other in reversed(assignment.tasks):
+                rest = (*task.unread_parts(), *found.again) if other is task else other.rest()
                 self._again.extendleft((later, 0) for later in reversed(rest))
-            if verdict.culprit is not None:
-                index = task.chunk.start + verdict.culprit
+            if found.crashed_call is not None:
+                index = task.chunk.start + found.crashed_call
                 error = CallTimeoutError(
                     f"{self._work.name}(): call {index} took longer than timeout={timeout:g} seconds, "
                     f"and its worker process was killed; allow more time, or None for no limit"
                 )
                 yield _one_failed(task.chunk, index, error)
 
-    def due(self, lane: Lane, timeout: float) -> float:
-        """Returns when, on the monotonic clock, the present call of a lane will have had its time."""
-        page = lane.worker.status
+    def due(self, assignment: Assignment, timeout: float) -> float:
+        """Returns when, on the monotonic clock, the present call of a worker will have had its time."""
+        page = assignment.worker.status
         if page is None:
-            return lane.tasks[0].sent / 1e9 + timeout
-        at_work = any(was_at_work(task, page) for task in lane.tasks)
+            return assignment.tasks[0].sent / 1e9 + timeout
+        at_work = any(was_at_work(task, page) for task in assignment.tasks)
         return (page.since / 1e9 if at_work else time.monotonic()) + timeout
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from jd_core.backend import Chunk, Failure
 
-from jd_compute.pool.launcher import Worker
+from jd_compute.pool.worker import Worker
 from jd_compute.transport import messages, status_page
 
 _AT_WORK = (status_page.DECODING, status_page.RUNNING, status_page.ENCODING)
@@ -56,17 +56,16 @@ class Task:
 
 
 @dataclass(slots=True, eq=False)
-class Lane:
-    """A worker that serves this run.
+class Assignment:
+    """What a worker has to do for this run.
 
     Attributes:
         worker: the worker.
-        tasks: what it was sent and is not through with, oldest first; at most two.
+        tasks: what it was sent and has not finished, oldest first; at most two.
         short: whether its tasks take so little time that the next should be at hand; None before the first.
         spared: how many messages were awaited, since its last result, instead of killing it when its time was over.
         in_transit: whether a message was begun and not ended, as when Ctrl-C comes in between.
-        wanted_back: what it was asked for: the number of the last task of which to give back what has not begun, and how
-            many seconds that must take, negated.
+        wanted_back: the number of the last task of which it was asked for what has not begun.
     """
 
     worker: Worker
@@ -74,20 +73,20 @@ class Lane:
     short: bool | None = None
     spared: int = 0
     in_transit: bool = False
-    wanted_back: tuple[int, float] = (0, 0.0)
+    wanted_back: int = 0
 
     @property
     def calls(self) -> int:
         """How many calls of its tasks have not come back yet."""
         return sum(len(task.chunk) - task.done for task in self.tasks)
 
-    def want_back(self, seconds: float) -> bool:
-        """Asks the worker for what it has not begun, where that will take so long; false if it was asked before."""
-        wanted = self.tasks[-1].number, -seconds
+    def want_back(self) -> bool:
+        """Asks the worker for what it has not begun; false if it was asked before."""
+        wanted = self.tasks[-1].number
         if self.worker.status is None or wanted <= self.wanted_back:
             return False
         self.wanted_back = wanted
-        self.worker.status.want_back(self.tasks[-1].number, int(1e9 * seconds))
+        self.worker.status.want_back(wanted)
         return True
 
     def task(self, number: int) -> Task:
@@ -95,7 +94,7 @@ class Lane:
         return next(task for task in self.tasks if task.number == number)
 
     def drop(self, kind: int, message: bytearray) -> None:
-        """Takes note of what a worker sent, a RESULT, RESENT or UNLOADABLE, in a run that was given up."""
+        """Records what a worker sent, a RESULT, RESENT or UNLOADABLE, in a run that was given up."""
         if kind == messages.RESULT and messages.RESULT_HEADER.unpack_from(message)[3] == messages.GOING_ON:
             return
         (number,) = messages.CHUNK_NUMBER.unpack_from(message)
@@ -109,11 +108,11 @@ class Blame:
     """What to make of a task whose worker has died or was killed.
 
     Attributes:
-        culprit: offset of the call that was running; None if nothing is known to be to blame.
+        crashed_call: offset of the call that was running; None if it is not known.
         again: parts of the chunk that are to run again, in order.
     """
 
-    culprit: int | None
+    crashed_call: int | None
     again: tuple[Chunk, ...]
 
 
@@ -146,6 +145,14 @@ def blame(task: Task, page: status_page.Status | None) -> Blame:
 def was_at_work(task: Task, page: status_page.Status | None) -> bool:
     """Whether the worker had taken the task up, so that one of its calls may be to blame."""
     return page is None or (page.chunk == task.number and page.phase in _AT_WORK)
+
+
+def halves(chunk: Chunk, again: deque[tuple[Chunk, int]]) -> bool:
+    """Puts a chunk back in two halves, to find the call in it that is at fault; false if it is a single call."""
+    middle = len(chunk) // 2
+    if middle:
+        again.extendleft((half, 0) for half in reversed(parts(chunk, (0, middle), (middle, len(chunk)))))
+    return bool(middle)
 
 
 def parts(chunk: Chunk, *spans: tuple[int, int]) -> tuple[Chunk, ...]:

@@ -1,4 +1,4 @@
-"""The workers that serve one run: lent by the pool, told what the run is about, and given back at its end."""
+"""The workers that serve one run: taken from the pool, told what the run is about, and checked in when they are idle."""
 
 from __future__ import annotations
 
@@ -11,201 +11,229 @@ import time
 
 from jd_core.backend import Work
 from jd_core.backend.serialization import bare
+from jd_core.errors import BackendError
 from jd_core.worker import is_per_worker
 
 from jd_compute.codec import codec, failures
-from jd_compute.pool.launcher import Worker
-from jd_compute.pool.pool import Pool, runs
-from jd_compute.run.tasks import Lane
+from jd_compute.pool.launcher import Settings
+from jd_compute.pool.pool import Pool
+from jd_compute.pool.worker import Worker
+from jd_compute.run.libraries import libraries
+from jd_compute.run.tasks import Assignment
 from jd_compute.transport import messages, output
 from jd_compute.transport.arena import Parcel, arena
 from jd_compute.transport.channel import Message
-from jd_compute.worker.cpu_placement import homes
+from jd_compute.worker.cpu_placement import waiting_cpus
 
 #: Seconds that workers of a run that was given up have to come to an end by themselves before they are killed.
 GRACE_SECONDS = 0.05
 
-#: Calls that take less time than this are not worth the messages that it takes to give them to another worker.
-HELP_SECONDS = 0.001
 
-#: And those that take less than this, not worth starting one.
-START_SECONDS = 0.1
-
-
-class Crew:
-    """The workers of one run, each on a lane.
+class RunWorkers:
+    """The workers of one run, each with its assignment.
 
     Args:
         pool: where workers come from.
+        settings: what they have in common.
         work: what they are to do.
+        number: the run's number.
 
     Attributes:
-        run: the run's number.
-        lanes: the workers that serve it now.
+        number: the run's number.
+        assignments: those of the workers that serve it now.
         size: how many there are to be.
     """
 
-    def __init__(self, pool: Pool, work: Work) -> None:
-        self.run = next(runs)
-        self.lanes: list[Lane] = []
+    def __init__(self, pool: Pool, settings: Settings, work: Work, number: int) -> None:
+        self.number = number
+        self.assignments: list[Assignment] = []
         self.size = work.workers if work.calls is None else min(work.workers, work.calls)
         self._pool = pool
-        self._homes = homes(self.size)
+        self._share = pool.join(settings, work.workers)
+        self._cpus = waiting_cpus(self.size)
         self._work = work
         # Whether workers have something of the run that they are not to keep until the next one.
         self._must_end = any(is_per_worker(constant) for constant in work.constants.values())
-        # Not epoll where there is a choice: a run has few workers, and often is over in less time than setting that up.
+        # Not epoll where there is a choice (row ten-calls: 1.05 with it): a run has few workers, and often is over in less
+        # time than setting that up.
         self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.DefaultSelector)()
         self._surroundings: messages.Surroundings | None = None
-        # A name alone is no work for either side, so a worker that was told it last needs not be told again.
+        # A name alone is no work for either side, so a worker that was told it last needs not be told again (row ten-calls:
+        # 1.14 without).
         self._function = None if work.constants else codec.name_of(work.function)
         self._code: tuple[codec.Encoded, Parcel | None] | None = None
+        self._orders = object()
 
     @property
     def is_complete(self) -> bool:
         """Whether there are as many workers as there are to be."""
-        return len(self.lanes) >= self.size
+        return len(self.assignments) >= self.size
 
     @property
-    def help_seconds(self) -> float | None:
-        """How long calls must take to be worth giving to a worker that has nothing to do; None if there is no such one."""
-        if not all(lane.tasks for lane in self.lanes):
-            return HELP_SECONDS
-        if self.is_complete:
-            return None
-        return HELP_SECONDS if self._pool.has_idle else START_SECONDS
+    def has_ended(self) -> bool:
+        """Whether there are no workers any more: the interpreter ends, or this is a forked child of the run's process."""
+        return self._pool.has_ended
 
-    def calls_left(self, lane: Lane) -> float:
+    @property
+    def could_have_more(self) -> bool:
+        """Whether there may be another worker to give calls to."""
+        return not self.is_complete and self._pool.could_lend_more()
+
+    def calls_left(self, assignment: Assignment) -> float:
         """Returns how many more calls the worker may make before it is replaced."""
-        most = self._pool.settings.most_calls
-        return math.inf if most is None else most - lane.worker.calls
+        most = self._share.settings.most_calls
+        return math.inf if most is None else most - assignment.worker.calls
 
     def enlist(self) -> bytearray | None:
-        """Adds an idle worker, or as many new ones as are missing, at once.
+        """Adds an idle worker, or as many new ones as are missing and may be started; or none, if others have them all.
 
         Returns:
             What an initializer raised, encoded; None if all went well.
+
+        Raises:
+            BackendError: no worker can be started, and the run has none.
         """
-        idle = self._pool.take_idle()
+        idle = self._pool.take(self._share)
         if idle is not None:
             self._brief(self._add(idle))
             return None
         failed: bytearray | None = None
-        added: list[Lane] = []
-        for worker, raised in self._pool.start(self.size - len(self.lanes)):
+        added: list[Assignment] = []
+        try:
+            started = self._pool.start(self._share, self.size - len(self.assignments), libraries(self._work))
+        except BackendError:
+            if not self.assignments:
+                raise
+            self.size = len(self.assignments)  # it does with those that it has
+            return None
+        for worker, raised in started:
             if raised:
                 failed = raised
-                self._pool.discard(worker)
+                self._pool.discard(self._share, worker)
             else:
                 added.append(self._add(worker))
-        for lane in added:  # not before all are in the run, which gives them back also when this raises
-            self._brief(lane)
+        for assignment in added:  # not before all are in the run, which gives them back also when this raises
+            self._brief(assignment)
         return failed
 
-    def dismiss(self, lane: Lane) -> None:
-        """Ends a worker, and its lane."""
-        self._remove(lane)
-        self._pool.discard(lane.worker)
+    def wait_for_one(self, seconds: float) -> None:
+        """Waits, at most so long, until this run, which has no worker, may have one."""
+        self._pool.wait(self._share, seconds)
 
-    def bury(self, lane: Lane) -> str:
-        """Ends the lane of a dead worker, and says how that ended."""
-        self._remove(lane)
-        return self._pool.bury(lane.worker)
+    def dismiss(self, assignment: Assignment) -> None:
+        """Ends a worker at once."""
+        self._pool.discard(self._share, assignment.worker)
+        self._remove(assignment)
 
-    def tell(
-        self,
-        lane: Lane,
-        kind: int,
-        *parts: bytes | memoryview,
-        parcel: Parcel | None = None,
-        hold: bool = False,
-    ) -> None:
+    def reap(self, assignment: Assignment) -> str:
+        """Says how a worker that is dead has ended."""
+        end = self._pool.reap(self._share, assignment.worker)
+        self._remove(assignment)
+        return end
+
+    def check_in(self, *, all_idle: bool) -> None:
+        """Gives workers that have nothing to do back to the pool: all of them, or those that other runs wait for."""
+        for assignment in [assignment for assignment in self.assignments if not assignment.tasks]:
+            if all_idle or self._pool.is_wanted(self._share):
+                self._part_with(assignment)
+
+    def tell(self, assignment: Assignment, kind: int, *parts: bytes | memoryview, parcel: Parcel | None = None) -> None:
         """Sends a message to a worker. If it is dead, that shows as end-of-file in a moment, and not here."""
-        lane.in_transit = True
+        assignment.in_transit = True
         with contextlib.suppress(OSError):
-            lane.worker.channel.send(kind, *parts, parcel=parcel, hold=hold)
-        lane.in_transit = False
+            assignment.worker.channel.send(kind, *parts, parcel=parcel)
+        assignment.in_transit = False
 
-    def hear(self, lane: Lane) -> Message:
+    def hear(self, assignment: Assignment) -> Message:
         """Receives a message from a worker; raises EOFError if it is dead."""
-        lane.in_transit = True
-        message = lane.worker.channel.receive()
-        lane.in_transit = False
+        assignment.in_transit = True
+        message = assignment.worker.channel.receive()
+        assignment.in_transit = False
         return message
 
-    def wait(self, seconds: float | None) -> list[Lane]:
-        """Waits for messages, at most so long, and returns the lanes that have any."""
+    def wait(self, seconds: float | None) -> list[Assignment]:
+        """Waits for messages, at most so long, and returns the assignments of the workers that have sent any."""
         return [key.data for key, _ in self._selector.select(seconds)]
 
     def brief_again(self) -> None:
         """Tells all workers once more what the run is about: it must be encoded in another way."""
         self._forget_code()
         self._function = None
-        for lane in self.lanes:
-            self._brief(lane)
+        self._orders = object()
+        for assignment in self.assignments:
+            self._brief(assignment)
 
     def release(self) -> None:
-        """Gives the workers back; those that still do something for this run get a moment to stop, and are then killed."""
-        if self._pool.ended:
-            return  # a stream that was left unfinished is closed with the interpreter's last breath
-        for lane in self.lanes:
-            if lane.tasks and lane.worker.status is not None:
-                lane.worker.status.cancel(self.run)
+        """Checks the workers in; those that still do something for this run get a moment to stop, and are then killed."""
+        if self.has_ended:
+            return  # a stream that was left unfinished is closed with the interpreter's last breath, or in a forked child
+        for assignment in self.assignments:
+            if assignment.tasks and assignment.worker.status is not None:
+                assignment.worker.status.cancel(self.number)
         try:
             self._drain(time.monotonic() + GRACE_SECONDS)
         finally:
-            self._forget_code()
-            self._selector.close()
             try:
-                while self.lanes:
-                    self._part_with(self.lanes[-1])
-                    self.lanes.pop()
+                while self.assignments:
+                    self._part_with(self.assignments[-1])
+                if self._must_end:
+                    self._pool.hear_idle(self._end)
             finally:
-                for lane in self.lanes:  # interrupted
-                    self._pool.discard(lane.worker)
+                self._pool.leave(self._share)
+                self._forget_code()
+                self._selector.close()
 
-    def _part_with(self, lane: Lane) -> None:
-        """Gives a worker back if it can serve another run."""
-        worker = lane.worker
-        if lane.tasks or lane.in_transit or self.calls_left(lane) <= 0:
-            self._pool.discard(worker)
+    def _part_with(self, assignment: Assignment) -> None:
+        """Checks a worker in if it can serve another run."""
+        if assignment.tasks or assignment.in_transit or self.calls_left(assignment) <= 0:
+            self.dismiss(assignment)
             return
-        if worker.channel.drop_held():
-            worker.surroundings = worker.function = None
-        if self._must_end:
-            worker.function = None
-            self.tell(lane, messages.END)
-        self._pool.give_back(worker)
+        self._pool.check_in(self._share, assignment.worker)
+        self._remove(assignment)
 
-    def _add(self, worker: Worker) -> Lane:
-        lane = Lane(worker)
-        self.lanes.append(lane)
+    def _end(self, worker: Worker) -> None:
+        """Tells an idle worker to drop what it has of this run."""
+        if worker.orders is self._orders:
+            worker.function = worker.orders = None
+            with contextlib.suppress(OSError):
+                worker.channel.send(messages.END)
+
+    def _add(self, worker: Worker) -> Assignment:
+        assignment = Assignment(worker)
+        self.assignments.append(assignment)
         if worker.status is not None:
-            worker.status.home = self._homes[len(self.lanes) - 1]
-        self._selector.register(worker.channel, selectors.EVENT_READ, lane)
-        return lane
+            worker.status.cpu = self._cpus[len(self.assignments) - 1]
+        self._selector.register(worker.channel, selectors.EVENT_READ, assignment)
+        return assignment
 
-    def _remove(self, lane: Lane) -> None:
-        self.lanes.remove(lane)
-        self._selector.unregister(lane.worker.channel)
+    def _remove(self, assignment: Assignment) -> None:
+        if assignment in self.assignments:
+            self.assignments.remove(assignment)
+        with contextlib.suppress(KeyError):  # adding it was interrupted
+            self._selector.unregister(assignment.worker.channel)
 
-    def _brief(self, lane: Lane) -> None:
-        """Tells a worker what the run is about, as far as it does not know that from its last one."""
-        worker = lane.worker
+    def _brief(self, assignment: Assignment) -> None:
+        """Tells a worker what the run is about, as far as it does not know that from what it was told last."""
+        worker = assignment.worker
+        if worker.orders is self._orders:
+            return
         if self._surroundings is None:
-            self._surroundings = messages.Surroundings(os.getcwd(), list(sys.path), output.levels())
+            self._surroundings = messages.Surroundings(_folder(), list(sys.path), output.levels())
         changed, code, parcel = b"", codec.Encoded(b""), None
-        if worker.surroundings != self._surroundings:
+        if worker.surroundings != self._surroundings:  # row ten-calls: 1.15 if they are sent each time
             changed = messages.pack(self._surroundings)
         if worker.function is None or worker.function != self._function:
             if self._code is None:
                 self._code = self._encode_code()
             code, parcel = self._code
+            if parcel is not None and not worker.takes_files:
+                parcel = arena.place(code.buffers, inline=True)
         elif not changed:
+            worker.orders = self._orders
             return
-        worker.surroundings = worker.function = None  # until it is told: Ctrl-C may come in between
-        self.tell(lane, messages.WORK, messages.LENGTH.pack(len(changed)), changed, code.data, parcel=parcel, hold=True)
-        worker.surroundings, worker.function = self._surroundings, self._function
+        worker.surroundings = worker.function = worker.orders = None  # until it is told: Ctrl-C may come in between
+        self.tell(assignment, messages.WORK, messages.LENGTH.pack(len(changed)), changed, code.data, parcel=parcel)
+        worker.surroundings, worker.function, worker.orders = self._surroundings, self._function, self._orders
 
     def _encode_code(self) -> tuple[codec.Encoded, Parcel | None]:
         """Returns what this run is about: code and constants. Large constants are shared by all workers."""
@@ -217,7 +245,8 @@ class Crew:
         parcel = None
         if code.buffers:
             self._must_end = True
-            self._pool.hear_idle()  # so that the memory of the last run's constants is free for these
+            # So that the memory of the last run's constants is free for these (row large-constant: 2.61 without).
+            self._pool.hear_idle()
             parcel = arena.place(code.buffers, together=True, common=True)
         return code, parcel
 
@@ -227,17 +256,24 @@ class Crew:
         self._code = None
 
     def _drain(self, deadline: float) -> None:
-        """Reads and drops what workers still send for this run, until all are through or the deadline has come."""
-        while any(lane.tasks for lane in self.lanes) and (left := deadline - time.monotonic()) > 0:
-            for lane in self.wait(left):
-                if lane.in_transit:
+        """Reads and drops what workers still send for this run, until all have finished or the deadline has come."""
+        while any(each.tasks for each in self.assignments) and (left := deadline - time.monotonic()) > 0:
+            for assignment in self.wait(left):
+                if assignment.in_transit:
                     return  # interrupted within a message: what follows cannot be read
                 try:
-                    message = self.hear(lane)
+                    message = self.hear(assignment)
                 except EOFError:
-                    self.bury(lane)
+                    self.reap(assignment)
                     continue
                 if message.kind == messages.OUTPUT:
                     output.show(memoryview(message.body))
                 elif message.kind in (messages.RESULT, messages.RESENT, messages.UNLOADABLE):
-                    lane.drop(message.kind, message.body)
+                    assignment.drop(message.kind, message.body)
+
+
+def _folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None

@@ -14,26 +14,22 @@ when this process needs the room it closes its descriptor and forgets the file, 
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import socket
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jd_compute.transport.shared_memory import layout, open_nameless, write
+from jd_compute.transport.shared_memory import descriptors, layout, open_nameless, write
 
 #: Bytes that this process keeps at most, those at the receivers included. What does not fit gets a file for this one time.
 MOST_KEPT = 128 << 20
 
-#: Files that it keeps at most; each is a descriptor.
+#: Files that it keeps at most, and not more than an eighth of those that it may open (``ulimit -n``): each is a descriptor.
 MOST_FILES = 64
 
 #: A free file takes a buffer if it is at most so many times as large.
 MOST_WASTE = 4
-
-#: Files of more bytes are not mapped for writing: few of them are kept, too few for the mapping to pay for its page faults.
-LARGEST_MAPPED = MOST_KEPT // 8
 
 #: Whether open files can be handed to another process: what shared memory without a name needs.
 CAN_PASS_FILES = hasattr(socket, "send_fds")
@@ -49,7 +45,6 @@ class MemoryFile:
         claims: parcels that it is in, and receivers that have not given it back.
         packed: whether one of the claims is a parcel that is not through with it.
         kept: whether it is to be used again; if not, it is closed when the parcel is.
-        memory: its memory in this process, if it is written to there; see `Arena.maps`.
     """
 
     file: int
@@ -57,20 +52,14 @@ class MemoryFile:
     claims: int = 1
     packed: bool = True
     kept: bool = True
-    memory: mmap.mmap | None = None
 
     def write(self, buffer: memoryview, offset: int) -> None:
         """Puts a buffer into the file, from ``offset`` on."""
-        if self.memory is None:
-            write(self.file, buffer, offset)
-        else:
-            self.memory[offset : offset + buffer.nbytes] = buffer
+        write(self.file, buffer, offset)
 
     def close(self) -> None:
         """Lets go of it; whoever else has mapped the memory keeps it."""
         os.close(self.file)
-        if self.memory is not None:
-            self.memory.close()
 
 
 @dataclass(slots=True, eq=False)
@@ -113,28 +102,30 @@ class Arena:
     Args:
         most_bytes: how much is kept at most.
         most_files: how many files are kept at most.
-
-    Attributes:
-        maps: whether files that are used again are mapped and written to in memory, which takes a third of the time. For
-            workers: it would make the caller's process look as if it had grown, and take another descriptor for each.
     """
 
     def __init__(self, most_bytes: int = MOST_KEPT, most_files: int = MOST_FILES) -> None:
         self._most_bytes = most_bytes
         self._most_files = most_files
-        self.maps = False
         self._lock = threading.Lock()
         self._files: list[MemoryFile] = []  # those that are kept, the one that was used longest ago first
 
-    def place(self, buffers: Sequence[memoryview], *, together: bool = False, common: bool = False) -> Parcel:
+    def place(
+        self, buffers: Sequence[memoryview], *, together: bool = False, common: bool = False, inline: bool = False
+    ) -> Parcel:
         """Puts buffers into memory that can be handed over, as far as there is some to be had.
 
         Args:
             buffers: what to send.
             together: all in one file. That is cheaper, but none of its memory is free before all of it is.
             common: whether several processes will get the files.
+            inline: all must go through the connection: the receiver can take no files.
         """
         parcel = Parcel(common)
+        if inline:
+            parcel.places += [(-1, 0, buffer.nbytes) for buffer in buffers]
+            parcel.inline += buffers
+            return parcel
         groups = [buffers] if together else [[buffer] for buffer in buffers]
         for group in groups:
             self._place(parcel, group)
@@ -165,8 +156,6 @@ class Arena:
             fitting = [file for file in self._files if not file.claims and size <= file.capacity <= MOST_WASTE * size]
             if fitting:
                 found = min(fitting, key=lambda file: file.capacity)
-                if self.maps and found.memory is None and found.capacity <= LARGEST_MAPPED:
-                    found.memory = mmap.mmap(found.file, found.capacity)
                 found.claims, found.packed = 1, True
                 self._files.remove(found)
                 self._files.append(found)
@@ -180,11 +169,12 @@ class Arena:
         others = sorted((file for file in self._files if not file.packed), key=lambda file: file.claims > 0)
         left = sum(file.capacity for file in self._files)
         packed = [file for file in self._files if file.packed]
-        if made.capacity + sum(file.capacity for file in packed) > self._most_bytes or len(packed) >= self._most_files:
+        most_files = min(self._most_files, descriptors() // 8)
+        if made.capacity + sum(file.capacity for file in packed) > self._most_bytes or len(packed) >= most_files:
             made.kept = False
             return
         for file in others:
-            if made.capacity + left <= self._most_bytes and len(self._files) < self._most_files:
+            if made.capacity + left <= self._most_bytes and len(self._files) < most_files:
                 break
             left -= file.capacity
             self._forget(file)

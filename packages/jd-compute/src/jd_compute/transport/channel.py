@@ -1,15 +1,22 @@
 """A private two-way connection between the caller's process and one worker: whole messages of bytes, and open files.
 
-Each worker has a connection of its own, so a dead worker shows as end-of-file at once, and no lock or queue is shared that
-it could leave held.
+Each worker has a connection of its own, made by the caller and inherited by the worker, so that each end knows the other. A
+dead worker shows as end-of-file at once, and no lock or queue is shared that it could leave held.
+
+A message begins with a magic number, states its sizes, and once begun must go on: whatever breaks that rule (a function that
+writes to a descriptor that is not its own, a process that is stopped within a message) is treated like the end of the other
+process, for nothing that follows could be understood.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import select
 import socket
 import struct
+import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -25,8 +32,15 @@ Buffer: TypeAlias = "bytes | bytearray | memoryview"
 #: Linux gives a Unix socket 208 KiB by default (net.core.wmem_default), of which its own bookkeeping takes about half.
 NEVER_BLOCKS = 1 << 16
 
-#: Length of the body, kind, number of large buffers, of files, and of files that are given back.
-_HEADER = struct.Struct("!QBLLL")
+#: Seconds without a single byte after which a message that has begun is given up, in the caller. Longer than a thread of the
+#: user's function may reasonably hold the interpreter's lock while the worker sends.
+MESSAGE_SECONDS = 30.0
+
+#: What every message begins with.
+_MAGIC = b"jdc1"
+
+#: Magic number, kind, length of the body, number of large buffers, of files, and of files that are given back.
+_HEADER = struct.Struct("!4sBQLLL")
 
 #: Where a buffer is, as in `Parcel.places`.
 _PLACE = struct.Struct("!lQQ")
@@ -37,8 +51,19 @@ _FILE = struct.Struct("!QQ?")
 #: The number of a file that is given back.
 _NUMBER = struct.Struct("!Q")
 
-#: Files per system call; Linux takes 253 (SCM_MAX_FD).
-_MOST_FILES = 128
+#: No message has more bytes in its body or in one buffer, nor more buffers or files.
+_MOST_BYTES, _MOST_ITEMS = 1 << 40, 1 << 24
+
+#: Files per system call. Few, so that a receiver that may open few files (``ulimit -n``) has taken these before more come.
+_MOST_FILES = 8
+
+
+class BrokenChannelError(EOFError):
+    """The other end does not keep to the protocol; it is treated as one that has ended."""
+
+
+class FilesLostError(OSError):
+    """Open files were sent, but this process may not open so many; the kernel has dropped them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +73,40 @@ class Message:
     Attributes:
         kind: what it is.
         body: its bytes.
-        buffers: the large buffers that came with it, in order. Their memory is given back when they, and what was made of
-            them, are dropped.
+        buffers: the large buffers that came with it, in order; None if they were lost, see `FilesLostError`. Their memory is
+            given back when they, and what was made of them, are dropped.
     """
 
     kind: int
     body: bytearray
-    buffers: list[memoryview]
+    buffers: list[memoryview] | None
 
 
 class Channel:
-    """One end of the connection."""
+    """One end of the connection.
 
-    def __init__(self, connection: socket.socket) -> None:
+    Args:
+        connection: the socket.
+        patience: seconds without a single byte, either way, after which a message that has begun is given up; None: never.
+    """
+
+    def __init__(self, connection: socket.socket, patience: float | None = None) -> None:
         self._socket = connection
+        if patience is not None:
+            # Kept by the kernel: a timeout of Python's socket costs a further system call for each one.
+            limit = int(1000 * patience)
+            windows = sys.platform == "win32"
+            value = struct.pack("L", limit) if windows else struct.pack("ll", limit // 1000, limit % 1000 * 1000)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
         self._header = bytearray(_HEADER.size)
         self._sending = threading.Lock()  # a worker's threads print while its main thread sends results
-        self._held = b""
         self._lent: dict[int, MemoryFile] = {}  # files that the other end has, by the number that it knows
         self._numbers = itertools.count(1)
         self._released: deque[int] = deque()  # numbers of files of the other end that are used no more
 
     def fileno(self) -> int:
-        """Returns the file descriptor, for waiting."""
+        """Returns the file descriptor, for waiting; -1 when closed."""
         return self._socket.fileno()
 
     @property
@@ -78,38 +114,37 @@ class Channel:
         """Whether the next message will give files back."""
         return bool(self._released)
 
-    def send(self, kind: int, *parts: Buffer, parcel: Parcel | None = None, hold: bool = False) -> None:
+    def send(self, kind: int, *parts: Buffer, parcel: Parcel | None = None) -> None:
         """Sends one message, and gives back files of the other end that are used no more.
 
         Args:
             kind: what it is, 0 to 255.
             *parts: its bytes; joined by the receiver, not here, so that nothing large is copied.
             parcel: the large buffers that go with it. Stays the caller's to close.
-            hold: another message follows at once; a small one may wait for it, so that the receiver wakes up once.
 
         Raises:
-            OSError: the other end is gone.
+            OSError: the other end is gone, or does not read; both ends see end-of-file from now on.
         """
         with self._sending:
-            self._send(kind, parts, parcel, hold)
+            try:
+                self._send(kind, parts, parcel)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                raise
 
-    def _send(self, kind: int, parts: Sequence[Buffer], parcel: Parcel | None, hold: bool) -> None:
+    def _send(self, kind: int, parts: Sequence[Buffer], parcel: Parcel | None) -> None:
         size = sum(map(len, parts))
         tables = [self._take_released()] if self._released else []
         released = len(tables[0]) // _NUMBER.size if tables else 0
         if parcel is None:
-            header = self._held + _HEADER.pack(size, kind, 0, 0, released)
+            header = _HEADER.pack(_MAGIC, kind, size, 0, 0, released)
         else:
-            header = self._held + _HEADER.pack(size, kind, len(parcel.places), len(parcel.files), released)
+            header = _HEADER.pack(_MAGIC, kind, size, len(parcel.places), len(parcel.files), released)
             tables += [_PLACE.pack(*place) for place in parcel.places]
             tables += [_FILE.pack(used, self._lend(file), parcel.common) for file, used in parcel.files]
-        self._held = b""
         if size <= NEVER_BLOCKS:
-            message = b"".join((header, *tables, *parts))
-            if hold and parcel is None:
-                self._held = message
-            else:
-                self._socket.sendall(message)
+            self._socket.sendall(b"".join((header, *tables, *parts)))
         else:
             self._socket.sendall(b"".join((header, *tables)))
             for part in parts:
@@ -135,38 +170,57 @@ class Channel:
             numbers.append(_NUMBER.pack(self._released.popleft()))
         return b"".join(numbers)
 
-    def drop_held(self) -> bool:
-        """Forgets a message that waits for another one that did not come, and returns whether there was one."""
-        dropped, self._held = self._held, b""
-        return bool(dropped)
-
     def receive(self) -> Message:
         """Waits for one message and returns it.
 
         Raises:
-            EOFError: the other end is gone.
+            EOFError: the other end is gone, or does not keep to the protocol.
         """
         self._read_into(memoryview(self._header))
-        size, kind, places, files, released = _HEADER.unpack(self._header)
+        magic, kind, size, places, files, released = _HEADER.unpack(self._header)
+        if magic != _MAGIC or size > _MOST_BYTES or max(places, files, released) > _MOST_ITEMS:
+            raise BrokenChannelError("what came is no message")
         if released:
             for (number,) in _NUMBER.iter_unpack(self._read(released * _NUMBER.size)):
+                if number not in self._lent:
+                    raise BrokenChannelError(f"file {number} is given back, which was not lent")
                 arena.take_back(self._lent.pop(number))
         if not places:
             return Message(kind, self._read(size), [])
         where = list(_PLACE.iter_unpack(self._read(places * _PLACE.size)))
         table = list(_FILE.iter_unpack(self._read(files * _FILE.size)))
+        if any(length > _MOST_BYTES or not -1 <= file < files for file, _, length in where):
+            raise BrokenChannelError("what came is no message")
         body = self._read(size)
         inline = iter([self._read(length) for file, _, length in where if file < 0])
-        memory: list[memoryview] = []
-        for first in range(0, files, _MOST_FILES):
-            part = table[first : first + _MOST_FILES]
-            for file, (used, number, common) in zip(self.receive_files(len(part)), part, strict=True):
-                taken = take_file(file, used, number=number, common=common, released=self._released)
-                memory.append(memoryview(taken))
+        memory = self._take_files(table)
+        if memory is None:
+            return Message(kind, body, None)
         buffers = [
             memoryview(next(inline)) if file < 0 else memory[file][start : start + length] for file, start, length in where
         ]
         return Message(kind, body, buffers)
+
+    def _take_files(self, table: Sequence[tuple[int, int, bool]]) -> list[memoryview] | None:
+        """Returns the memory of the files of a message; None if some were lost, and then all are given back."""
+        memory: list[memoryview] = []
+        lost = False
+        for first in range(0, len(table), _MOST_FILES):
+            part = table[first : first + _MOST_FILES]
+            try:
+                received = self.receive_files(len(part))
+            except FilesLostError:
+                lost = True
+                self._released.extend(number for _, number, _ in part if number)
+                continue
+            for file, (used, number, common) in zip(received, part, strict=True):
+                memory.append(memoryview(take_file(file, used, number=number, common=common, released=self._released)))
+        return None if lost else memory
+
+    def introduce(self, data: bytes) -> None:
+        """Sends what a process reads before it knows of messages; if it is dead, that shows as end-of-file."""
+        with contextlib.suppress(OSError):
+            self._socket.sendall(data)
 
     def send_files(self, files: Sequence[int]) -> None:
         """Hands open files over; the receiver must expect them next."""
@@ -177,25 +231,37 @@ class Channel:
 
         Raises:
             EOFError: the other end is gone.
+            FilesLostError: this process may not open so many more files; it has none of them.
         """
-        data, files, _, _ = socket.recv_fds(self._socket, 1, count)
+        try:
+            data, files, _, _ = socket.recv_fds(self._socket, 1, count)
+        except (ConnectionError, BlockingIOError):
+            data, files = b"", []
         if not data:
             raise EOFError("the other end of the channel is closed")
+        if len(files) != count:  # the kernel says so by MSG_CTRUNC, and hands over as many as it can
+            for file in files:
+                os.close(file)
+            raise FilesLostError("too many open files")
         return files
 
-    def poll(self, seconds: float) -> bool:
+    def poll(self, seconds: float | None) -> bool:
         """Waits at most so long for something to read, an end-of-file too, and returns whether there is."""
         if not hasattr(select, "poll"):
             return bool(select.select([self], [], [], seconds)[0])
         poller = select.poll()  # unlike select(), it takes descriptors above 1023
         poller.register(self, select.POLLIN)
-        return bool(poller.poll(seconds * 1000))
+        return bool(poller.poll(None if seconds is None else seconds * 1000))
 
     def close(self) -> None:
         """Closes this end; the other end sees end-of-file. What it has of this process's memory is not used again."""
-        self._socket.close()
+        self.abandon()
         while self._lent:
             arena.take_back(self._lent.popitem()[1], lost=True)
+
+    def abandon(self) -> None:
+        """Closes this process's descriptor and no more: for a forked child, whose parent goes on with the connection."""
+        self._socket.close()
 
     def _read(self, size: int) -> bytearray:
         data = bytearray(size)
@@ -206,6 +272,8 @@ class Channel:
         while view:
             try:
                 count = self._socket.recv_into(view)
+            except BlockingIOError:
+                raise BrokenChannelError("the other end stopped within a message") from None
             except ConnectionError:
                 count = 0
             if not count:

@@ -8,18 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 # Caller to worker.
-WORK = 1  # LENGTH, a pickled Surroundings of that length, the encoded (function, constants); each only if it has changed
-CHUNK = 2  # CHUNK_HEADER, the encoded columns
-RESEND = 3  # RESEND_HEADER: results of a chunk that is through did not unpickle; send them one by one
-END = 4  # nothing: the run is over, so drop its function and constants, and close what was made for it
+STARTUP = 1  # FILES, a pickled Startup; the open files follow
+WORK = 2  # LENGTH, a pickled Surroundings of that length, the encoded (function, constants); each only if it has changed
+CHUNK = 3  # CHUNK_HEADER, the encoded columns
+RESEND = 4  # RESEND_HEADER: results of a finished chunk did not unpickle; send them one by one
+END = 5  # nothing: the run is over, so drop its function and constants, and close what was made for it
 
 # Worker to caller.
-READY = 16  # a pickled Raised, or nothing: the initializer has run
-RESULT = 17  # RESULT_HEADER, a pickled list of (offset, Raised) if there are any, the encoded list of values
-UNLOADABLE = 18  # CHUNK_NUMBER, a pickled Unloadable: nothing of that chunk has run
-RESENT = 19  # RESEND_HEADER, a pickled list with each value encoded, or a Raised
-OUTPUT = 20  # where it belongs (see output), what was printed or logged
-RELEASED = 21  # nothing but what every message has: which files in memory the sender uses no more
+HELLO = 16  # PROCESS: it runs, and will end with the caller
+READY = 17  # a pickled Raised, or nothing: the initializer has run
+RESULT = 18  # RESULT_HEADER, a pickled list of (offset, Raised) if there are any, the encoded list of values
+UNLOADABLE = 19  # CHUNK_NUMBER, a pickled Unloadable: nothing of that chunk has run
+RESENT = 20  # RESEND_HEADER, a pickled list with each value encoded, or a Raised
+OUTPUT = 21  # where it belongs (see output), what was printed or logged
+RELEASED = 22  # nothing but what every message has: which files in memory the sender uses no more
+ENDING = 23  # nothing: it was idle for long enough, and takes no more messages
+
+PROCESS = struct.Struct("!Q")
+
+#: Whether the file of a status page follows, and the pipe of multiprocessing's resource tracker.
+FILES = struct.Struct("!??")
 
 LENGTH = struct.Struct("!Q")
 
@@ -49,12 +57,18 @@ class Startup:
         threads: how many threads BLAS and OpenMP may use; None: as they like.
         idle_seconds: how long the worker waits for work before it ends.
         environment: the caller's environment variables.
+        path: the caller's ``sys.path``, with which the initializer is unpickled.
+        arguments: the caller's ``sys.argv``.
+        authkey: the key by which processes of the caller's ``multiprocessing`` know each other.
     """
 
     initializer: bytes | None
     threads: int | None
     idle_seconds: float
     environment: dict[str, str]
+    path: list[str]
+    arguments: list[str]
+    authkey: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +76,26 @@ class Surroundings:
     """What a call may see of the caller's process.
 
     Attributes:
-        folder: the caller's working directory.
+        folder: the caller's working directory; None if it was deleted.
         path: the caller's ``sys.path``.
         levels: the caller's logging levels, by logger.
     """
 
-    folder: str
+    folder: str | None
     path: list[str]
     levels: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """An exception on its way home.
+    """An exception as sent from the worker to the caller.
 
     Attributes:
-        encoded: the exception itself; None where it cannot travel, or is not the user's but says that a result cannot.
+        encoded: the exception itself; None if it cannot be serialized, or is not the user's but says that a result cannot.
         type: its type's qualified name.
         message: its message.
         traceback: the worker's traceback.
-        refused: whether it says that the call's result cannot travel.
+        refused: whether it says that the call's result cannot be serialized.
     """
 
     encoded: bytes | None
@@ -96,7 +110,7 @@ class Unloadable:
     """Why a worker could not decode what it was sent.
 
     Attributes:
-        what: "function" or "arguments".
+        what: "function" or "arguments"; "files" if open files were lost on the way, see `channel.FilesLostError`.
         module: the name of the module that it could not import, or does not have the name in; None for other errors.
         error: the error, shown as its type and message.
         traceback: the worker's traceback.

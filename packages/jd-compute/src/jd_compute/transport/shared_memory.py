@@ -8,6 +8,7 @@ for `jd_compute.transport.arena` to say.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import sys
@@ -16,6 +17,11 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, TypeAlias
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 #: A buffer of at least this many bytes travels as a file. Below, the few system calls cost more than the pipe.
 LARGE = 1 << 18
@@ -26,14 +32,29 @@ ALIGNMENT = 64
 # Python's mmap keeps a descriptor open for as long as it lives, unless told otherwise, which is possible from 3.13 on.
 _WITHOUT_DESCRIPTOR: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
-#: So many received files are mapped at a time, and further ones copied: a process may commonly have 1,024 descriptors
-#: open (RLIMIT_NOFILE) and 65,530 mappings (vm.max_map_count).
+#: So many received files are mapped at a time, and further ones copied: Linux allows a process 65,530 mappings
+#: (vm.max_map_count). Where each takes a descriptor, they take a quarter of those that this process may open at most.
 MOST_MAPPED = 16384 if _WITHOUT_DESCRIPTOR else 256
 
 _mapped: weakref.WeakSet[Mapped] = weakref.WeakSet()
 
 #: What was received: the memory of a file, or a copy of it.
 Memory: TypeAlias = "Mapped | bytearray"
+
+
+def descriptors() -> int:
+    """Returns how many files this process may have open (``ulimit -n``), at least as far as is known."""
+    if resource is None:
+        return 512  # as Windows' C library allows
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+
+
+def _may_map() -> bool:
+    """Whether one more received file may be mapped."""
+    if len(_mapped) >= MOST_MAPPED:
+        return False
+    return bool(_WITHOUT_DESCRIPTOR) or len(_mapped) < descriptors() // 4
 
 
 def layout(sizes: Sequence[int]) -> tuple[list[int], int]:
@@ -77,7 +98,7 @@ class Mapped(mmap.mmap):
 def take_file(file: int, size: int, *, number: int, common: bool, released: deque[int]) -> Memory:
     """Returns the memory of a file that was received, and closes its descriptor.
 
-    It is mapped; but where too many mappings live already, it is copied.
+    It is mapped; but where too many mappings live already, or no descriptor is left for it, it is copied.
 
     Args:
         file: the descriptor.
@@ -87,23 +108,26 @@ def take_file(file: int, size: int, *, number: int, common: bool, released: dequ
         released: gets the number when the memory is no longer used here.
     """
     try:
-        if len(_mapped) >= MOST_MAPPED:
-            copy = bytearray(size)
-            view, done = memoryview(copy), 0
-            while done < size and (count := os.preadv(file, [view[done:]], done)):  # 2 GB at most, as for writing
-                done += count
-            if number:
-                released.append(number)
-            return copy
-        # All pages of an own file will be used, so they are mapped at once where the kernel can. Those of a common one are
-        # not: in a private mapping that would copy them all.
-        flags = mmap.MAP_PRIVATE if common else mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
-        memory = Mapped(file, size, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE, **_WITHOUT_DESCRIPTOR)
-        memory.number, memory.released = number, released
-        _mapped.add(memory)
-        return memory
+        if _may_map():
+            with contextlib.suppress(OSError):  # no descriptor or mapping is left
+                return _map(file, size, number, common, released)
+        copy = bytearray(size)
+        view, done = memoryview(copy), 0
+        while done < size and (count := os.preadv(file, [view[done:]], done)):  # 2 GB at most, as for writing
+            done += count
+        if number:
+            released.append(number)
+        return copy
     finally:
         os.close(file)
+
+
+def _map(file: int, size: int, number: int, common: bool, released: deque[int]) -> Mapped:
+    flags = mmap.MAP_PRIVATE if common else mmap.MAP_SHARED
+    memory = Mapped(file, size, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE, **_WITHOUT_DESCRIPTOR)
+    memory.number, memory.released = number, released
+    _mapped.add(memory)
+    return memory
 
 
 def _keep_all() -> None:

@@ -18,19 +18,24 @@ IDLE, LOADING, DECODING, RUNNING, ENCODING = range(5)
 _SIZE = mmap.PAGESIZE
 
 # Places in the array of 64-bit integers.
-_PHASE, _CHUNK, _FIRST, _BLOCK, _SINCE, _CANCELLED, _WANTED, _WORTH, _HOME = range(9)
+_PHASE, _CHUNK, _FIRST, _BLOCK, _SINCE, _CANCELLED, _WANTED, _CPU = range(8)
 
 
 class Status:
     """The shared page of one worker."""
 
     def __init__(self, file: int | None = None) -> None:
-        """Makes a new page, or opens the one whose open file was handed over."""
-        if file is None:
-            file = open_nameless("just-distribute-status")
-            os.ftruncate(file, _SIZE)
-        self.file = file
-        self._memory = mmap.mmap(file, _SIZE)
+        """Makes a new page, whose file is to be handed over; or opens the one of a file that was, which is closed."""
+        self.file = open_nameless("just-distribute-status") if file is None else file
+        try:
+            if file is None:
+                os.ftruncate(self.file, _SIZE)
+            self._memory = mmap.mmap(self.file, _SIZE)
+        except OSError:
+            self.close_file()
+            raise
+        if file is not None:
+            self.close_file()
         self._numbers = memoryview(self._memory).cast("q")
 
     def enter(self, phase: int, chunk: int, nanoseconds: int) -> None:
@@ -57,23 +62,22 @@ class Status:
         """Caller: gives this run up."""
         self._numbers[_CANCELLED] = run
 
-    def is_wanted_back(self, chunk: int, nanoseconds: float) -> bool:
-        """Worker: whether the caller wants back what has not begun of this chunk, if that will take so long."""
-        return self._numbers[_WANTED] >= chunk and nanoseconds >= self._numbers[_WORTH]
+    def is_wanted_back(self, chunk: int) -> bool:
+        """Worker: whether the caller wants back what has not begun of this chunk."""
+        return self._numbers[_WANTED] >= chunk
 
-    def want_back(self, chunk: int, nanoseconds: int) -> None:
-        """Caller: wants back what has not begun of the chunks up to this one, where that will take at least so long."""
-        self._numbers[_WORTH] = nanoseconds
+    def want_back(self, chunk: int) -> None:
+        """Caller: wants back what has not begun of the chunks up to this one."""
         self._numbers[_WANTED] = chunk
 
     @property
-    def home(self) -> int | None:
-        """The CPU where the worker is to wait for work, as the caller has said; None: where it likes."""
-        return self._numbers[_HOME] - 1 if self._numbers[_HOME] else None
+    def cpu(self) -> int | None:
+        """The CPU on which the worker is to wait for work, as the caller has said; None: any."""
+        return self._numbers[_CPU] - 1 if self._numbers[_CPU] else None
 
-    @home.setter
-    def home(self, cpu: int | None) -> None:
-        self._numbers[_HOME] = 0 if cpu is None else cpu + 1
+    @cpu.setter
+    def cpu(self, cpu: int | None) -> None:
+        self._numbers[_CPU] = 0 if cpu is None else cpu + 1
 
     @property
     def phase(self) -> int:
@@ -99,4 +103,10 @@ class Status:
         """Unmaps the page and closes the file."""
         self._numbers.release()
         self._memory.close()
-        os.close(self.file)
+        self.close_file()
+
+    def close_file(self) -> None:
+        """Closes the file, which nobody needs once both ends have mapped it."""
+        if self.file >= 0:
+            os.close(self.file)
+            self.file = -1

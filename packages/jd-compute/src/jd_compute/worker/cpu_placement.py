@@ -27,7 +27,7 @@ def give_way() -> None:
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def homes(workers: int) -> list[int | None]:
+def waiting_cpus(workers: int) -> list[int | None]:
     """Caller: returns for each worker of a run the CPU where it is to wait for the next one; None: where it likes."""
     cpus = sorted(os.sched_getaffinity(0)) if _CAN_PLACE else []
     if not 1 < len(cpus) <= workers:
@@ -36,14 +36,14 @@ def homes(workers: int) -> list[int | None]:
 
 
 @contextlib.contextmanager
-def waiting_at(home: int) -> Iterator[None]:
+def waiting_on(cpu: int) -> Iterator[None]:
     """Worker: makes this thread wake up on a CPU, and run anywhere, as before, after the ``with`` block."""
     before = os.sched_getaffinity(0)
-    if home not in before:  # the user's function has other plans
+    if cpu not in before:  # the user's function has other plans
         yield
         return
     with contextlib.suppress(OSError):  # the CPU was taken from this machine, or from its control group, just now
-        os.sched_setaffinity(0, {home})
+        os.sched_setaffinity(0, {cpu})
     try:
         yield
     finally:

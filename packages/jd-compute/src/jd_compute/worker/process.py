@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import select
 import signal
 import sys
 import threading
+from types import FrameType
+from typing import NoReturn
 
 from jd_core.worker import mark_process
 
@@ -25,22 +29,61 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
 )
 
+#: Seconds that exit handlers, threads and child processes of a worker have to come to an end.
+END_SECONDS = 1.5
+
 _F_SETSIG = 10  # Linux, include/uapi/asm-generic/fcntl.h; the fcntl module has no name for it
 
 
-def prepare(startup: messages.Startup) -> None:
-    """Makes this process one that does nothing on its own account, before anything of the user's is loaded."""
-    _die_with_the_caller()
-    give_way()
-    # Ctrl-C reaches all processes of the terminal; what it ends is for the caller to decide. A handler, and not SIG_IGN,
-    # because programs started by the user's function would inherit that.
+def end_with(life: int) -> None:
+    """Makes this process end when the caller does, or closes the other end of ``life``, whatever it is doing then.
+
+    This comes before anything that may block. Ctrl-C reaches all processes of the terminal, but what it ends is for the
+    caller to decide. A handler, and not SIG_IGN, because programs started by the user's function would inherit that.
+    """
     signal.signal(signal.SIGINT, lambda *_: None)
+    if sys.platform == "linux":
+        # The kernel sends SIGKILL when the other end of this pipe closes. No thread is needed, and not even code that
+        # never gives up the interpreter's lock can keep the process alive.
+        import fcntl
+
+        fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(life, _F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
+        poller = select.poll()
+        poller.register(life, select.POLLIN)
+        if poller.poll(0):
+            os._exit(0)
+    else:
+        threading.Thread(target=_end_after, args=(life,), name="just-distribute-caller", daemon=True).start()
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see launcher
-    os.environ.update(startup.environment)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held back so far, see `interpreter`
+
+
+def _end_after(life: int) -> NoReturn:
+    os.read(life, 1)
+    os._exit(0)
+
+
+def prepare(startup: messages.Startup, tracker: int | None) -> None:
+    """Makes this process the caller's, before anything of the user's is loaded.
+
+    Args:
+        startup: what the caller says.
+        tracker: the pipe to the resource tracker of the caller's ``multiprocessing``, or None.
+    """
+    give_way()
+    for name in os.environ.keys() - startup.environment.keys():
+        del os.environ[name]
+    for name, value in startup.environment.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
     if startup.threads is not None:
         for variable in THREAD_VARIABLES:
             os.environ.setdefault(variable, str(startup.threads))
+    sys.path[:] = startup.path
+    sys.argv[:] = startup.arguments
+    _share_multiprocessing(startup.authkey, tracker)
     sys.breakpointhook = _refuse_breakpoint
     mark_process()
 
@@ -55,23 +98,18 @@ def _refuse_breakpoint(*arguments: object, **constants: object) -> object:
     )
 
 
-def _die_with_the_caller() -> None:
-    """Makes this process end when the one that started it does, whatever it is doing then."""
-    import multiprocess
+def _share_multiprocessing(authkey: bytes, tracker: int | None) -> None:
+    """Lets the standard library's processes and the caller's know each other.
 
-    caller = multiprocess.parent_process()  # pyright: ignore[reportAttributeAccessIssue]
-    if sys.platform == "linux":
-        # The kernel sends SIGKILL when the other end of this pipe closes. No thread is needed, and not even code that
-        # never gives up the interpreter's lock can keep the process alive.
-        import fcntl
+    A segment of shared memory made here belongs to the caller's program, and lives as long as that; a process that is
+    managed by the caller accepts connections from here.
+    """
+    from multiprocessing import process, resource_tracker
 
-        fcntl.fcntl(caller.sentinel, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(caller.sentinel, _F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(caller.sentinel, fcntl.F_SETFL, fcntl.fcntl(caller.sentinel, fcntl.F_GETFL) | os.O_ASYNC)
-        if select.select([caller.sentinel], [], [], 0)[0]:
-            os._exit(0)
-    else:
-        threading.Thread(target=lambda: (caller.join(), os._exit(0)), name="just-distribute-caller", daemon=True).start()
+    process.current_process().authkey = authkey
+    if tracker is not None:
+        # There is no public way; multiprocessing.spawn does the same. A test fails when this is no longer enough.
+        resource_tracker._resource_tracker._fd = tracker  # type: ignore[attr-defined]
 
 
 def adopt(surroundings: messages.Surroundings) -> None:
@@ -79,8 +117,46 @@ def adopt(surroundings: messages.Surroundings) -> None:
     output.set_levels(surroundings.levels)
     if sys.path != surroundings.path:
         sys.path[:] = surroundings.path
+    if surroundings.folder is None:
+        return  # it was deleted
     try:
-        if os.getcwd() != surroundings.folder:
-            os.chdir(surroundings.folder)
-    except OSError:
-        pass  # the folder is gone, for the caller as well
+        if os.getcwd() == surroundings.folder:
+            return
+    except OSError:  # this worker's own was deleted
+        pass
+    with contextlib.suppress(OSError):  # deleted just now
+        os.chdir(surroundings.folder)
+
+
+def limit_the_end() -> None:
+    """Ends this process by force when it has not ended in the ordinary way in time; its own children, too."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _force)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        signal.setitimer(signal.ITIMER_REAL, END_SECONDS)
+
+
+def _force(number: int, frame: FrameType | None) -> NoReturn:
+    _end_children()
+    os._exit(1)
+
+
+def run_exit_handlers() -> None:
+    """Runs what libraries and the user's functions have registered for the end of the process, and ends its children.
+
+    A process that `multiprocess` has forked ends without; there is no public way. A test fails when this is not enough.
+    """
+    atexit._run_exitfuncs()
+    _end_children()
+
+
+def forget_exit_handlers() -> None:
+    """Forgets what is registered for the end of the process, in a child forked from the caller: it is the caller's."""
+    atexit._clear()
+
+
+def _end_children() -> None:
+    for name in ("multiprocessing", "multiprocess"):
+        if (layer := sys.modules.get(name)) is not None:
+            for child in layer.active_children():
+                child.kill()

@@ -5,17 +5,14 @@ from __future__ import annotations
 import time
 import types
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jd_core.worker import traceback_text
 
 from jd_compute.codec import failures as outcome
-from jd_compute.codec.codec import Encoded, dumps_exception, encode, packed
+from jd_compute.codec.codec import Encoded, dumps, dumps_exception, encode, packed
 from jd_compute.transport import messages, status_page
-from jd_compute.transport.arena import arena
-
-if TYPE_CHECKING:
-    from jd_compute.worker.server import Server
+from jd_compute.worker.outbox import Outbox
 
 #: Seconds after which the results that a running chunk has so far are sent.
 FLUSH_SECONDS = 0.1
@@ -27,9 +24,9 @@ KNOWN_SECONDS = 0.001
 class Reporter:
     """Tells the caller how far a chunk is: in shared memory before each block, by message now and then and at the end."""
 
-    def __init__(self, server: Server, run: int, number: int, count: int) -> None:
-        self._server = server
-        self._status = server.status
+    def __init__(self, outbox: Outbox, run: int, number: int, count: int) -> None:
+        self._outbox = outbox
+        self._status = outbox.status
         self._run = run
         self._number = number
         self._count = count
@@ -40,9 +37,11 @@ class Reporter:
 
     def between(self, values: list[Any], failures: list[tuple[int, BaseException]], block: int) -> bool:
         """Says what runs next, and whether the chunk is to end here: its run was given up, or others are to help."""
+        if self._outbox.is_forked:
+            self._outbox.leave()
         now, done, page = time.perf_counter(), len(values), self._status
-        if page is not None and done and (seconds := now - self._started) >= KNOWN_SECONDS:
-            self._gives_back = page.is_wanted_back(self._number, 1e9 * seconds / done * (self._count - done))
+        if page is not None and done and now - self._started >= KNOWN_SECONDS:
+            self._gives_back = page.is_wanted_back(self._number)
             if self._gives_back:
                 return True
         if now - self._began > FLUSH_SECONDS and done > self._sent:
@@ -54,11 +53,13 @@ class Reporter:
 
     def send(self, values: list[Any], failures: list[tuple[int, BaseException]], *, done: bool) -> None:
         """Sends the values that were not sent yet."""
+        outbox = self._outbox
+        if outbox.is_forked:
+            outbox.leave()
         seconds = time.perf_counter() - self._began
         first, self._sent = self._sent, len(values)
         fresh, self._failed = failures[self._failed :], len(failures)
-        server = self._server
-        server.enter(status_page.ENCODING, self._number)
+        outbox.enter(status_page.ENCODING, self._number)
         described = [(offset, describe(error)) for offset, error in fresh]
         for _, error in fresh:
             error.__traceback__ = None  # its frames hold the arguments, and in a cycle: itself
@@ -68,18 +69,25 @@ class Reporter:
         state = (messages.GIVEN_BACK if self._gives_back else messages.DONE) if done else messages.GOING_ON
         header = messages.RESULT_HEADER.pack(self._number, first, len(values) - first, state, seconds, len(failed))
         if done:
-            server.output.end()
-        parcel = arena.place(encoded.buffers) if encoded.buffers else None
-        try:
-            server.channel.send(messages.RESULT, header, failed, encoded.data, parcel=parcel)
-        finally:
-            if parcel is not None:
-                parcel.close()
+            outbox.output.end()
+        outbox.send(messages.RESULT, header, failed, encoded=encoded)
         # Not before it is sent: until then, dying loses these results, and that is a call's death.
         if done:
-            server.enter(status_page.IDLE)
-        server.keep(self._number, values if first else sent)  # last, for letting go of others takes a while if they are many
+            outbox.enter(status_page.IDLE)
+        outbox.keep(self._number, values if first else sent)  # last, for letting go of others takes a while if they are many
         self._began = time.perf_counter()
+
+
+def resend(outbox: Outbox, message: bytearray) -> None:
+    """Sends values that did not unpickle once more, each by itself."""
+    number, first, end = messages.RESEND_HEADER.unpack_from(message)
+    items: list[bytes | messages.Raised] = []
+    for value in outbox.kept(number)[first:end]:
+        try:
+            items.append(dumps(value))
+        except BaseException as error:
+            items.append(refuse(value, error))
+    outbox.send(messages.RESENT, message, messages.pack(items))
 
 
 def _encode_values(
@@ -101,12 +109,12 @@ def _encode_values(
 
 
 def describe(error: BaseException) -> messages.Raised:
-    """Returns an exception in the form in which it travels."""
+    """Returns an exception in the form in which it is sent."""
     return messages.Raised(dumps_exception(error), type(error).__qualname__, _message(error), traceback_text(error))
 
 
 def refuse(value: Any, error: BaseException) -> messages.Raised:
-    """Returns, in the form in which exceptions travel, that a result cannot be sent."""
+    """Returns, in the form in which exceptions are sent, that a result cannot be serialized."""
     return messages.Raised(None, "", outcome.unsendable_result(value, error), traceback_text(error), refused=True)
 
 

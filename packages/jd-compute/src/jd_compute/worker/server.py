@@ -9,166 +9,190 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
+import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from jd_core.worker import is_async, open_loop, plain, release, run_calls
 
-from jd_compute.codec.codec import decode, dumps, loads
-from jd_compute.transport import messages, output, status_page
-from jd_compute.transport.address import connect
-from jd_compute.transport.arena import CAN_PASS_FILES, arena
-from jd_compute.transport.channel import Channel, Message
-from jd_compute.worker.cpu_placement import waiting_at
-from jd_compute.worker.process import adopt, prepare
-from jd_compute.worker.reporter import Reporter, describe, refuse, unloadable
+from jd_compute.codec.codec import decode, loads
+from jd_compute.transport import messages, status_page
+from jd_compute.transport.arena import arena
+from jd_compute.transport.channel import Channel, FilesLostError, Message
+from jd_compute.worker import process
+from jd_compute.worker.cpu_placement import waiting_on
+from jd_compute.worker.outbox import Outbox
+from jd_compute.worker.reporter import Reporter, describe, resend, unloadable
 
 #: Seconds without work after which a worker keeps no memory for large results any more.
 KEEP_SECONDS = 5.0
 
 #: A worker that was at work for at least this long in its last run waits on a CPU of its own for the next one, which is
-#: likely to take so long, too. What is over sooner is served best where the caller runs.
-HOME_SECONDS = 0.001
+#: likely to take so long, too. What is over sooner is served best where the caller runs (row ten-calls: 1.09 without).
+LONG_RUN_SECONDS = 0.001
 
 
-def serve(name: str | tuple[str, int], key: bytes, startup: messages.Startup) -> None:
-    """Runs a worker until the caller closes its channel, or it was idle for long enough. Never returns.
-
-    Ends with `os._exit`, for what started this process would otherwise wait in a queue that it shares with others.
-    """
+def serve(connection: socket.socket) -> None:
+    """Runs a worker until the caller closes the connection, or it was idle for long enough."""
+    channel = Channel(connection)
     try:
-        prepare(startup)
-        channel = connect(name, key)
-        shared = status_page.Status(channel.receive_files(1)[0]) if CAN_PASS_FILES else None
-        Server(channel, shared, startup).serve()
+        startup, status, tracker = _greet(channel)
+        process.prepare(startup, tracker)
+        server = Server(channel, status, startup)
+        try:
+            server.serve()
+        finally:
+            if not server.is_forked:
+                process.limit_the_end()
+                server.release()
+                connection.close()
     except (EOFError, OSError):
-        pass  # the caller has closed the channel, or is gone
-    finally:
-        with contextlib.suppress(BaseException):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(0)
+        pass  # the caller has closed the connection, or is gone
+
+
+def _greet(channel: Channel) -> tuple[messages.Startup, status_page.Status | None, int | None]:
+    """Says who this is, and returns what the caller says, its status page, and the pipe to its resource tracker."""
+    channel.send(messages.HELLO, messages.PROCESS.pack(os.getpid()))
+    body = memoryview(channel.receive().body)
+    has_status, has_tracker = messages.FILES.unpack_from(body)
+    status = status_page.Status(channel.receive_files(1)[0]) if has_status else None
+    tracker = channel.receive_files(1)[0] if has_tracker else None
+    return loads(body[messages.FILES.size :]), status, tracker
 
 
 class Server:
     """The loop, and what it remembers between messages."""
 
-    def __init__(self, channel: Channel, shared: status_page.Status | None, startup: messages.Startup) -> None:
-        self.channel = channel
-        self.status = shared
+    def __init__(self, channel: Channel, status: status_page.Status | None, startup: messages.Startup) -> None:
+        self._channel = channel
+        self._outbox = Outbox(channel, status)
         self._startup = startup
+        self._was_called = False
         self._busy_seconds = 0.0  # how long this was at work in its last run
-        arena.maps = True
-        self.output = output.Forwarding(lambda where, data: channel.send(messages.OUTPUT, where, data))
         self._run = 0
         self._surroundings: Any = None  # comes with the first orders
         self._call: Callable[..., Any] | None = None
         self._unloadable: messages.Unloadable | None = None
         self._has_failed = False
-        self._kept: dict[int, Sequence[Any]] = {}  # values of the last chunks, in case the caller cannot unpickle them
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process was forked by the user's function, from the worker."""
+        return self._outbox.is_forked
 
     def serve(self) -> None:
         """Handles messages until the channel closes or nothing comes for ``idle_seconds``."""
-        self.channel.send(messages.READY, self._initialize())
+        self._channel.send(messages.READY, self._initialize())
         while self._is_called():
-            message = self.channel.receive()
+            message = self._channel.receive()
+            self._was_called = True
             if message.kind == messages.WORK:
                 self._take_orders(message)
             elif message.kind == messages.CHUNK:
-                self.output.begin()
+                self._outbox.output.begin()
                 self._run_chunk(message)
             elif message.kind == messages.END:
-                self._release()
-                if self.channel.has_released:
-                    self.channel.send(messages.RELEASED)
+                self.release()
+                if self._channel.has_released:
+                    self._channel.send(messages.RELEASED)
             elif message.kind == messages.RESEND:
-                self._resend(message.body)
+                resend(self._outbox, message.body)
             del message  # or the arguments of the last chunk stay in memory while this waits
+        self._channel.send(messages.ENDING)
 
     def _is_called(self) -> bool:
-        """Waits for a message, at first at home; false if none comes for ``idle_seconds``. Keeps no memory for so long."""
-        quiet = min(KEEP_SECONDS, self._startup.idle_seconds)
-        home = self.status.home if self.status is not None and self._busy_seconds >= HOME_SECONDS else None
-        if home is None or self.channel.poll(0):
-            is_called = self.channel.poll(quiet)
+        """Waits for a message, at first on its own CPU; false if none comes for ``idle_seconds``."""
+        idle_seconds = self._startup.idle_seconds
+        quiet = min(KEEP_SECONDS, idle_seconds)
+        status = self._outbox.status
+        cpu = status.cpu if status is not None and self._busy_seconds >= LONG_RUN_SECONDS else None
+        if not self._was_called:  # it waits for others that start, and is not idle
+            return self._channel.poll(None)
+        if cpu is None or self._channel.poll(0):
+            is_called = self._channel.poll(quiet)
         else:
-            with waiting_at(home):
-                is_called = self.channel.poll(quiet)
+            with waiting_on(cpu):
+                is_called = self._channel.poll(quiet)
         if is_called:
             return True
         arena.clear()
-        return self.channel.poll(self._startup.idle_seconds - quiet)
+        return self._channel.poll(idle_seconds - quiet)
 
     def _initialize(self) -> bytes:
         if self._startup.initializer is not None:
             try:
                 loads(self._startup.initializer)()
             except BaseException as error:
+                if self.is_forked:
+                    self._outbox.leave()
                 return messages.pack(describe(error))
+            if self.is_forked:
+                self._outbox.leave()
         return b""
 
     def _take_orders(self, message: Message) -> None:
-        self.enter(status_page.LOADING)
+        self._outbox.enter(status_page.LOADING)
         body = memoryview(message.body)
         (length,) = messages.LENGTH.unpack_from(body)
         code = messages.LENGTH.size + length
         if length:
             self._surroundings = loads(body[messages.LENGTH.size : code])
-        adopt(self._surroundings)
-        if len(body) > code or message.buffers:
-            self._release()
+        process.adopt(self._surroundings)
+        if len(body) > code or message.buffers != []:
+            self.release()
             self._unloadable = None
             try:
-                function, constants = decode(body[code:], message.buffers)
+                function, constants = _decode(body[code:], message)
                 self._call = plain(function, constants)
                 if is_async(function):
                     open_loop()
             except BaseException as error:
-                self._unloadable = unloadable("function", error)
-        self.enter(status_page.IDLE)
+                self._unloadable = _unloadable("function", error)
+        self._outbox.enter(status_page.IDLE)
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Drops the function and its constants, and closes what was made for the run."""
         if self._call is not None:
             release(self._call)
             self._call = None
 
     def _begin(self, run: int) -> None:
         self._run = run
-        self._kept.clear()
+        self._outbox.clear()
         self._has_failed = False
         self._busy_seconds = 0.0
-        adopt(self._surroundings)
+        process.adopt(self._surroundings)
 
     def _run_chunk(self, message: Message) -> None:
         body = memoryview(message.body)
         run, number, count, stop_at_failure, one_by_one = messages.CHUNK_HEADER.unpack_from(body)
+        outbox = self._outbox
         if run != self._run:
             self._begin(run)
         call = self._call
-        if self._has_failed or (self.status is not None and self.status.is_cancelled(run)):
-            self.output.end()
-            self.channel.send(messages.RESULT, messages.RESULT_HEADER.pack(number, 0, 0, messages.DONE, 0.0, 0))
+        if self._has_failed or (outbox.status is not None and outbox.status.is_cancelled(run)):
+            outbox.output.end()
+            outbox.send(messages.RESULT, messages.RESULT_HEADER.pack(number, 0, 0, messages.DONE, 0.0, 0))
             return
-        self.enter(status_page.DECODING, number)
+        outbox.enter(status_page.DECODING, number)
         columns: Any = None
         report = self._unloadable
         if report is None:
             try:
-                columns = decode(body[messages.CHUNK_HEADER.size :], message.buffers)
+                columns = _decode(body[messages.CHUNK_HEADER.size :], message)
             except BaseException as error:
-                report = unloadable("arguments", error)
-            message.buffers.clear()
+                report = _unloadable("arguments", error)
+            if message.buffers:
+                message.buffers.clear()
         if report is not None or call is None:
-            self.enter(status_page.IDLE)
-            self.output.end()
-            self.channel.send(messages.UNLOADABLE, messages.CHUNK_NUMBER.pack(number), messages.pack(report))
+            outbox.enter(status_page.IDLE)
+            outbox.output.end()
+            outbox.send(messages.UNLOADABLE, messages.CHUNK_NUMBER.pack(number), messages.pack(report))
             return
         began = time.perf_counter()
-        reporter = Reporter(self, run, number, count)
+        reporter = Reporter(outbox, run, number, count)
         values, failures = run_calls(
             call,
             columns,
@@ -184,22 +208,12 @@ class Server:
         self._busy_seconds += time.perf_counter() - began
         reporter.send(values, failures, done=True)
 
-    def _resend(self, message: bytearray) -> None:
-        number, first, end = messages.RESEND_HEADER.unpack_from(message)
-        items: list[bytes | messages.Raised] = []
-        for value in self._kept.get(number, [])[first:end]:
-            try:
-                items.append(dumps(value))
-            except BaseException as error:
-                items.append(refuse(value, error))
-        self.channel.send(messages.RESENT, message, messages.pack(items))
 
-    def keep(self, number: int, values: Sequence[Any]) -> None:
-        """Keeps the values of this chunk and the last one before it, in case the caller cannot unpickle them."""
-        self._kept.pop(number, None)
-        self._kept = {**dict(list(self._kept.items())[-1:]), number: values}
+def _decode(data: memoryview, message: Message) -> Any:
+    if message.buffers is None:
+        raise FilesLostError("this worker may not open more files")
+    return decode(data, message.buffers)
 
-    def enter(self, phase: int, chunk: int = 0) -> None:
-        """Says in shared memory what this worker does now."""
-        if self.status is not None:
-            self.status.enter(phase, chunk, time.monotonic_ns())
+
+def _unloadable(what: str, error: BaseException) -> messages.Unloadable:
+    return unloadable("files" if isinstance(error, FilesLostError) else what, error)

@@ -1,0 +1,196 @@
+"""The caller's side of `worker.fork_server`: starts servers, gives them orders, and notices when one has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable, Collection, Sequence
+
+from jd_compute.transport.channel import MESSAGE_SECONDS, Channel
+from jd_compute.worker import fork_server, process
+from jd_compute.worker.interpreter import introduction, start_interpreter
+
+#: Seconds that a server has to end when its caller closes the connection.
+_END_SECONDS = 2.0
+
+#: So many servers are tried, one after the other, if each ends before it takes an order.
+_ATTEMPTS = 3
+
+
+class ForkServer:
+    """A server that runs.
+
+    Args:
+        start: starts it, given its end of the connection and the caller's, and returns its process id.
+
+    Attributes:
+        preloaded: the modules that it was told to import.
+    """
+
+    def __init__(self, start: Callable[[socket.socket, socket.socket], int]) -> None:
+        self.preloaded: set[str] = set()
+        self._ordering = threading.Lock()
+        here, there = socket.socketpair()
+        self._control = Channel(here, MESSAGE_SECONDS)
+        try:
+            with there:
+                self._pid = start(there, here)
+        except BaseException:
+            self._control.close()
+            raise
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended; it never says anything, so what can be read is the end."""
+        return self._control.fileno() < 0 or self._control.poll(0)
+
+    def order(self, kind: int, body: bytes = b"", files: Sequence[int] = ()) -> None:
+        """Gives an order; the files are the server's then.
+
+        Raises:
+            OSError: the server has ended.
+        """
+        with self._ordering:
+            self._control.send(kind, body)
+            if files:
+                self._control.send_files(files)
+
+    def retire(self) -> None:
+        """Gives the last order: it ends with its last worker."""
+        with contextlib.suppress(OSError):
+            self.order(fork_server.RETIRE)
+
+    def close(self) -> None:
+        """Ends it and its workers."""
+        self._control.close()
+        deadline = time.monotonic() + _END_SECONDS
+        with contextlib.suppress(OSError):  # somebody else has waited for it
+            while os.waitpid(self._pid, os.WNOHANG)[0] == 0:
+                if time.monotonic() > deadline:
+                    os.kill(self._pid, signal.SIGKILL)
+                    os.waitpid(self._pid, 0)
+                    return
+                time.sleep(0.001)
+
+    def abandon(self) -> None:
+        """In a forked child: it is the parent's."""
+        self._control.abandon()
+
+
+class ForkServers:
+    """The servers of this process: one for each number of threads that BLAS may use, and those that take no more orders."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[int | None, ForkServer] = {}
+        self._retired: list[ForkServer] = []
+        self._unsafe: set[str] = set()  # modules that start threads when they are imported
+
+    def order(self, kind: int, threads: int | None, files: Sequence[int]) -> ForkServer:
+        """Gives an order to the server for this number of threads, which is started if there is none.
+
+        Returns:
+            The server.
+
+        Raises:
+            OSError: the system allows no further process, or servers end as soon as they start.
+        """
+        for attempt in range(_ATTEMPTS):
+            server = self._server(threads)
+            try:
+                server.order(kind, files=files)
+                return server
+            except OSError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError
+
+    def _server(self, threads: int | None) -> ForkServer:
+        with self._lock:
+            self._sweep()
+            found = self._running.get(threads)
+            if found is None:
+                found = self._running[threads] = ForkServer(lambda there, here: _execute(there, here, threads))
+            return found
+
+    def _sweep(self) -> None:
+        """Closes those that have ended."""
+        for threads, server in list(self._running.items()):
+            if server.has_ended:
+                del self._running[threads]
+                server.close()
+        for server in [server for server in self._retired if server.has_ended]:
+            self._retired.remove(server)
+            server.close()
+
+    def preload(self, modules: Collection[str], threads: int | None) -> None:
+        """Has the server import modules, once, before it forks further workers."""
+        server = self._server(threads)
+        wanted = set(modules) - self._unsafe - server.preloaded
+        if wanted:
+            server.preloaded |= wanted
+            with contextlib.suppress(OSError):  # it has ended; whoever gives the next order will see
+                server.order(fork_server.PRELOAD, "\n".join(sorted(wanted)).encode())
+
+    def give_up(self, server: ForkServer) -> None:
+        """Records that a module starts threads on import: the server that has it forks no more, and no other imports it."""
+        with self._lock:
+            self._unsafe |= server.preloaded
+            for threads, running in list(self._running.items()):
+                if running is server:
+                    self._retired.append(self._running.pop(threads))
+                    server.retire()
+
+    def fork(self) -> ForkServer:
+        """Returns a server that is forked from this process as it is now, and that has no worker yet."""
+        import multiprocess  # noqa: F401 - here, or each server would import it for itself
+
+        server = ForkServer(_fork)
+        with self._lock:
+            self._sweep()
+            self._retired.append(server)
+        return server
+
+    def close(self) -> None:
+        """Ends all."""
+        with self._lock:
+            servers = [*self._running.values(), *self._retired]
+            self._running.clear()
+            self._retired.clear()
+        for server in servers:
+            server.close()
+
+    def abandon(self) -> None:
+        """In a forked child: they are the parent's."""
+        for server in (*self._running.values(), *self._retired):
+            server.abandon()
+
+
+def _execute(there: socket.socket, here: socket.socket, threads: int | None) -> int:
+    variables = {} if threads is None else dict.fromkeys(process.THREAD_VARIABLES, str(threads))
+    unset = {name: value for name, value in variables.items() if name not in os.environ}
+    pid = start_interpreter("jd_compute.worker.fork_server", [there.fileno()], unset)
+    here.sendall(introduction())
+    return pid
+
+
+def _fork(there: socket.socket, here: socket.socket) -> int:
+    """Forks a server; what other threads of this process hold may be held in it for ever, as its user has chosen."""
+    caller = os.getpid()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            here.close()
+            process.forget_exit_handlers()
+            fork_server.serve(there, caller)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pid

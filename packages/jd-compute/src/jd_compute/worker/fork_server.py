@@ -1,0 +1,209 @@
+"""The fork server: a small process without threads that starts workers for the caller, and says how they end.
+
+::
+
+    caller ──START (connection, life, report)──▶ ┌────────────┐ ──fork──▶ worker
+    caller ──PRELOAD (modules)─────────────────▶ │ ForkServer │ ──exec──▶ worker
+    caller ◀──STARTED, FAILED, ENDED── report ── └────────────┘ ◀─SIGCHLD─ worker ✝
+
+It imports the worker's code, and the libraries of the functions, once; what it forks has them. Forking a process that has
+threads can leave locks held in the child for ever, and this one has none. It holds no name in any file system, and workers
+share nothing with it but what they inherit. It ends with the caller, and ends all workers then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import select
+import signal
+import socket
+import struct
+import threading
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from jd_compute.transport.channel import Channel, Message
+from jd_compute.worker import process
+from jd_compute.worker.interpreter import close_others, inherited, start_interpreter
+from jd_compute.worker.server import serve as serve_caller
+
+# Orders.
+FORK = 1  # nothing: fork a worker; its connection, life and report follow
+SPAWN = 2  # the same, as a new interpreter
+PRELOAD = 3  # names of modules, a line each: import them
+RETIRE = 4  # nothing: there are no more orders; the server ends with its last worker
+
+#: What is said in a report, and a number.
+REPORT = struct.Struct("!Bq")
+STARTED, FAILED, ENDED = range(3)  # process id; errno; exit code
+UNSAFE = 3  # number of threads that a module has started on import: this server forks no more
+
+
+def main() -> None:
+    """Runs the server as a program of its own."""
+    close_others(1)
+    serve(inherited(0), os.getppid())
+
+
+def serve(control: socket.socket, caller: int) -> NoReturn:
+    """Serves a caller until it has gone.
+
+    Args:
+        control: where orders come from.
+        caller: the process id of the caller.
+    """
+    code = 1
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what Ctrl-C ends is for the caller to say
+        for number in signal.valid_signals():
+            if callable(signal.getsignal(number)):  # the caller's, if this was forked from it
+                signal.signal(number, signal.SIG_DFL)
+        server = ForkServer(control, caller)
+        server.serve()
+        code = 0
+    finally:
+        os._exit(code)  # not through what this process has in common with those that it was forked from
+
+
+class UnsafeError(Exception):
+    """This process has threads."""
+
+
+class ForkServer:
+    """The loop, and the workers that live."""
+
+    def __init__(self, control: socket.socket, caller: int) -> None:
+        self._control = Channel(control)
+        self._workers: dict[Any, int] = {}  # a `multiprocess.Process` or `Spawned`, and where its end is reported
+        self._is_retired = False
+        self._threads = 1
+        # A signal of a child that ends makes this readable, so that one wait is for everything.
+        self._wake_up, wakes_up = socket.socketpair()
+        self._wake_up.setblocking(False)
+        wakes_up.setblocking(False)
+        self._wakes_up = wakes_up
+        signal.set_wakeup_fd(wakes_up.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._caller = _watch(caller)
+
+    def serve(self) -> None:
+        """Follows orders and reports ends, until the caller has gone or, once retired, the last worker."""
+        import multiprocess
+
+        self._context: Any = multiprocess.get_context("fork")  # pyright: ignore[reportAttributeAccessIssue]
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        poller.register(self._wake_up, select.POLLIN)
+        if self._caller is not None:
+            poller.register(self._caller, select.POLLIN)
+        while self._workers or not self._is_retired:
+            ready = {file for file, _ in poller.poll()}
+            if self._wake_up.fileno() in ready:
+                with contextlib.suppress(BlockingIOError):
+                    while self._wake_up.recv(4096):
+                        pass
+            self._reap()
+            if self._caller in ready:
+                break
+            if self._control.fileno() in ready:
+                try:
+                    self._follow(self._control.receive())
+                except EOFError:
+                    break
+        for worker in self._workers:
+            os.kill(worker.pid, signal.SIGKILL)  # it has not been waited for, so the id is still its own
+
+    def _follow(self, order: Message) -> None:
+        if order.kind == RETIRE:
+            self._is_retired = True
+            return
+        if order.kind == PRELOAD:
+            self._threads = _preload(bytes(order.body).decode().splitlines())
+            return
+        connection, life, report = files = self._control.receive_files(3)
+        try:
+            started: Any = self._fork(*files) if order.kind == FORK else Spawned(connection, life)
+        except OSError as error:
+            _report(report, FAILED, error.errno or 0)
+            os.close(report)
+        except UnsafeError:
+            _report(report, UNSAFE, self._threads)
+            os.close(report)
+        else:
+            _report(report, STARTED, started.pid)
+            self._workers[started] = report
+        finally:
+            os.close(connection)
+            os.close(life)
+
+    def _fork(self, *files: int) -> Any:
+        if self._threads > 1:
+            raise UnsafeError
+        started = self._context.Process(target=self._become_a_worker, args=files, daemon=False)
+        started.start()
+        return started
+
+    def _become_a_worker(self, connection: int, life: int, report: int) -> None:
+        """In the forked child: lets go of all that is the server's, and is a worker from here on."""
+        process.end_with(life)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._control.abandon()
+        self._wake_up.close()
+        self._wakes_up.close()
+        for file in (report, *self._workers.values(), *([] if self._caller is None else [self._caller])):
+            os.close(file)
+        self._workers.clear()
+        serve_caller(socket.socket(fileno=connection))
+        process.run_exit_handlers()
+
+    def _reap(self) -> None:
+        for worker, report in list(self._workers.items()):
+            code = worker.exitcode
+            if code is not None:
+                _report(report, ENDED, code)
+                os.close(report)
+                del self._workers[worker]
+                worker.close()
+
+
+class Spawned:
+    """A worker that is a new interpreter; the part of `multiprocess.Process` that the server needs."""
+
+    def __init__(self, connection: int, life: int) -> None:
+        self.pid = start_interpreter("jd_compute.worker.spawned", [connection, life], {})
+
+    @property
+    def exitcode(self) -> int | None:
+        """The exit code, negative for a signal; None while it lives."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if pid else None
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _watch(pid: int) -> int | None:
+    """Returns a descriptor that is readable once a process has ended, whoever has its files then; None if there is none."""
+    if hasattr(os, "pidfd_open"):
+        with contextlib.suppress(OSError):  # a kernel before 5.3, or forbidden here
+            return os.pidfd_open(pid)
+    return None
+
+
+def _preload(modules: Sequence[str]) -> int:
+    """Imports what can be imported, and returns how many threads this process has then."""
+    for module in modules:
+        with contextlib.suppress(Exception):  # a worker that needs it will say what is wrong
+            importlib.import_module(module)
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return threading.active_count()
+
+
+def _report(file: int, what: int, number: int) -> None:
+    with contextlib.suppress(OSError):  # the caller wants to know no more
+        os.write(file, REPORT.pack(what, number))
