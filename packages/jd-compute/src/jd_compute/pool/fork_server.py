@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Sequence
 
+from jd_compute.pool.worker import describe_exit
 from jd_compute.transport.channel import MESSAGE_SECONDS, Channel
 from jd_compute.worker import fork_server, process
 from jd_compute.worker.interpreter import introduction, start_interpreter
@@ -35,6 +36,7 @@ class ForkServer:
     def __init__(self, start: Callable[[socket.socket, socket.socket], int]) -> None:
         self.preloaded: set[str] = set()
         self._ordering = threading.Lock()
+        self._end: str | None = None
         here, there = socket.socketpair()
         self._control = Channel(here, MESSAGE_SECONDS)
         try:
@@ -65,17 +67,22 @@ class ForkServer:
         with contextlib.suppress(OSError):
             self.order(fork_server.RETIRE)
 
-    def close(self) -> None:
-        """Ends it and its workers."""
+    def close(self) -> str:
+        """Ends it and its workers, and says how it ended."""
         self._control.close()
         deadline = time.monotonic() + _END_SECONDS
-        with contextlib.suppress(OSError):  # somebody else has waited for it
-            while os.waitpid(self._pid, os.WNOHANG)[0] == 0:
-                if time.monotonic() > deadline:
+        try:
+            while self._end is None:
+                pid, status = os.waitpid(self._pid, os.WNOHANG)
+                if pid:
+                    self._end = describe_exit(os.waitstatus_to_exitcode(status))
+                elif time.monotonic() > deadline:
                     os.kill(self._pid, signal.SIGKILL)
-                    os.waitpid(self._pid, 0)
-                    return
-                time.sleep(0.001)
+                else:
+                    time.sleep(0.001)
+        except OSError:  # somebody else has waited for it
+            self._end = "an end that somebody else has seen"
+        return self._end
 
     def abandon(self) -> None:
         """In a forked child: it is the parent's."""

@@ -14,6 +14,7 @@ import os
 import selectors
 import sys
 import time
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -117,6 +118,9 @@ class Launch:
     def _start(self) -> None:
         try:
             server, worker = self._order()
+        except ConnectionError:  # the server ended just now
+            self._try_again("the process that starts workers ended")
+            return
         except OSError as error:
             self._refused = error.errno or 0
             return
@@ -127,7 +131,9 @@ class Launch:
     def _order(self) -> tuple[ForkServer, Worker]:
         settings, servers = self._settings, self._servers
         if settings.method == "fork":
-            self._forked = forked = self._forked or servers.fork()
+            if self._forked is None or self._forked.has_ended:
+                self._forked = servers.fork()
+            forked = self._forked
             return forked, Worker(lambda files: forked.order(fork_server.FORK, files=files), settings)
         found: list[ForkServer] = []
         spawns = settings.method == "spawn"
@@ -176,10 +182,16 @@ class Launch:
         elif worker.refused is not None:
             self._refused = worker.refused
         else:
-            self._ends.append(end)
-            if self._attempts:
-                self._attempts -= 1
-                self._start()
+            if worker.end is None and server.has_ended:
+                end = f"{server.close()} (the process that starts workers)"
+            self._try_again(end)
+
+    def _try_again(self, end: str) -> None:
+        """Starts another worker for one that has ended, unless too many have."""
+        self._ends.append(end)
+        if self._attempts:
+            self._attempts -= 1
+            self._start()
 
     def _introduce(self, worker: Worker) -> None:
         with contextlib.suppress(OSError):  # no memory or descriptor for it: it works without
@@ -213,10 +225,10 @@ class Launch:
     def _error(self, count: int) -> BackendError:
         method = self._settings.method
         if self._ends:
+            ends = ", ".join(f"{times} with {end}" for end, times in Counter(self._ends).items())
             return WorkerDiedError(
-                f"no worker process got ready: of {len(self._ends)} that were started, one after the other, each ended with "
-                f"{', '.join(self._ends)}. Look for an initializer or a sitecustomize that ends the process, or too little "
-                f"memory; start_method={method!r}"
+                f"no worker process got ready: {len(self._ends)} were started and ended, {ends}. Look for an initializer or "
+                f"a sitecustomize that ends the process, or too little memory; start_method={method!r}"
             )
         code = self._refused or 0
         return BackendError(
