@@ -122,5 +122,5 @@ def test_a_wrong_retry_is_refused_when_it_is_made(arguments, named):
     ],
 )
 def test_refusals(error, refuses):
-    """Section 9: a service that has enough for now says so by its status, or by when to try again."""
+    """Section 5: a service that has enough for now says so by its status, or by when to try again."""
     assert is_refusal(error) == refuses
