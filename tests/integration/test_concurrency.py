@@ -118,8 +118,8 @@ def test_nested_failures(parallel: Parallel) -> None:
     with pytest.raises(LookupError) as caught:
         parallel(outer, chunksize=1, workers=1)([1, 4])
     assert caught.value.__notes__ == [
-        "distribute: call 2 of 4 failed: value=2",
-        "distribute: call 1 of 2 failed: value=4",
+        "distribute: raise_at(): call 2 of 4 failed: value=2",
+        "distribute: test_nested_failures.<locals>.outer(): call 1 of 2 failed: value=4",
     ]
 
 

@@ -61,6 +61,11 @@ def notes(error: BaseException) -> list[str]:
     return list(getattr(error, "__notes__", []))
 
 
+def of_the_call(error: BaseException) -> list[str]:
+    """Returns what the notes of an exception say after the name of the function, which may be local to a test."""
+    return [note.partition("(): ")[2] for note in notes(error)]
+
+
 def causes(error: BaseException) -> Iterator[BaseException]:
     """Yields the causes of an exception, of those, and so on."""
     while (cause := error.__cause__) is not None:
@@ -84,7 +89,7 @@ def test_note(parallel: Parallel) -> None:
     """Section 5: a note says which call failed, of how many, and with which arguments; constants are not shown."""
     with pytest.raises(FormError) as caught:
         parallel(area, chunksize=10)(range(1000), range(4000, 2000, -2), unit=SECRET)
-    assert notes(caught.value) == ["distribute: call 3 of 1000 failed: width=3, height=3994"]
+    assert notes(caught.value) == ["distribute: area(): call 3 of 1000 failed: width=3, height=3994"]
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
@@ -92,7 +97,7 @@ def test_note_without_a_total(parallel: Parallel) -> None:
     """Section 5: where the number of calls is unknown, the note leaves it out."""
     with pytest.raises(KeyError) as caught:
         parallel(fails)(iter(range(10)))
-    assert notes(caught.value) == ["distribute: call 2 failed: value=2"]
+    assert of_the_call(caught.value) == ["call 2 failed: value=2"]
 
 
 def test_note_is_short(parallel: Parallel) -> None:
@@ -103,8 +108,8 @@ def test_note_is_short(parallel: Parallel) -> None:
 
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the note is what is looked at
         parallel(function)(["x" * 10_000], [list(range(10_000))])
-    (note,) = notes(caught.value)
-    assert note.startswith("distribute: call 0 of 1 failed: text='xxx")
+    (note,) = of_the_call(caught.value)
+    assert note.startswith("call 0 of 1 failed: text='xxx")
     assert len(note) < 250
 
 
@@ -117,7 +122,7 @@ def test_arguments_that_cannot_be_shown(parallel: Parallel) -> None:
 
     with pytest.raises(LookupError, match="mine") as caught:
         parallel(_raise_lookup_error)([Shy()])
-    assert notes(caught.value)[0].startswith("distribute: call 0 of 1 failed: value=<Shy")
+    assert of_the_call(caught.value)[0].startswith("call 0 of 1 failed: value=<Shy")
 
 
 def _raise_lookup_error(value: Any) -> None:
@@ -152,7 +157,7 @@ def test_the_same_exception_object_in_many_calls(parallel: Parallel) -> None:
     results = parallel(function, return_exceptions=True)(range(3))
     assert all(type(result) is ValueError for result in results)
     for index, result in enumerate(results):
-        assert f"distribute: call {index} of 3 failed: value={index}" in notes(result)
+        assert f"call {index} of 3 failed: value={index}" in of_the_call(result)
 
 
 def test_failures_of_batches(parallel: Parallel) -> None:
@@ -165,7 +170,7 @@ def test_failures_of_batches(parallel: Parallel) -> None:
 
     with pytest.raises(ValueError, match="five") as caught:
         parallel(total, batch_size=2)(range(10))
-    assert notes(caught.value) == ["distribute: call 2 of 5 failed: values=[4, 5]"]
+    assert of_the_call(caught.value) == ["call 2 of 5 failed: values=[4, 5]"]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +187,7 @@ def test_failures_of_every_kind_of_function(parallel: Parallel, function: Callab
     with pytest.raises(functions.OddError) as caught:
         parallel(function)(range(6), at=(4,), error=functions.make_odd_error)
     assert caught.value.code == 7
-    assert notes(caught.value) == ["distribute: call 4 of 6 failed: value=4"]
+    assert of_the_call(caught.value) == ["call 4 of 6 failed: value=4"]
 
 
 # What is no Exception.
@@ -195,7 +200,7 @@ def test_exits(parallel: Parallel, error: type[BaseException], function: Callabl
     with pytest.raises(CallError, match=error.__name__) as caught:
         parallel(function)(range(6), at=(2,), error=error)
     assert error in [type(cause) for cause in causes(caught.value)]
-    assert notes(caught.value) == ["distribute: call 2 of 6 failed: value=2"]
+    assert of_the_call(caught.value) == ["call 2 of 6 failed: value=2"]
     assert parallel(functions.same)(range(3)) == [0, 1, 2]
 
 
@@ -215,7 +220,7 @@ def test_stop_iteration(parallel: Parallel, function: Callable[..., Any]) -> Non
     """Section 5: StopIteration becomes a RuntimeError, as in PEP 479; it never shortens a result."""
     with pytest.raises(RuntimeError) as caught:
         parallel(function)(range(6), at=(2,), error=StopIteration)
-    assert notes(caught.value) == ["distribute: call 2 of 6 failed: value=2"]
+    assert of_the_call(caught.value) == ["call 2 of 6 failed: value=2"]
     results = parallel(function, return_exceptions=True)(range(6), at=(2,), error=StopIteration)
     assert len(results) == 6
     assert [index for index, result in enumerate(results) if isinstance(result, RuntimeError)] == [2]
@@ -296,7 +301,7 @@ def test_return_exceptions(parallel: Parallel, folder: str) -> None:
     """Section 5: with return_exceptions every call runs, and exceptions stand at their index, with their notes."""
     results = parallel(record_and_fail, return_exceptions=True)(range(10), folder=folder)
     assert [type(result) for result in results] == [*[int] * 4, LookupError, *[int] * 5]
-    assert notes(results[4]) == ["distribute: call 4 of 10 failed: value=4"]
+    assert of_the_call(results[4]) == ["call 4 of 10 failed: value=4"]
     assert functions.count(folder) == 10
 
 
@@ -412,7 +417,7 @@ def test_deaths(parallel: Parallel, job: str) -> None:
     # Ray does not tell how its workers end.
     with pytest.raises(WorkerDiedError, match="died" if job == "ray" else "exit code 9") as caught:
         parallel(exits)(range(10), token=SECRET)
-    assert notes(caught.value) == ["distribute: call 3 of 10 failed: value=3"]
+    assert of_the_call(caught.value) == ["call 3 of 10 failed: value=3"]
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     assert parallel(functions.same)(range(3)) == [0, 1, 2]
 

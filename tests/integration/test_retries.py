@@ -54,7 +54,7 @@ def test_the_last_error_is_raised(parallel: Parallel, folder: str, retries: int)
     """Section 5, promise 6: with retries=k a call runs at most k + 1 times; the last error is raised, with one note."""
     with pytest.raises(ConnectionError, match=f"attempt {retries + 1}") as caught:
         parallel(flaky, retries=Retry(retries, **QUICK))(range(3), folder=folder, failures=99)
-    assert caught.value.__notes__ == ["distribute: call 2 of 3 failed: value=2"]
+    assert caught.value.__notes__ == ["distribute: flaky(): call 2 of 3 failed: value=2"]
     others, failed = attempts(folder, 2), functions.count(folder, "call2")
     assert failed == retries + 1
     assert max(others) <= 1

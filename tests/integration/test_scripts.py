@@ -59,7 +59,7 @@ try:
     moved([Point(1), Point(13)])
 except WrongError as error:
     assert isinstance(error.point, Point) and error.point.x == 13, error.point
-    assert error.__notes__ == ["distribute: call 1 of 2 failed: point=Point(x=13)"], error.__notes__
+    assert error.__notes__ == ["distribute: moved(): call 1 of 2 failed: point=Point(x=13)"], error.__notes__
 else:
     raise SystemExit("no error")
 print("done", __name__)
@@ -223,4 +223,4 @@ distribute(inverse, job=JOB, workers=2)([1, 0])
     (programs.folder / "program.py").write_text(programs.head + program)
     shown = programs.python("program.py", code=1).stderr
     assert "return 1 / value" in shown
-    assert "ZeroDivisionError: division by zero\ndistribute: call 1 of 2 failed: value=0\n" in shown
+    assert "ZeroDivisionError: division by zero\ndistribute: inverse(): call 1 of 2 failed: value=0\n" in shown

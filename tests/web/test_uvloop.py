@@ -72,7 +72,7 @@ def test_with_uvloop_installed(tmp_path):
     printed = """\
         closed
         {'uvloop'}
-        [0, 1] ['distribute: call 2 of 9 failed: number=2']
+        [0, 1] ['distribute: fail(): call 2 of 9 failed: number=2']
         ['NoneType', 'CallTimeoutError']
         [0, 1, 2]
         uvloop

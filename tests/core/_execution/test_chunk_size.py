@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from jd_core._execution.chunk_size import MOST_SHARED, Pace, Sizer, sizer
+from jd_core._execution.chunk_size import MOST_SHARED, CallDurations, Sizer, sizer
 from jd_core._execution.serial import SerialBackend
 from jd_core.backend.splitting import MESSAGE_SHARE, MOST_PARTS, part
 
@@ -31,17 +31,17 @@ class Shared(SerialBackend):
     shares_calls: ClassVar[bool] = True
 
 
-def paced(seconds: float | None) -> Pace:
-    """Returns a pace of so many seconds a call; None: unknown."""
-    pace = Pace()
+def lasting(seconds: float | None) -> CallDurations:
+    """Returns the durations of calls of so many seconds each; None: unknown."""
+    durations = CallDurations()
     if seconds is not None:
-        pace.learn(1000, 1000 * seconds)
-    return pace
+        durations.record(1000, 1000 * seconds)
+    return durations
 
 
 def made(backend: type[SerialBackend] = Guided, seconds: float | None = None, workers: int = 2, **given: Any) -> Sizer:
     """Makes the policy of a run."""
-    return sizer(backend(), paced(seconds), workers, **{"total": None, "fixed": None, "buffer": None, **given})
+    return sizer(backend(), lasting(seconds), workers, **{"total": None, "fixed": None, "buffer": None, **given})
 
 
 def sizes(policy: Sizer, total: int) -> list[int]:
@@ -49,7 +49,7 @@ def sizes(policy: Sizer, total: int) -> list[int]:
     found: list[int] = []
     while total:
         size = min(policy.next(), total)
-        policy.given(size)
+        policy.handed_out(size)
         found.append(size)
         total -= size
     return found
@@ -79,7 +79,7 @@ def test_sizes_are_sound(
         assert fixed is None or size <= fixed
         assert buffer is None or size <= max(1, buffer)
         assert policy.ahead(size) >= workers
-        policy.given(size)
+        policy.handed_out(size)
 
 
 @pytest.mark.parametrize("backend", [Guided, GivesBack, Shared])
@@ -126,7 +126,7 @@ def test_unknown_lengths_double() -> None:
     found = []
     for _ in range(30):
         found.append(policy.next())
-        policy.given(found[-1])
+        policy.handed_out(found[-1])
     assert all(later <= max(1, 2 * size) for size, later in itertools.pairwise(found))
 
 
@@ -135,18 +135,18 @@ def test_shared_chunks_are_bounded() -> None:
     assert made(Shared, 1e-9, total=10**9).next() == MOST_SHARED
 
 
-def test_a_pace_follows_what_calls_take() -> None:
+def test_durations_follow_what_calls_take() -> None:
     """Later reports count more than earlier ones."""
-    pace = Pace()
-    assert pace.calls_in(1.0) is None
-    pace.learn(10, 0.0)
-    assert pace.calls_in(1.0) is None
-    pace.learn(10, 1.0)
-    assert pace.calls_in(1.0) == 10
+    durations = CallDurations()
+    assert durations.calls_in(1.0) is None
+    durations.record(10, 0.0)
+    assert durations.calls_in(1.0) is None
+    durations.record(10, 1.0)
+    assert durations.calls_in(1.0) == 10
     for _ in range(20):
-        pace.learn(10, 10.0)
-    assert pace.calls_in(10.0) == 10
-    assert pace.calls_in(1e-9) == 1
+        durations.record(10, 10.0)
+    assert durations.calls_in(10.0) == 10
+    assert durations.calls_in(1e-9) == 1
 
 
 @pytest.mark.parametrize(("total", "seconds", "first"), [(10, 1e-5, 10), (10, 2e-4, 5), (17, 1e-6, 9), (10, None, 1)])

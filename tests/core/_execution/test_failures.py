@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import traceback
+import types
 from typing import Any
 
 import pytest
 from jd_core import CallError, SignatureError, distribute, worker
-from jd_core._execution.failures import HiddenInternals, annotate, exception_of
+from jd_core._execution.failures import HiddenInternals, to_user
 from jd_core._execution.serial import SerialBackend
 from jd_core.backend import Chunk, Failure
 from jd_core.errors import RemoteTraceback
 
 
+def shown(error: BaseException, traceback: str | None = None, index: int = 12, **columns: Any) -> Exception:
+    """Returns what the user sees of the exception of one call."""
+    calls = columns.pop("calls", 100)
+    columns = columns or {"width": range(3)}
+    planned = types.SimpleNamespace(name="area", names=tuple(columns), calls=calls)
+    return to_user(Failure(index, error, traceback), Chunk(10, tuple(columns.values())), planned)  # type: ignore[arg-type]
+
+
+def noted(error: BaseException, index: int = 12, **columns: Any) -> str:
+    """Returns the note that an exception of one call gets."""
+    return str(shown(error, index=index, **columns).__notes__[-1])
+
+
 def test_an_exception_is_the_users_own() -> None:
     """Section 5: the very exception of the failure, unless it left its process."""
     error = LookupError()
-    assert exception_of(Failure(0, error)) is error
+    assert shown(error) is error
     assert error.__cause__ is None
 
 
@@ -24,8 +38,7 @@ def test_the_workers_traceback_is_the_cause() -> None:
     """Section 5: the worker's traceback is the cause, and the exception's own cause its cause."""
     error, cause = LookupError(), OSError()
     error.__cause__ = cause
-    found = exception_of(Failure(0, error, "the worker's lines"))
-    assert found is error
+    assert shown(error, "the worker's lines") is error
     assert isinstance(error.__cause__, RemoteTraceback)
     assert error.__cause__.__cause__ is cause
     assert "the worker's lines" in "".join(traceback.format_exception(error))
@@ -34,22 +47,17 @@ def test_the_workers_traceback_is_the_cause() -> None:
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
 def test_exits_become_call_errors(error: BaseException) -> None:
     """Section 5: SystemExit and its like become a CallError with the original as its cause."""
-    found = exception_of(Failure(0, error))
+    found = shown(error)
     assert isinstance(found, CallError)
     assert found.__cause__ is error
     assert type(error).__name__ in str(found)
 
 
-def noted(error: BaseException, index: int = 12, calls: int | None = 100, **columns: Any) -> str:
-    """Returns the note that an exception of one call gets."""
-    annotate(error, index, calls, tuple(columns), Chunk(10, tuple(columns.values())))
-    return str(error.__notes__[-1])
-
-
 def test_notes() -> None:
-    """Section 5: the note says which call of how many it was, and shows its arguments."""
-    assert noted(ValueError(), width=range(3), height=[7, 8, 9]) == "distribute: call 12 of 100 failed: width=2, height=9"
-    assert noted(ValueError(), calls=None, width=range(3)) == "distribute: call 12 failed: width=2"
+    """Section 5: the note says of which function and which of how many calls it was, and shows its arguments."""
+    expected = "distribute: area(): call 12 of 100 failed: width=2, height=9"
+    assert noted(ValueError(), width=range(3), height=[7, 8, 9]) == expected
+    assert noted(ValueError(), calls=None, width=range(3)) == "distribute: area(): call 12 failed: width=2"
 
 
 def test_notes_are_short() -> None:

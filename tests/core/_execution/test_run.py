@@ -10,8 +10,8 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from jd_core._execution import run as execution
-from jd_core._execution.chunk_size import Pace
+from jd_core._execution.chunk_size import CallDurations
+from jd_core._execution.run import Run
 from jd_core._hints.signature import inspect_function
 from jd_core._options.options import Options, resolve
 from jd_core._options.retry import Retry
@@ -81,8 +81,8 @@ class Scripted(Backend):
 
 
 def started(
-    backend: Backend, values: Iterable[Any], *, ordered: bool = False, workers: int = 2, **given: Any
-) -> execution.Run:
+    backend: Backend, values: Iterable[Any], *, streamed: bool = False, ordered: bool = True, workers: int = 2, **given: Any
+) -> Run:
     """Makes a run of calls of a function of one value."""
 
     def function(value: int) -> int:
@@ -99,7 +99,7 @@ def started(
         stop_at_failure=not (options.return_exceptions or options.retry),
         chunksize=options.chunksize if isinstance(options.chunksize, int) else None,
     )
-    return execution.Run(made, work, backend, options, Pace(), ordered=ordered)
+    return Run(made, work, backend, options, CallDurations(), streamed=streamed, ordered=ordered)
 
 
 orders = st.lists(st.integers(0, 100), min_size=1).map(lambda numbers: itertools.cycle(numbers).__next__)
@@ -110,22 +110,22 @@ def test_order(length: int, lazy: bool, order: Callable[[], int], chunksize: int
     """Section 4: results are in input order, in whatever order they come."""
     values = iter(range(length)) if lazy else range(length)
     backend = Scripted(pick=lambda n: order())
-    assert execution.collect(started(backend, values, chunksize=chunksize)) == list(range(length))
+    assert started(backend, values, chunksize=chunksize).collect() == list(range(length))
     assert set(backend.attempts.values()) == {1}
 
 
 @given(length=st.integers(1, 60), order=orders, buffersize=st.one_of(st.none(), st.integers(1, 9)))
 def test_streams_are_in_order(length: int, order: Callable[[], int], buffersize: int | None) -> None:
     """Section 1: streams are in input order, whatever is read ahead."""
-    run = started(Scripted(pick=lambda n: order()), iter(range(length)), ordered=True, buffersize=buffersize)
-    assert list(execution.in_order(run)) == list(range(length))
+    run = started(Scripted(pick=lambda n: order()), iter(range(length)), streamed=True, buffersize=buffersize)
+    assert list(run.stream()) == list(range(length))
 
 
 @given(length=st.integers(1, 60), order=orders)
 def test_as_completed_gives_every_index(length: int, order: Callable[[], int]) -> None:
     """Section 1: as_completed gives each index with its result, in the order in which they come."""
-    run = started(Scripted(pick=lambda n: order()), range(length))
-    assert sorted(execution.as_completed(run)) == [(index, index) for index in range(length)]
+    run = started(Scripted(pick=lambda n: order()), range(length), streamed=True, ordered=False)
+    assert sorted(run.stream()) == [(index, index) for index in range(length)]
 
 
 @given(
@@ -140,7 +140,7 @@ def test_retries(length: int, failing: dict[int, int], order: Callable[[], int],
         lambda value, attempt: ConnectionError() if attempt <= failing.get(value, 0) else value, lambda n: order()
     )
     rule = Retry(3, initial=1e-6, maximum=1e-6)
-    assert execution.collect(started(backend, range(length), retries=rule, chunksize=chunksize)) == list(range(length))
+    assert started(backend, range(length), retries=rule, chunksize=chunksize).collect() == list(range(length))
     assert backend.attempts == {value: 1 + failing.get(value, 0) for value in range(length)}
 
 
@@ -148,7 +148,7 @@ def test_retries_run_out() -> None:
     """Section 5: the last error is raised."""
     backend = Scripted(lambda value, attempt: ConnectionError(attempt))
     with pytest.raises(ConnectionError) as caught:
-        execution.collect(started(backend, [7], retries=Retry(2, initial=1e-6, maximum=1e-6)))
+        started(backend, [7], retries=Retry(2, initial=1e-6, maximum=1e-6)).collect()
     assert caught.value.args == (3,)
     assert backend.attempts == {7: 3}
     assert backend.closed == 1
@@ -158,7 +158,7 @@ def test_waiting_retries_travel_alone_and_first() -> None:
     """Section 5: a call that is due again goes before fresh ones, without those that shared its chunk."""
     backend = Scripted(lambda value, attempt: ConnectionError() if (value, attempt) == (1, 1) else value)
     run = started(backend, range(100), retries=Retry(1, initial=1e-6, maximum=1e-6), chunksize=10)
-    assert execution.collect(run) == list(range(100))
+    assert run.collect() == list(range(100))
     assert sorted(backend.sizes) == [1, *[10] * 10]
     assert backend.sizes.index(1) < 10
 
@@ -166,7 +166,7 @@ def test_waiting_retries_travel_alone_and_first() -> None:
 def test_the_backend_is_asked_again_while_a_retry_waits() -> None:
     """None says that there is nothing to start now, and that more may come."""
     backend = Scripted(lambda value, attempt: ConnectionError() if attempt == 1 else value)
-    assert execution.collect(started(backend, [3], retries=Retry(1, initial=0.02, maximum=0.02))) == [3]
+    assert started(backend, [3], retries=Retry(1, initial=0.02, maximum=0.02)).collect() == [3]
     assert backend.nones > 0
 
 
@@ -174,10 +174,10 @@ def test_the_first_failure_ends_the_run() -> None:
     """Section 5: the first failure is raised, the backend's run is closed, and nothing further is fed."""
     backend = Scripted(lambda value, attempt: LookupError(value) if value == 4 else value)
     with pytest.raises(LookupError) as caught:
-        execution.collect(started(backend, range(1000), chunksize=1))
+        started(backend, range(1000), chunksize=1).collect()
     assert backend.closed == 1
     assert max(backend.attempts) < 20
-    assert caught.value.__notes__ == ["distribute: call 4 of 1000 failed: value=4"]
+    assert caught.value.__notes__ == ["distribute: started.<locals>.function(): call 4 of 1000 failed: value=4"]
     assert caught.value.partial == {0: 0, 1: 1, 2: 2, 3: 3}  # type: ignore[attr-defined]
 
 
@@ -185,7 +185,7 @@ def test_partial_holds_later_results() -> None:
     """Section 5: results of later calls that came before the failure are in ``partial``."""
     backend = Scripted(lambda value, attempt: LookupError() if value == 0 else value, lambda n: n - 1)
     with pytest.raises(LookupError) as caught:
-        execution.collect(started(backend, range(4), chunksize=1))
+        started(backend, range(4), chunksize=1).collect()
     partial = caught.value.partial  # type: ignore[attr-defined]
     assert partial
     assert all(index == value for index, value in partial.items())
@@ -204,13 +204,13 @@ def test_exceptions_without_attributes() -> None:
             super().__setattr__(name, value)
 
     with pytest.raises(SlottedError):
-        execution.collect(started(Scripted(lambda value, attempt: SlottedError()), [1]))
+        started(Scripted(lambda value, attempt: SlottedError()), [1]).collect()
 
 
 def test_return_exceptions() -> None:
     """Section 5: exceptions stand at their place."""
     backend = Scripted(lambda value, attempt: LookupError(value) if value % 3 == 0 else value)
-    results = execution.collect(started(backend, range(7), return_exceptions=True, chunksize=4))
+    results = started(backend, range(7), return_exceptions=True, chunksize=4).collect()
     assert [type(result).__name__ for result in results] == [
         *["LookupError", "int", "int"] * 2,
         "LookupError",
@@ -220,14 +220,14 @@ def test_return_exceptions() -> None:
 def test_exits_are_call_errors() -> None:
     """Section 5: what is no Exception ends a call, not the caller."""
     with pytest.raises(CallError) as caught:
-        execution.collect(started(Scripted(lambda value, attempt: SystemExit(3)), [1]))
+        started(Scripted(lambda value, attempt: SystemExit(3)), [1]).collect()
     assert isinstance(caught.value.__cause__, SystemExit)
 
 
 def test_closing_a_stream_closes_the_backend() -> None:
     """Section 1: closing a stream cancels the rest."""
     backend = Scripted()
-    results = execution.in_order(started(backend, itertools.count(), ordered=True, chunksize=1))
+    results = started(backend, itertools.count(), streamed=True, chunksize=1).stream()
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     results.close()
     assert backend.closed == 1
@@ -244,7 +244,7 @@ def test_buffersize(buffersize: int) -> None:
             read += 1
             yield value
 
-    results = execution.in_order(started(Scripted(), values(), ordered=True, buffersize=buffersize))
+    results = started(Scripted(), values(), streamed=True, buffersize=buffersize).stream()
     for taken in range(50):
         assert next(results) == taken
         assert read <= taken + buffersize
@@ -263,7 +263,7 @@ def test_default_buffer() -> None:
 
     # The first call comes last, so that all others are held back behind it.
     backend = Scripted(pick=lambda n: n - 1)
-    results = execution.in_order(started(backend, values(), ordered=True, chunksize=1))
+    results = started(backend, values(), streamed=True, chunksize=1).stream()
     for taken in range(50):
         assert next(results) == taken
         assert read <= taken + 4 * 2
@@ -289,7 +289,7 @@ def test_faults_of_a_backend_are_errors(answers: Callable[[Chunk], list[ChunkRes
                 yield from answers(chunk)
 
     with pytest.raises(BackendError, match=message):
-        execution.collect(started(Faulty(), range(10), chunksize=4))
+        started(Faulty(), range(10), chunksize=4).collect()
 
 
 def test_a_backend_that_stops_early_is_an_error() -> None:
@@ -301,8 +301,8 @@ def test_a_backend_that_stops_early_is_an_error() -> None:
                 assert chunk is not None
                 yield ChunkResult(chunk, [1] * len(chunk))
 
-    with pytest.raises(BackendError, match="fault of that backend"):
-        execution.collect(started(Lazy(), range(10), chunksize=2))
+    with pytest.raises(BackendError, match="bug in that backend"):
+        started(Lazy(), range(10), chunksize=2).collect()
 
 
 def test_errors_of_the_backend_come_through() -> None:
@@ -314,7 +314,7 @@ def test_errors_of_the_backend_come_through() -> None:
             yield
 
     with pytest.raises(BackendError, match="no route"):
-        execution.collect(started(Broken(), range(3)))
+        started(Broken(), range(3)).collect()
 
 
 def test_partial_results_of_a_chunk() -> None:
@@ -329,14 +329,14 @@ def test_partial_results_of_a_chunk() -> None:
                     values = [None if failures else chunk.arguments(offset)[0]]
                     yield ChunkResult(chunk, values, failures, offset=offset)
 
-    results = execution.collect(started(Parts(), range(10), chunksize=4, return_exceptions=True))
+    results = started(Parts(), range(10), chunksize=4, return_exceptions=True).collect()
     assert [type(result).__name__ for result in results] == [*["int"] * 5, "LookupError", *["int"] * 4]
 
 
 def test_progress_is_told_and_closed() -> None:
     """Section 1: progress hears of all calls, and its errors end the run."""
     seen: list[tuple[int, int | None]] = []
-    execution.collect(started(Scripted(), range(9), progress=lambda *state: seen.append(state)))
+    started(Scripted(), range(9), progress=lambda *state: seen.append(state)).collect()
     assert seen[-1] == (9, 9)
 
     def fail(done: int, total: int | None) -> None:
@@ -344,7 +344,7 @@ def test_progress_is_told_and_closed() -> None:
 
     backend = Scripted()
     with pytest.raises(ZeroDivisionError):
-        execution.collect(started(backend, range(9), progress=fail))
+        started(backend, range(9), progress=fail).collect()
     assert backend.closed == 1
 
 
@@ -352,11 +352,11 @@ def test_on_an_event_loop() -> None:
     """Section 1: the asynchronous ways give the same."""
 
     async def run() -> None:
-        assert await execution.acollect(started(Scripted(), range(20))) == list(range(20))
-        streamed = [value async for value in execution.ain_order(started(Scripted(), iter(range(20)), ordered=True))]
+        assert await started(Scripted(), range(20)).acollect() == list(range(20))
+        streamed = [value async for value in started(Scripted(), iter(range(20)), streamed=True).astream()]
         assert streamed == list(range(20))
         with pytest.raises(LookupError) as caught:
-            await execution.acollect(started(Scripted(lambda value, attempt: LookupError()), [1]))
+            await started(Scripted(lambda value, attempt: LookupError()), [1]).acollect()
         assert caught.value.partial == {}  # type: ignore[attr-defined]
 
     asyncio.run(run())
@@ -366,6 +366,6 @@ def test_the_pace_is_learnt() -> None:
     """Chunk sizes follow from the durations that backends report."""
     backend = Scripted()
     run = started(backend, range(5000))
-    execution.collect(run)
+    run.collect()
     assert backend.sizes[0] == 1
     assert max(backend.sizes) > 10

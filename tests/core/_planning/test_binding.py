@@ -56,14 +56,6 @@ def test_nothing_is_read() -> None:
     assert len(bound(Untouchable(), Untouchable(), key=1).distributed) == 2
 
 
-def test_constants_are_a_copy() -> None:
-    """Section 3: what the caller does to its keywords afterwards does not reach the call."""
-    kwargs = {"key": 1}
-    call = bind(inspect_function(function), ([1], [2]), kwargs)
-    kwargs["key"] = 2
-    assert call.constants == {"key": 1}
-
-
 def test_secrets_are_not_shown() -> None:
     """Promise 12: a bound call shows neither constants nor arguments."""
     assert "canary" not in repr(bound(["canary"], [["canary"]], key="canary"))

@@ -1,7 +1,7 @@
 """The object that `jd_core._api.decorator.distribute` makes of a function.
 
-A call walks through the house from here: `binding`, `starting` (which plans it), `execution`, `aggregation`. What a type
-checker sees of it is in `jd_core._typing.distributed`.
+A call goes from here to `jd_core._planning.binding` and then to `jd_core._execution.run`. What a type checker sees of it is
+in `jd_core._typing.distributed`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,14 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from jd_core._api.methods import CallMethod, HelpText
-from jd_core._api.stream import AsyncStream, Stream, nothing, nothing_later
-from jd_core._collections.table import Kind
-from jd_core._execution import run as execution
-from jd_core._execution import start
-from jd_core._execution.aggregation import aggregate
-from jd_core._execution.chunk_size import Pace
-from jd_core._hints.signature import Signature, distributed_signature, inspect_function
-from jd_core._options.defaults import in_effect
+from jd_core._api.stream import AsyncStream, Stream
+from jd_core._execution.run import Target
+from jd_core._hints.signature import distributed_signature, inspect_function
 from jd_core._options.options import Options, resolve, with_job
 from jd_core._options.shown import shows_options
 from jd_core._planning.arguments import is_asynchronous
@@ -45,11 +40,10 @@ class Distributed:
     def __init__(self, function: Any, options: Options) -> None:
         functools.update_wrapper(self, function)
         self._options = options
-        self._pace = Pace()
         # classmethod and staticmethod objects are looked into when the attribute is fetched.
         descriptor = isinstance(function, (classmethod, staticmethod))
-        self._signature: Signature | None = None if descriptor else inspect_function(function)
-        self._name = self._signature.name if self._signature else function.__qualname__
+        self._target = None if descriptor else Target(function, inspect_function(function), options)
+        self._name = self._target.signature.name if self._target else function.__qualname__
 
     # Takes the parameters that it has for type checkers.
     __class_getitem__: Any = classmethod(types.GenericAlias)
@@ -75,9 +69,9 @@ class Distributed:
         kwargs = Constants(kwargs)  # under the same name, so that tracebacks with locals show no constant
         if self._is_classmethod_of(args):
             return self._bound_to(args[0])(*args[1:], **kwargs)
-        run, joined = self._start(self._bind(args, kwargs), ordered=False)
+        target, call = self._bind(args, kwargs)
         del args, kwargs
-        return aggregate([] if run is None else execution.collect(run), in_effect(self._options).aggregate, joined)
+        return target.start(call).collect()
 
     @CallMethod
     async def aio(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -86,12 +80,10 @@ class Distributed:
         Async iterables may be passed as well. They are read on the caller's loop, lazily, and closed at the end of the run.
         """
         kwargs = Constants(kwargs)
-        call = self._bind(args, kwargs, on_loop=True)
+        target, call = self._bind(args, kwargs, on_loop=True)
         del args, kwargs
         async with _opened(call) as call:
-            run, joined = self._start(call, ordered=False)
-            results = [] if run is None else await execution.acollect(run)
-            return aggregate(results, in_effect(self._options).aggregate, joined)
+            return await target.start(call).acollect()
 
     @CallMethod
     def stream(self, /, *args: Any, **kwargs: Any) -> Stream[Any]:
@@ -101,13 +93,13 @@ class Distributed:
         ``buffersize`` calls ahead of it. Closing it, or dropping it, cancels the rest.
         """
         kwargs = Constants(kwargs)
-        return self._stream(execution.in_order, self._bind(args, kwargs), ordered=True)
+        return self._stream(args, kwargs, ordered=True)
 
     @CallMethod
     def as_completed(self, /, *args: Any, **kwargs: Any) -> Stream[tuple[int, Any]]:
         """Returns an iterator over (index of the call, result) in the order in which calls finish; else as `stream`."""
         kwargs = Constants(kwargs)
-        return self._stream(execution.as_completed, self._bind(args, kwargs), ordered=False)
+        return self._stream(args, kwargs, ordered=False)
 
     @CallMethod
     def astream(self, /, *args: Any, **kwargs: Any) -> AsyncStream[Any]:
@@ -116,11 +108,10 @@ class Distributed:
         Leaving the ``async with`` block of the iterator, or closing it, returns when the run has ended.
         """
         kwargs = Constants(kwargs)
-        call = self._bind(args, kwargs, on_loop=True)
+        target, call = self._bind(args, kwargs, on_loop=True)
         if any(is_asynchronous(argument.value) for argument in call.distributed):
-            return AsyncStream(self._name, self._in_order_of(call))
-        run, _ = self._start(call, ordered=True)
-        return AsyncStream(self._name, nothing_later() if run is None else execution.ain_order(run))
+            return AsyncStream(self._name, _opened_stream(target, call))
+        return AsyncStream(self._name, target.start(call, streamed=True).astream())
 
     @functools.partial(CallMethod, plain=True)
     def local(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -140,9 +131,9 @@ class Distributed:
     @property
     def __signature__(self) -> inspect.Signature:
         """The signature of a distributed call: positional parameters take iterables, the result is a list."""
-        if self._signature is None:
+        if self._target is None:
             raise AttributeError("__signature__")
-        return distributed_signature(self._signature.signature)
+        return distributed_signature(self._target.signature.signature)
 
     def __getattribute__(self, name: str) -> Any:
         """Returns the function's own docstring where `HelpText` has a longer one."""
@@ -151,7 +142,7 @@ class Distributed:
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Binds as the plain function would: a method's ``self`` is a constant."""
         function: Any = self.__wrapped__
-        if instance is None and self._signature is not None:
+        if instance is None and self._target is not None:
             return self
         getter = getattr(type(function), "__get__", None)
         if getter is None:
@@ -169,28 +160,14 @@ class Distributed:
     def __repr__(self) -> str:
         return f"<distributed {self._name}, job={self._options.job!r}>"
 
-    def _bind(self, args: tuple[Any, ...], constants: Constants, *, on_loop: bool = False) -> BoundCall:
-        if self._signature is None:
+    def _bind(self, args: tuple[Any, ...], constants: Constants, *, on_loop: bool = False) -> tuple[Target, BoundCall]:
+        if self._target is None:
             raise TypeError(f"{self._name}() is a {type(self.__wrapped__).__name__}: call it on its class")
-        return bind(self._signature, args, constants, on_loop=on_loop)
+        return self._target, bind(self._target.signature, args, constants, on_loop=on_loop)
 
-    def _start(self, call: BoundCall, *, ordered: bool) -> tuple[execution.Run | None, Kind | None]:
-        assert self._signature is not None  # the call was bound to it
-        return start.start(self.__wrapped__, self._signature, self._options, self._pace, call, ordered=ordered)
-
-    async def _in_order_of(self, call: BoundCall) -> AsyncGenerator[Any, None]:
-        async with _opened(call) as call:
-            run, _ = self._start(call, ordered=True)
-            assert run is not None  # the length of an async iterable is not known to be 0
-            async with contextlib.aclosing(execution.ain_order(run)) as results:
-                async for result in results:
-                    yield result
-
-    def _stream(
-        self, iterate: Callable[[execution.Run], Generator[Any, None, None]], call: BoundCall, *, ordered: bool
-    ) -> Stream[Any]:
-        run, _ = self._start(call, ordered=ordered)
-        return Stream(self._name, nothing() if run is None else iterate(run))
+    def _stream(self, args: tuple[Any, ...], constants: Constants, *, ordered: bool) -> Stream[Any]:
+        target, call = self._bind(args, constants)
+        return Stream(self._name, target.start(call, streamed=True, ordered=ordered).stream())
 
     def _is_classmethod_of(self, args: tuple[Any, ...]) -> bool:
         """Whether this is the function of a classmethod, called with its class.
@@ -217,6 +194,12 @@ class Bound(Distributed):
         if owner is None:
             return Distributed, (self.__wrapped__, self._options)
         return getattr, (owner, self.__name__)
+
+
+async def _opened_stream(target: Target, call: BoundCall) -> AsyncGenerator[Any, None]:
+    async with _opened(call) as call, contextlib.aclosing(target.start(call, streamed=True).astream()) as results:
+        async for result in results:
+            yield result
 
 
 def _opened(call: BoundCall) -> AbstractAsyncContextManager[BoundCall]:

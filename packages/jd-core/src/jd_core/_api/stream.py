@@ -1,45 +1,65 @@
-"""What `Distributed.stream`, `.as_completed` and `.astream` give: the results of a run, one after the other."""
+"""What `Distributed.stream`, `.as_completed` and `.astream` return: the results of a run, one after the other."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncGenerator, Generator
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 R_co = TypeVar("R_co", covariant=True)
+Results_co = TypeVar("Results_co", bound="Generator[Any, None, None] | AsyncGenerator[Any, None]", covariant=True)
 
 
-class Stream(Generator[R_co, None, None]):
-    """The results of a run, one after the other. Closing it, leaving its ``with`` block or dropping it cancels the rest."""
+class _Once(Generic[Results_co]):
+    """Results that can be iterated once, and a warning if they never are: then no call was made.
 
-    def __init__(self, name: str, results: Generator[R_co, None, None]) -> None:
+    Args:
+        name: the function's.
+        results: the run's.
+    """
+
+    def __init__(self, name: str, results: Results_co) -> None:
         self._name = name
         self._results = results
         self._asked = False
 
-    def __iter__(self) -> Generator[R_co, None, None]:
-        """Returns the results themselves: a loop over them then costs no Python call per result."""
+    def _ask(self) -> Results_co:
         self._asked = True
         return self._results
 
+    def __del__(self) -> None:
+        """Warns if nothing was ever asked of it."""
+        if not self._asked:
+            warnings.warn(
+                f"a stream of {self._name}() was never iterated, so none of its calls were made",
+                RuntimeWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+
+class Stream(_Once[Generator[R_co, None, None]], Generator[R_co, None, None]):
+    """The results of a run, one after the other. Closing it, leaving its ``with`` block or dropping it cancels the rest."""
+
+    def __iter__(self) -> Generator[R_co, None, None]:  # noqa: PYI058 - as Generator has it
+        """Returns the results themselves: a loop over them then costs no Python call per result."""
+        return self._ask()
+
     def __next__(self) -> R_co:
         """Returns the next result, waiting for it."""
-        self._asked = True
-        return next(self._results)
+        return next(self._ask())
 
     def send(self, value: None) -> R_co:
         """As `__next__`: nothing can be sent."""
-        return next(self)
+        return next(self._ask())
 
     def throw(self, *error: Any) -> R_co:
         """Raises an exception inside, which cancels the run."""
-        self._asked = True
-        return self._results.throw(*error)
+        return self._ask().throw(*error)
 
     def close(self) -> None:
         """Cancels what has not finished; does nothing if all has."""
-        self._asked = True
-        self._results.close()
+        self._ask().close()
 
     def __enter__(self) -> Stream[R_co]:
         """Returns itself."""
@@ -49,43 +69,29 @@ class Stream(Generator[R_co, None, None]):
         """Closes."""
         self.close()
 
-    def __del__(self) -> None:
-        """Warns if nothing was ever asked of it: then no call was made."""
-        if not self._asked:
-            _warn(self._name, self)
 
-
-class AsyncStream(AsyncGenerator[R_co, None]):
+class AsyncStream(_Once[AsyncGenerator[R_co, None]], AsyncGenerator[R_co, None]):
     """As `Stream`, for ``async for``. Closing it, or leaving its ``async with`` block, returns when the run has ended."""
 
-    def __init__(self, name: str, results: AsyncGenerator[R_co, None]) -> None:
-        self._name = name
-        self._results = results
-        self._asked = False
-
-    def __aiter__(self) -> AsyncGenerator[R_co, None]:
+    def __aiter__(self) -> AsyncGenerator[R_co, None]:  # noqa: PYI058 - as AsyncGenerator has it
         """Returns the results themselves."""
-        self._asked = True
-        return self._results
+        return self._ask()
 
     async def __anext__(self) -> R_co:
         """Returns the next result, waiting for it."""
-        self._asked = True
-        return await anext(self._results)
+        return await anext(self._ask())
 
     async def asend(self, value: None) -> R_co:
         """As `__anext__`: nothing can be sent."""
-        return await anext(self)
+        return await anext(self._ask())
 
     async def athrow(self, *error: Any) -> R_co:
         """Raises an exception inside, which cancels the run."""
-        self._asked = True
-        return await self._results.athrow(*error)
+        return await self._ask().athrow(*error)
 
     async def aclose(self) -> None:
         """Cancels what has not finished; does nothing if all has."""
-        self._asked = True
-        await self._results.aclose()
+        await self._ask().aclose()
 
     async def __aenter__(self) -> AsyncStream[R_co]:
         """Returns itself."""
@@ -94,29 +100,3 @@ class AsyncStream(AsyncGenerator[R_co, None]):
     async def __aexit__(self, *error: object) -> None:
         """Closes."""
         await self.aclose()
-
-    def __del__(self) -> None:
-        """Warns if nothing was ever asked of it: then no call was made."""
-        if not self._asked:
-            _warn(self._name, self)
-
-
-def nothing() -> Generator[Any, None, None]:
-    """Yields nothing."""
-    yield from ()
-
-
-async def nothing_later() -> AsyncGenerator[Any, None]:
-    """Yields nothing."""
-    results: tuple[Any, ...] = ()
-    for result in results:
-        yield result
-
-
-def _warn(name: str, stream: object) -> None:
-    warnings.warn(
-        f"a stream of {name}() was never iterated, so none of its calls were made",
-        RuntimeWarning,
-        stacklevel=3,
-        source=stream,
-    )

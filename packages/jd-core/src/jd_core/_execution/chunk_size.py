@@ -1,9 +1,9 @@
-"""How many calls travel in the next chunk.
+"""How many calls go into the next chunk.
 
 The policy is guided self-scheduling (C. Polychronopoulos and D. Kuck, "Guided Self-Scheduling: A Practical Scheduling
 Scheme for Parallel Supercomputers", IEEE Trans. Computers C-36, 1987): each chunk is a share of what is left, so chunks
-shrink and no worker straggles at the end. Where workers give back what they have not begun, shares of the whole do, and
-there are fewer messages. It is bounded by measured time, so that neither tiny nor long calls lose.
+shrink and no worker straggles at the end. Where workers return calls that they have not begun, shares of the whole do,
+and there are fewer messages. It is bounded by measured time, so that neither tiny nor long calls lose.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from jd_core.backend.splitting import full_seconds
 #: Chunks per worker that are to come when a chunk is cut; 2, so that a chunk is half of a worker's even share.
 SHARES = 2
 
-#: Where workers share the calls of a chunk, all of them together work on it for about so many seconds.
+#: Where workers share the calls of a chunk, all of them together take about so many seconds for it.
 SHARED_SECONDS = 0.01
 
-#: And it holds at most so many calls: more gain nothing, and looking for those that are done takes longer.
+#: And it holds at most so many calls: more gain nothing, and finding those that are done takes longer.
 MOST_SHARED = 4096
 
-#: The last, small chunks are at least this fraction of a full one, or the end of a run of tiny calls is all messages.
+#: The last, small chunks are at least this fraction of a full one; else a run of tiny calls ends with many messages.
 SMALLEST = 8
 
 
-#: A chunk of an input without a length holds at most so many calls: their arguments are lists in memory, several per worker.
+#: A chunk of an input without a length holds at most so many calls: their arguments are in memory, for several chunks.
 MOST_UNKNOWN = 1 << 15
 
 #: So many calls may go together for the sake of their message before a run has measured any of its own: what earlier
@@ -34,22 +34,22 @@ MOST_UNKNOWN = 1 << 15
 UNPROVEN = 16
 
 
-class Pace:
-    """What calls of one function took lately. Kept from run to run, so that a short one need not find out again.
+class CallDurations:
+    """How long calls of one function took lately. Kept from run to run, so that a short run need not find out again.
 
     Attributes:
-        reports: how often something was learnt.
+        records: how often something was recorded.
     """
 
     def __init__(self) -> None:
-        self.reports = 0
+        self.records = 0
         self._calls = 0.0
         self._seconds = 0.0
 
-    def learn(self, calls: int, seconds: float) -> None:
-        """Takes note that ``calls`` calls took ``seconds`` together. Later reports count twice as much as earlier ones."""
-        if seconds > 0.0:
-            self.reports += 1
+    def record(self, calls: int, seconds: float) -> None:
+        """Records that ``calls`` calls took ``seconds`` together. Each record counts twice as much as the one before."""
+        if seconds > 0.0 and calls:
+            self.records += 1
             self._calls = self._calls / 2 + calls
             self._seconds = self._seconds / 2 + seconds
 
@@ -59,18 +59,20 @@ class Pace:
 
 
 class Sizer(ABC):
-    """Gives the size of each chunk of a run, from what is left and what finished calls took.
+    """Decides the size of each chunk of a run, from what is left and what finished calls took.
 
     Args:
-        pace: what calls of the function took, here and in earlier runs.
+        durations: what calls of the function took, in this run and earlier ones.
         workers: how many calls run at once.
         total: number of calls of the run; None if unknown.
         fixed: the size if the user chose one.
         most: the largest size that leaves something for every worker within the buffer; None: no limit.
     """
 
-    def __init__(self, pace: Pace, workers: int, total: int | None, fixed: int | None, most: int | None) -> None:
-        self._pace = pace
+    def __init__(
+        self, durations: CallDurations, workers: int, total: int | None, fixed: int | None, most: int | None
+    ) -> None:
+        self._durations = durations
         self._workers = workers
         self._left = total
         self._fixed = fixed
@@ -82,8 +84,8 @@ class Sizer(ABC):
         size = self._fixed or self._automatic()
         return max(1, size if self._most is None else min(size, self._most))
 
-    def given(self, calls: int) -> None:
-        """Takes note that a chunk of ``calls`` calls was given out."""
+    def handed_out(self, calls: int) -> None:
+        """Records that a chunk of ``calls`` calls was handed out."""
         self._last = calls
         if self._left is not None:
             self._left -= calls
@@ -100,15 +102,21 @@ class Guided(Sizer):
     """For workers that each run a whole chunk: ever smaller shares of what is left."""
 
     def __init__(
-        self, backend: Backend, pace: Pace, workers: int, total: int | None, fixed: int | None, buffer: int | None
+        self,
+        backend: Backend,
+        durations: CallDurations,
+        workers: int,
+        total: int | None,
+        fixed: int | None,
+        buffer: int | None,
     ) -> None:
-        super().__init__(pace, workers, total, fixed, None if buffer is None else buffer // (2 * workers))
+        super().__init__(durations, workers, total, fixed, None if buffer is None else buffer // (2 * workers))
         self._target = full_seconds(backend, workers)
         self._even = None if total is None else -(-total // workers)
         self._whole = total if backend.gives_back else None
-        self._known = pace.reports
+        self._known = durations.records
         # To ask a second worker costs more than what these calls will take, all of them.
-        tiny = total is not None and total <= min(UNPROVEN, pace.calls_in(backend.message_seconds) or 0)
+        tiny = total is not None and total <= min(UNPROVEN, durations.calls_in(backend.message_seconds) or 0)
         if tiny and backend.gives_back:
             self._even = total
 
@@ -117,45 +125,55 @@ class Guided(Sizer):
         return self._workers * size
 
     def _automatic(self) -> int:
-        full = self._pace.calls_in(self._target)
+        full = self._durations.calls_in(self._target)
         if full is None:
             return 1  # nothing is known yet: try one call, so that long ones are spread from the start
         if self._left is None or self._even is None:
             return min(full, 2 * self._last, MOST_UNKNOWN)
         share = -(-(self._whole or self._left) // (SHARES * self._workers))
-        smallest = full // SMALLEST if self._pace.reports > self._known else min(full // SMALLEST, UNPROVEN)
+        smallest = full // SMALLEST if self._durations.records > self._known else min(full // SMALLEST, UNPROVEN)
         return min(full, self._left, max(share, min(smallest, self._even)))
 
 
 class Shared(Sizer):
-    """For workers that take the calls of a chunk one by one, whoever is free: large chunks let nobody straggle."""
+    """For workers that share a chunk, each call taken by the next idle one: with large chunks, too, no worker straggles."""
 
-    def __init__(self, pace: Pace, workers: int, total: int | None, fixed: int | None, buffer: int | None) -> None:
-        super().__init__(pace, workers, total, fixed, None if buffer is None else buffer // 2)
+    def __init__(
+        self, durations: CallDurations, workers: int, total: int | None, fixed: int | None, buffer: int | None
+    ) -> None:
+        super().__init__(durations, workers, total, fixed, None if buffer is None else buffer // 2)
 
     def ahead(self, size: int) -> int:
         """A call for each worker, or one chunk if that is more."""
         return max(self._workers, size)
 
     def _automatic(self) -> int:
-        full = self._pace.calls_in(SHARED_SECONDS * self._workers)
+        full = self._durations.calls_in(SHARED_SECONDS * self._workers)
         size = MOST_SHARED if full is None else min(full, MOST_SHARED)
         if full is None or self._left is None:
             size = min(size, 2 * self._last)
         return size if self._left is None else min(size, self._left)
 
 
-def sizer(backend: Backend, pace: Pace, workers: int, *, total: int | None, fixed: int | None, buffer: int | None) -> Sizer:
+def sizer(
+    backend: Backend,
+    durations: CallDurations,
+    workers: int,
+    *,
+    total: int | None,
+    fixed: int | None,
+    buffer: int | None,
+) -> Sizer:
     """Returns the policy for a run on ``backend``.
 
     Args:
         backend: where the calls run.
-        pace: what calls of the function took in earlier runs.
+        durations: what calls of the function took in earlier runs.
         workers: how many calls run at once.
         total: number of calls of the run; None if unknown.
         fixed: calls per chunk if the user chose it.
         buffer: how many calls may be read ahead if the user chose it.
     """
     if backend.shares_calls:
-        return Shared(pace, workers, total, fixed, buffer)
-    return Guided(backend, pace, workers, total, fixed, buffer)
+        return Shared(durations, workers, total, fixed, buffer)
+    return Guided(backend, durations, workers, total, fixed, buffer)

@@ -1,4 +1,4 @@
-"""Makes the exception that the user sees out of a `Failure`: their own, with what they need to find the call."""
+"""Turns the `Failure` of a call into the exception that the user sees: their own, with what they need to find the call."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from jd_core._planning.plan import Plan
 from jd_core.backend import Backend, Chunk, Failure
 from jd_core.errors import CallError, DistributeError, RemoteTraceback
 
@@ -15,41 +16,49 @@ _shorten = reprlib.Repr()
 _shorten.maxstring = _shorten.maxother = 60
 
 
-def exception_of(failure: Failure) -> BaseException:
-    """Returns the exception of a failed call, with the worker's traceback as its cause where it left its process.
+def to_user(failure: Failure, chunk: Chunk, plan: Plan) -> Exception:
+    """Returns the exception of a failed call as the user sees it.
 
-    What is no `Exception` (`SystemExit`, `KeyboardInterrupt`, `GeneratorExit`) becomes a `CallError` with the original as
-    its cause: it ended a call, and must not end the caller.
+    It is the call's own exception; its cause is the worker's traceback where it left its process, and a note says which
+    call it was and what it was given. What is not an `Exception` (`SystemExit`, `KeyboardInterrupt`, `GeneratorExit`)
+    becomes the cause of a `CallError`: it ended a call, and must not end the caller.
+
+    Args:
+        failure: the failed call.
+        chunk: the chunk that holds it.
+        plan: the run's, for the names of the function and its parameters.
     """
     error = failure.exception
     if failure.traceback is not None:
-        cause = RemoteTraceback(failure.traceback)
-        cause.__cause__ = error.__cause__
-        error.__cause__ = cause
-    if isinstance(error, Exception):
-        return error
+        remote = RemoteTraceback(failure.traceback)
+        remote.__cause__ = error.__cause__
+        error.__cause__ = remote
+    if not isinstance(error, Exception):
+        error = _as_call_error(error)
+    _annotate(error, _note(failure.index, chunk, plan))
+    return error
+
+
+def _as_call_error(error: BaseException) -> CallError:
+    arguments = ", ".join(_shorten.repr(argument) for argument in error.args)
     wrapped = CallError(
-        f"the call raised {type(error).__name__}({_arguments(error)}), which ends that call only; "
+        f"the call raised {type(error).__name__}({arguments}), which ends that call only; "
         f"raise an ordinary exception, or return a value, to end it on purpose"
     )
     wrapped.__cause__ = error
     return wrapped
 
 
-def annotate(error: BaseException, index: int, calls: int | None, names: tuple[str, ...], chunk: Chunk) -> None:
-    """Adds the note that says which call it was and what it was given, shortened; never a constant.
-
-    Args:
-        error: the exception of the call; the same object may have failed several calls and gets a note for each.
-        index: the call's index over the run.
-        calls: number of calls of the run; None if unknown.
-        names: the distributed parameters' names.
-        chunk: the chunk that holds the call.
-    """
+def _note(index: int, chunk: Chunk, plan: Plan) -> str:
+    """Returns which call failed, with its arguments shortened; constants are never shown."""
     values = chunk.arguments(index - chunk.start)
-    shown = ", ".join(f"{name}={_shorten.repr(value)}" for name, value in zip(names, values, strict=True))
-    of = "" if calls is None else f" of {calls}"
-    note = f"distribute: call {index}{of} failed: {shown}"
+    shown = ", ".join(f"{name}={_shorten.repr(value)}" for name, value in zip(plan.names, values, strict=True))
+    of = "" if plan.calls is None else f" of {plan.calls}"
+    return f"distribute: {plan.name}(): call {index}{of} failed: {shown}"
+
+
+def _annotate(error: Exception, note: str) -> None:
+    # One object may be the exception of several calls, and of several attempts of one.
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)
 
@@ -59,10 +68,13 @@ class HiddenInternals:
 
     What failed is the user's function or input, and the way through the library explains nothing; above all, the locals of
     these frames are the constants and results of other calls, which tools that show locals would spread. An error that is
-    not one of a call's, an interruption or a `DistributeError` keeps them: then the library itself may be at fault.
+    neither a call's, nor an interruption, nor a `DistributeError` keeps them: the library itself may be at fault.
 
     Args:
         backend: its package's frames are hidden, too.
+
+    Attributes:
+        failure: the user's exception that is being raised, such as that of a call.
     """
 
     def __init__(self, backend: Backend | None = None) -> None:
@@ -70,7 +82,7 @@ class HiddenInternals:
         self.failure: BaseException | None = None
 
     def __enter__(self) -> Self:
-        """Returns itself; set ``failure`` to the exception of a call that is raised on."""
+        """Returns itself."""
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -80,7 +92,7 @@ class HiddenInternals:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Takes what is raised in the block for the user's, as a call's exception is: an error of their input, say."""
+        """Treats what is raised in the block as the user's: an error of their input, say."""
         try:
             yield
         except BaseException as error:
@@ -96,7 +108,7 @@ class HiddenInternals:
         error.__traceback__ = kept
 
     def _is_internal(self, module: str) -> bool:
-        # The functions of the conformance suite stand for the user's.
+        # The functions of the contract suite stand for the user's.
         return module.partition(".")[0] in self._hidden and not module.startswith("jd_core.testing.")
 
 
@@ -104,7 +116,3 @@ def _entries(trace: TracebackType | None) -> Iterator[TracebackType]:
     while trace is not None:
         yield trace
         trace = trace.tb_next
-
-
-def _arguments(error: BaseException) -> str:
-    return ", ".join(_shorten.repr(argument) for argument in error.args)

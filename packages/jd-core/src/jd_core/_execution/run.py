@@ -1,286 +1,184 @@
-"""Runs a plan on a backend: feeds chunks, takes results, settles failures, and gives the results in order.
+"""A call of a distributed function, from its bound arguments to its results.
 
-The life of a call::
+::
 
-    plan ──take──▶ feed ──Chunk──▶ backend.run ──ChunkResult──▶ settle ──segment──▶ in_order ──▶ caller
-                    ▲                                             │
-                    └───────────── waiting (retries) ◀────────────┘
+    Target.start ──▶ Run:  plan ──▶ Feed ──Chunk──▶ backend.run ──ChunkResult──▶ Results ──▶ caller
+                                     ▲                                              │
+                                     └─────────────── calls attempted again ────────┘
 
-A *segment* is (index of its first call, results of consecutive calls). Segments part the calls of a run without overlap.
+`Feed` and `Results` do no I/O. What drives them are the methods of `Run`, for callers in a thread and on an event loop.
 """
 
 from __future__ import annotations
 
 import contextlib
-import heapq
-import time
-from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
 
-from jd_core._execution import failures, progress
-from jd_core._execution.chunk_size import Pace, sizer
+from jd_core._collections.table import Kind
+from jd_core._execution.chunk_size import CallDurations, sizer
+from jd_core._execution.failures import HiddenInternals
+from jd_core._execution.feed import Feed
+from jd_core._execution.results import AsCompleted, InOrder, Results
+from jd_core._execution.retries import Retries
+from jd_core._hints.signature import Signature
+from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options
-from jd_core._planning.plan import Plan
-from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
-from jd_core.errors import BackendError
+from jd_core._planning.binding import BoundCall
+from jd_core._planning.plan import Plan, plan
+from jd_core.backend import Backend, Work, registry
 
-Segment: TypeAlias = tuple[int, Sequence[Any]]
 
-#: Chunks per worker that may be read ahead of an ordered stream's consumer where ``buffersize`` is not given.
-CHUNKS_AHEAD = 4
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A function as its calls need it.
+
+    Attributes:
+        function: the user's.
+        signature: its signature.
+        options: how its calls are distributed.
+        durations: what its calls took so far.
+    """
+
+    function: Callable[..., Any]
+    signature: Signature
+    options: Options
+    durations: CallDurations = field(default_factory=CallDurations)
+
+    def start(self, call: BoundCall, *, streamed: bool = False, ordered: bool = True) -> Run:
+        """Makes the run of a call, of which nothing has started yet.
+
+        Args:
+            call: the bound arguments.
+            streamed: whether the caller takes results while the run goes on.
+            ordered: whether it takes them in the order of the calls.
+
+        Raises:
+            BatchingError: known lengths do not fit together.
+            SignatureError: a frame for an element parameter.
+            BackendError: the backend cannot be used.
+        """
+        options = in_effect(self.options)
+        backend = registry.backend(options.job)
+        workers = _Workers(backend, options)
+        planned = plan(call, autobatch=options.autobatch, batch_size=options.batch_size, workers=workers)
+        if planned.calls == 0:
+            # There is no call to make: the job's backend need not even be asked how many workers it has.
+            backend = registry.backend("serial")
+            workers = _Workers(backend, options)
+        work = Work(
+            function=self.function,
+            constants=call.constants,
+            workers=workers(),
+            name=call.name,
+            calls=planned.calls,
+            timeout=options.timeout,
+            stop_at_failure=not (options.return_exceptions or options.retry),
+            chunksize=options.chunksize if isinstance(options.chunksize, int) else None,
+            options=options.backend,
+            workers_given=options.workers is not None,
+            on_input=planned.call_on_arrival if planned.arriving else None,
+        )
+        joined = self.signature.returns if planned.cut and not options.return_exceptions else None
+        return Run(planned, work, backend, options, self.durations, streamed=streamed, ordered=ordered, joined=joined)
 
 
 class Run:
-    """One run of a plan. Nothing starts before `segments` or `asegments` is iterated, which can be done once.
+    """One run of a plan. Nothing starts before one of its methods is called, or its generator asked; that can be done once.
 
     Args:
         plan: the calls.
         work: what is the same for all of them.
         backend: where they run.
-        options: the decorated function's.
-        pace: what calls of the function took in earlier runs; learns from this one.
-        ordered: whether results are held back until those before them are there; what is held back counts as read ahead.
+        options: the function's.
+        durations: what calls of the function took so far; learns from this run.
+        streamed: whether the caller takes results while the run goes on.
+        ordered: whether it takes them in the order of the calls.
+        joined: the collection type into which ``aggregate="auto"`` joins the results; None: they stay a list.
     """
 
-    def __init__(self, plan: Plan, work: Work, backend: Backend, options: Options, pace: Pace, *, ordered: bool) -> None:
-        self._plan = plan
+    def __init__(
+        self,
+        plan: Plan,
+        work: Work,
+        backend: Backend,
+        options: Options,
+        durations: CallDurations,
+        *,
+        streamed: bool = False,
+        ordered: bool = True,
+        joined: Kind | None = None,
+    ) -> None:
+        internals = HiddenInternals(backend)
+        rule, workers, buffer = options.retry, work.workers, options.buffersize
+        sizes = sizer(backend, durations, workers, total=plan.calls, fixed=work.chunksize, buffer=buffer)
+        retries = None if rule is None else Retries(rule, workers, work.name, shared=backend.shares_calls)
+        feed = Feed(plan, sizes, retries, internals, buffersize=buffer, streamed=streamed)
+        order = InOrder() if ordered else AsCompleted()
+        self._results = Results(plan, feed, options, durations, internals, order, workers=workers)
+        self._feed = feed
         self._work = work
         self._backend = backend
-        self._options = options
-        self._retry = options.retry
-        self._ordered = ordered
-        self._pace = pace
-        self._sizer = sizer(backend, pace, work.workers, total=plan.calls, fixed=work.chunksize, buffer=options.buffersize)
-        self._fed = 0  # calls given to the backend for the first time
-        self._settled = 0  # calls that have their result, or failed for good
-        self._consumed = 0  # calls whose results the caller has taken
-        self._exhausted = False
-        self._attempts: dict[int, int] = {}  # failed attempts of each call that is being retried
-        self._waiting: list[tuple[float, int, Chunk]] = []  # heap of (monotonic time due, index, chunk of that one call)
-        self._progress: progress.Progress = progress.Silent()
-        self.internals = failures.HiddenInternals(backend)
+        self._joined = joined
 
-    def segments(self) -> Generator[Segment, None, None]:
-        """Yields the results as they come; raises the first failure. Closing it cancels the run."""
-        self._progress = self._started_progress()
-        with contextlib.closing(self._backend.run(self._work, self._feed())) as results:
-            try:
-                for result in results:
-                    yield from self._settle(result)
-                self._check_complete()
-            finally:
-                self._progress.close()
+    def collect(self) -> Any:
+        """Runs to the end and returns what a plain call returns.
 
-    async def asegments(self) -> AsyncGenerator[Segment, None]:
-        """Like `segments`, on the caller's event loop."""
-        self._progress = self._started_progress()
-        async with contextlib.aclosing(self._backend.arun(self._work, self._feed())) as results:
-            try:
-                async for result in results:
-                    for segment in self._settle(result):
-                        yield segment
-                self._check_complete()
-            finally:
-                self._progress.close()
+        Raises:
+            Exception: the first failure; its ``partial`` holds the results there were, by index.
+        """
+        with self._results as results:
+            with contextlib.closing(self._backend.run(self._work, iter(self._feed))) as chunk_results:
+                for chunk_result in chunk_results:
+                    for values in results.take(chunk_result):
+                        results.kept.extend(values)
+            return results.aggregate(self._joined)
 
-    def consumed(self, calls: int) -> None:
-        """Takes note that the caller has taken the results of ``calls`` more calls of an ordered run."""
-        self._consumed += calls
+    async def acollect(self) -> Any:
+        """Like `collect`, on the caller's event loop."""
+        with self._results as results:
+            async with contextlib.aclosing(self._backend.arun(self._work, iter(self._feed))) as chunk_results:
+                async for chunk_result in chunk_results:
+                    for values in results.take(chunk_result):
+                        results.kept.extend(values)
+            return results.aggregate(self._joined)
 
-    def _started_progress(self) -> progress.Progress:
-        calls = self._plan.calls
-        known = self._pace.calls_in(progress.INTERVAL * self._work.workers)
-        brief = calls is not None and known is not None and calls <= known
-        return progress.start(self._options.progress, self._plan.name, calls, brief=brief)
+    def stream(self) -> Generator[Any, None, None]:
+        """Yields results one by one, as soon as their turn has come. Closing it cancels the run.
 
-    def _check_complete(self) -> None:
-        """Refuses to pass off some results as all of them, whatever a backend does."""
-        if not self._exhausted or self._settled != self._fed:
-            raise BackendError(
-                f"job={self._options.job!r} gave {self._settled} results for {self._fed} calls of {self._plan.name}(): "
-                f"this is a fault of that backend"
-            )
+        Raises:
+            Exception: the first failure; its ``partial`` holds the results that were buffered.
+        """
+        with self._results as results:
+            with contextlib.closing(self._backend.run(self._work, iter(self._feed))) as chunk_results:
+                for chunk_result in chunk_results:
+                    for values in results.take(chunk_result):
+                        yield from values
+                        self._feed.taken += len(values)
+            results.finish()
 
-    def _feed(self) -> Iterator[Chunk | None]:
-        """Gives the backend its chunks: retries that are due before fresh calls; None while neither may start."""
-        while True:
-            chunk = self._due() or self._fresh()
-            if chunk is None and self._exhausted and not self._may_come_back():
-                return
-            yield chunk
-
-    def _may_come_back(self) -> bool:
-        """Whether a call that was fed may have to be fed again."""
-        return bool(self._waiting) or (self._retry is not None and self._settled < self._fed)
-
-    def _due(self) -> Chunk | None:
-        if self._waiting and self._waiting[0][0] <= time.monotonic():
-            return heapq.heappop(self._waiting)[2]
-        return None
-
-    def _fresh(self) -> Chunk | None:
-        if self._exhausted:
-            return None
-        size = self._sizer.next()
-        ahead = self._fed - (self._consumed if self._ordered else self._settled)
-        if self._options.buffersize is not None:
-            size = min(size, self._options.buffersize - ahead)
-        elif self._ordered and ahead + size > CHUNKS_AHEAD * self._sizer.ahead(size):
-            size = 0
-        if size <= 0:
-            return None
-        with self.internals.watching():
-            chunk = self._plan.take(size)
-        self._exhausted = self._plan.ended
-        if chunk is not None:
-            self._fed += len(chunk)
-            self._sizer.given(len(chunk))
-        return chunk
-
-    def _settle(self, result: ChunkResult) -> Iterator[Segment]:
-        """Gives the results of one `ChunkResult` that are final, and puts failed calls that are retried in the queue."""
-        self._pace.learn(len(result.values), result.seconds)
-        start = result.chunk.start + result.offset
-        if not result.failures:
-            yield from self._final(start, result.values)
-            return
-        values = [*result.values]
-        given = 0  # how many of the values are final, or wait for another attempt
-        for failure in result.failures:
-            position = failure.index - start
-            self.internals.strip(failure.exception)
-            error = failures.exception_of(failure)
-            if self._retried(failure, error, result.chunk):
-                yield from self._final(start + given, values[given:position])
-                given = position + 1
-                continue
-            failures.annotate(error, failure.index, self._plan.calls, self._plan.names, result.chunk)
-            if not self._options.return_exceptions:
-                yield from self._final(start + given, values[given:position])
-                self.internals.failure = error
-                raise error
-            values[position] = error
-        yield from self._final(start + given, values[given:])
-
-    def _final(self, start: int, values: Sequence[Any]) -> Iterator[Segment]:
-        if len(values):
-            self._settled += len(values)
-            with self.internals.watching():
-                self._progress.advance(len(values))
-            yield start, values
-
-    def _retried(self, failure: Failure, error: BaseException, chunk: Chunk) -> bool:
-        if self._retry is None:
-            return False
-        made = self._attempts.get(failure.index, 0) + 1
-        if not self._retry.again(error, made):
-            return False
-        self._attempts[failure.index] = made
-        columns = tuple([argument] for argument in chunk.arguments(failure.index - chunk.start))
-        due = time.monotonic() + self._retry.wait(error, made)
-        heapq.heappush(self._waiting, (due, failure.index, Chunk(failure.index, columns)))
-        return True
-
-
-class Reorder:
-    """Puts segments in order: holds each back until all before it are there."""
-
-    def __init__(self) -> None:
-        self.next = 0
-        self.held: dict[int, Sequence[Any]] = {}
-
-    def push(self, segment: Segment) -> Iterator[Sequence[Any]]:
-        """Takes a segment and gives those whose turn it now is, in order."""
-        start, values = segment
-        if start < self.next or start in self.held:
-            raise BackendError(f"the result of call {start} came twice: this is a fault of the job's backend")
-        self.held[start] = values
-        while self.next in self.held:
-            ready = self.held.pop(self.next)
-            self.next += len(ready)
-            yield ready
-
-
-def collect(run: Run) -> list[Any]:
-    """Runs to the end and returns the results, one per call, in order.
-
-    Raises:
-        Exception: the first failure; its ``partial`` holds the results there were, by index.
-    """
-    reorder = Reorder()
-    results: list[Any] = []
-    with run.internals:
-        try:
-            for segment in run.segments():
-                for values in reorder.push(segment):
-                    results.extend(values)
-        except Exception as error:
-            _keep_partial(error, results, reorder)
-            raise
-    return results
-
-
-async def acollect(run: Run) -> list[Any]:
-    """Like `collect`, on the caller's event loop."""
-    reorder = Reorder()
-    results: list[Any] = []
-    with run.internals:
-        try:
-            async with contextlib.aclosing(run.asegments()) as segments:
-                async for segment in segments:
-                    for values in reorder.push(segment):
-                        results.extend(values)
-        except Exception as error:
-            _keep_partial(error, results, reorder)
-            raise
-    return results
-
-
-def _keep_partial(error: Exception, results: list[Any], reorder: Reorder) -> None:
-    partial = dict(enumerate(results))
-    for start, values in sorted(reorder.held.items()):
-        partial.update(enumerate(values, start))
-    # An exception class with __slots__ and no __dict__ takes no attribute; its results are lost, not its message.
-    with contextlib.suppress(AttributeError):
-        error.partial = partial  # type: ignore[attr-defined]
-
-
-def in_order(run: Run) -> Generator[Any, None, None]:
-    """Yields the results one by one, in order, as soon as all before them are there.
-
-    Raises:
-        Exception: the first failure; its ``partial`` holds the results that were held back for those before them.
-    """
-    reorder = Reorder()
-    with run.internals, contextlib.closing(run.segments()) as segments:
-        try:
-            for segment in segments:
-                for values in reorder.push(segment):
-                    yield from values
-                    run.consumed(len(values))
-        except Exception as error:
-            _keep_partial(error, [], reorder)
-            raise
-
-
-def as_completed(run: Run) -> Generator[tuple[int, Any], None, None]:
-    """Yields (index, result) as calls finish."""
-    with run.internals, contextlib.closing(run.segments()) as segments:
-        for start, values in segments:
-            yield from enumerate(values, start)
-
-
-async def ain_order(run: Run) -> AsyncGenerator[Any, None]:
-    """Like `in_order`, on the caller's event loop."""
-    reorder = Reorder()
-    with run.internals:
-        async with contextlib.aclosing(run.asegments()) as segments:
-            try:
-                async for segment in segments:
-                    for values in reorder.push(segment):
+    async def astream(self) -> AsyncGenerator[Any, None]:
+        """Like `stream`, on the caller's event loop."""
+        with self._results as results:
+            async with contextlib.aclosing(self._backend.arun(self._work, iter(self._feed))) as chunk_results:
+                async for chunk_result in chunk_results:
+                    for values in results.take(chunk_result):
                         for value in values:
                             yield value
-                        run.consumed(len(values))
-            except Exception as error:
-                _keep_partial(error, [], reorder)
-                raise
+                        self._feed.taken += len(values)
+            results.finish()
+
+
+class _Workers:
+    """How many calls run at once; the backend is asked only when it matters, and once: Ray must connect to know."""
+
+    def __init__(self, backend: Backend, options: Options) -> None:
+        self._backend = backend
+        self._options = options
+        self._number = options.workers
+
+    def __call__(self) -> int:
+        if self._number is None:
+            self._number = self._backend.default_workers(self._options.backend)
+        return self._number

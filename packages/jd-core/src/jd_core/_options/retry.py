@@ -33,12 +33,14 @@ class Retry:
     on: type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool] = Exception
     initial: float = 0.1
     maximum: float = 30.0
+    maximum_retry_after: float = 300.0
 
     def __post_init__(self) -> None:
         """Raises a TypeError or ValueError that names the field, its value and what is allowed."""
         WHOLE.check("Retry.attempts", self.attempts)
         SECONDS.check("Retry.initial", self.initial)
         SECONDS.check("Retry.maximum", self.maximum)
+        SECONDS.check("Retry.maximum_retry_after", self.maximum_retry_after)
         types = self.on if isinstance(self.on, tuple) else (self.on,)
         if not callable(self.on) and not all(isinstance(one, type) and issubclass(one, BaseException) for one in types):
             raise TypeError(f"distribute: Retry.on={self.on!r} must be exception types, or a callable of an exception")

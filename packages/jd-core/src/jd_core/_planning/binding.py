@@ -52,7 +52,7 @@ class BoundCall:
     constants: Constants = field(repr=False)
 
 
-def bind(signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, on_loop: bool = False) -> BoundCall:
+def bind(signature: Signature, args: tuple[Any, ...], kwargs: Constants, *, on_loop: bool = False) -> BoundCall:
     """Sorts the arguments of a call.
 
     Warns of a constant collection for a parameter whose hint is no collection.
@@ -77,7 +77,7 @@ def bind(signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any],
     arguments.check_distributed(signature.name, zip(parameters, args, strict=True), on_loop=on_loop)
     arguments.check_constants(signature.name, signature.parameters, kwargs)
     distributed = tuple(Argument(parameter, value) for parameter, value in zip(parameters, args, strict=True))
-    return BoundCall(signature.name, distributed, Constants(kwargs))
+    return BoundCall(signature.name, distributed, kwargs)
 
 
 def _nothing_to_distribute(name: str, declared: list[inspect.Parameter], kwargs: Mapping[str, Any]) -> str:

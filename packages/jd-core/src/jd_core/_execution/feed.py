@@ -1,0 +1,118 @@
+"""The chunks of a run, as a backend pulls them: calls that are due for another attempt, then new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jd_core._execution.chunk_size import Sizer
+from jd_core._execution.failures import HiddenInternals
+from jd_core._execution.retries import Retries
+from jd_core._planning.plan import Plan
+from jd_core.backend import Chunk
+
+#: Chunks per worker that may be read ahead of a stream's consumer where ``buffersize`` is not given.
+CHUNKS_AHEAD = 4
+
+
+class Feed:
+    """Decides which calls a backend may start next. Iterating it yields chunks, or None while nothing may start.
+
+    Args:
+        plan: the calls.
+        sizer: how many of them go into a chunk.
+        retries: the calls that are attempted again; None if none ever are.
+        internals: hides this library's frames from the user.
+        buffersize: how many calls may be read ahead of results, if the user chose it.
+        streamed: whether the caller takes results while the run goes on. Then what it has not taken counts as read ahead.
+
+    Attributes:
+        fed: calls that were yielded for the first time.
+        settled: calls that have their result, or failed for good.
+        taken: calls whose results the caller of a stream has taken.
+        exhausted: whether there are no new calls any more.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        sizer: Sizer,
+        retries: Retries | None,
+        internals: HiddenInternals,
+        *,
+        buffersize: int | None,
+        streamed: bool,
+    ) -> None:
+        self.fed = 0
+        self.settled = 0
+        self.taken = 0
+        self.exhausted = False
+        self.retries = retries
+        self._plan = plan
+        self._sizer = sizer
+        self._internals = internals
+        self._buffersize = buffersize
+        self._streamed = streamed
+        self._error: Exception | None = None  # of the user's input
+
+    def __iter__(self) -> Iterator[Chunk | None]:
+        """Yields chunks until no call can come any more, not even again.
+
+        Raises:
+            BaseException: whatever reading the user's input raises. A stream gets the results of the calls before it first.
+        """
+        while True:
+            chunk = self._new() if self.retries is None else self._again_or_new(self.retries)
+            if chunk is None and self.exhausted and not self._waits_for_results():
+                break
+            yield chunk
+        if self._error is not None:
+            with self._internals.watching():
+                raise self._error
+
+    def settle(self, start: int, calls: int) -> None:
+        """Records that ``calls`` calls from ``start`` on have their results, or failed for good."""
+        self.settled += calls
+        if self.retries is not None:
+            self.retries.settle(start, calls)
+
+    def _waits_for_results(self) -> bool:
+        return self.settled < self.fed and (self.retries is not None or self._error is not None)
+
+    def _again_or_new(self, retries: Retries) -> Chunk | None:
+        chunk = (retries.due() or self._new()) if retries.may_start() else None
+        if chunk is not None:
+            retries.started()
+        return chunk
+
+    def _new(self) -> Chunk | None:
+        size = 0 if self.exhausted else self._size()
+        if size <= 0:
+            return None
+        chunk = self._read(size)
+        self.exhausted = self._plan.ended or self._error is not None
+        if chunk is not None:
+            self.fed += len(chunk)
+            self._sizer.handed_out(len(chunk))
+        return chunk
+
+    def _size(self) -> int:
+        """Returns how many new calls may start, 0 or less if none."""
+        size = self._sizer.next()
+        if self.retries is not None:
+            size = min(size, self.retries.room(self.fed - self.settled))
+        ahead = self.fed - (self.taken if self._streamed else self.settled)
+        if self._buffersize is not None:
+            return min(size, self._buffersize - ahead)
+        if self._streamed and ahead + size > CHUNKS_AHEAD * self._sizer.ahead(size):
+            return 0
+        return size
+
+    def _read(self, size: int) -> Chunk | None:
+        try:
+            with self._internals.watching():
+                return self._plan.take(size)
+        except Exception as error:
+            if not self._streamed:
+                raise
+            self._error = error
+            return None

@@ -1,0 +1,216 @@
+"""Turns what a backend returns into what the caller gets: settled, in order, and complete or an error."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, Self
+
+from jd_core._collections.table import Kind
+from jd_core._execution import progress
+from jd_core._execution.chunk_size import CallDurations
+from jd_core._execution.failures import HiddenInternals, to_user
+from jd_core._execution.feed import Feed
+from jd_core._options.options import Options
+from jd_core._planning.plan import Plan
+from jd_core.backend import Chunk, ChunkResult
+from jd_core.errors import BackendError
+
+
+class Order(Protocol):
+    """The order in which the caller gets results.
+
+    Attributes:
+        held: results that wait for earlier ones, by the index of the first call.
+    """
+
+    held: dict[int, Sequence[Any]]
+
+    def push(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """Takes the results of consecutive calls, and yields what the caller gets now."""
+        ...
+
+
+class Results:
+    """The results of one run. Does no I/O of its own, so that a ``for`` and an ``async for`` can share it.
+
+    ::
+
+        with results:
+            for chunk_result in backend.run(work, feed):
+                for values in results.take(chunk_result):
+                    ...
+            results.finish()
+
+    Args:
+        plan: the run's calls.
+        feed: where they come from, and where calls go that are attempted again.
+        options: the decorated function's.
+        durations: records what calls took.
+        internals: hides this library's frames from the user.
+        order: in which the caller gets them.
+        workers: how many calls run at once.
+
+    Attributes:
+        kept: results in order that the caller does not have yet; for a caller that wants all of them at once.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        feed: Feed,
+        options: Options,
+        durations: CallDurations,
+        internals: HiddenInternals,
+        order: Order,
+        *,
+        workers: int,
+    ) -> None:
+        self.kept: list[Any] = []
+        self._plan = plan
+        self._feed = feed
+        self._options = options
+        self._durations = durations
+        self._internals = internals
+        self._order = order
+        self._workers = workers
+        self._progress: progress.Progress = progress.Silent()
+
+    def __enter__(self) -> Self:
+        """Starts showing progress."""
+        calls = self._plan.calls
+        known = self._durations.calls_in(progress.INTERVAL * self._workers) or 0
+        brief = calls is not None and calls <= known
+        self._progress = progress.start(self._options.progress, self._plan.name, calls, brief=brief)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Ends showing progress; an exception gets the results that there are."""
+        try:
+            self._progress.close()
+        finally:
+            if isinstance(error, Exception):
+                self.failed(error)
+            self._internals.__exit__(kind, error, trace)
+
+    def take(self, result: ChunkResult) -> Iterator[Sequence[Any]]:
+        """Settles the calls of one `ChunkResult`: each has its result now, or is to be attempted again.
+
+        Yields:
+            Results for the caller. Those that have to wait for earlier ones are held until then.
+
+        Raises:
+            Exception: that of a call that failed for good, after the results before it.
+        """
+        if self._feed.retries is None or not result.failures:  # how fast a service refuses tells nothing about its calls
+            self._durations.record(len(result.values), result.seconds)
+        start = result.chunk.start + result.offset
+        if not result.failures:
+            yield from self._settle(start, result.values)
+            return
+        values = [*result.values]
+        first = 0  # of those that are not settled
+        for failure in result.failures:
+            position = failure.index - start
+            self._internals.strip(failure.exception)
+            error = to_user(failure, result.chunk, self._plan)
+            if self._retried(error, failure.index, result.chunk):
+                yield from self._settle(start + first, values[first:position])
+                first = position + 1
+            elif self._options.return_exceptions:
+                values[position] = error
+            else:
+                yield from self._settle(start + first, values[first:position])
+                self._internals.failure = error
+                raise error
+        yield from self._settle(start + first, values[first:])
+
+    def finish(self) -> None:
+        """Refuses to pass off some results as all of them, whatever a backend does.
+
+        Raises:
+            BackendError: calls have no result.
+        """
+        feed = self._feed
+        if not feed.exhausted or feed.settled != feed.fed:
+            raise BackendError(
+                f"job={self._options.job!r} returned {feed.settled} results for {feed.fed} calls of {self._plan.name}(): "
+                f"this is a bug in that backend"
+            )
+
+    def aggregate(self, joined: Kind | None) -> Any:
+        """Returns what a plain call returns, made of all results, which were kept.
+
+        Args:
+            joined: the collection type into which "auto" joins the results; None: they stay a list.
+
+        Raises:
+            BackendError: calls have no result.
+            BatchingError: a result is not a collection, so it cannot be joined.
+            Exception: whatever the user's callable raises.
+        """
+        self.finish()
+        with self._internals.watching():
+            return aggregate(self.kept, self._options.aggregate, joined)
+
+    def failed(self, error: Exception) -> None:
+        """Puts the results that the caller does not have on an exception, by index, as ``partial``."""
+        partial = dict(enumerate(self.kept))
+        for start, values in sorted(self._order.held.items()):
+            partial.update(enumerate(values, start))
+        # An exception class with __slots__ and no __dict__ takes no attribute; its results are lost, not its message.
+        with contextlib.suppress(AttributeError):
+            error.partial = partial  # type: ignore[attr-defined]
+
+    def _retried(self, error: Exception, index: int, chunk: Chunk) -> bool:
+        retries = self._feed.retries
+        return retries is not None and retries.attempt(error, index, chunk)
+
+    def _settle(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        if len(values):
+            self._feed.settle(start, len(values))
+            with self._internals.watching():
+                self._progress.advance(len(values))
+            yield from self._order.push(start, values)
+
+
+class InOrder:
+    """The order of the calls: results are buffered until all earlier ones have arrived."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, Sequence[Any]] = {}
+        self._next = 0
+
+    def push(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """Yields the results whose turn it is now."""
+        if start < self._next or start in self.held:
+            raise BackendError(f"the result of call {start} arrived twice: this is a bug in the job's backend")
+        self.held[start] = values
+        while self._next in self.held:
+            ready = self.held.pop(self._next)
+            self._next += len(ready)
+            yield ready
+
+
+class AsCompleted:
+    """The order in which calls finish; the caller gets each result with the index of its call."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, Sequence[Any]] = {}
+
+    def push(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """Yields (index, result) for each of the results."""
+        yield list(enumerate(values, start))
+
+
+def aggregate(results: list[Any], how: str | Callable[[list[Any]], Any], joined: Kind | None) -> Any:
+    """Returns what a plain call returns.
+
+    Args:
+        results: one result per call, in order.
+        how: "auto", "list", or a callable of the list.
+        joined: the collection type into which "auto" joins the results; None: they stay a list.
+    """
+    if callable(how):
+        return how(results)
+    return joined.join(results) if how == "auto" and joined is not None else results

@@ -1,0 +1,173 @@
+"""The calls of a run that are attempted again: which wait, for how long, and what may start meanwhile.
+
+A service that fails must not get a first attempt at the whole input. So calls that wait count as in flight, and if a failure
+says when to come back (``Retry-After``), nothing of the run starts before. Afterwards calls start one after the other, at
+the rate at which they succeeded before; it grows until the service refuses again.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import sys
+import time
+
+from jd_core._options.retry import Retry, retry_after
+from jd_core.backend import Chunk
+
+#: Calls per worker that may be in flight while some wait, where a worker runs whole chunks: fewer would be all messages.
+MOST_PER_WORKER = 64
+
+#: What waited for a service is spread over at most so many seconds after the pause.
+SPREAD_SECONDS = 1.0
+
+#: How the rate grows after a pause, per second, and for how many seconds; then it is no limit any more.
+GROWTH = 1.25
+GROWING_SECONDS = 60.0
+
+#: A start that is late by at most so many seconds is made up for: a backend that has nothing to start asks that often.
+LATE_SECONDS = 0.02
+
+
+class Retries:
+    """The calls of one run that are attempted again.
+
+    Args:
+        rule: which, when and how often.
+        workers: how many calls run at once.
+        name: the function's, for the log.
+        shared: whether workers share the calls of a chunk, so that it costs little to have chunks of one call.
+    """
+
+    def __init__(self, rule: Retry, workers: int, name: str, *, shared: bool) -> None:
+        self._rule = rule
+        self._workers = workers
+        self._shared = shared
+        self._attempts: dict[int, int] = {}  # failed attempts of each call that is being retried
+        self._waiting: list[tuple[float, int, Chunk]] = []  # heap of (monotonic time due, index, chunk of that one call)
+        self._succeeded = 0
+        self._pause = Pause(name)
+
+    def attempt(self, error: Exception, index: int, chunk: Chunk) -> bool:
+        """Keeps a failed call for another attempt.
+
+        Args:
+            error: its exception.
+            index: the call's.
+            chunk: the chunk that holds it.
+
+        Returns:
+            Whether there will be one.
+        """
+        made = self._attempts.pop(index, 0) + 1
+        asked = retry_after(error)
+        if asked is not None:
+            self._pause.ask(asked, self._rule.maximum_retry_after)
+        if not self._rule.again(error, made):
+            self._succeeded -= 1  # it will be settled, without having succeeded
+            return False
+        self._attempts[index] = made
+        columns = tuple([argument] for argument in chunk.arguments(index - chunk.start))
+        due = time.monotonic() + self._rule.wait(error, made)
+        heapq.heappush(self._waiting, (due, index, Chunk(index, columns)))
+        return True
+
+    def settle(self, start: int, calls: int) -> None:
+        """Records that ``calls`` calls from ``start`` on need no further attempt."""
+        self._succeeded += calls
+        self._attempts.pop(start, None)  # what is attempted again is alone in its chunk
+
+    def room(self, in_flight: int) -> int:
+        """Returns how many new calls may start, given how many started and are not settled, those that wait included."""
+        if self._shared:
+            return min(1, self._workers - in_flight)
+        if self._pause.is_set:
+            return min(1, self._workers - in_flight)
+        if not self._waiting:
+            return sys.maxsize
+        return min(MOST_PER_WORKER * self._workers, max(self._workers, self._succeeded)) - in_flight
+
+    def may_start(self) -> bool:
+        """Returns whether calls may start now, as far as the service has said."""
+        return not self._pause.is_set or self._pause.lets_start(self._succeeded, len(self._waiting))
+
+    def due(self) -> Chunk | None:
+        """Returns a call whose wait is over; None if there is none."""
+        if self._waiting and self._waiting[0][0] <= time.monotonic():
+            return heapq.heappop(self._waiting)[2]
+        return None
+
+    def started(self) -> None:
+        """Records that a chunk was handed out."""
+        if self._pause.is_set:
+            self._pause.started()
+
+
+class Pause:
+    """What a service has asked of a run: nothing starts for a while, and then calls at a limited rate.
+
+    All times are on the monotonic clock.
+
+    Args:
+        name: the function's, for the log.
+
+    Attributes:
+        is_set: whether there was such a wish, and it still matters.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.is_set = False
+        self._name = name
+        self._logged = False
+        self._began = 0.0
+        self._until = 0.0
+        self._seconds = 0.0
+        self._since = time.monotonic()  # when the run began, or the last pause ended
+        self._succeeded = 0  # calls by then
+        self._rate: float | None = None  # calls per second just after the pause; None while it lasts
+        self._next = 0.0  # when the next call may start
+
+    def ask(self, seconds: float, most: float) -> None:
+        """Lets nothing start for so many seconds, at most ``most``."""
+        now = time.monotonic()
+        self._log(seconds, most)
+        if not self.is_set or self._rate is not None:
+            self._began, self._until = now, 0.0
+        self.is_set, self._rate = True, None
+        self._seconds = min(seconds, most)
+        self._until = max(self._until, now + self._seconds)
+
+    def lets_start(self, succeeded: int, waiting: int) -> bool:
+        """Returns whether a call may start now.
+
+        Args:
+            succeeded: calls of the run that have succeeded.
+            waiting: calls that wait for another attempt.
+        """
+        now = time.monotonic()
+        if now < self._until:
+            return False
+        if self._rate is None:
+            spread = min(self._seconds, SPREAD_SECONDS)
+            seconds = self._began - self._since + spread
+            self._rate = max(succeeded - self._succeeded or waiting, 1) / max(seconds, LATE_SECONDS)
+            self._since, self._succeeded = self._until, succeeded
+        self.is_set = now - self._since < GROWING_SECONDS
+        return now >= self._next
+
+    def started(self) -> None:
+        """Records that a call started: the next one has to wait."""
+        assert self._rate is not None  # it has let the call start
+        now = time.monotonic()
+        self._next = max(self._next, now - LATE_SECONDS) + 1 / (self._rate * GROWTH ** (now - self._since))
+
+    def _log(self, seconds: float, most: float) -> None:
+        if not self._logged:
+            self._logged = True
+            capped = f"; Retry(maximum_retry_after={most:g}) makes it {most:g} s" if seconds > most else ""
+            logging.getLogger("just_distribute").warning(
+                "%s(): what it calls asks to be left alone for %g s (Retry-After)%s; no call of the run starts before that",
+                self._name,
+                seconds,
+                capped,
+            )
