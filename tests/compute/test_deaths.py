@@ -47,7 +47,7 @@ def test_a_worker_killed_at_a_random_moment_is_named_within_two_seconds(run_scri
             continue
         assert report["named"] < 2.0
         assert re.search(r"signal 9 \(SIGKILL\) while it ran call \d+", report["message"])
-        assert re.match(rf"distribute: call \d+ of {60 * workers} failed: number=\d+", report["notes"][0])
+        assert re.match(rf"distribute: \w+\(\): call \d+ of {60 * workers} failed: number=\d+", report["notes"][0])
     assert any(report["named"] is not None for report in reports)
 
 

@@ -459,7 +459,7 @@ def test_what_does_not_travel(parallel: Parallel, make: Callable[..., Any], inde
     results = make(parallel)
     assert [result for at, result in enumerate(results) if at != index] == [0, 1, 3]
     assert isinstance(results[index], SerializationError)
-    assert any(note.startswith(f"distribute: call {index} of 4 failed") for note in notes(results[index]))
+    assert any(note.startswith(f"call {index} of 4 failed") for note in of_the_call(results[index]))
 
 
 KEEP = {"return_exceptions": True}

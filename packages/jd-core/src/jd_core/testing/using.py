@@ -49,7 +49,7 @@ class UsingContract(Contract):
             make(functions.fail_at, chunksize=1)(range(5), at=3, token=TOKEN)
         error = caught.value
         assert (error.code, error.reason, str(error)) == (7, "odd", "odd (7)")
-        assert error.__notes__ == ["distribute: call 3 of 5 failed: value=3"]
+        assert error.__notes__ == ["distribute: fail_at(): call 3 of 5 failed: value=3"]
         shown = "".join(traceback.format_exception(error))
         assert "in fail_at" in shown
         assert "KeyError: 'the cause'" in shown
@@ -110,7 +110,7 @@ class UsingContract(Contract):
         results = make(functions.fail_at, return_exceptions=True)(range(6), at=4, token=TOKEN)
         assert results[:4] + results[5:] == [0, 1, 2, 3, 5]
         assert isinstance(results[4], functions.OddError)
-        assert results[4].__notes__ == ["distribute: call 4 of 6 failed: value=4"]
+        assert results[4].__notes__ == ["distribute: fail_at(): call 4 of 6 failed: value=4"]
 
     @needs("keep a timeout")
     @best_of_three
@@ -119,7 +119,7 @@ class UsingContract(Contract):
         with self.folder_within(folder) as inner:
             with pytest.raises(CallTimeoutError, match=r"timeout=0\.3") as caught:
                 make(functions.held_at, timeout=0.3)(range(4), folder=inner, at=2)
-            assert caught.value.__notes__ == ["distribute: call 2 of 4 failed: value=2"]
+            assert caught.value.__notes__ == ["distribute: held_at(): call 2 of 4 failed: value=2"]
             again = make(functions.held_once, timeout=0.5, retries=QUICK(1))
             assert again(range(3), folder=inner, at=1) == [0, 1, 2]
 
@@ -150,7 +150,7 @@ class UsingContract(Contract):
         with pytest.raises(ConnectionError, match="attempt 3") as caught:
             make(functions.fail_until, retries=QUICK(2))([5], folder=folder, at=5, failures=9)
         assert functions.count(folder) == 3
-        assert caught.value.__notes__ == ["distribute: call 0 of 1 failed: value=5"]
+        assert caught.value.__notes__ == ["distribute: fail_until(): call 0 of 1 failed: value=5"]
 
     @needs("outlive a dying worker")
     def test_deaths_are_attempts(self, make: Make, folder: str) -> None:
