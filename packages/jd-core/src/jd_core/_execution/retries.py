@@ -12,8 +12,9 @@ import logging
 import sys
 import time
 
-from jd_core._options.retry import Retry, retry_after
+from jd_core._options.retry import Retry
 from jd_core.backend import Chunk
+from jd_core.worker.refusals import retry_after
 
 #: Calls per worker that may be in flight while some wait, where a worker runs whole chunks: fewer would be all messages.
 MOST_PER_WORKER = 64

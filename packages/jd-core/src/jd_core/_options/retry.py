@@ -19,14 +19,17 @@ class Retry:
 
     The wait before the k-th further attempt is ``initial * 2**(k-1)`` seconds, at most ``maximum``, of which the upper
     half is random ("equal jitter" of Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015). If the
-    exception says how long to wait (`jd_core.worker.refusals`), it is at least so long. A waiting call occupies no worker.
+    exception says how long to wait (`jd_core.worker.refusals`), it is at least so long, and no other call of the run starts
+    meanwhile. A waiting call occupies no worker, but counts as one of the calls that are in flight: while a service is down,
+    it gets no first attempts of ever more calls.
 
     Attributes:
         attempts: further attempts after the first, at least 1: ``retries=3`` is ``Retry(3)``, at most four runs.
         on: exception type or types that are worth another attempt, or a callable that says so of an exception. Deaths
             of workers and timeouts are `WorkerDiedError` and `CallTimeoutError`.
         initial: seconds before the first further attempt.
-        maximum: the longest wait, in seconds.
+        maximum: the longest wait, in seconds, that is chosen here.
+        maximum_retry_after: the longest wait, in seconds, that an exception can ask for.
     """
 
     attempts: int
@@ -57,4 +60,5 @@ class Retry:
         """Returns the seconds to wait after a call failed ``attempts_made`` times, at last with ``error``."""
         # The exponent is bounded because 2.0**1024 overflows; every maximum is reached long before.
         longest = min(self.maximum, self.initial * 2.0 ** min(attempts_made - 1, 60))
-        return max(longest * random.uniform(0.5, 1.0), retry_after(error) or 0.0)
+        asked = min(retry_after(error) or 0.0, self.maximum_retry_after)
+        return max(longest * random.uniform(0.5, 1.0), asked)
