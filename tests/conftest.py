@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,6 +159,21 @@ class Alone:
 def alone() -> Callable[..., Alone]:
     """Takes a backend by itself."""
     return Alone
+
+
+@pytest.fixture
+def threads_started_here(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """The threads that the test's own thread starts; those that other threads start do not count."""
+    started: list[threading.Thread] = []
+    start, here = threading.Thread.start, threading.current_thread()
+
+    def noted(thread: threading.Thread) -> None:
+        if threading.current_thread() is here:
+            started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", noted)
+    return started
 
 
 #: What Ray, and jd-ray, complain of where the machine is slow.

@@ -1,7 +1,6 @@
 """just-distribute: one decorator runs a function's calls in processes, threads, coroutines or on a Ray cluster.
 
-All of it lives in jd-core; the backends are packages of their own. This package brings them
-together, and adds the command line.
+All of it is in jd-core; the backends are packages of their own. This package brings them together and adds the command line.
 """
 
 from jd_core import (
@@ -26,6 +25,7 @@ from jd_core import (
     shutdown,
 )
 
+# The public names of jd_core, written out for type checkers and editors; tests/packaging compares the two lists.
 __all__ = [
     "BackendError",
     "BackendNotInstalledError",
