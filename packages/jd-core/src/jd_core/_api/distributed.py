@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from jd_core._api.methods import CallMethod, HelpText
+from jd_core._api.pickled import rebuilder
 from jd_core._api.stream import AsyncStream, Stream
 from jd_core._execution.run import Target
 from jd_core._hints.signature import distributed_signature, inspect_function
@@ -150,12 +151,18 @@ class Distributed:
         return Bound(getter(function, instance, owner), self._options)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        """Pickles by qualified name where that name leads here, else by value."""
+        """Pickles by qualified name where that name leads here, else by value; see `pickled`."""
+        function, options = self.__wrapped__, self._options
         found: Any = sys.modules.get(self.__module__)
-        qualified_name = getattr(self, "__qualname__", "")  # a partial has none
-        for part in qualified_name.split("."):
+        for part in getattr(self, "__qualname__", "").split("."):  # a partial has none
             found = getattr(found, part, None)
-        return qualified_name if found is self else (Distributed, (self.__wrapped__, self._options))
+        if found is self or "_rebuild" in vars(self):
+            return _rebuilt, (self._rebuild,)
+        return Distributed, (function, options)
+
+    @functools.cached_property
+    def _rebuild(self) -> Callable[[Any], Any]:
+        return rebuilder(self)
 
     def __repr__(self) -> str:
         return f"<distributed {self._name}, job={self._options.job!r}>"
@@ -182,6 +189,30 @@ class Distributed:
 
     def _bound_to(self, owner: type) -> Distributed:
         return Bound(self.__wrapped__.__get__(owner, type(owner)), self._options)
+
+
+class _Unpickled(Distributed):
+    """A distributed function that was sent by value, until it is used.
+
+    Not before is its function complete: one that names itself is unpickled while its own globals are.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        rebuild = vars(self)["_rebuild"]
+        self.__class__ = Distributed  # type: ignore[assignment]
+        rebuild(self)
+        return getattr(self, name)
+
+
+def _rebuilt(rebuild: Callable[[Any], Any]) -> Any:
+    try:
+        found = rebuild(None)
+    except NameError:  # it is a copy, and not yet complete itself
+        found = None
+    if found is None:
+        found = object.__new__(_Unpickled)
+        vars(found)["_rebuild"] = rebuild
+    return found
 
 
 @HelpText.shown
