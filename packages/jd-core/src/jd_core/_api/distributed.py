@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from jd_core._api.methods import CallMethod, HelpText
-from jd_core._api.pickled import rebuilder
+from jd_core._api.pickled import rebuilder, rebuilt
 from jd_core._api.stream import AsyncStream, Stream
 from jd_core._execution.run import Target
 from jd_core._hints.signature import distributed_signature, inspect_function
@@ -157,7 +157,7 @@ class Distributed:
         for part in getattr(self, "__qualname__", "").split("."):  # a partial has none
             found = getattr(found, part, None)
         if found is self or "_rebuild" in vars(self):
-            return _rebuilt, (self._rebuild,)
+            return rebuilt, (Distributed, self._rebuild)
         return Distributed, (function, options)
 
     @functools.cached_property
@@ -189,30 +189,6 @@ class Distributed:
 
     def _bound_to(self, owner: type) -> Distributed:
         return Bound(self.__wrapped__.__get__(owner, type(owner)), self._options)
-
-
-class _Unpickled(Distributed):
-    """A distributed function that was sent by value, until it is used.
-
-    Not before is its function complete: one that names itself is unpickled while its own globals are.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        rebuild = vars(self)["_rebuild"]
-        self.__class__ = Distributed  # type: ignore[assignment]
-        rebuild(self)
-        return getattr(self, name)
-
-
-def _rebuilt(rebuild: Callable[[Any], Any]) -> Any:
-    try:
-        found = rebuild(None)
-    except NameError:  # it is a copy, and not yet complete itself
-        found = None
-    if found is None:
-        found = object.__new__(_Unpickled)
-        vars(found)["_rebuild"] = rebuild
-    return found
 
 
 @HelpText.shown

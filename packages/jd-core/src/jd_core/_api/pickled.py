@@ -7,6 +7,7 @@ to it, which returns the distributed one where it was found by name.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -37,3 +38,32 @@ def rebuilder(distributed: Any) -> Callable[[Any], Any]:
 
     rebuild.__module__, rebuild.__qualname__ = distributed.__module__, f"{distributed.__qualname__}._rebuild"
     return rebuild
+
+
+def rebuilt(cls: type, rebuild: Callable[[Any], Any]) -> Any:
+    """Returns the distributed function of a `rebuilder`'s function, or an empty one where that is a copy."""
+    try:
+        found = rebuild(None)
+    except NameError:  # it is a copy, and not yet complete itself
+        found = None
+    if found is None:
+        found = object.__new__(_unfinished(cls))
+        found.__dict__["_rebuild"] = rebuild
+    return found
+
+
+@functools.cache
+def _unfinished(cls: Any) -> type:
+    class Unfinished(cls):  # type: ignore[misc]
+        """An empty distributed function, which is filled when it is first used.
+
+        Not before is its function complete: one that names itself is unpickled while its own globals are.
+        """
+
+        def __getattr__(self, name: str) -> Any:
+            rebuild = vars(self)["_rebuild"]
+            self.__class__ = cls
+            rebuild(self)
+            return getattr(self, name)
+
+    return Unfinished
