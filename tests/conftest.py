@@ -67,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[str]:
-    """A local Ray with two CPUs, on loopback, started once, with a temporary folder of its own; gives its address."""
+    """A local Ray with two CPUs, on loopback, started once, with a temporary folder of its own; yields its address."""
     ray = pytest.importorskip("ray", reason="ray is not installed", exc_type=ImportError)
     # A short path: the sockets in it may have 107 characters.
     folder = tempfile.mkdtemp(prefix="jd-ray-", dir="/tmp")
@@ -88,7 +88,7 @@ def ray_cluster() -> Iterator[str]:
             )
             break
         except Exception as error:
-            # Ray gives a node 30 seconds to start, which nobody can change.
+            # Ray allows a node 30 seconds to start, which cannot be changed.
             if attempt == 2 or "timed out" not in str(error):
                 raise
             ray.shutdown()

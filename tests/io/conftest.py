@@ -14,6 +14,6 @@ def io(alone):
 
 @pytest.fixture
 def threads():
-    """Gives the backend's threads that were not there when the test began: other tests leave some behind, in a call."""
+    """Returns the backend's threads that were not there when the test began: other tests leave some behind, in a call."""
     before = set(threading.enumerate())
     return lambda: [one for one in threading.enumerate() if one.name.startswith("just-distribute-io") and one not in before]

@@ -28,7 +28,7 @@ def way(request):
 
 @pytest.fixture
 def threads():
-    """Gives the backend's threads for plain functions that were not there when the test began."""
+    """Returns the backend's threads for plain functions that were not there when the test began."""
     before = set(threading.enumerate())
 
     def found():
