@@ -126,6 +126,42 @@ def test_a_cancelled_run_takes_no_turn(calls: tuple[Service, Callable[..., Any]]
     assert len(service.starts) == 2
 
 
+class TooManyError(Exception):
+    """A service's refusal."""
+
+    status = 429
+
+
+def test_auto_hears_what_becomes_of_calls(calls: tuple[Service, Callable[..., Any]]) -> None:
+    """``max_per_second="auto"`` grows with successes, and falls with refusals, whichever copy makes the call."""
+    service, make = calls
+    rate = Rate("auto", maximum=10_000)
+    function = make(rate)
+    function(range(30))
+    assert (grown := rate.per_second) > 10
+    start = service.plain
+
+    def refuse(number: int) -> int:
+        start(number)
+        raise TooManyError(number)
+
+    service.plain = refuse  # type: ignore[method-assign]
+    if function.__name__ == "plain":
+        function = distribute(refuse, job=function._options.job, max_per_second=rate)
+    function.options(return_exceptions=True)(range(3))
+    assert rate.per_second < grown
+
+
+@pytest.mark.parametrize("job", ["io", "web"])
+def test_auto_by_name(job: str) -> None:
+    """The option takes the word, and makes one rate of it for the function."""
+    function = distribute(abs, job=job, max_per_second="auto")
+    assert function([-1, -2]) == [1, 2]
+    assert repr(function._options.backend["max_per_second"]) == "Rate('auto')"
+    with pytest.raises(ValueError, match="max_per_second='fast' must be a number above 0, 'auto', or a Rate"):
+        distribute(abs, job=job, max_per_second="fast")
+
+
 @best_of_three
 @pytest.mark.parametrize("way", ["call", "consumer", "task"])
 def test_no_burst_follows_a_blocked_loop(way: str) -> None:

@@ -115,6 +115,7 @@ def test_a_wrong_retry_is_refused_when_it_is_made(arguments, named):
         (with_attributes(status=429), True),
         (with_attributes(code=503), True),
         (with_attributes(response=types.SimpleNamespace(status_code=429)), True),
+        (with_attributes(response={"ResponseMetadata": {"HTTPStatusCode": 503}}), True),
         (with_attributes(retry_after=1), True),
         (with_attributes(status=500), False),
         (with_attributes(status="429"), False),

@@ -18,7 +18,7 @@ class IoBackend(Backend):
     """Runs calls in threads that are started for the run, take one call after the other, and end with the run.
 
     Options:
-        max_per_second: at most so many calls start per second, over all runs and threads: a number, or a
+        max_per_second: at most so many calls start per second, over all runs and threads: a number, "auto", or a
             `jd_core.Rate` to share it between functions.
     """
 

@@ -35,7 +35,7 @@ class WebBackend(Backend):
     """Runs coroutines on one loop of the process, in a thread of its own, or with `arun` on the caller's loop.
 
     Options:
-        max_per_second: at most so many calls start per second, over all runs and threads: a number, or a
+        max_per_second: at most so many calls start per second, over all runs and threads: a number, "auto", or a
             `jd_core.Rate` to share it between functions.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
@@ -67,7 +68,14 @@ def _rated(call: _Call, rate: Rate, ready: _Call | None) -> _Call:
         async with turn:
             while delay := rate.delay():
                 await asyncio.sleep(delay)
-        return await call(*arguments)
+        began = time.monotonic()
+        try:
+            value = await call(*arguments)
+        except BaseException as error:
+            rate.hear(began, error)
+            raise
+        rate.hear(began, None)
+        return value
 
     return run
 

@@ -8,16 +8,26 @@ calls per second. Either would be the only package that jd-core depends on.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
+from typing import Any, Literal
 
 from jd_core.backend import Option
+from jd_core.inprocess.congestion import CongestionControl
+from jd_core.worker.refusals import is_refusal, retry_after
 
-_PER_SECOND = Option("a number above 0", (int, float), lambda value: value > 0)
+_NUMBER = Option("a number above 0", (int, float), lambda value: value > 0)
+_PER_SECOND = Option(
+    "a number above 0, or 'auto'", (int, float, str), lambda value: value == "auto" if isinstance(value, str) else value > 0
+)
 
 #: Seconds by which starts may lag behind and be made up for at once: about what a busy machine wakes a worker late.
 LATENESS_SECONDS = 0.02
+
+#: The longest time that a refusal's ``Retry-After`` holds up a rate, in seconds.
+LONGEST_PAUSE = 300.0
 
 
 class Rate:
@@ -32,41 +42,101 @@ class Rate:
     of the start and never ahead of it: after an event loop was blocked, calls that waited meanwhile do not start together,
     and a run that is cancelled while it waits takes no other run's turn.
 
+    ``Rate("auto")`` finds the rate: it grows with the calls that succeed, and falls when the service refuses one
+    (`jd_core.inprocess.congestion` has the figures and their sources). A call is refused if it raises an exception with the
+    status 429 or 503, or with a ``Retry-After``, which holds up the next start; or one of ``slow_down_on``.
+
     Args:
-        per_second: starts per second, above 0.
+        per_second: starts per second, above 0, or "auto".
+        slow_down_on: what else is a refusal, for "auto": an exception type, a tuple of them, or a callable of an exception.
+        minimum: the lowest rate that "auto" falls to, per second.
+        maximum: the highest that it grows to.
 
     Raises:
-        TypeError, ValueError: ``per_second`` is not such a number.
+        TypeError, ValueError: a value that is not allowed.
     """
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(
+        self,
+        per_second: float | Literal["auto"],
+        *,
+        slow_down_on: type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool] = (),
+        minimum: float = 1.0,
+        maximum: float = 10_000.0,
+    ) -> None:
         _PER_SECOND.check("Rate.per_second", per_second)
-        self.per_second = per_second
+        _NUMBER.check("Rate.minimum", minimum)
+        Option(f"a number, at least minimum={minimum!r}", (int, float), lambda value: value >= minimum).check(
+            "Rate.maximum", maximum
+        )
+        types = slow_down_on if isinstance(slow_down_on, tuple) else (slow_down_on,)
+        if not all(isinstance(one, type) and issubclass(one, BaseException) for one in types) and (
+            isinstance(slow_down_on, (type, tuple)) or not callable(slow_down_on)
+        ):
+            raise TypeError(
+                f"distribute: Rate.slow_down_on={slow_down_on!r} must be exception types, or a callable of an exception"
+            )
+        self._copy = functools.partial(Rate, per_second, slow_down_on=slow_down_on, minimum=minimum, maximum=maximum)
+        self._slow_down_on = slow_down_on
+        self._control = CongestionControl(minimum, maximum) if isinstance(per_second, str) else None
+        self._given = per_second
+        self._per_second = 0.0 if isinstance(per_second, str) else per_second
         self._clock: Callable[[], float] = time.monotonic
         self._lock = threading.Lock()
         self._next = float("-inf")  # on the clock: when the next call is to start
+
+    @property
+    def per_second(self) -> float:
+        """Starts per second; with "auto", at present."""
+        return self._per_second if self._control is None else self._control.per_second
 
     def delay(self) -> float:
         """Returns 0.0 if a call may start now, which then counts as started; else the seconds after which to ask again."""
         with self._lock:
             now = self._clock()
             if now < self._next:
+                if self._control is not None:
+                    self._control.limits = True
                 return self._next - now
             self._next = max(self._next, now - LATENESS_SECONDS) + 1.0 / self.per_second
             return 0.0
 
-    def __repr__(self) -> str:
-        return f"Rate({self.per_second!r})"
+    def hear(self, began: float, error: BaseException | None) -> None:
+        """Takes in what became of a call, which matters for "auto" alone.
 
-    def __reduce__(self) -> tuple[type[Rate], tuple[float]]:
+        Args:
+            began: when it started, on the monotonic clock.
+            error: what it raised; None if it succeeded.
+        """
+        if self._control is None:
+            return
+        refused = error is not None and (self._slows_down(error) or is_refusal(error))
+        seconds = (retry_after(error) or 0.0) if refused and error is not None else 0.0
+        with self._lock:
+            now = self._clock()
+            if error is None:
+                self._control.succeeded(now)
+            elif refused:
+                self._control.refused(began, now)
+                self._next = max(self._next, now + min(seconds, LONGEST_PAUSE))
+
+    def _slows_down(self, error: BaseException) -> bool:
+        if isinstance(self._slow_down_on, (type, tuple)):
+            return isinstance(error, self._slow_down_on)
+        return bool(self._slow_down_on(error))
+
+    def __repr__(self) -> str:
+        return f"Rate({self._given!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickles as a rate of its own: in another process it cannot be shared with this one."""
-        return Rate, (self.per_second,)
+        return self._copy, ()
 
 
 #: How ``max_per_second`` is declared by a backend that has it.
 MAX_PER_SECOND = Option(
-    "a number above 0, or a Rate",
-    (int, float, Rate),
-    lambda value: isinstance(value, Rate) or value > 0,
+    "a number above 0, 'auto', or a Rate",
+    (int, float, str, Rate),
+    lambda value: isinstance(value, Rate) or _PER_SECOND.accepts(value),
     lambda value: value if isinstance(value, Rate) else Rate(value),
 )

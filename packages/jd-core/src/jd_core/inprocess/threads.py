@@ -199,6 +199,8 @@ class ThreadWorkers:
             # Nobody may have looked in time: the caller of a stream comes when it likes.
             if limit is not None and seconds > limit:
                 failure = self._timed_out(limit)
+            if self._rate is not None:
+                self._rate.hear(began, failure)
             if failure is None:
                 opened.values[offset] = value
             else:

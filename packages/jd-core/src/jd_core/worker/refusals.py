@@ -14,11 +14,14 @@ def is_refusal(error: BaseException) -> bool:
     """Returns whether a service refuses calls for now: by status 429 or 503, or by saying when to try again.
 
     The status is looked for where clients put it: ``status`` (aiohttp), ``code`` (urllib), ``status_code``, of the exception
-    or of its ``response`` (httpx, requests).
+    or of its ``response`` (httpx, requests), which may be a dictionary (boto3).
     """
-    holders = (error, getattr(error, "response", None))
-    codes = [getattr(holder, name, None) for holder in holders for name in ("status", "status_code", "code")]
-    return any(code in _REFUSALS for code in codes if isinstance(code, int)) or retry_after(error) is not None
+    response = getattr(error, "response", None)
+    codes = [getattr(holder, name, None) for holder in (error, response) for name in ("status", "status_code", "code")]
+    if isinstance(response, dict):
+        metadata = response.get("ResponseMetadata")
+        codes.append(metadata.get("HTTPStatusCode") if isinstance(metadata, dict) else None)
+    return any(isinstance(code, int) and code in _REFUSALS for code in codes) or retry_after(error) is not None
 
 
 def retry_after(error: BaseException) -> float | None:

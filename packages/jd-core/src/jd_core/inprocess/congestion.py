@@ -1,0 +1,74 @@
+"""Finds out how many calls per second a service takes, as TCP finds out what a network takes.
+
+Additive increase, multiplicative decrease: the rate grows with every call that succeeds, and falls when one is refused.
+"""
+
+from __future__ import annotations
+
+#: Calls per second at first: what the smallest services allow.
+START_PER_SECOND = 10.0
+
+#: Until the first refusal each success adds so much, so that the rate multiplies in each second: "slow start" (RFC 5681,
+#: 3.1), with twice its step, since here a round takes a second and not a packet's way there and back.
+SLOW_START_STEP = 2.0
+
+#: After it, the successes of a second together add so many calls per second, but at least such a part of the rate (the
+#: additive increase of RFC 5681, 3.1, which must suit services of every size).
+STEP, STEP_PART = 0.5, 0.02
+
+#: What that part grows by with each second without a refusal: a rate that is far too low, after a refusal that had another
+#: reason, is left ever faster (as in CUBIC, RFC 9438, 4.2).
+STEP_GROWTH = 0.003
+
+#: What is left of the rate after the refusal that ends slow start, whose rate may be twice what is allowed (RFC 5681, 3.1),
+#: and after a later one (CUBIC, RFC 9438, 4.6).
+FIRST_DECREASE, DECREASE = 0.5, 0.7
+
+#: Seconds after a decrease in which there is no other one, as TCP decreases once per round (RFC 5681, 3.2): services that
+#: count by the second refuse all that comes until the second is over.
+ROUND_SECONDS = 1.0
+
+
+class CongestionControl:
+    """A rate that follows what becomes of the calls. Not thread-safe.
+
+    Args:
+        minimum: the lowest rate, in calls per second.
+        maximum: the highest.
+
+    Attributes:
+        per_second: the rate.
+        limits: whether a call had to wait for the rate since the last increase. A rate that holds up nobody says nothing of
+            the service and does not grow (RFC 7661; Netflix's concurrency-limits have the same rule).
+    """
+
+    def __init__(self, minimum: float, maximum: float) -> None:
+        self.per_second = min(max(START_PER_SECOND, minimum), maximum)
+        self.limits = False
+        self._minimum = minimum
+        self._maximum = maximum
+        self._slow_start = True
+        self._decreased = float("-inf")
+
+    def succeeded(self, now: float) -> None:
+        """Records a call that succeeded."""
+        if not self.limits:
+            return
+        self.limits = False
+        step = SLOW_START_STEP
+        if not self._slow_start:
+            step = max(STEP / self.per_second, STEP_PART, STEP_GROWTH * (now - self._decreased))
+        self.per_second = min(self.per_second + step, self._maximum)
+
+    def refused(self, began: float, now: float) -> None:
+        """Records a call that was refused.
+
+        Args:
+            began: when it started. What started before the last decrease says nothing of the rate since.
+            now: the time, by the same clock.
+        """
+        if began < self._decreased or now - self._decreased < ROUND_SECONDS:
+            return
+        self.per_second = max(self.per_second * (FIRST_DECREASE if self._slow_start else DECREASE), self._minimum)
+        self._slow_start = False
+        self._decreased = now
