@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import itertools
 import math
+import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -453,3 +454,49 @@ def test_positional_only_parameters_as_constants(parallel: Parallel, no_run: Non
         parallel(strict)([1], second=2)
     with pytest.raises(SignatureError, match="is missing the argument second: pass an iterable"):
         parallel(open_ended)([1], second=2)
+
+
+SHAPES: dict[str, Any] = {
+    "an array": np.empty((0, 3), dtype=np.float32),
+    "an array.array": array.array("i"),
+    "a frame of pandas": pd.DataFrame({"a": pd.Series(dtype="int8"), "b": pd.Series(dtype="datetime64[ns]")}),
+    "a series of pandas": pd.Series(dtype="int8", name="numbers"),
+    "a frame of polars": pl.DataFrame(schema={"a": pl.Int8, "b": pl.String}),
+    "a series of polars": pl.Series("numbers", dtype=pl.Int8),
+    "a table of pyarrow": pa.table({"a": pa.array([], pa.int8()), "b": pa.array([], pa.string())}),
+}
+
+
+def same(batch: Any) -> Any:
+    """Is given the hints of each shape."""
+    return batch
+
+
+@pytest.mark.parametrize("optional", [False, True])
+@pytest.mark.parametrize("name", SHAPES)
+def test_empty_input_keeps_its_shape(parallel: Parallel, no_run: None, name: str, optional: bool) -> None:
+    """Section 3: the empty result has the columns, the dtype and the schema of what was passed, if it is hinted so."""
+    empty = SHAPES[name]
+    hint = type(empty)
+    function = types.FunctionType(same.__code__, globals(), "same")
+    function.__annotations__ = {"batch": hint, "return": Optional[hint] if optional else hint}  # noqa: UP045
+    result = parallel(function)(empty)
+    assert type(result) is hint
+    assert repr(result) == repr(empty)
+    if isinstance(empty, np.ndarray):
+        assert (result.shape, result.dtype) == (empty.shape, empty.dtype)
+    elif isinstance(empty, pd.DataFrame):
+        assert list(result.dtypes) == list(empty.dtypes)
+
+
+def test_empty_input_of_another_type_than_returned(parallel: Parallel, no_run: None) -> None:
+    """Section 3: an empty result is an empty one of the return hint otherwise, and what an aggregate makes of no results."""
+
+    def rows(frame: pd.DataFrame) -> list[int]:
+        return list(frame["a"])
+
+    empty = SHAPES["a frame of pandas"]
+    assert parallel(rows)(empty) == []
+    assert parallel(rows, aggregate=len)(empty) == 0
+    assert list(parallel(rows).stream(empty)) == []
+    assert parallel(rows, aggregate="list")(empty) == []

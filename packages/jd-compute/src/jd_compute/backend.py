@@ -32,6 +32,7 @@ class ComputeBackend(Backend):
     message_seconds = 2.5e-4
     # Workers are asked for what they have not begun in shared memory, of which there is none on Windows.
     gives_back = sys.platform != "win32"
+    in_processes = True
 
     options: ClassVar[Mapping[str, Option]] = {
         "start_method": Option(

@@ -9,13 +9,15 @@ import contextvars
 import os
 import types
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 #: The environment variables, read at each call.
 SERIAL, WORKERS = "JUST_DISTRIBUTE_SERIAL", "JUST_DISTRIBUTE_WORKERS"
 
 
-class Setting(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Setting:
     """A value and who has set it: ``"the environment"``, or ``defaults(...)`` with file and line."""
 
     value: Any

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jd_core._api.distributed import Distributed
 from jd_core._options.options import Options, resolve, with_job
 from jd_core._options.shown import shows_options
-
-if TYPE_CHECKING:
-    from jd_core._api.distributed import Distributed
 
 
 @shows_options()
@@ -35,8 +33,9 @@ def distribute(function: Any = None, /, *more: Any, **options: Any) -> Any:  # n
         workers: how many calls run at once; None: the backend's default.
         autobatch: cut flat collections for parameters that are hinted as collections.
         batch_size: elements per batch; None: four batches per worker; 1000 elements where the length is unknown.
-        chunksize: calls sent to a worker in one message; ``"auto"``: from measured durations. Never changes a result.
-            With 1, a call whose worker dies is never run again for the sake of others.
+        chunksize: calls sent to a worker in one message; ``"auto"``: from measured durations. Changes no result, unless
+            calls share what they change, such as a random generator. With 1, a call whose worker dies is never run again for
+            the sake of others.
         aggregate: ``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never
             joins; a callable, such as ``sum``, gets the list of results and makes the value that is returned.
         buffersize: how many calls are read ahead of the results; None: at most four chunks per worker.
@@ -66,10 +65,6 @@ def distribute(function: Any = None, /, *more: Any, **options: Any) -> Any:  # n
 
 
 def _decorate(function: Any, options: Options) -> Distributed:
-    # Here, because all that reads hints, plans and runs calls comes with it: a module that only imports `distribute` does
-    # not pay for it.
-    from jd_core._api.distributed import Distributed
-
     if isinstance(function, Distributed):
         raise TypeError(f"distribute: {function!r} is distributed already; use .options(...) for other options")
     if not (callable(function) or isinstance(function, (classmethod, staticmethod))):

@@ -7,16 +7,16 @@ in `jd_core._typing.distributed`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 import sys
 import types
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from jd_core._api.methods import CallMethod, HelpText
-from jd_core._api.pickled import rebuilder, rebuilt
 from jd_core._api.stream import AsyncStream, Stream
 from jd_core._execution.run import Target
 from jd_core._hints.signature import distributed_signature, inspect_function
@@ -151,18 +151,12 @@ class Distributed:
         return Bound(getter(function, instance, owner), self._options)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        """Pickles by qualified name where that name leads here, else by value; see `pickled`."""
-        function, options = self.__wrapped__, self._options
+        """Pickles by qualified name where that name leads here, else by value."""
         found: Any = sys.modules.get(self.__module__)
-        for part in getattr(self, "__qualname__", "").split("."):  # a partial has none
+        qualified_name = getattr(self, "__qualname__", "")  # a partial has none
+        for part in qualified_name.split("."):
             found = getattr(found, part, None)
-        if found is self or "_rebuild" in vars(self):
-            return rebuilt, (Distributed, self._rebuild)
-        return Distributed, (function, options)
-
-    @functools.cached_property
-    def _rebuild(self) -> Callable[[Any], Any]:
-        return rebuilder(self)
+        return qualified_name if found is self else (Distributed, (self.__wrapped__, self._options))
 
     def __repr__(self) -> str:
         return f"<distributed {self._name}, job={self._options.job!r}>"
@@ -170,6 +164,8 @@ class Distributed:
     def _bind(self, args: tuple[Any, ...], constants: Constants, *, on_loop: bool = False) -> tuple[Target, BoundCall]:
         if self._target is None:
             raise TypeError(f"{self._name}() is a {type(self.__wrapped__).__name__}: call it on its class")
+        if self._target.signature.is_provisional:
+            self._target = dataclasses.replace(self._target, signature=inspect_function(self.__wrapped__, final=True))
         return self._target, bind(self._target.signature, args, constants, on_loop=on_loop)
 
     def _stream(self, args: tuple[Any, ...], constants: Constants, *, ordered: bool) -> Stream[Any]:

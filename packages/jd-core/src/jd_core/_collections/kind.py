@@ -6,8 +6,8 @@ The kinds themselves are in the table of `jd_core._collections.table`, which reg
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jd_core.errors import BatchingError
@@ -23,12 +23,12 @@ class Kind:
 
     Attributes:
         name: where the type is found, as in ``collections.deque``; messages call it so.
-        merge: makes one value of a list of parts, in order; of an empty list the empty value.
+        merge: makes one value of a list of parts, in order; of an empty list it makes the empty value.
         make: makes a collection of this kind of a slice or a list of elements; None for what only results can be, such
             as mappings, which parameters take as values.
-        cut: gives the elements [start:stop] of a value of exactly this type; None if that can only be iterated.
+        cut: returns the elements [start:stop] of a value of exactly this type; None if that can only be iterated.
         accepts: whether a result may be a part to merge; None: if it is an instance of the type.
-        frame: it has rows, but iterating it does not give them.
+        frame: it has rows, but iterating it does not yield them.
         nests: its elements may be of this kind themselves, as in a list of lists. If not, a value of this kind is flat
             and a list of such values is a list of batches.
         abstract: collections of all kinds fit, so results are joined as what they are.
@@ -106,6 +106,18 @@ class Kind:
                 f"{error}; use aggregate='list' for one result per call"
             ) from error
 
+    def empty_like(self, values: Iterable[Any]) -> Kind:
+        """Returns a kind for joining no results at all: into what is left of one of these values without its elements.
+
+        So a frame keeps its columns, an array its dtype and shape, a table its schema.
+
+        Args:
+            values: what was passed; the first of this kind is taken.
+        """
+        cut = self.cut
+        found = next((value for value in values if kind_of_value(value) is self), None)
+        return self if found is None or cut is None else replace(self, merge=lambda parts: cut(found, 0, 0))
+
     def _common_kind(self, parts: list[Any]) -> Kind:
         """Returns the kind of all parts where it is narrower than this one, else this one."""
         common = kind_of_value(parts[0])
@@ -127,7 +139,7 @@ def is_value(value: Any) -> bool:
 
 
 def is_frame(value: Any) -> bool:
-    """Whether ``value`` has rows, but iterating it does not give them (a DataFrame, a Table)."""
+    """Whether ``value`` has rows, but iterating it does not yield them (a DataFrame, a Table)."""
     kind = kind_of_value(value)
     return kind is not None and kind.frame
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = [
     "kind_of_value",
     "length",
     "named",
+    "never_ends",
     "slicer",
 ]
 
@@ -35,6 +37,16 @@ def length(value: Any) -> int | None:
         return len(value)
     except Exception:
         return None
+
+
+def never_ends(value: Any) -> bool:
+    """Whether ``value`` is one of the iterators of `itertools` that have no end."""
+    if isinstance(value, itertools.repeat):
+        try:
+            value.__length_hint__()
+        except TypeError:
+            return True
+    return isinstance(value, (itertools.count, itertools.cycle))
 
 
 def slicer(value: Any) -> Callable[[int, int], Any] | None:

@@ -25,6 +25,7 @@ from jd_core._execution.retries import Retries
 from jd_core._hints.signature import Signature
 from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options
+from jd_core._planning.arguments import warn_of_generators
 from jd_core._planning.binding import BoundCall
 from jd_core._planning.plan import Plan, plan
 from jd_core.backend import Backend, Work, registry
@@ -47,7 +48,7 @@ class Target:
     durations: CallDurations = field(default_factory=CallDurations)
 
     def start(self, call: BoundCall, *, streamed: bool = False, ordered: bool = True) -> Run:
-        """Makes the run of a call, of which nothing has started yet.
+        """Makes the run of a call, of which nothing has started yet. Warns of random generators that processes would copy.
 
         Args:
             call: the bound arguments.
@@ -80,7 +81,11 @@ class Target:
             workers_given=options.workers is not None,
             on_input=planned.call_on_arrival if planned.arriving else None,
         )
+        if backend.in_processes:
+            warn_of_generators(call.name, self.function, call.constants)
         joined = self.signature.returns if planned.cut and not options.return_exceptions else None
+        if joined is not None and planned.calls == 0:
+            joined = joined.empty_like(argument.value for argument in call.distributed)
         return Run(planned, work, backend, options, self.durations, streamed=streamed, ordered=ordered, joined=joined)
 
 

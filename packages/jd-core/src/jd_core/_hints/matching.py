@@ -1,8 +1,4 @@
-"""Whether a value fits a hint, as far as a look at it and at its first element can tell.
-
-Tells a collection of batches from a flat collection. Nothing is consumed: iterators are
-not looked into.
-"""
+"""Whether a value fits a hint, judged by its type and its first element. Iterators are not looked into."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""What a resolved hint means: its members, seen through aliases, type variables and unions.
+"""What a resolved hint means: its members, with unions taken apart and aliases and type variables replaced.
 
-`jd_core._hints.signature` decides with it what a parameter is. Nothing here knows of roles or batches, but for the two
-markers.
+`jd_core._hints.signature` decides by them what a parameter is.
 """
 
 from __future__ import annotations
@@ -79,11 +78,11 @@ def _members(hint: Any, marker: type | None, seen: tuple[Any, ...]) -> Iterator[
     elif origin in (Union, types.UnionType):
         for argument in arguments:
             yield from _members(argument, marker, seen)
-    elif (meaning := _meaning(hint, origin, arguments)) is not hint:
+    elif (replaced := _replaced(hint, origin, arguments)) is not hint:
         alias = hint if origin is None else origin
         if any(alias is other for other in seen):
             raise UnresolvedError(hint)
-        yield from _members(meaning, marker, (*seen, alias) if origin not in _QUALIFIERS else seen)
+        yield from _members(replaced, marker, (*seen, alias) if origin not in _QUALIFIERS else seen)
     elif hint is None or hint is types.NoneType:
         yield Member(None, None, marker)
     elif arguments or hasattr(hint, "__args__"):
@@ -97,7 +96,7 @@ def _marker(metadata: Any) -> type | None:
     return cls if cls in (Each, Batch) else None
 
 
-def _meaning(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
+def _replaced(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
     """Returns what an alias, a new type or a type variable stands for; anything else is returned as it is."""
     alias = hint if origin is None else origin
     if type(alias).__name__ == "TypeAliasType":

@@ -9,7 +9,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from jd_core._collections.table import Kind, is_collection, is_frame, kind_of_type, kind_of_value
+from jd_core._collections.table import Kind, is_collection, is_frame, kind_of_type, kind_of_value, never_ends
 from jd_core._hints.matching import fits, fits_member
 from jd_core._hints.members import Member, members
 from jd_core.errors import BatchingError
@@ -68,6 +68,10 @@ class Parameter:
         Raises:
             BatchingError: the elements do not make such a batch.
         """
+        if never_ends(batch):
+            raise BatchingError(
+                f"parameter {self.name}: cannot make a {self.kinds[0].name} of an {type(batch).__name__}, which never ends"
+            )
         return self.build(batch, batch) if is_collection(batch) or is_frame(batch) else batch
 
     def is_batched(self, value: Any, first: Any) -> bool:

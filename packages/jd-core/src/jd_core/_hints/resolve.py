@@ -1,7 +1,4 @@
-"""From what is written in a signature to a hint: evaluates strings, where the names in them are found.
-
-`jd_core._hints.members` then tells what the hint means.
-"""
+"""Evaluates the strings in annotations, and finds the names in them. What a hint means, `jd_core._hints.members` says."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping
 from typing import Any, ForwardRef, NamedTuple, cast
 
-#: How many strings and wrappers lead from one to the next at most; more is one that leads to itself.
+#: How many strings or wrappers may lead from one to the next. A longer chain leads to itself.
 ALIASES = 32
 
 
@@ -73,7 +70,7 @@ def resolve(annotation: Any, names: Callable[[], Names]) -> Any:
 
     Args:
         annotation: as it stands in the signature.
-        names: gives where names are looked up; asked only for strings.
+        names: returns where names are looked up; asked only for strings.
 
     Raises:
         UnresolvedError: a name in it is not found, or it is no valid expression.

@@ -149,7 +149,9 @@ def _parameter(parameter: inspect.Parameter, names: Callable[[], Names]) -> Para
             kinds = _batch_kinds(members(hint))
             return Parameter(parameter.name, Role.BATCH if kinds else Role.ELEMENT, hint, kinds)
         except UnresolvedError as error:
-            unresolved = f"{inspect.formatannotation(parameter.annotation)}: {error.__cause__ or error}"
+            written = parameter.annotation
+            shown = written if isinstance(written, str) else inspect.formatannotation(written)
+            unresolved = f"{shown}: {error.__cause__ or error}"
             return Parameter(parameter.name, Role.ELEMENT, parameter.empty, (), unresolved)
     return Parameter(parameter.name, Role.ELEMENT, parameter.empty, ())
 

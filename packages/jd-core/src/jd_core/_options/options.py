@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from jd_core._options.advice import advice
 from jd_core._options.retry import SECONDS, WHOLE, Retry
@@ -17,7 +17,8 @@ from jd_core.errors import BackendNotInstalledError
 _FLAG = Option("True or False", (bool,))
 
 
-class Description(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Description:
     """What the field of an option in `Options` says beside its name, its type and its default.
 
     Attributes:
@@ -73,8 +74,9 @@ class Options:
             (int, str),
             lambda value: value == "auto" if isinstance(value, str) else value >= 1,
         ),
-        'calls sent to a worker in one message; ``"auto"``: from measured durations. Never changes a result. With 1, a call '
-        "whose worker dies is never run again for the sake of others",
+        'calls sent to a worker in one message; ``"auto"``: from measured durations. Changes no result, unless calls share '
+        "what they change, such as a random generator. With 1, a call whose worker dies is never run again for the sake of "
+        "others",
     )
     aggregate: Literal["auto", "list"] | Callable[[list[Any]], Any] = _option(
         "auto",

@@ -16,11 +16,11 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from jd_core._collections.table import is_collection, is_value
+from jd_core._collections.table import is_collection, is_value, never_ends
 from jd_core._hints.matching import first_element, fits
 from jd_core._hints.parameter import Parameter, Role
 from jd_core.errors import SignatureError
-from jd_core.worker.unpicklable import some_parts
+from jd_core.worker.pickling import some_parts
 
 
 def is_asynchronous(value: Any) -> bool:
@@ -54,7 +54,7 @@ def check_distributed(name: str, arguments: Iterable[tuple[Parameter, Any]], *, 
 
 
 def _check_iterable(name: str, parameter: str, value: Any) -> None:
-    if isinstance(value, itertools.repeat) and not _ends(value):
+    if isinstance(value, itertools.repeat) and never_ends(value):
         raise SignatureError(
             f"{name}() got an itertools.repeat for {parameter}, which never ends: {_constant(parameter, next(value))}"
         )
@@ -80,14 +80,6 @@ def _constant(parameter: str, value: Any) -> str:
         return "pass it in a list"
     shown = repr(value) if isinstance(value, (int, float, complex, type(None))) else "..."
     return f"pass {parameter}={shown} to hold it constant"
-
-
-def _ends(repeat: itertools.repeat[Any]) -> bool:
-    try:
-        repeat.__length_hint__()
-    except TypeError:
-        return False
-    return True
 
 
 def remedy_for_rows(name: str, value: Any, names: Sequence[str]) -> str:
@@ -145,6 +137,8 @@ def warn_of_generators(name: str, function: Callable[..., Any], constants: Mappi
 def _generator_in(value: Any) -> str | None:
     """Returns the type of a random generator that a constant is, or holds itself; None if there is none."""
     parts = [value, inspect.getattr_static(value, "__self__", None)]
+    if isinstance(value, functools.partial):
+        parts += [*value.args, *value.keywords.values()]
     with contextlib.suppress(Exception):  # raised by the value's own methods
         parts += [part for _, part in some_parts(value)]
     return next(filter(None, map(_generator_type, parts)), None)

@@ -36,7 +36,7 @@ class BatchColumn:
         return (elements or 0) // self._size or None
 
     def take_ready(self, count: int) -> list[Any]:
-        """Like `take`, but at least one batch may be all that a slow iterator has to give for now."""
+        """Like `take`, but does not wait for more than one batch where the iterator is slow."""
         patience = time.monotonic() + READ_SECONDS
         return self._take(count, lambda: time.monotonic() > patience)
 
@@ -73,7 +73,7 @@ class ReadyBatches:
         return self._column.ready(count)
 
     def take_ready(self, count: int) -> Sequence[Any]:
-        """Like `take`, but at least one batch may be all that a slow iterator has to give for now."""
+        """Like `take`, but does not wait for more than one batch where the iterator is slow."""
         return self._as_hinted(self._column.take_ready(count))
 
     def take(self, count: int) -> Sequence[Any]:
@@ -94,7 +94,7 @@ class EmptyBatches:
 
     def __init__(self, column: Column | ArrivingColumn, calls: int) -> None:
         self.parameter = column.parameter
-        self._empty = self.parameter.build(column.take(0), column.value)
+        self._column = column
         self._left = calls
 
     def ready(self, count: int) -> int | None:
@@ -109,7 +109,7 @@ class EmptyBatches:
         """Returns the next empty batches."""
         count = min(count, self._left)
         self._left -= count
-        return [self._empty] * count
+        return [self.parameter.build(self._column.take(0), self._column.value) for _ in range(count)]
 
 
 #: What a `Plan` takes from.

@@ -17,12 +17,12 @@ from jd_core._hints.parameter import Parameter
 from jd_core._planning.binding import Argument
 from jd_core.errors import BatchingError
 
-#: Seconds after which reading an iterator stops with what there is: a slow one must not hold its first elements back.
+#: Seconds after which reading an iterator stops with what there is: calls for its first elements do not wait for more.
 READ_SECONDS = 0.01
 
 
 class Arriving(ABC):
-    """An argument whose elements come when they come: an async iterable that `jd_core._planning.async_input` reads."""
+    """An argument whose elements arrive in their own time: an async iterable that `jd_core._planning.async_input` reads."""
 
     @property
     @abstractmethod
@@ -109,7 +109,7 @@ class Column:
         return count
 
     def take_ready(self, count: int) -> Sequence[Any]:
-        """Like `take`, but at least one element may be all that a slow iterator has to give for now."""
+        """Like `take`, but does not wait for more than one element where the iterator is slow."""
         if self._slice is not None:
             return self.take(count)
         part: list[Any] = []
@@ -152,7 +152,7 @@ class Column:
 
 
 class ArrivingColumn:
-    """One positional argument whose elements come when they come; what can be taken now is asked for beforehand."""
+    """One positional argument whose elements arrive in their own time; how many can be taken now is asked beforehand."""
 
     length = None
 

@@ -6,7 +6,6 @@ is read, lengths above all, is checked when the plan is made.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 
 from jd_core._collections import table
@@ -18,7 +17,7 @@ from jd_core._planning.columns import Arriving, ArrivingColumn, Column, column_o
 from jd_core.backend import Chunk
 from jd_core.errors import BatchingError, SignatureError
 
-#: Batches per worker where the user gives no ``batch_size``: several, so that workers that are done early take more.
+#: Batches per worker where the user gives no ``batch_size``: several, so that a worker that finishes early takes another.
 BATCHES_PER_WORKER = 4
 
 #: Elements per batch where neither ``batch_size`` nor the input's length is known.
@@ -34,7 +33,7 @@ class Plan:
         calls: number of calls; None where an argument has no length.
         cut: whether autobatch cut an argument, so that results may be joined.
         ended: whether all calls were taken.
-        arriving: arguments whose elements come when they come, so that there may be no call to take for now.
+        arriving: arguments that are async iterables, so that there may be no call to take for now.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Plan:
         self._start = 0
 
     def take(self, count: int) -> Chunk | None:
-        """Returns the next ``count`` calls, or as many as there are, or as a slow iterator has.
+        """Returns the next ``count`` calls, or fewer: the last ones, or those that a slow iterator has yielded so far.
 
         Returns:
             None when there are none: no more if it has ``ended``, else none for now.
@@ -102,7 +101,7 @@ def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: C
         autobatch: whether flat collections for batch parameters are cut.
         batch_size: elements per batch; None: `BATCHES_PER_WORKER` batches per worker, or `UNKNOWN_LENGTH_BATCH`
             elements where the length is unknown. Beside elements the number of elements decides, and this is unused.
-        workers: gives how many calls run at once; asked only where batches are cut from a known, nonzero length.
+        workers: returns how many calls run at once; asked only where batches are cut from a known, nonzero length.
 
     Raises:
         BatchingError: known lengths that do not fit together.
@@ -148,7 +147,7 @@ def _common_length(name: str, columns: Sequence[Column | ArrivingColumn]) -> int
     """Returns the length that all columns share; None if one is unknown, which then shows where it ends."""
     known = [column for column in columns if column.length is not None]
     for column in columns:
-        if known and isinstance(column.value, (itertools.count, itertools.cycle)):
+        if known and table.never_ends(column.value):
             raise BatchingError(
                 f"{name}() got {column.parameter.name} from an itertools.{type(column.value).__name__}, which never ends, "
                 f"but {_lengths(known)}: use itertools.islice(..., {known[0].length})"

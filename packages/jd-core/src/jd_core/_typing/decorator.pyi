@@ -222,8 +222,9 @@ def distribute(function: Any = None, /, **backend_options: Any) -> Any:
         workers: how many calls run at once; None: the backend's default.
         autobatch: cut flat collections for parameters that are hinted as collections.
         batch_size: elements per batch; None: four batches per worker; 1000 elements where the length is unknown.
-        chunksize: calls sent to a worker in one message; ``"auto"``: from measured durations. Never changes a result.
-            With 1, a call whose worker dies is never run again for the sake of others.
+        chunksize: calls sent to a worker in one message; ``"auto"``: from measured durations. Changes no result, unless
+            calls share what they change, such as a random generator. With 1, a call whose worker dies is never run again for
+            the sake of others.
         aggregate: ``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never
             joins; a callable, such as ``sum``, gets the list of results and makes the value that is returned.
         buffersize: how many calls are read ahead of the results; None: at most four chunks per worker.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,5 @@ class Option:
 
 def closest(name: str, names: Sequence[str]) -> str:
     """Returns ``"; did you mean 'x'?"`` for the closest of ``names``, or an empty string."""
-    import difflib  # here, because only errors need it
-
     matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""

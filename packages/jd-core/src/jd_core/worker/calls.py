@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import functools
 import itertools
+import traceback
 import types
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
@@ -111,7 +112,7 @@ def run_calls(
             block; true ends the chunk before that block. Blocks last about `BLOCK_SECONDS`, so that looking costs next
             to nothing per call.
         one_by_one: make every block one call.
-        clock: gives seconds; needed with ``between``.
+        clock: returns seconds; needed with ``between``.
 
     Returns:
         The results, in order (``None`` at a failed call), and for each failed call its offset and exception. Fewer than
@@ -160,8 +161,6 @@ def failure_of(error: BaseException) -> BaseException:
 
 def traceback_text(error: BaseException) -> str:
     """Returns the traceback of ``error`` as Python prints it, without the frames of these modules at its start."""
-    import traceback  # here, because only failures need it
-
     own = (__file__, coroutines.__file__, resources.__file__, returned.__file__)
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename in own and trace.tb_next is not None:

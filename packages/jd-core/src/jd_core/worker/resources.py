@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextvars
 import inspect
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -81,8 +82,6 @@ class Resources:
                 if inspect.iscoroutine(closing):
                     yield closing
             except Exception:
-                import logging  # here, because it is hardly ever needed
-
                 logging.getLogger("just_distribute").exception("closing a constant of per_worker failed")
             except GeneratorExit:
                 raise
