@@ -18,12 +18,10 @@ LONGER_MODULES = {
     "jd_core/testing/functions.py": "a list of functions that tests distribute",
     # To go, with the work that is going on.
     "jd_compute/pool/launcher.py": "",
-    "jd_compute/run/dispatch.py": "",
-    "jd_compute/transport/arena.py": "",
-    "jd_core/_execution/run.py": "",
-    "jd_ray/shipped/codec.py": "",
+    "jd_compute/pool/pool.py": "",
+    "jd_compute/run/workers.py": "",
+    "jd_compute/transport/channel.py": "",
     "jd_web/tasks.py": "",
-    "jd_ray/shipped/remote.py": "",
 }
 
 
