@@ -17,17 +17,17 @@ import contextvars
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from jd_core.backend import Work
 from jd_core.inprocess.async_tasks import in_context, wait_until_done
 from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.loop_resources import LoopResources
-from jd_core.inprocess.open_chunk import OpenChunk, unstarred
+from jd_core.inprocess.open_chunk import unstarred
 from jd_core.worker import inside_worker
 
 from jd_web.calls import as_coroutine
+from jd_web.worker import Worker
 
 
 class TaskWorkers:
@@ -56,8 +56,8 @@ class TaskWorkers:
         self._loop = loop
         self._own_loop = own_loop
         self._cancelled = False
-        self._workers: list[_Worker] = []
-        self._idle: deque[_Worker] = deque()
+        self._workers: list[Worker] = []
+        self._idle: deque[Worker] = deque()
         self._admitted = 0  # calls that the loop has not been told of yet
         self._demand = 0  # calls that no worker was added or woken for yet
         self._scheduled = False
@@ -128,7 +128,7 @@ class TaskWorkers:
             with self._queue.lock:
                 self._queue.waiting -= 1
         elif len(self._workers) < self._work.workers:
-            worker = _Worker(self._call)
+            worker = Worker(self._call)
             self._workers.append(worker)
         else:
             self._demand = 0
@@ -143,7 +143,7 @@ class TaskWorkers:
 
     if sys.version_info >= (3, 12):
 
-        def _serve(self, worker: _Worker) -> None:
+        def _serve(self, worker: Worker) -> None:
             """Makes calls until one has to wait, which goes on with the next ones when it has ended."""
             queue, loop = self._queue, self._loop
             worker.waits = False
@@ -163,7 +163,7 @@ class TaskWorkers:
             except BaseException as error:
                 queue.crash(error)
 
-        async def _make(self, worker: _Worker, offset: int, argument: Any) -> None:
+        async def _make(self, worker: Worker, offset: int, argument: Any) -> None:
             """Makes one call. It raises only its cancellation: SystemExit and its like would go through the loop."""
             try:
                 worker.values[offset] = await worker.call(argument)
@@ -175,12 +175,12 @@ class TaskWorkers:
 
     else:
 
-        def _serve(self, worker: _Worker) -> None:
+        def _serve(self, worker: Worker) -> None:
             """Starts the task that makes calls until there are none for now."""
             # Not by the loop's task factory, which may start it in here.
             worker.task = asyncio.Task(self._serve_in_task(worker), loop=self._loop)
 
-        async def _serve_in_task(self, worker: _Worker) -> None:
+        async def _serve_in_task(self, worker: Worker) -> None:
             queue, own_context, add_workers = self._queue, self._context.copy, self._add_workers
             try:
                 while True:
@@ -200,7 +200,7 @@ class TaskWorkers:
             except BaseException as error:
                 queue.crash(error)
 
-    def _next_chunk(self, worker: _Worker) -> bool:
+    def _next_chunk(self, worker: Worker) -> bool:
         """Records the calls that a worker has made, and finds it a chunk; returns whether it may go on at once."""
         queue, previous, done = self._queue, worker.opened, worker.done
         if previous is not None:
@@ -221,7 +221,7 @@ class TaskWorkers:
             return False
         return True
 
-    def _failed(self, worker: _Worker, offset: int, error: BaseException) -> None:
+    def _failed(self, worker: Worker, offset: int, error: BaseException) -> None:
         task = asyncio.current_task()
         assert task is not None
         if isinstance(error, asyncio.CancelledError) and task.cancelling():
@@ -233,34 +233,3 @@ class TaskWorkers:
             task.uncancel()
         assert worker.opened is not None
         self._queue.fail(worker.opened, offset, error)
-
-
-class _Worker:
-    """One of the run's workers: what it makes calls of, and what it has made.
-
-    Attributes:
-        opened: the chunk that it takes calls from; None if it has none.
-        calls: the calls of that chunk, shared with the other workers.
-        values: the results of that chunk.
-        call: makes a call of that chunk.
-        done: calls of the chunk that it has made.
-        began: when it began with the chunk, on the performance counter.
-        task: the last task that it has started.
-        waits: that task goes on with the worker's calls when its own has ended.
-    """
-
-    __slots__ = ("began", "call", "calls", "done", "opened", "task", "values", "waits")
-
-    def __init__(self, call: Callable[[Any], Coroutine[Any, Any, Any]]) -> None:
-        self.task: asyncio.Task[None] | None = None
-        self.waits = False
-        self.take_from(None, call)
-
-    def take_from(self, opened: OpenChunk | None, call: Callable[[Any], Coroutine[Any, Any, Any]]) -> None:
-        """Begins with a chunk."""
-        self.opened = opened
-        self.calls: Iterable[tuple[int, Any]] = () if opened is None else opened.calls
-        self.values: list[Any] = [] if opened is None else opened.values
-        self.call = call
-        self.done = 0
-        self.began = time.perf_counter()
