@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import io
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
@@ -172,7 +173,9 @@ def mpire(function: Function) -> Iterator[Function]:
 def run_script(name: str, *arguments: str) -> str:
     """Runs a whole program, from the start of the interpreter to its end, and returns what it prints."""
     command = [sys.executable, str(ROOT / "benchmarks" / "scripts" / name), *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
+    # With compiled modules at hand, as those of the standard library always are.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment).stdout
 
 
 @contextlib.contextmanager

@@ -1,0 +1,3 @@
+import just_distribute  # noqa: F401
+
+print("imported")

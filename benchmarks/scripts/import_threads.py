@@ -1,0 +1,3 @@
+from concurrent.futures import ThreadPoolExecutor  # noqa: F401
+
+print("imported")
