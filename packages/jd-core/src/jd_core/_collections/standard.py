@@ -6,8 +6,6 @@ The counterpart of `jd_core._collections.libraries`; `jd_core._collections.table
 from __future__ import annotations
 
 import itertools
-import numbers
-from array import array
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -60,6 +58,9 @@ def join_ranges(parts: list[Any]) -> Any:
 
 def make_array(part: Any) -> Any:
     """Returns an ``array.array`` of the elements: of 8-byte integers if all are integers, else of 8-byte floats."""
+    import numbers  # here, because few functions take arrays
+    from array import array
+
     if isinstance(part, array):
         return part
     return array("q" if all(isinstance(element, numbers.Integral) for element in part) else "d", part)
@@ -67,6 +68,8 @@ def make_array(part: Any) -> Any:
 
 def join_arrays(parts: list[Any]) -> Any:
     """Returns an ``array.array`` of the first part's type code with the elements of all parts."""
+    from array import array
+
     joined = array(parts[0].typecode if parts else "d")
     for part in parts:
         joined.extend(part)
