@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -322,6 +323,55 @@ def test_a_debugger_sees_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert looked_at([1, 2]) == [1, 2]
     assert stopped == [(threading.get_ident(), "looked_at")] * 2
+
+
+@pytest.mark.parametrize("options", [{}, {"return_exceptions": True}, {"retries": 2}])
+@pytest.mark.parametrize("way", ["plain", "stream"])
+def test_ctrl_c_is_not_a_failure_of_the_call(options: dict[str, Any], way: str) -> None:
+    """Under serial Ctrl-C arrives within a call; it ends the run, as in a plain loop, and nothing is called after it."""
+    seen: list[int] = []
+
+    @distribute("serial", **options)
+    def interrupted(number: int) -> int:
+        seen.append(number)
+        if number == 3:
+            signal.raise_signal(signal.SIGINT)
+        return number
+
+    run = interrupted if way == "plain" else lambda items: [*interrupted.stream(items)]
+    with pytest.raises(KeyboardInterrupt):
+        run(range(1000))
+    assert seen == [0, 1, 2, 3]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_keyboard_interrupt_of_the_functions_own_is_a_failure() -> None:
+    """What the function raises itself is its call's failure, as under each job."""
+
+    @distribute("serial", return_exceptions=True)
+    def raises(number: int) -> int:
+        raise KeyboardInterrupt
+
+    assert [type(error) for error in raises([1, 2])] == [jd_core.CallError] * 2
+
+
+@pytest.mark.parametrize("way", ["plain", "aio"])
+def test_serial_keeps_a_rate(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """A rate was promised to a service: it holds under JUST_DISTRIBUTE_SERIAL, too."""
+    monkeypatch.setenv(settings.SERIAL, "1")
+    asked: list[float] = []
+
+    class Counted(jd_core.Rate):
+        def delay(self) -> float:
+            asked.append(0.0)
+            return 0.0
+
+    async def later(number: int) -> int:
+        return number
+
+    function = distribute(later, job="io", max_per_second=Counted(5))
+    assert (function(range(4)) if way == "plain" else asyncio.run(function.aio(range(4)))) == [0, 1, 2, 3]
+    assert len(asked) == 4
 
 
 # shutdown

@@ -7,6 +7,7 @@ worker that started workers of its own would multiply processes and threads with
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,14 @@ from jd_core.worker import as_worker, close_loop, finish_async, is_async, is_ins
 
 if TYPE_CHECKING:
     from jd_core.inprocess.loop_resources import LoopResources
+    from jd_core.inprocess.rate_limit import Rate
 
 
 class SerialBackend(Backend):
-    """Runs every call in the calling thread. ``timeout`` is not kept: nobody watches, and a debugger takes its time."""
+    """Runs every call in the calling thread. ``timeout`` is not kept: nobody watches, and a debugger takes its time.
+
+    A rate (``max_per_second``) is kept for functions of a job that has it: it was promised to a service.
+    """
 
     name = "serial"
     message_seconds = 1e-6
@@ -70,21 +75,70 @@ class SerialBackend(Backend):
 
 def _run(work: Work, call: Callable[..., Any], chunk: Chunk) -> ChunkResult:
     began = time.perf_counter()
-    with as_worker():
-        values, failed = run_calls(call, chunk.columns, len(chunk), stop_at_failure=work.stop_at_failure)
+    if (rate := work.options.get("max_per_second")) is not None:
+        call = _limited(call, rate)
+    with as_worker(), _ctrl_c() as pressed:
+
+        def is_interrupted(_: object, failed: list[tuple[int, BaseException]], __: object) -> bool:
+            return bool(pressed and failed and isinstance(failed[-1][1], KeyboardInterrupt))
+
+        watch: dict[str, Any] = {} if pressed is None else {"between": is_interrupted, "clock": time.perf_counter}
+        values, failed = run_calls(call, chunk.columns, len(chunk), stop_at_failure=work.stop_at_failure, **watch)
+        if is_interrupted(None, failed, None):
+            raise failed[-1][1]
     failures = tuple(Failure(chunk.start + offset, error) for offset, error in failed)
     return ChunkResult(chunk, values, failures, time.perf_counter() - began)
+
+
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[list[int] | None]:
+    """Yields a list that has an element once Ctrl-C was pressed; None where that is not for this thread to see.
+
+    A KeyboardInterrupt that a call lets out may be the function's own, which is that call's failure; or the user's, which
+    ends the run.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield None
+        return
+    import signal  # here, because calls inside workers get no further than this
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield None
+        return
+    pressed: list[int] = []
+
+    def record(number: int, frame: Any) -> None:
+        pressed.append(number)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, record)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _limited(call: Callable[..., Any], rate: Rate) -> Callable[..., Any]:
+    def run(*arguments: Any) -> Any:
+        while delay := rate.delay():
+            time.sleep(delay)
+        return call(*arguments)
+
+    return run
 
 
 async def _await(work: Work, resources: LoopResources, chunk: Chunk) -> ChunkResult:
     import asyncio
 
     began = time.perf_counter()
+    rate: Rate | None = work.options.get("max_per_second")
     values: list[Any] = []
     failures: list[Failure] = []
     for arguments in zip(*chunk.columns, strict=True):
         try:
             constants = await resources.open()
+            while rate is not None and (delay := rate.delay()):
+                await asyncio.sleep(delay)
             with as_worker():
                 values.append(await finish_async(work.function(*arguments, **constants)))
         except BaseException as error:
