@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bdb
 import os
+import pdb
 
 import jd_core
 import psutil
@@ -47,6 +49,13 @@ def test_a_breakpoint_says_what_to_use_instead(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PYTHONBREAKPOINT", "0")
     jd_core.shutdown()
     assert distribute(stop, job="compute")([1, 2]) == [1, 2]
+
+
+def test_a_debugger_that_is_called_directly_says_so_too() -> None:
+    """Issue 16.7: ``pdb.set_trace()`` ends with BdbQuit, as anywhere without a terminal; a note says what to use instead."""
+    with pytest.raises(bdb.BdbQuit) as caught:
+        distribute(lambda number: pdb.set_trace(), job="compute")([1])
+    assert any("job='serial'" in note for note in caught.value.__notes__)
 
 
 def test_the_environment_says_how_many_workers(monkeypatch: pytest.MonkeyPatch) -> None:

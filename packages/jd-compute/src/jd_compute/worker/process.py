@@ -88,14 +88,18 @@ def prepare(startup: messages.Startup, tracker: int | None) -> None:
     mark_process()
 
 
+#: What is said of debuggers that need a terminal.
+NO_TERMINAL = (
+    "a worker process has no terminal for a debugger: run the calls in your own process, with job='serial', or with "
+    "JUST_DISTRIBUTE_SERIAL=1 in the environment"
+)
+
+
 def _refuse_breakpoint(*arguments: object, **constants: object) -> object:
     """Stands for `breakpoint`: a debugger would find no terminal here, and quit. A remote one is as good as anywhere."""
     if os.environ.get("PYTHONBREAKPOINT"):
         return sys.__breakpointhook__(*arguments, **constants)
-    raise RuntimeError(
-        "breakpoint() was called in a worker process, which has no terminal: run the calls in your own process, with "
-        "job='serial', or with JUST_DISTRIBUTE_SERIAL=1 in the environment"
-    )
+    raise RuntimeError(f"breakpoint(): {NO_TERMINAL}")
 
 
 def _share_multiprocessing(authkey: bytes, tracker: int | None) -> None:

@@ -13,6 +13,7 @@ from jd_compute.codec import failures as outcome
 from jd_compute.codec.codec import Encoded, dumps, dumps_exception, encode, packed
 from jd_compute.transport import messages, status_page
 from jd_compute.worker.outbox import Outbox
+from jd_compute.worker.process import NO_TERMINAL
 
 #: Seconds after which the results that a running chunk has so far are sent.
 FLUSH_SECONDS = 0.1
@@ -110,6 +111,8 @@ def _encode_values(
 
 def describe(error: BaseException) -> messages.Raised:
     """Returns an exception in the form in which it is sent."""
+    if type(error).__module__ == "bdb":  # a debugger that was called directly, such as pdb.set_trace(), gave up
+        error.add_note(NO_TERMINAL)
     return messages.Raised(dumps_exception(error), type(error).__qualname__, _message(error), traceback_text(error))
 
 
