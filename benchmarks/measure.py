@@ -63,7 +63,7 @@ class Row:
     """One kind of work, and with whom ours is compared at it.
 
     Attributes:
-        inputs: gives fresh ``(items, constants)``, of a size, with what the place gives.
+        inputs: returns fresh ``(items, constants)``, of a size, with what the place yields.
         size, quick: the size that is measured, and that of a warm-up and of ``--quick``.
         pairs: how often each is measured.
         before: how many calls each makes in its turn before the one that is timed; the other has left the caches to it cold.
@@ -83,7 +83,7 @@ class Row:
     place: Callable[[], AbstractContextManager[Any]] = nothing
 
     def figures(self, *, quick: bool = False, pairs: int | None = None) -> Iterator[Figure]:
-        """Measures ours against each peer, who is warm by then; their first results must be equal.
+        """Measures ours against each peer, which is warm by then; their first results must be equal.
 
         Raises:
             AssertionError: they are not.
@@ -124,7 +124,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A row about memory: ``measure(size)`` gives megabytes, which may be ``limit`` at most."""
+    """A row about memory: ``measure(size)`` returns megabytes, which may be ``limit`` at most."""
 
     name: str
     work: str

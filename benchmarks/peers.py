@@ -1,6 +1,6 @@
 """Ours and theirs: each makes a function ready to be called for many inputs, in the way its documentation recommends.
 
-A contender is a context manager for a function. Inside it the workers are there, and ``run(items, **constants)`` gives the
+A contender is a context manager for a function. Inside it the workers are there, and ``run(items, **constants)`` returns the
 results. Pools of processes start by ``forkserver``, as ours does: forking is not safe in a process with threads, and warm
 workers are alike. What is not installed raises ImportError. Coroutines are in `loops`.
 """

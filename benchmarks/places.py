@@ -23,7 +23,7 @@ def nothing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def program(module: str, *arguments: str) -> Iterator[str]:
-    """Runs a module in a process of its own, gives the first line it prints, and ends it by closing its input."""
+    """Runs a module in a process of its own, yields the first line that it prints, and ends it by closing its input."""
     command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
@@ -39,7 +39,7 @@ def program(module: str, *arguments: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def server() -> Iterator[str]:
-    """A web server; gives its address."""
+    """A web server; yields its address."""
     importlib.import_module("aiohttp")
     with program("benchmarks.server") as address:
         yield address
@@ -69,7 +69,7 @@ def _connected(**settings: Any) -> Iterator[None]:
 @contextlib.contextmanager
 def local_ray() -> Iterator[None]:
     """A Ray with two CPUs on this machine, to which this process is connected."""
-    # With all pages of the object store there from the start. Otherwise who happens to be given fresh ones, ours or the
+    # With all pages of the object store there from the start. Otherwise whichever is given fresh ones, ours or the
     # peer, waits for the kernel to make them: 200 MB take 20 ms in used pages, and 300 ms in fresh ones.
     store = {"object_store_memory": 2 << 30, "_system_config": {"preallocate_plasma_memory": True}}
     settings = {"num_cpus": 2, "include_dashboard": False, "_node_ip_address": "127.0.0.1", **store}

@@ -26,7 +26,7 @@ def numbers(size: int, _: object) -> Inputs:
 
 
 def numbers_when_idle(size: int, place: object) -> Inputs:
-    """As `numbers`, once Ray's client server has let go of the results of the run before: 5,000 references take it a second.
+    """As `numbers`, once Ray's client server has released the results of the run before: 5,000 references take it a second.
 
     It does that before it answers what is asked later.
     """
@@ -37,7 +37,7 @@ def numbers_when_idle(size: int, place: object) -> Inputs:
 
 
 def lengths(length: Callable[[int], float]) -> Callable[[int, object], Inputs]:
-    """Gives for each call, by its index, how many seconds it lasts."""
+    """Makes inputs from the seconds that each call lasts, by its index."""
     return lambda size, _: ([length(index) for index in range(size)], {})
 
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[str]:
-    """A local Ray with two CPUs, on loopback, started once, with a temporary folder of its own; gives its address."""
+    """A local Ray with two CPUs, on loopback, started once, with a temporary folder of its own; yields its address."""
     ray = pytest.importorskip("ray", reason="ray is not installed", exc_type=ImportError)
     # A short path: the sockets in it may have 107 characters.
     folder = tempfile.mkdtemp(prefix="jd-ray-", dir="/tmp")
@@ -87,7 +88,7 @@ def ray_cluster() -> Iterator[str]:
             )
             break
         except Exception as error:
-            # Ray gives a node 30 seconds to start, which nobody can change.
+            # Ray allows a node 30 seconds to start, which cannot be changed.
             if attempt == 2 or "timed out" not in str(error):
                 raise
             ray.shutdown()
@@ -158,6 +159,21 @@ class Alone:
 def alone() -> Callable[..., Alone]:
     """Takes a backend by itself."""
     return Alone
+
+
+@pytest.fixture
+def threads_started_here(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """The threads that the test's own thread starts; those that other threads start do not count."""
+    started: list[threading.Thread] = []
+    start, here = threading.Thread.start, threading.current_thread()
+
+    def noted(thread: threading.Thread) -> None:
+        if threading.current_thread() is here:
+            started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", noted)
+    return started
 
 
 #: What Ray, and jd-ray, complain of where the machine is slow.

@@ -130,7 +130,7 @@ def command(start: Callable[..., Started]) -> Callable[..., Done]:
 
 @pytest.fixture
 def without(tmp_path: Path) -> Callable[..., dict[str, str]]:
-    """Gives the environment variables with which named distributions look as if they were not installed."""
+    """Returns the environment variables with which named distributions look as if they were not installed."""
 
     def hide(*names: str) -> dict[str, str]:
         (tmp_path / "sitecustomize.py").write_text(HIDING, encoding="utf-8")

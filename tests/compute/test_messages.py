@@ -219,7 +219,7 @@ def test_a_function_is_sent_once_to_a_worker_that_can_import_it(monkeypatch):
     """Issue 3: code once per worker. What goes by value goes again, with its globals as they are now."""
     encoded = []
     encode = codec.encode
-    monkeypatch.setattr(codec, "encode", lambda value, *rest: encoded.append(value) or encode(value, *rest))
+    monkeypatch.setattr(codec, "encode", lambda value, **how: encoded.append(value) or encode(value, **how))
     assert distribute(operator.neg, job="compute", workers=1)([1]) == [-1]  # whatever the worker was told by other tests
     by_name = distribute(functions.same, job="compute", workers=1)
     by_value = distribute(lambda value: value, job="compute", workers=1)

@@ -14,21 +14,6 @@ def io(alone):
 
 @pytest.fixture
 def threads():
-    """Gives the backend's threads that were not there when the test began: other tests leave some behind, in a call."""
+    """Returns the backend's threads that were not there when the test began: other tests leave some behind, in a call."""
     before = set(threading.enumerate())
     return lambda: [one for one in threading.enumerate() if one.name.startswith("just-distribute-io") and one not in before]
-
-
-@pytest.fixture
-def threads_started_here(monkeypatch):
-    """The threads that the test's own thread starts; what other threads start is not its affair."""
-    started = []
-    start, here = threading.Thread.start, threading.current_thread()
-
-    def noted(thread):
-        if threading.current_thread() is here:
-            started.append(thread)
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", noted)
-    return started

@@ -30,7 +30,7 @@ BREAKS = [
     ("core", "jd_core/_collections/kind.py", FOR_TYPES + "from jd_core.inprocess import driver"),
     ("core", "jd_core/_collections/kind.py", "from jd_core import Distributed"),
     ("worker", "jd_core/worker/state.py", "from jd_core.errors import CallError"),
-    ("worker", "jd_core/worker/pickling.py", "import dill"),
+    ("worker", "jd_core/worker/pickling/reducers.py", "import dill"),
     ("worker", "jd_ray/shipped/remote.py", "from jd_core.backend import Work"),
     ("compute", "jd_compute/codec/codec.py", "from jd_compute.pool import pool"),
     ("compute", "jd_compute/transport/channel.py", FOR_TYPES + "from jd_compute.run.tasks import Task"),

@@ -57,7 +57,7 @@ def packages() -> dict[str, Package]:
 
 @pytest.fixture(scope="session")
 def python() -> Callable[[str], str]:
-    """Runs code in a fresh interpreter of this environment and gives what it printed."""
+    """Runs code in a fresh interpreter of this environment and returns what it printed."""
 
     def run(code: str) -> str:
         # -P: the folder the tests were started in is not importable, as for an installed package.

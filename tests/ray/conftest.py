@@ -75,7 +75,7 @@ def _session_folders() -> Iterator[Callable[[], Path]]:
 
 @pytest.fixture(scope="session")
 def new_environment(_session_folders: Callable[[], Path]) -> Callable[[], dict[str, str]]:
-    """Gives environments for processes of a Ray of their own: a folder and a token of their own, bound to loopback."""
+    """Returns environments for processes of a Ray of their own: a folder and a token of their own, bound to loopback."""
 
     def make() -> dict[str, str]:
         folder = _session_folders()
@@ -114,7 +114,7 @@ class ClusterProcess:
         folder = Path(environment["RAY_TMPDIR"])
         command = [python, str(HERE / "cluster_process.py"), str(folder / "ray"), str(client_port), *map(str, workers)]
         self._errors = folder / "errors"
-        # Ray gives a node 30 seconds to start, which nobody can change.
+        # Ray allows a node 30 seconds to start, which cannot be changed.
         for attempts_left in (2, 1, 0):
             with self._errors.open("w") as errors:
                 self._process = subprocess.Popen(
@@ -219,7 +219,7 @@ def script() -> Callable[..., Script]:
 
 @pytest.fixture
 def new_cluster(new_environment: Callable[[], dict[str, str]]) -> Iterator[Callable[..., ClusterProcess]]:
-    """Starts a cluster of its own for who asks; it ends with the test."""
+    """Starts clusters for a test; they end with it."""
     with contextlib.ExitStack() as clusters:
 
         def start(without: Sequence[str] = (), **settings: Any) -> ClusterProcess:

@@ -28,7 +28,7 @@ def way(request):
 
 @pytest.fixture
 def threads():
-    """Gives the backend's threads for plain functions that were not there when the test began."""
+    """Returns the backend's threads for plain functions that were not there when the test began."""
     before = set(threading.enumerate())
 
     def found():
@@ -36,18 +36,3 @@ def threads():
         return [one for one in new if one.name.startswith("just-distribute-web") and one.name != "just-distribute-web-loop"]
 
     return found
-
-
-@pytest.fixture
-def threads_started_here(monkeypatch):
-    """The threads that the test's own thread starts; what other threads start is not its affair."""
-    started = []
-    start, here = threading.Thread.start, threading.current_thread()
-
-    def noted(thread):
-        if threading.current_thread() is here:
-            started.append(thread)
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", noted)
-    return started

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from jd_core._typing.distributed import Distributed
 else:
     from jd_core._api.decorator import distribute
-    from jd_core._api.distributed import Distributed
     from jd_core._options.defaults import defaults
 
 __all__ = [
@@ -51,3 +50,17 @@ __all__ = [
 ]
 
 __version__ = "1.0.0"
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """Loads `Distributed` when it is asked for: all that reads hints, plans and runs calls comes with it."""
+        if name != "Distributed":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from jd_core._api.distributed import Distributed
+
+        return Distributed
+
+    def __dir__():
+        return [*globals(), "Distributed"]

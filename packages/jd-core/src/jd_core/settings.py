@@ -9,15 +9,13 @@ import contextvars
 import os
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 #: The environment variables, read at each call.
 SERIAL, WORKERS = "JUST_DISTRIBUTE_SERIAL", "JUST_DISTRIBUTE_WORKERS"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """A value and who has set it: ``"the environment"``, or ``defaults(...)`` with file and line."""
 
     value: Any

@@ -1,9 +1,11 @@
 """just-distribute: one decorator runs a function's calls in processes, threads, coroutines or on a Ray cluster.
 
-All of it lives in jd-core; the backends are packages of their own. This package brings them
-together, and adds the command line.
+All of it is in jd-core; the backends are packages of their own. This package brings them together and adds the command line.
 """
 
+from typing import TYPE_CHECKING
+
+import jd_core
 from jd_core import (
     BackendError,
     BackendNotInstalledError,
@@ -11,7 +13,6 @@ from jd_core import (
     BatchingError,
     CallError,
     CallTimeoutError,
-    Distributed,
     DistributeError,
     Each,
     Rate,
@@ -26,6 +27,10 @@ from jd_core import (
     shutdown,
 )
 
+if TYPE_CHECKING:
+    from jd_core import Distributed
+
+# The public names of jd_core, written out for type checkers and editors; tests/packaging compares the two lists.
 __all__ = [
     "BackendError",
     "BackendNotInstalledError",
@@ -49,3 +54,15 @@ __all__ = [
 ]
 
 __version__ = "1.0.0"
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """Loads `Distributed` when it is asked for, as jd_core does."""
+        if name != "Distributed":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return jd_core.Distributed
+
+    def __dir__():
+        return [*globals(), "Distributed"]

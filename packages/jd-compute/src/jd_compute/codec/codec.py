@@ -1,20 +1,16 @@
 """Turns objects into bytes and back: at the speed of C pickle for data, by value for code that a worker cannot import.
 
-Cloudpickle's pickler does nearly everything: it is C pickle, with Python code only for functions, classes and instances; it
-sends what can be imported by name and the rest by value, with the globals it uses as they are now; and it knows a class
-again that comes home, so instances of classes from ``__main__`` come back as instances of the caller's classes. Dill takes
-what it refuses.
+Cloudpickle's pickler is C pickle, with Python code only for functions, classes and instances; it sends what can be imported
+by name and the rest by value, with the globals it uses as they are now. `jd_core.worker.pickling` adds what cloudpickle does
+not take, and what it changes on the way. Dill takes what both refuse.
 """
 
 from __future__ import annotations
 
-import builtins
-import contextlib
 import io
 import operator
 import pickle
 import sys
-import threading
 import types
 from array import array
 from collections.abc import Callable, Iterable, Sequence
@@ -22,10 +18,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import cloudpickle
-from jd_core._api.distributed import Distributed
-from jd_core.worker.pickling import REFUSALS as REFUSALS
+from jd_core.worker import pickling
+from jd_core.worker.pickling import Reducers, refuse_shared
+from jd_core.worker.unpicklable import REFUSALS as REFUSALS
 
-from jd_compute.codec.reducers import CLOUDPICKLES, chained, reduce_code, reduce_exception
+from jd_compute.codec.reducers import CLOUDPICKLES, reduce_code
 from jd_compute.transport.channel import NEVER_BLOCKS
 from jd_compute.transport.shared_memory import LARGE
 
@@ -40,32 +37,31 @@ _WORDS = b"w"
 #: workers, takes a third less time to make them from words; and from 32 bits on pickle, digit by digit, takes twice as long.
 _LARGEST_QUICK = (1 << 16) - 1
 
-_LOCKS: dict[type, Callable[[], Any]] = {type(make()): make for make in (threading.Lock, threading.RLock)}
 
+class Pickler(Reducers, cloudpickle.Pickler):  # type: ignore[misc]
+    """Cloudpickle's pickler, with what all backends add to it, and with the files that code is from."""
 
-class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Cloudpickle's pickler, knowing decorated functions, exceptions, and the files of code."""
-
+    cloudpickle = cloudpickle
     dispatch_table: ClassVar[Any] = CLOUDPICKLES.new_child({types.CodeType: reduce_code})
 
+
+class _DillPickler(Pickler):
+    """Hands dill, one by one, the objects that nothing else takes; not all, for it is slow, and clones classes."""
+
     def reducer_override(self, obj: Any) -> Any:
-        """Returns how to rebuild ``obj``; called for all but plain data, before what its class says."""
-        if isinstance(obj, types.FunctionType):
-            name = name_of(obj)
-            if name is not None and name[2]:
-                return _wrapped_by_name, name
-        elif isinstance(obj, type):
-            if getattr(builtins, obj.__name__, None) is obj:
-                return NotImplemented  # by name, which pickle finds faster than cloudpickle finds out that it may
-        elif isinstance(obj, BaseException):
-            return reduce_exception(obj)
-        elif type(obj) in _LOCKS:
-            # A lock cannot be shared with another process; the copy gets its own. Dill does the same, but by dill the
-            # classes that travel along would come home as clones.
-            return _LOCKS[type(obj)], ()
-        elif isinstance(obj, Distributed) and type(obj) is Distributed and not _is_importable(obj.__module__):
-            return Distributed, (obj.__wrapped__, obj._options)
-        return super().reducer_override(obj)
+        reduced = super().reducer_override(obj)
+        if reduced is not NotImplemented:
+            return reduced
+        reduce = self.dispatch_table.get(type(obj))
+        try:
+            return obj.__reduce_ex__(_PROTOCOL) if reduce is None else reduce(obj)
+        except REFUSALS as refused:
+            import dill  # only here: it takes long to import, and most programs never need it
+
+            try:
+                return dill.loads, (dill.dumps(obj, protocol=_PROTOCOL, recurse=True),)
+            except REFUSALS:
+                raise refused from None
 
 
 class Words(array):  # type: ignore[type-arg]  # array takes them from 3.12 on
@@ -98,13 +94,14 @@ class Encoded:
     buffers: Sequence[memoryview] = ()
 
 
-def encode(obj: Any, large: int | None = LARGE) -> Encoded:
+def encode(obj: Any, large: int | None = LARGE, passed: Callable[[], Iterable[Any]] = tuple) -> Encoded:
     """Returns ``obj`` as bytes that `decode` turns back.
 
     Args:
         obj: anything.
         large: buffers of at least this many bytes are kept apart, so that they need not be copied; None: all is in one
             piece, which `loads` turns back.
+        passed: returns what of it was passed to calls, or returned by them; these may not be of `SHARED_BY_THREADS`.
 
     Raises:
         BaseException: neither cloudpickle nor dill can send it: one of `REFUSALS`, from cloudpickle's attempt.
@@ -122,16 +119,21 @@ def encode(obj: Any, large: int | None = LARGE) -> Encoded:
         buffers.append(view)
         return False
 
+    pickler = Pickler(file, _PROTOCOL, buffer_callback=keep_in)
     try:
-        Pickler(file, _PROTOCOL, buffer_callback=keep_in).dump(obj)
-        data = file.getbuffer()
+        pickler.dump(obj)
     except REFUSALS as refused:
-        import dill  # only here: it takes long to import, and most programs never need it
-
+        file.seek(0)
+        file.truncate()
+        buffers.clear()
+        pickler = _DillPickler(file, _PROTOCOL, buffer_callback=keep_in)
         try:
-            data, buffers = memoryview(dill.dumps(obj, protocol=_PROTOCOL, recurse=True)), []
+            pickler.dump(obj)
         except REFUSALS:
             raise refused from None
+    if pickler.has_shared:
+        refuse_shared(passed())
+    data = file.getbuffer()
     if large is not None and data.nbytes > NEVER_BLOCKS:
         # Its sender would have to wait until the receiver has time for it.
         return Encoded(b"", [data, *buffers])
@@ -159,19 +161,8 @@ def dumps(obj: Any) -> bytes:
 
 
 def dumps_exception(error: BaseException) -> bytes | None:
-    """Returns an exception as one piece of bytes; without what led to it if that does not go, None if it does not."""
-    file = io.BytesIO()
-    with contextlib.suppress(BaseException):
-        Pickler(file, _PROTOCOL).dump(error)  # not by dill, which leaves out what led to it, and how to make an odd one
-        return file.getvalue()
-    led_to_it = chained(error)
-    error.__cause__ = error.__context__ = None
-    try:
-        return dumps(error)
-    except BaseException:
-        return None
-    finally:
-        error.__cause__, error.__context__, error.__suppress_context__ = led_to_it
+    """Returns an exception as one piece of bytes; None if it cannot be pickled."""
+    return pickling.dumps_exception(error, lambda file: Pickler(file, _PROTOCOL))
 
 
 def send_module_by_value(name: str) -> bool:
@@ -187,45 +178,9 @@ def send_module_by_value(name: str) -> bool:
     return True
 
 
-def _is_importable(module: str) -> bool:
-    """Whether names of the module are sent as names."""
-    by_value: Iterable[str] = cloudpickle.list_registry_pickle_by_value()
-    return (
-        module != "__main__"
-        and module in sys.modules
-        and not any(module == name or module.startswith(name + ".") for name in by_value)
-    )
-
-
-def name_of(function: Any) -> tuple[str, str, int] | None:
-    """Returns (module, qualified name, depth) by which a worker finds ``function``; None for what goes by value.
-
-    The name of a decorated function is its decorator's result, so pickle refuses the function itself, as "not the same
-    object". The worker takes the name and looks ``depth`` times into ``__wrapped__``.
-    """
-    module = function.__module__ if type(function) is types.FunctionType else None
-    if not module or not _is_importable(module):
+def name_of(function: Any) -> tuple[str, ...] | None:
+    """Returns the module and the names by which a worker finds ``function``; None for what goes by value."""
+    if type(function) is not types.FunctionType:
         return None
-    found: Any = sys.modules[module]
-    try:
-        for part in function.__qualname__.split("."):
-            found = getattr(found, part)
-    except AttributeError:
-        return None
-    depth = 0
-    while found is not function:
-        found = getattr(found, "__wrapped__", None)
-        depth += 1
-        if found is None:
-            return None
-    return module, function.__qualname__, depth
-
-
-def _wrapped_by_name(module: str, qualified_name: str, depth: int) -> Any:
-    __import__(module)
-    found: Any = sys.modules[module]
-    for part in qualified_name.split("."):
-        found = getattr(found, part)
-    for _ in range(depth):
-        found = found.__wrapped__
-    return found
+    path = Pickler(io.BytesIO()).path_to(function)
+    return None if path is None else (function.__module__, *path)

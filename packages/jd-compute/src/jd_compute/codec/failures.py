@@ -5,7 +5,7 @@ from __future__ import annotations
 from jd_core.backend import Failure
 from jd_core.backend.serialization import SerializationErrors
 from jd_core.errors import SerializationError
-from jd_core.worker import pickling
+from jd_core.worker import unpicklable
 
 from jd_compute.codec import codec
 from jd_compute.transport import messages
@@ -22,13 +22,13 @@ def failure(name: str, index: int, raised: messages.Raised) -> Failure:
         try:
             return Failure(index, codec.loads(raised.encoded), raised.traceback)
         except codec.REFUSALS as error:
-            why = f"does not unpickle: {pickling.show(error)}"
+            why = f"does not unpickle: {unpicklable.show(error)}"
     return Failure(index, serialization.exception(raised.type, raised.message, raised.traceback, why), raised.traceback)
 
 
 def unsendable_result(value: object, error: BaseException) -> str:
     """Returns, in a worker, why a result cannot be sent back."""
-    return pickling.reason(value, "the result", error, codec.encode)
+    return unpicklable.reason(value, "the result", error, codec.encode)
 
 
 def unloadable(name: str, index: int, report: messages.Unloadable) -> SerializationError:

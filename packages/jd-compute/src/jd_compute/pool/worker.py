@@ -58,7 +58,7 @@ class Worker:
         self.is_unsafe = False
         self.calls = 0
         self.surroundings: messages.Surroundings | None = None
-        self.function: tuple[str, str, int] | None = None
+        self.function: tuple[str, ...] | None = None
         self.takes_files = True
         self.orders: object = None
         living.add(self)

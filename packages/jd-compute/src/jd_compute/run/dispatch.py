@@ -153,13 +153,13 @@ class Dispatch:
             chunk, rest = parts(chunk, (0, int(left)), (int(left), len(chunk)))
             self._again.appendleft((rest, deaths))
         try:
-            encoded = codec.encode(chunk.columns)
+            encoded = codec.encode(chunk.columns, passed=lambda: itertools.chain(*chunk.columns))
             size = sum(buffer.nbytes for buffer in encoded.buffers)
             if size > MOST_BYTES and len(chunk) > 1 and self._work.chunksize is None:
                 cut = max(1, len(chunk) * MOST_BYTES // size)
                 chunk, rest = parts(chunk, (0, cut), (cut, len(chunk)))
                 self._again.appendleft((rest, deaths))
-                encoded = codec.encode(chunk.columns)
+                encoded = codec.encode(chunk.columns, passed=lambda: itertools.chain(*chunk.columns))
         except codec.REFUSALS as error:
             if not halves(chunk, self._again):
                 unsendable = failures.serialization.arguments(self._work, chunk, 0, error)

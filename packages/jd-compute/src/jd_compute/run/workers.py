@@ -239,7 +239,7 @@ class RunWorkers:
         """Returns what this run is about: code and constants. Large constants are shared by all workers."""
         work = self._work
         try:
-            code = codec.encode((work.function, dict(work.constants)))
+            code = codec.encode((work.function, dict(work.constants)), passed=work.constants.values)
         except codec.REFUSALS as error:
             raise failures.serialization.code(work, error) from bare(error)
         parcel = None

@@ -63,7 +63,7 @@ class Reporter:
         outbox.enter(status_page.ENCODING, self._number)
         described = [(offset, describe(error)) for offset, error in fresh]
         for _, error in fresh:
-            error.__traceback__ = None  # its frames hold the arguments, and in a cycle: itself
+            error.with_traceback(None)  # its frames hold the arguments, and in a cycle: itself
         sent = packed(values[first:] if first else values)
         encoded, described = _encode_values(sent, first, described)
         failed = messages.pack(described) if described else b""
@@ -96,12 +96,12 @@ def _encode_values(
 ) -> tuple[Encoded, list[tuple[int, messages.Raised]]]:
     """Returns the values encoded, and the failures with those of values that cannot be sent: only their calls fail."""
     try:
-        return encode(values), failures
+        return encode(values, passed=lambda: values), failures
     except BaseException:
         sendable: list[Any] = []
         for offset, value in enumerate(values, first):
             try:
-                encode(value)
+                encode(value, passed=[value].copy)
                 sendable.append(value)
             except BaseException as error:
                 sendable.append(None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jd_core._api.distributed import Distributed
 from jd_core._options.options import Options, resolve, with_job
 from jd_core._options.shown import shows_options
+
+if TYPE_CHECKING:
+    from jd_core._api.distributed import Distributed
 
 
 @shows_options()
@@ -65,6 +67,10 @@ def distribute(function: Any = None, /, *more: Any, **options: Any) -> Any:  # n
 
 
 def _decorate(function: Any, options: Options) -> Distributed:
+    # Here, because all that reads hints, plans and runs calls comes with it: a module that only imports `distribute` does
+    # not pay for it.
+    from jd_core._api.distributed import Distributed
+
     if isinstance(function, Distributed):
         raise TypeError(f"distribute: {function!r} is distributed already; use .options(...) for other options")
     if not (callable(function) or isinstance(function, (classmethod, staticmethod))):

@@ -12,11 +12,12 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from jd_core._api.methods import CallMethod, HelpText
+from jd_core._api.pickled import rebuilder, rebuilt
 from jd_core._api.stream import AsyncStream, Stream
 from jd_core._execution.run import Target
 from jd_core._hints.signature import distributed_signature, inspect_function
@@ -151,12 +152,18 @@ class Distributed:
         return Bound(getter(function, instance, owner), self._options)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        """Pickles by qualified name where that name leads here, else by value."""
+        """Pickles by qualified name where that name leads here, else by value; see `pickled`."""
+        function, options = self.__wrapped__, self._options
         found: Any = sys.modules.get(self.__module__)
-        qualified_name = getattr(self, "__qualname__", "")  # a partial has none
-        for part in qualified_name.split("."):
+        for part in getattr(self, "__qualname__", "").split("."):  # a partial has none
             found = getattr(found, part, None)
-        return qualified_name if found is self else (Distributed, (self.__wrapped__, self._options))
+        if found is self or "_rebuild" in vars(self):
+            return rebuilt, (Distributed, self._rebuild)
+        return Distributed, (function, options)
+
+    @functools.cached_property
+    def _rebuild(self) -> Callable[[Any], Any]:
+        return rebuilder(self)
 
     def __repr__(self) -> str:
         return f"<distributed {self._name}, job={self._options.job!r}>"

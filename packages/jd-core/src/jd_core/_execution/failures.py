@@ -12,6 +12,9 @@ from jd_core._planning.plan import Plan
 from jd_core.backend import Backend, Chunk, Failure
 from jd_core.errors import CallError, DistributeError, RemoteTraceback
 
+#: Sets an attribute of an exception, also of one whose class refuses that, as a frozen dataclass does.
+assign = object.__setattr__
+
 _shorten = reprlib.Repr()
 _shorten.maxstring = _shorten.maxother = 60
 
@@ -32,7 +35,7 @@ def to_user(failure: Failure, chunk: Chunk, plan: Plan) -> Exception:
     if failure.traceback is not None:
         remote = RemoteTraceback(failure.traceback)
         remote.__cause__ = error.__cause__
-        error.__cause__ = remote
+        assign(error, "__cause__", remote)
     if not isinstance(error, Exception):
         error = _as_call_error(error)
     _annotate(error, _note(failure.index, chunk, plan))
@@ -59,8 +62,9 @@ def _note(index: int, chunk: Chunk, plan: Plan) -> str:
 
 def _annotate(error: Exception, note: str) -> None:
     # One object may be the exception of several calls, and of several attempts of one.
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
+    notes = getattr(error, "__notes__", [])
+    if note not in notes:
+        assign(error, "__notes__", [*notes, note])
 
 
 class HiddenInternals:
@@ -105,7 +109,7 @@ class HiddenInternals:
         for one in reversed(list(_entries(error.__traceback__))):
             if not self._is_internal(one.tb_frame.f_globals.get("__name__", "")):
                 one.tb_next, kept = kept, one
-        error.__traceback__ = kept
+        error.with_traceback(kept)
 
     def _is_internal(self, module: str) -> bool:
         # The functions of the contract suite stand for the user's.

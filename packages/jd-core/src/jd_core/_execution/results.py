@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 from jd_core._collections.table import Kind
 from jd_core._execution import progress
 from jd_core._execution.chunk_size import CallDurations
-from jd_core._execution.failures import HiddenInternals, to_user
+from jd_core._execution.failures import HiddenInternals, assign, to_user
 from jd_core._execution.feed import Feed
 from jd_core._options.options import Options
 from jd_core._planning.plan import Plan
@@ -160,7 +160,7 @@ class Results:
             partial.update(enumerate(values, start))
         # An exception class with __slots__ and no __dict__ takes no attribute; its results are lost, not its message.
         with contextlib.suppress(AttributeError):
-            error.partial = partial  # type: ignore[attr-defined]
+            assign(error, "partial", partial)
 
     def _retried(self, error: Exception, index: int, chunk: Chunk) -> bool:
         retries = self._feed.retries

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from jd_core._options.advice import advice
 from jd_core._options.retry import SECONDS, WHOLE, Retry
@@ -17,8 +17,7 @@ from jd_core.errors import BackendNotInstalledError
 _FLAG = Option("True or False", (bool,))
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(NamedTuple):
     """What the field of an option in `Options` says beside its name, its type and its default.
 
     Attributes:

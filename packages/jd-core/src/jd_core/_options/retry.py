@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,6 +57,8 @@ class Retry:
 
     def wait(self, error: BaseException, attempts_made: int) -> float:
         """Returns the seconds to wait after a call failed ``attempts_made`` times, at last with ``error``."""
+        import random  # here, because only waiting needs it, and it brings in hashlib
+
         # The exponent is bounded because 2.0**1024 overflows; every maximum is reached long before.
         longest = min(self.maximum, self.initial * 2.0 ** min(attempts_made - 1, 60))
         asked = min(retry_after(error) or 0.0, self.maximum_retry_after)

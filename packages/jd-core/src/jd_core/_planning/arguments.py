@@ -20,7 +20,7 @@ from jd_core._collections.table import is_collection, is_value, never_ends
 from jd_core._hints.matching import first_element, fits
 from jd_core._hints.parameter import Parameter, Role
 from jd_core.errors import SignatureError
-from jd_core.worker.pickling import some_parts
+from jd_core.worker.unpicklable import some_parts
 
 
 def is_asynchronous(value: Any) -> bool:

@@ -10,7 +10,6 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
 
 
 def usable_cpus() -> int:
@@ -54,10 +53,10 @@ def allowed_cpus() -> int:
 @functools.cache
 def _quota() -> tuple[float, str] | None:
     # Kept for the process: it is asked at every run whose number of workers is the default, and files are slow.
-    return cpu_quota(Path("/")) if sys.platform.startswith("linux") else None
+    return cpu_quota("/") if sys.platform.startswith("linux") else None
 
 
-def cpu_quota(root: Path) -> tuple[float, str] | None:
+def cpu_quota(root: str | os.PathLike[str]) -> tuple[float, str] | None:
     """Returns the CPUs' worth of time that control groups allow this process, and the file that says so.
 
     None means no limit.
@@ -71,39 +70,39 @@ def cpu_quota(root: Path) -> tuple[float, str] | None:
     Args:
         root: the folder that holds ``proc`` and ``sys``.
     """
-    limits = [(limit, f"/{path.relative_to(root)}") for path, limit in _limits(root)]
+    limits = [(limit, f"/{os.path.relpath(path, root)}") for path, limit in _limits(os.fspath(root))]
     return min(limits, default=None)
 
 
-def _limits(root: Path) -> Iterator[tuple[Path, float]]:
-    mounted = root / "sys/fs/cgroup"
-    for line in _words(root / "proc/self/cgroup", "\n"):
+def _limits(root: str) -> Iterator[tuple[str, float]]:
+    mounted = f"{root}/sys/fs/cgroup"
+    for line in _words(f"{root}/proc/self/cgroup", "\n"):
         _, controllers, group = line.split(":", 2)
         if not controllers:
             for folder in _upwards(mounted, group):
                 # "200000 100000": microseconds in each period of so many microseconds; "max": no limit.
-                maximum = _words(folder / "cpu.max")
+                maximum = _words(f"{folder}/cpu.max")
                 if len(maximum) == 2 and maximum[0] != "max":
-                    yield folder / "cpu.max", int(maximum[0]) / int(maximum[1])
+                    yield f"{folder}/cpu.max", int(maximum[0]) / int(maximum[1])
         elif "cpu" in controllers.split(","):
             # The controller may be mounted under its own name, or together with others under all their names.
             for name in {"cpu", controllers}:
-                for folder in _upwards(mounted / name, group):
-                    quota, period = _words(folder / "cpu.cfs_quota_us"), _words(folder / "cpu.cfs_period_us")
+                for folder in _upwards(f"{mounted}/{name}", group):
+                    quota, period = _words(f"{folder}/cpu.cfs_quota_us"), _words(f"{folder}/cpu.cfs_period_us")
                     if quota and period and int(quota[0]) > 0:  # -1: no limit
-                        yield folder / "cpu.cfs_quota_us", int(quota[0]) / int(period[0])
+                        yield f"{folder}/cpu.cfs_quota_us", int(quota[0]) / int(period[0])
 
 
-def _upwards(mounted: Path, group: str) -> Iterator[Path]:
-    below = PurePosixPath(group).relative_to("/")
-    yield mounted / below
-    for parent in below.parents:
-        yield mounted / parent
+def _upwards(mounted: str, group: str) -> Iterator[str]:
+    parts = group.strip("/").split("/") if group != "/" else []
+    for count in range(len(parts), -1, -1):
+        yield "/".join([mounted, *parts[:count]])
 
 
-def _words(path: Path, separator: str | None = None) -> list[str]:
+def _words(path: str, separator: str | None = None) -> list[str]:
     try:
-        text = path.read_text()
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
     except (OSError, UnicodeDecodeError):
         return []
     return [word for word in text.split(separator) if word]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -35,5 +34,7 @@ class Option(NamedTuple):
 
 def closest(name: str, names: Sequence[str]) -> str:
     """Returns ``"; did you mean 'x'?"`` for the closest of ``names``, or an empty string."""
+    import difflib  # here, because only errors need it
+
     matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -13,7 +13,7 @@ import importlib
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jd_core.backend import Backend, closest
+from jd_core.backend.option import closest
 from jd_core.errors import BackendError, BackendNotInstalledError
 
 #: The entry point group in which a package declares its backends: ``job = "module:Class"``.
@@ -54,6 +54,8 @@ MAJOR = 1
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from jd_core.backend.base import Backend
 
 _instances: dict[str, Backend] = {}
 _lock = threading.Lock()
@@ -100,6 +102,8 @@ def backend_class(job: str) -> type[Backend]:
         BackendNotInstalledError: the package that brings the job is not installed.
         BackendError: the package is installed, but its backend does not load.
     """
+    from jd_core.backend.base import Backend  # here, because decorating a function needs none
+
     value = OWN[job].value if job in OWN else declared()[job].value
     try:
         loaded: Any = _load(value) if job in OWN else declared()[job].load()

@@ -1,6 +1,6 @@
 """The errors for what cannot be serialized between the caller and its workers, worded the same for every kind of worker.
 
-A backend whose workers are processes makes one `SerializationErrors`. `jd_core.worker.pickling` finds the part that is at
+A backend whose workers are processes makes one `SerializationErrors`. `jd_core.worker.unpicklable` finds the part that is at
 fault.
 """
 
@@ -12,7 +12,9 @@ from typing import Any
 
 from jd_core.backend import Chunk, Work
 from jd_core.errors import RemoteError, SerializationError
-from jd_core.worker import pickling
+from jd_core.worker import unpicklable
+from jd_core.worker.pickling import SHARED_BY_THREADS
+from jd_core.worker.unpicklable import REFUSALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class SerializationErrors:
     """Makes the errors for what cannot be sent to a worker, or back from it.
 
     Attributes:
-        dumps: pickles something as the backend does, or raises one of `pickling.REFUSALS`.
+        dumps: pickles something as the backend does, or raises one of `jd_core.worker.unpicklable.REFUSALS`.
         worker: what the workers are, with its article, such as "a worker process".
     """
 
@@ -33,9 +35,9 @@ class SerializationErrors:
             (work.function, f"{work.name}()"),
             *((value, f"constant {name}") for name, value in work.constants.items()),
         ]
-        found = (pickling.locate(value, name, self.dumps) for value, name in culprits if not self._goes(value))
+        found = (unpicklable.locate(value, name, self.dumps) for value, name in culprits if not self._goes(value))
         return SerializationError(
-            f"{next(found, f'{work.name}()')}, cannot be sent to {self.worker}: {pickling.show(error)}; "
+            f"{next(found, f'{work.name}()')}, cannot be sent to {self.worker}: {unpicklable.show(error)}; "
             f"make it inside the function, or use job='io', whose workers share this process"
         )
 
@@ -43,11 +45,11 @@ class SerializationErrors:
         """Returns the error for one call of a chunk, whose arguments cannot be sent."""
         arguments = chunk.arguments(offset)
         culprits = ((value, f"argument {number}") for number, value in enumerate(arguments, 1) if not self._goes(value))
-        found = (pickling.locate(value, name, self.dumps) for value, name in culprits)
+        found = (unpicklable.locate(value, name, self.dumps) for value, name in culprits)
         where = next(found, "its arguments together")
         return SerializationError(
             f"call {chunk.start + offset} of {work.name}(): {where}, cannot be sent to {self.worker}: "
-            f"{pickling.show(error)}; pass plain data, or use job='io', whose workers share this process"
+            f"{unpicklable.show(error)}; pass plain data, or use job='io', whose workers share this process"
         )
 
     def result(self, name: str, index: int, what: str) -> SerializationError:
@@ -56,7 +58,7 @@ class SerializationErrors:
         Args:
             name: the function's.
             index: the call's, over the run.
-            what: as `pickling.reason` said it in the worker.
+            what: as `unpicklable.reason` said it in the worker.
         """
         return SerializationError(
             f"{name}(): call {index} ran, but its result cannot be sent back from its worker: {what}; "
@@ -66,7 +68,7 @@ class SerializationErrors:
     def unreadable_result(self, name: str, index: int, error: BaseException) -> SerializationError:
         """Returns the error for a result that was sent back but does not unpickle here."""
         made = SerializationError(
-            f"{name}(): the result of call {index} was sent back, but does not unpickle: {pickling.show(error)}; "
+            f"{name}(): the result of call {index} was sent back, but does not unpickle: {unpicklable.show(error)}; "
             f"return plain data, or mend its __setstate__ or __reduce__"
         )
         made.__cause__ = bare(error)
@@ -84,9 +86,11 @@ class SerializationErrors:
         return RemoteError(f"{kind}: {message} (the exception itself {why})\n\n{traceback}")
 
     def _goes(self, value: object) -> bool:
+        if isinstance(value, SHARED_BY_THREADS):
+            return False
         try:
             self.dumps(value)
-        except pickling.REFUSALS:
+        except REFUSALS:
             return False
         return True
 

@@ -5,14 +5,16 @@ A `CallQueue` holds the calls, and `Workers` take them: `jd_core.inprocess.threa
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from jd_core.backend import ChunkResult, Work
 from jd_core.inprocess.call_queue import QUIET_SECONDS, CallQueue
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Workers(Protocol):
@@ -84,6 +86,8 @@ def run(queue: CallQueue, workers: Workers, work: Work, signal: Signal) -> Gener
 
 async def arun(queue: CallQueue, workers: Workers, work: Work, event: asyncio.Event) -> AsyncGenerator[ChunkResult, None]:
     """Yields the results of `drive`, waiting on the running event loop."""
+    import asyncio  # here, because it costs more to import than all of this package
+
     loop = asyncio.get_running_loop()
     if work.on_input is not None:
         work.on_input(event.set)

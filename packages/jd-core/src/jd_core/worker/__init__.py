@@ -1,6 +1,5 @@
 """What runs inside a worker. It needs only the standard library, so that it can be sent to where these packages are not."""
 
-from . import pickling as pickling
 from .calls import Bound, failure_of, plain, run_calls, traceback_text
 from .coroutines import close_loop, open_loop, run_coroutine
 from .resources import Resources, is_per_worker, release

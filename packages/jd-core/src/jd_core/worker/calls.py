@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextvars
 import functools
 import itertools
-import traceback
 import types
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
@@ -161,6 +160,8 @@ def failure_of(error: BaseException) -> BaseException:
 
 def traceback_text(error: BaseException) -> str:
     """Returns the traceback of ``error`` as Python prints it, without the frames of these modules at its start."""
+    import traceback  # here, because only failures need it
+
     own = (__file__, coroutines.__file__, resources.__file__, returned.__file__)
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename in own and trace.tb_next is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextvars
 import inspect
-import logging
 import threading
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -82,6 +81,8 @@ class Resources:
                 if inspect.iscoroutine(closing):
                     yield closing
             except Exception:
+                import logging  # here, because it is hardly ever needed
+
                 logging.getLogger("just_distribute").exception("closing a constant of per_worker failed")
             except GeneratorExit:
                 raise

@@ -25,7 +25,7 @@ from typing import Any
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
 from jd_core.backend.splitting import PATIENCE, part
 from jd_core.errors import BackendError, CallTimeoutError, SerializationError
-from jd_core.worker.pickling import REFUSALS
+from jd_core.worker.unpicklable import REFUSALS
 
 from jd_ray.cluster import cancellation, capacity
 from jd_ray.cluster.started_tasks import LOOK_SECONDS, Starts

@@ -13,7 +13,7 @@ from typing import Any
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
 from jd_core.backend.serialization import SerializationErrors
 from jd_core.errors import SerializationError, WorkerDiedError
-from jd_core.worker.pickling import REFUSALS, show
+from jd_core.worker.unpicklable import REFUSALS, show
 
 from jd_ray.shipped import codec, remote
 
@@ -90,25 +90,10 @@ def _failure(work: Work, piece: Piece, raised: remote.Raised) -> Failure:
     why = "does not pickle"
     if raised.exception is not None:
         try:
-            return Failure(index, _chained(raised), raised.traceback)
+            return Failure(index, pickle.loads(raised.exception), raised.traceback)
         except REFUSALS as error:
             why = f"does not unpickle: {show(error)}"
     return Failure(index, serialization.exception(raised.kind, raised.message, raised.traceback, why), raised.traceback)
-
-
-def _chained(raised: remote.Raised) -> BaseException:
-    """Returns the exception with those that led to it."""
-    assert raised.exception is not None
-    error: BaseException = pickle.loads(raised.exception)
-    later = error
-    for is_cause, encoded in raised.before:
-        earlier: BaseException = pickle.loads(encoded)
-        if is_cause:
-            later.__cause__ = earlier
-        else:
-            later.__context__ = earlier
-        later = earlier
-    return error
 
 
 def _lost_value(work: Work, index: int, error: BaseException) -> Failure:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from jd_core import worker
+from jd_core.worker import calls, coroutines, pickling, resources, returned, state, unpicklable
+from jd_core.worker.pickling import exceptions, known, recipes, reducers
 
 from jd_ray.cluster.connection import through_client
 from jd_ray.shipped import codec, housekeeping, interruption, remote
@@ -38,6 +40,7 @@ def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
             loaded.__file__ = f"<{loaded.__name__}>"
             above, _, last = loaded.__name__.rpartition(".")
             setattr(sys.modules[above], last, loaded)
+        parent.pickling, parent.unpicklable = parent.worker.pickling, parent.worker.unpicklable  # as in jd_ray.shipped
         for name, source in sources.items():
             loaded = sys.modules[f"{package}.{name}"]
             exec(compile(source, str(loaded.__file__), "exec"), loaded.__dict__)
@@ -50,11 +53,16 @@ def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
 def function() -> Any:
     """Returns `remote.run_piece` as a function that can be sent anywhere; `received` takes what it returns."""
     # Each needs only those before it.
-    needed = (worker.state, worker.coroutines, worker.resources, worker.returned, worker.pickling, worker.calls, worker)
-    modules = (*needed, codec, interruption, housekeeping, remote)
+    pickles = (state, known, recipes, exceptions, reducers, pickling, unpicklable)
+    modules = (*pickles, coroutines, resources, returned, calls, worker, codec, interruption, housekeeping, remote)
     sources = {_name_there(module): inspect.getsource(module) for module in modules}
     digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:12]
     package = f"_just_distribute_{digest}"
+    # By these names each end finds the functions that the other has pickled.
+    sys.modules[package] = types.ModuleType(package)
+    for module in modules:
+        there = codec.names_there[module.__name__] = f"{package}.{_name_there(module)}"
+        sys.modules[there] = module
     globals_ = {"__name__": package, "__builtins__": builtins}
     sent = types.FunctionType(_run_piece.__code__, globals_, "run_piece")
     sent.__kwdefaults__ = {"package": package, "sources": sources}

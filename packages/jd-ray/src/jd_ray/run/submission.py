@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from jd_core.backend import Work
 from jd_core.errors import BackendError, SerializationError
-from jd_core.worker.pickling import REFUSALS
+from jd_core.worker.unpicklable import REFUSALS
 
 from jd_ray.cluster.connection import through_client
 from jd_ray.run import outcomes, remote_function
@@ -46,14 +47,15 @@ class Submission:
         self._work = work
         self._through_client = through_client()
         self._by_value: set[str] = set()
-        self._run, self._sent = self._put()
         options = {"max_retries": 0, **{name: work.options[name] for name in _TASK_OPTIONS if name in work.options}}
         self._task = self.ask(lambda: remote_function.task(ray).options(**options, name=work.name))
+        self._run, self._sent = self._put()
 
     def encode(self, piece: Piece) -> codec.Encoded:
         """Returns the arguments of a piece, encoded. Raises whatever they raise."""
+        columns = piece.columns()
         with codec.by_value(self._by_value):
-            return codec.encode(piece.columns(), not self._through_client)
+            return codec.encode(columns, not self._through_client, lambda: itertools.chain(*columns))
 
     def send(self, columns: codec.Encoded, key: bytes | None, patience: float) -> Any:
         """Submits a piece with these arguments and returns Ray's reference to its outcome; see `remote.run_piece`."""
@@ -94,9 +96,10 @@ class Submission:
         return BackendError(f"distribute: Ray could not run {self._work.name}: {type(error).__name__}: {error}")
 
     def _encode_work(self) -> codec.Encoded | SerializationError:
+        constants = dict(self._work.constants)
         try:
             with codec.by_value(self._by_value):
-                return codec.encode((self._work.function, dict(self._work.constants)), not self._through_client)
+                return codec.encode((self._work.function, constants), not self._through_client, constants.values)
         except REFUSALS as error:
             return outcomes.serialization.code(self._work, error)
 

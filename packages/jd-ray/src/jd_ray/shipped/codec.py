@@ -1,4 +1,4 @@
-"""How functions, arguments, results and exceptions travel between the caller and a Ray worker; used at both ends.
+"""Serializes functions, arguments, results and exceptions between the caller and a Ray worker; used at both ends.
 
 Everything is pickled here, explicitly, rather than by Ray on the way: so that what does not pickle is known by call and
 by part, and large buffers (arrays) go beside the pickle, into Ray's object store, where a worker maps them uncopied.
@@ -9,8 +9,7 @@ library and Ray.
 
 from __future__ import annotations
 
-import copyreg
-import functools
+import importlib
 import io
 import pickle
 import sys
@@ -18,11 +17,12 @@ import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias, cast
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import ray.cloudpickle
 
-from . import worker
+from . import pickling, unpicklable
 
 #: Ray's own copy, at both ends the same.
 cloudpickle: Any = ray.cloudpickle
@@ -36,80 +36,41 @@ _DEPENDABLE = sys.stdlib_module_names | {"numpy", "pandas", "polars", "pyarrow"}
 _registering = threading.Lock()
 
 
-#: One pickled object, as plain as it travels: the pickle (protocol 5; bytes, or a buffer if it is large), the buffers
+#: One pickled object, as it is sent: the pickle (protocol 5; bytes, or a buffer if it is large), the buffers
 #: that go beside it, in order, and for each of these whether it was writable.
 Encoded: TypeAlias = tuple[Any, list[Any], list[bool]]
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Ray's pickler, which sends code that no worker can import by value, and brings its classes home as themselves.
+#: The names that this package's own modules have on a worker, by those which they have in the caller. Empty on a worker.
+names_there: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class _ModuleThere:
+    """Pickles as a module of this package."""
+
+    name: str
+
+    def __reduce__(self) -> Any:
+        return importlib.import_module, (self.name,)
+
+
+class _Pickler(pickling.Reducers, cloudpickle.Pickler):  # type: ignore[misc]
+    """Ray's pickler, with what all backends add to it.
 
     Attributes:
         foreign: whether anything was pickled that might not unpickle: an instance of a class from elsewhere.
-        exceptions_as_they_are: rebuild exceptions from their attributes, without calling ``__init__``.
-        alone: the exception that goes without those that led to it, which are sent beside it; None: all do.
     """
 
+    cloudpickle = cloudpickle
     foreign = False
-    exceptions_as_they_are = False
-    alone: BaseException | None = None
 
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, types.FunctionType):
-            path = path_to_wrapped(obj)
-            if path is not None:
-                return functools.reduce, (getattr, path, sys.modules[obj.__module__])
-        elif isinstance(obj, types.MethodType):
-            # The default looks the name up in the instance, and finds there what a decorator made of the function.
-            return types.MethodType, (obj.__func__, obj.__self__)
-        elif isinstance(obj, BaseException) and (self.exceptions_as_they_are or not self._is_alone(obj)):
-            return self._reduce_exception(obj)
-        elif not self.foreign and type(obj).__module__.partition(".")[0] not in _DEPENDABLE:
+        if not self.foreign and type(obj).__module__.partition(".")[0] not in _DEPENDABLE:
             self.foreign = True
+        if type(obj) is types.FunctionType and obj.__module__ in names_there:
+            return getattr, (_ModuleThere(names_there[obj.__module__]), obj.__name__)
         return super().reducer_override(obj)
-
-    def _is_alone(self, error: BaseException) -> bool:
-        return self.alone is None or self.alone is error
-
-    def _reduce_exception(self, error: BaseException) -> Any:
-        """Returns how to rebuild an exception; one beside `alone`, a part of a group, gets what led to it as its state."""
-        if self.exceptions_as_they_are:
-            rebuild, args, state = copyreg.__newobj__, (type(error), *error.args), attributes(error)  # type: ignore[attr-defined]
-        else:
-            rebuild, args, state, *_ = (*cast("tuple[Any, ...]", error.__reduce_ex__(5)), None)
-        if self._is_alone(error) or not isinstance(state, (dict, type(None))):
-            return rebuild, args, state
-        led_to_it = {name: getattr(error, name) for name in ("__cause__", "__context__", "__suppress_context__")}
-        return rebuild, args, {**(state or {}), **led_to_it}
-
-
-def path_to_wrapped(function: types.FunctionType) -> list[str] | None:
-    """Returns the attribute names that lead from a function's module to it, if it stands there under a decorator.
-
-    Such a function is not "the same object" as the one that its name gives, so pickle would not send it by name; its
-    module may hold what cannot go by value. None if its name gives the function itself, or nothing that wraps it.
-    """
-    module = sys.modules.get(function.__module__ or "")
-    if module is None or function.__module__ == "__main__" or "<locals>" in function.__qualname__:
-        return None
-    if _goes_by_value(function.__module__):
-        return None
-    path = function.__qualname__.split(".")
-    found: Any = module
-    for name in path:
-        found = getattr(found, name, None)
-    if found is function:
-        return None
-    while found is not None and found is not function:
-        found = getattr(found, "__wrapped__", None)
-        path.append("__wrapped__")
-    return path if found is function else None
-
-
-def _goes_by_value(module: str) -> bool:
-    registered = cloudpickle.list_registry_pickle_by_value()
-    parents = module.split(".")
-    return any(".".join(parents[:end]) in registered for end in range(1, len(parents) + 1))
 
 
 @contextmanager
@@ -130,14 +91,15 @@ def by_value(modules: Iterable[str]) -> Iterator[None]:
                 cloudpickle.unregister_pickle_by_value(module)
 
 
-def encode(obj: Any, beside: bool = True) -> Encoded:
+def encode(obj: Any, beside: bool = True, passed: Callable[[], Iterable[Any]] = tuple) -> Encoded:
     """Pickles one object. Raises whatever the object raises.
 
     Args:
         obj: the object.
         beside: whether large buffers go beside the pickle; Ray's client does not take them.
+        passed: returns what of it was passed to calls; this may not be of `SHARED_BY_THREADS`.
     """
-    return _encode(obj, beside)[0]
+    return _encode(obj, beside, passed)[0]
 
 
 def encode_values(values: list[Any], beside: bool = True) -> tuple[bool, Any]:
@@ -151,22 +113,22 @@ def encode_values(values: list[Any], beside: bool = True) -> tuple[bool, Any]:
         ``(True, encoded)`` or ``(False, [encoded, or which part of it cannot be pickled, ...])``.
     """
     try:
-        encoded, foreign = _encode(values, beside)
+        encoded, foreign = _encode(values, beside, lambda: values)
         if not foreign:
             return True, encoded
-    except worker.pickling.REFUSALS:
+    except unpicklable.REFUSALS:
         pass
     return False, [_encode_or_error(value, beside) for value in values]
 
 
 def _encode_or_error(value: Any, beside: bool) -> Encoded | str:
     try:
-        return _encode(value, beside)[0]
-    except worker.pickling.REFUSALS as error:
-        return worker.pickling.reason(value, "the result", error, encode)
+        return _encode(value, beside, lambda: [value])[0]
+    except unpicklable.REFUSALS as error:
+        return unpicklable.reason(value, "the result", error, encode)
 
 
-def _encode(obj: Any, beside: bool) -> tuple[Encoded, bool]:
+def _encode(obj: Any, beside: bool, passed: Callable[[], Iterable[Any]]) -> tuple[Encoded, bool]:
     buffers: list[pickle.PickleBuffer] = []
 
     def goes_inside(buffer: pickle.PickleBuffer) -> bool:
@@ -178,6 +140,8 @@ def _encode(obj: Any, beside: bool) -> tuple[Encoded, bool]:
     file = io.BytesIO()
     pickler = _Pickler(file, protocol=5, buffer_callback=goes_inside if beside else None)
     pickler.dump(obj)
+    if pickler.has_shared:
+        pickling.refuse_shared(passed())
     data: Any = file.getvalue()
     if beside and len(data) >= BESIDE_BYTES:
         data = pickle.PickleBuffer(data)
@@ -214,43 +178,8 @@ def copy_none(writable: bool) -> type | None:
 
 
 def encode_exception(error: BaseException) -> bytes | None:
-    """Pickles an exception so that it surely comes back as its own type with its own arguments; None if it cannot.
-
-    An exception whose ``__init__`` wants other arguments than ``args`` is rebuilt without calling it.
-    """
-    for as_they_are, alone in ((False, error), (True, error), (False, None), (True, None)):
-        try:
-            file = io.BytesIO()
-            pickler = _Pickler(file, protocol=5)
-            pickler.exceptions_as_they_are, pickler.alone = as_they_are, alone
-            pickler.dump(error)
-            back = pickle.loads(file.getvalue())
-            if type(back) is type(error) and _same_arguments(back.args, error.args):
-                return file.getvalue()
-        except BaseException:
-            continue  # whatever a class of the user's raises, the next way is tried
-    return None
-
-
-def _same_arguments(ones: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
-    if len(ones) != len(others) or any(type(one) is not type(other) for one, other in zip(ones, others, strict=True)):
-        return False
-    try:
-        return bool(ones == others) or repr(ones) == repr(others)
-    except Exception:
-        return True  # arrays, say, which have no single truth value
-
-
-def attributes(error: BaseException) -> dict[str, Any]:
-    """Returns all that an exception holds: a built-in one also in fields outside its ``__dict__``."""
-    found: dict[str, Any] = {"args": error.args}
-    for cls in type(error).__mro__:
-        for name, field in vars(cls).items():
-            if isinstance(field, types.MemberDescriptorType) and not isinstance(error, BaseExceptionGroup):
-                value = getattr(error, name, None)
-                if value is not None and not name.startswith("__"):
-                    found[name] = value
-    return {**found, **getattr(error, "__dict__", {})}
+    """Pickles an exception with what led to it; None if it cannot be pickled."""
+    return pickling.dumps_exception(error, lambda file: _Pickler(file, protocol=5))
 
 
 def missing_module(error: BaseException) -> str | None:

@@ -7,7 +7,6 @@ This module is sent to workers as source (see `jd_ray.run.remote_function`), wit
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from . import codec, worker
@@ -22,9 +21,6 @@ except ImportError:
 else:
     worker.state.inside_worker = _installed
 
-#: So many exceptions that led to a failure are sent along with it.
-MOST_CAUSES = 8
-
 
 class Raised(NamedTuple):
     """A failed call.
@@ -35,7 +31,6 @@ class Raised(NamedTuple):
         kind: the type's qualified name; empty if the call returned what cannot be pickled.
         message: the exception's message, or which part of the result cannot be pickled.
         traceback: as text.
-        before: what led to it, the nearest first: whether as its cause or only its context, and the pickled exception.
     """
 
     offset: int
@@ -43,7 +38,6 @@ class Raised(NamedTuple):
     kind: str
     message: str
     traceback: str
-    before: tuple[tuple[bool, bytes], ...] = ()
 
 
 class Done(NamedTuple):
@@ -143,18 +137,7 @@ def run_piece(
 
 
 def _raised(offset: int, error: BaseException) -> Raised:
-    return Raised(offset, codec.encode_exception(error), *_in_words(error), tuple(_before(error)))
-
-
-def _before(error: BaseException) -> Iterator[tuple[bool, bytes]]:
-    for _ in range(MOST_CAUSES):
-        is_cause = error.__cause__ is not None
-        earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-        encoded = None if earlier is None else codec.encode_exception(earlier)
-        if earlier is None or encoded is None:
-            return
-        yield is_cause, encoded
-        error = earlier
+    return Raised(offset, codec.encode_exception(error), *_in_words(error))
 
 
 def _refused(what: str, error: BaseException) -> Refused:

@@ -1,16 +1,21 @@
 """Finds the part of an object that cannot be pickled, so that an error can name it instead of a type far inside.
 
-Used by callers, through `jd_core.backend.serialization`, and in workers. It needs nothing but the standard library, and
-imports nothing of this package, so that it can travel by value to a machine that has Python but not these packages.
+Used by callers, through `jd_core.backend.serialization`, and in workers. Needs only the standard library: it is sent to
+machines that have Python but not these packages.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+import time
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+#: What code that runs while an object is (un)pickled may raise, and what then is the object's fault. Not KeyboardInterrupt:
+#: in the caller's process that is Ctrl-C.
+REFUSALS = (Exception, SystemExit, GeneratorExit)
 
 #: How deep the search goes; each step pickles the parts of one object.
 MOST_STEPS = 12
@@ -18,9 +23,8 @@ MOST_STEPS = 12
 #: How many parts of one object are tried; a list of a million is not pickled item by item for the sake of a message.
 MOST_PARTS = 1000
 
-#: What code that runs while an object is (un)pickled may raise, and what then is the object's fault. Not KeyboardInterrupt:
-#: in the caller's process that is Ctrl-C.
-REFUSALS = (Exception, SystemExit, GeneratorExit)
+#: Seconds after which the search ends where it is: parts that take long to pickle may be many.
+MOST_SECONDS = 0.5
 
 #: Keys of mappings that are shown: those that are a name. Others may be secrets.
 _NAME = re.compile(r"[A-Za-z_]{1,30}")
@@ -42,8 +46,11 @@ def locate(value: Any, name: str, dumps: Callable[[Any], object]) -> str:
     """
     path = name
     seen = {id(value)}
+    until = time.monotonic() + MOST_SECONDS
     for _ in range(MOST_STEPS):
         for step, part in some_parts(value):
+            if time.monotonic() > until:
+                break
             if id(part) not in seen and not _pickles(part, dumps):
                 path, value = path + step, part
                 seen.add(id(part))

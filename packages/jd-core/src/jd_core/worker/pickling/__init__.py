@@ -1,0 +1,9 @@
+"""What the picklers of all backends have in common, so that the same goes to every worker and comes home equal.
+
+`Reducers` is mixed into cloudpickle's pickler. It needs only the standard library and `jd_core.worker.state`: it is sent to
+machines that have Python but not these packages.
+"""
+
+from .reducers import SHARED_BY_THREADS, Reducers, dumps_exception, refuse_shared
+
+__all__ = ["SHARED_BY_THREADS", "Reducers", "dumps_exception", "refuse_shared"]

@@ -1,0 +1,113 @@
+"""Knows what was sent by value again when it comes home.
+
+A worker has no ``__main__`` of the caller's, so what stands there under a name goes as what it is made of: classes,
+functions, caches, type variables. Where such an object comes home it is the caller's own, and nothing of it has changed::
+
+    caller   class P ──── token, definition ────▶ worker   its P, told apart by the token
+             class P ◀──────── token ────────────          an instance of its P comes home
+
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from ..state import is_inside_worker  # noqa: TID252 - it has another name where it is sent to
+
+#: Makes an object, of these arguments, and then sets this state by calling that function with both.
+Recipe = tuple[Callable[..., Any], tuple[Any, ...], Any, "Callable[[Any, Any], Any] | None"]
+
+
+class _Known:
+    """The objects that both ends know, each with its token; those that can be referred to weakly as long as they live."""
+
+    def __init__(self) -> None:
+        self._tokens: Any = weakref.WeakKeyDictionary(), {}
+        self._objects: Any = weakref.WeakValueDictionary(), {}
+        self._lock = threading.Lock()
+
+    def token_of(self, obj: Any) -> str | None:
+        for tokens in self._tokens:
+            with contextlib.suppress(TypeError):
+                if (token := tokens.get(obj)) is not None:
+                    return token  # type: ignore[no-any-return]
+        return None
+
+    def find(self, token: str) -> Any:
+        return self._objects[0].get(token) or self._objects[1].get(token)
+
+    def add(self, obj: Any, token: str) -> None:
+        with self._lock:
+            for tokens, objects in zip(self._tokens, self._objects, strict=True):
+                with contextlib.suppress(TypeError):
+                    tokens[obj] = token
+                    objects[token] = obj
+                    return
+
+
+_sent = _Known()
+_received = _Known()
+_unfinished: set[str] = set()  # tokens of what was made here, and has no state yet
+
+
+def find(module: str | None, qualified_name: str | None) -> Any:
+    """Returns what a module that is loaded here has under a dotted name, None if nothing."""
+    found = sys.modules.get(module or "")
+    for part in (qualified_name or "").split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def is_global(obj: Any) -> bool:
+    """Whether an object is what its module has under its name."""
+    return find(obj.__module__, obj.__qualname__) is obj
+
+
+def is_received(obj: Any) -> bool:
+    """Whether an object was made here, in a worker, of what the caller has sent by value."""
+    return is_inside_worker() and _received.token_of(obj) is not None
+
+
+def reduce_known(obj: Any, recipe: Recipe) -> Any:
+    """Returns how to rebuild an object of a recipe where it is sent to, or how to find it where it came from."""
+    make, args, state, setter = recipe
+    if is_received(obj):
+        return _at_home, (_received.token_of(obj), type(obj).__name__, getattr(obj, "__name__", ""))
+    token = _sent.token_of(obj)
+    if token is None:
+        token = os.urandom(16).hex()
+        _sent.add(obj, token)
+    return _make, (token, make, args), (token, setter, state), None, None, _set_state
+
+
+def _make(token: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    known = _sent.find(token) or _received.find(token)
+    # A worker makes functions anew, with globals as they are at this call; a class must stay the class of its instances.
+    if known is not None and (isinstance(known, (type, ContextVar)) or not is_inside_worker()):
+        return known
+    made = make(*args)
+    _received.add(made, token)
+    _unfinished.add(token)
+    return made
+
+
+def _set_state(obj: Any, state: tuple[str, Callable[[Any, Any], Any] | None, Any]) -> None:
+    token, setter, content = state
+    # In the caller, what is known stays as it is.
+    if setter is not None and (token in _unfinished or is_inside_worker()):
+        setter(obj, content)
+    _unfinished.discard(token)
+
+
+def _at_home(token: str, kind: str, name: str) -> Any:
+    found = _sent.find(token)
+    if found is None:
+        raise LookupError(f"the {kind} {name} that was sent to the worker is gone here: keep a reference to it")
+    return found

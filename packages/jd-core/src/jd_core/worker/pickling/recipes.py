@@ -1,0 +1,147 @@
+"""Makes what pickles by its name alone again where that name is not: caches, dispatchers, type variables and aliases."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import typing
+import weakref
+from collections.abc import Callable
+from contextvars import Context, ContextVar
+from typing import Any
+
+from ..state import is_inside_worker  # noqa: TID252 - it has another name where it is sent to
+from .known import Recipe, reduce_known
+
+
+def cached_function(cached: Any) -> Recipe:
+    """Returns the recipe of a function of `functools.cache` or `functools.lru_cache`: the copy's cache is empty."""
+    attributes = {name: value for name, value in vars(cached).items() if name not in ("__wrapped__", "cache_parameters")}
+    return _make_cached, (cached.__wrapped__, cached.cache_parameters()), attributes, _update
+
+
+def _make_cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(function)
+
+
+def _update(obj: Any, attributes: dict[str, Any]) -> None:
+    vars(obj).update(attributes)
+
+
+_DISPATCH = typing.cast("Any", functools.singledispatch(lambda _: None)).__code__
+
+
+def is_single_dispatch(function: Any) -> bool:
+    """Whether a function is one of `functools.singledispatch`."""
+    return function.__code__ is _DISPATCH
+
+
+def single_dispatch(function: Any) -> Recipe:
+    """Returns the recipe of a function of `functools.singledispatch`, with what is registered."""
+    registered = [(cls, one) for cls, one in function.registry.items() if one is not function.__wrapped__]
+    own = set(vars(functools.singledispatch(_update)))
+    attributes = {name: value for name, value in vars(function).items() if name not in own}
+    return functools.singledispatch, (function.__wrapped__,), (registered, attributes), _register
+
+
+def _register(function: Any, state: tuple[list[tuple[type, Any]], dict[str, Any]]) -> None:
+    registered, attributes = state
+    for cls, one in registered:
+        function.register(cls, one)
+    vars(function).update(attributes)
+
+
+def new_type(made: Any) -> Recipe:
+    """Returns the recipe of a `typing.NewType`."""
+    return typing.NewType, (made.__name__, made.__supertype__), _names(made), _assign
+
+
+def type_parameter(made: Any) -> Recipe:
+    """Returns the recipe of a `typing.TypeVar`, `ParamSpec` or `TypeVarTuple`."""
+    settings: dict[str, Any] = {}
+    for name in ("bound", "covariant", "contravariant", "infer_variance", "default"):
+        value = getattr(made, f"__{name}__", None)
+        if value not in (None, False) and not (name == "default" and value is getattr(typing, "NoDefault", None)):
+            settings[name] = value
+    args = (type(made), made.__name__, getattr(made, "__constraints__", ()), settings)
+    return _make_parameter, args, {"__module__": made.__module__}, _assign
+
+
+def _make_parameter(kind: Any, name: str, constraints: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+    return kind(name, *constraints, **settings)
+
+
+def type_alias(alias: Any) -> Recipe:
+    """Returns the recipe of what a ``type`` statement makes; its value may name the alias itself."""
+    if alias.__type_params__:
+        return _make_alias, (alias.__name__, alias.__value__, alias.__type_params__), None, None
+    return _make_lazy_alias, (alias.__name__, alias.__module__), alias.__value__, _fill_alias
+
+
+def _make_alias(name: str, value: Any, parameters: tuple[Any, ...]) -> Any:
+    return typing.TypeAliasType(name, value, type_params=parameters)  # type: ignore[attr-defined]  # from 3.12 on
+
+
+_values: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()
+
+
+def _make_lazy_alias(name: str, module: str) -> Any:
+    value: list[Any] = []
+    namespace: dict[str, Any] = {"__name__": module, "value": value}
+    exec(f"type {name} = value[0]", namespace)
+    alias = namespace[name]
+    _values[alias] = value
+    return alias
+
+
+def _fill_alias(alias: Any, value: Any) -> None:
+    _values[alias].append(value)
+
+
+def _names(made: Any) -> dict[str, Any]:
+    return {name: getattr(made, name) for name in ("__module__", "__qualname__")}
+
+
+def _assign(made: Any, attributes: dict[str, Any]) -> None:
+    for name, value in attributes.items():
+        with contextlib.suppress(AttributeError):
+            setattr(made, name, value)
+
+
+def reduce_variable(_: Any, variable: ContextVar[Any]) -> Any:
+    """Returns how to rebuild a context variable, with the value that it has in the context of the call."""
+    unset = object()
+    value = variable.get(unset)
+    state = () if value is unset else (value,)
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", {})
+        # A variable knows neither its module nor its name there.
+        if any(one is variable for one in list(names.values())) and module.__name__ != "__main__":
+            name = next(name for name, one in names.items() if one is variable)
+            return getattr, (module, name), state, None, None, _set_variable
+    default: tuple[Any, ...] = ()
+    with contextlib.suppress(LookupError):
+        default = (Context().run(variable.get),)
+    return reduce_known(variable, (_make_variable, (variable.name, default), state, _set_variable))
+
+
+def _make_variable(name: str, default: tuple[Any, ...]) -> ContextVar[Any]:
+    return ContextVar(name, default=default[0]) if default else ContextVar(name)
+
+
+def _set_variable(variable: ContextVar[Any], value: tuple[Any, ...]) -> None:
+    if value and is_inside_worker():
+        variable.set(value[0])
+
+
+#: Recipes by the type of what pickles by name.
+RECIPES: dict[type, Callable[[Any], Recipe]] = {
+    type(functools.cache(_update)): cached_function,
+    typing.NewType: new_type,
+    typing.TypeVar: type_parameter,
+    typing.ParamSpec: type_parameter,
+    typing.TypeVarTuple: type_parameter,
+}
+if sys.version_info >= (3, 12):
+    RECIPES[typing.TypeAliasType] = type_alias

@@ -1,0 +1,208 @@
+"""What the picklers of all backends add to cloudpickle's."""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import io
+import pickle
+import queue
+import sys
+import threading
+import types
+import typing
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from . import exceptions, known, recipes
+
+#: So many exceptions that led to one are sent along with it where not all can be.
+MOST_LINKS = 8
+
+#: What threads share, and processes cannot. Inside of other objects each worker gets new ones.
+SHARED_BY_THREADS = (
+    type(threading.Lock()),
+    type(threading.RLock()),
+    threading.Condition,
+    threading.Semaphore,
+    threading.Event,
+    threading.Barrier,
+    threading.local,
+    queue.Queue,
+    queue.SimpleQueue,
+)
+
+
+def refuse_shared(values: Iterable[Any]) -> None:
+    """Raises a PicklingError if one of these, which were passed to a call or returned by it, is of `SHARED_BY_THREADS`."""
+    for value in values:
+        if isinstance(value, SHARED_BY_THREADS):
+            raise pickle.PicklingError(
+                "only threads can share it, and each worker would get one of its own: pass per_worker(...) if that is what "
+                "you want, or one of a multiprocessing.Manager()"
+            )
+
+
+class Reducers:
+    """To be mixed into a cloudpickle ``Pickler``, before it.
+
+    Attributes:
+        cloudpickle: the module that the pickler is of.
+        has_shared: whether something of `SHARED_BY_THREADS` was pickled.
+        links: the ids of the exceptions that go along with those which they led to; None: all do.
+    """
+
+    cloudpickle: ClassVar[Any]
+    has_shared = False
+    links: set[int] | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *args: Any, **settings: Any) -> None: ...
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Returns how to rebuild ``obj``; called for all but plain data, before what its class says."""
+        kind = type(obj)
+        if kind is types.FunctionType:
+            return self._reduce_function(obj)
+        if isinstance(obj, type):
+            return self._by_value(obj, super().reducer_override(obj))  # type: ignore[misc]
+        if isinstance(obj, BaseException):
+            return exceptions.reduce_exception(obj, self._links(obj))
+        reduce = _REDUCERS.get(kind)
+        if reduce is None and not isinstance(obj, threading.local):
+            return NotImplemented
+        return reduce(self, obj) if reduce else self.reduce_shared(kind)
+
+    def _reduce_function(self, function: Any) -> Any:
+        path = self.path_to(function)
+        if path is not None and path[-1] == "__wrapped__":
+            return functools.reduce, (getattr, path, sys.modules[function.__module__])
+        if path is not None:
+            return NotImplemented
+        if recipes.is_single_dispatch(function):
+            return known.reduce_known(function, recipes.single_dispatch(function))
+        reduced = super().reducer_override(function)  # type: ignore[misc]
+        if known.is_received(function) or known.is_global(function):
+            return self._by_value(function, reduced)
+        return reduced
+
+    def _by_value(self, obj: Any, reduced: Any) -> Any:
+        if not isinstance(reduced, tuple) or len(reduced) != 6:
+            return reduced  # by name
+        make, args, state, _, _, setter = reduced
+        if vars(obj).get("__slots__") and make.__name__ == "_make_skeleton_class":
+            # Else its copy has a __dict__ instead, and so have instances that come home.
+            kind, name, bases, namespace, *rest = args
+            args = kind, name, bases, {**namespace, "__slots__": obj.__slots__}, *rest
+        return known.reduce_known(obj, (make, args, state, setter))
+
+    def _links(self, error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+        cause, context = exceptions.links(error)
+        if self.links is None:
+            return cause, context
+        return cause if id(cause) in self.links else None, context if id(context) in self.links else None
+
+    def is_importable(self, module: str | None) -> bool:
+        """Whether what stands in a module goes by name."""
+        if module is None or module == "__main__" or module not in sys.modules:
+            return False
+        registered = self.cloudpickle.list_registry_pickle_by_value()
+        return not registered or not any(module == name or module.startswith(f"{name}.") for name in registered)
+
+    def path_to(self, function: Any) -> list[str] | None:
+        """Returns the attribute names that lead from a function's module to it; None for what goes by value.
+
+        The name of a decorated function is its decorator's result, so pickle refuses the function itself, as "not the same
+        object". A worker takes the name and looks into ``__wrapped__``, as often as that stands at the end.
+        """
+        if not self.is_importable(function.__module__):
+            return None
+        path = function.__qualname__.split(".")
+        found = known.find(function.__module__, function.__qualname__)
+        while found is not None and found is not function:
+            found = getattr(found, "__wrapped__", None)
+            path.append("__wrapped__")
+        return None if found is None else path
+
+    def reduce_named(self, obj: Any) -> Any:
+        """Returns how to rebuild what pickle sends by its name: by value where that leads to nothing that a worker has."""
+        name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
+        if self.is_importable(getattr(obj, "__module__", None)) and known.find(obj.__module__, name) is obj:
+            return NotImplemented
+        return known.reduce_known(obj, recipes.RECIPES[type(obj)](obj))
+
+    def reduce_shared(self, make: Callable[[], Any]) -> Any:
+        """Returns how to make another one of what threads share, and records that there is such a thing."""
+        self.has_shared = True
+        return make, ()
+
+
+def _reduce_condition(_: Reducers, condition: threading.Condition) -> Any:
+    # Threads that wait for it wait here.
+    state = {name: deque() if isinstance(value, deque) else value for name, value in vars(condition).items()}
+    return copyreg.__newobj__, (threading.Condition,), state  # type: ignore[attr-defined]
+
+
+def _reduce_weak(pickler: Reducers, reference: weakref.ref[Any]) -> Any:
+    target = reference()
+    return (_dead, ()) if target is None else (type(reference), (target,))
+
+
+class _Gone:
+    """What a dead reference referred to."""
+
+
+def _dead() -> weakref.ref[Any]:
+    return weakref.ref(_Gone())
+
+
+_REDUCERS: dict[type, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(recipes.RECIPES, Reducers.reduce_named),
+    ContextVar: recipes.reduce_variable,
+    # All else that threads share holds one of these.
+    type(threading.Lock()): lambda pickler, _: pickler.reduce_shared(threading.Lock),
+    type(threading.RLock()): lambda pickler, _: pickler.reduce_shared(threading.RLock),
+    queue.SimpleQueue: lambda pickler, _: pickler.reduce_shared(queue.SimpleQueue),
+    threading.Condition: _reduce_condition,
+    weakref.ref: _reduce_weak,
+    weakref.WeakMethod: _reduce_weak,
+    weakref.WeakValueDictionary: lambda _, weak: (type(weak), (dict(weak),)),
+    weakref.WeakKeyDictionary: lambda _, weak: (type(weak), (dict(weak),)),
+    typing.ParamSpecArgs: lambda _, made: (getattr, (made.__origin__, "args")),
+    typing.ParamSpecKwargs: lambda _, made: (getattr, (made.__origin__, "kwargs")),
+}
+
+
+def dumps_exception(error: BaseException, new_pickler: Callable[[io.BytesIO], Any]) -> bytes | None:
+    """Returns an exception as bytes, with as many of those that led to it as can be pickled; None if it cannot be itself.
+
+    Args:
+        error: the exception.
+        new_pickler: makes a pickler with `Reducers` that writes to a file.
+    """
+
+    def dumps(one: BaseException, links: set[int] | None) -> bytes | None:
+        file = io.BytesIO()
+        pickler = new_pickler(file)
+        pickler.links = links
+        try:
+            pickler.dump(one)
+        except BaseException:
+            return None  # whatever a class of the user's raises
+        return file.getvalue()
+
+    whole = dumps(error, None)
+    if whole is not None:
+        return whole
+    sendable: set[int] = set()
+    found: deque[BaseException] = deque([error])
+    while found and len(sendable) < MOST_LINKS:
+        for link in exceptions.links(found.popleft()):
+            if link is not None and id(link) not in sendable and dumps(link, set()) is not None:
+                sendable.add(id(link))
+                found.append(link)
+    return dumps(error, sendable) or dumps(error, set())
