@@ -30,6 +30,9 @@ from jd_compute.worker.interpreter import introduction
 #: Seconds that a worker has from its start until its initializer has run: a loaded machine may take many to import numpy.
 START_SECONDS = 120.0
 
+#: Seconds after which the wait for that is taken up anew: another thread may have taken Ctrl-C, which this one then handles.
+LOOK_SECONDS = 0.5
+
 #: So many workers that die while they start are started once more.
 MOST_ATTEMPTS = 3
 
@@ -96,7 +99,7 @@ class Launch:
                 if left <= 0:
                     self._ends.append(f"no sign of being ready within {START_SECONDS:.0f} s")
                     break
-                for key, _ in self._selector.select(left):
+                for key, _ in self._selector.select(min(left, LOOK_SECONDS)):
                     if key.data in self._starting:
                         self._hear(key.data)
         except BaseException:

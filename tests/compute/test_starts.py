@@ -1,0 +1,381 @@
+"""How workers start, are shared by runs, and what a fork of the caller, or of a worker, does to them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import psutil
+import pytest
+from jd_compute.pool import launcher
+from jd_core import BackendError, WorkerDiedError, distribute
+from jd_core.testing.harness import best_of_three
+
+METHODS = ["forkserver", "spawn", "fork"]
+
+
+def run_program(source, *arguments, seconds=30.0, **options):
+    """Runs a program in a session of its own, which must end in time; returns what it printed, and its errors."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+    try:
+        return process.communicate(timeout=seconds)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_interpreters_that_end_at_once_are_an_error_that_says_how(tmp_path, method):
+    """Promise 15: within five seconds, whatever else there is to tell workers."""
+    (tmp_path / "sitecustomize.py").write_text("import os, sys\nif 'jd_compute' in ''.join(sys.orig_argv): os._exit(7)\n")
+    program = """
+        import sys, time
+        from jd_core import WorkerDiedError, distribute
+        began = time.monotonic()
+        try:
+            distribute(abs, job="compute", workers=2, start_method=sys.argv[1])([-1, -2])
+        except WorkerDiedError as error:
+            print(time.monotonic() - began, error)
+    """
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), **{f"LONG_{k}": "x" * 2000 for k in range(40)}}
+    output, errors = run_program(program, method, env=environment)
+    took, message = output.split(" ", 1)
+    assert float(took) < 5.0
+    assert "exit code 7" in message
+    assert not errors
+
+
+@pytest.mark.parametrize("method", METHODS)
+@best_of_three
+def test_a_worker_killed_while_it_starts_costs_a_new_attempt(method):
+    """Promise 15: and not the run, also when its replacement dies."""
+    killed = []
+    for turn in range(3):
+        before = set(psutil.Process().children(recursive=True))
+
+        def kill_one(before=before):
+            deadline = time.monotonic() + 5.0
+            while time.monotonic() < deadline:
+                for process in set(psutil.Process().children(recursive=True)) - before:
+                    with contextlib.suppress(psutil.Error):
+                        process.kill()
+                        killed.append(process)
+                        return
+
+        killer = threading.Thread(target=kill_one)
+        killer.start()
+        run = distribute(abs, job="compute", workers=4, start_method=method, idle_seconds=500.0 + turn)
+        began = time.monotonic()
+        assert run(range(-40, 0)) == list(range(40, 0, -1))
+        assert time.monotonic() - began < 5.0
+        killer.join()
+    assert killed
+
+
+def test_a_replacement_that_dies_while_it_starts_is_replaced(tmp_path):
+    """Promise 15: two workers; a call ends its process, and so does what comes in its place, once."""
+
+    def initialize():
+        if (tmp_path / "died").exists():
+            with contextlib.suppress(FileExistsError):
+                (tmp_path / "killed").touch(exist_ok=False)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def work(number):
+        if number == 7:
+            with contextlib.suppress(FileExistsError):
+                (tmp_path / "died").touch(exist_ok=False)
+                os._exit(3)
+        return number
+
+    run = distribute(work, job="compute", workers=2, initializer=initialize, retries=2, return_exceptions=True)
+    assert run(range(40)) == list(range(40))
+    assert (tmp_path / "killed").exists()
+
+
+def test_deaths_while_starting_are_limited_and_each_is_named(monkeypatch):
+    """Promise 15: no run tries for ever; the error says how each ended."""
+    monkeypatch.setattr(launcher, "MOST_ATTEMPTS", 1)
+    with pytest.raises(WorkerDiedError, match=r"2 were started and ended, 2 with exit code 9"):
+        distribute(abs, job="compute", workers=1, initializer=lambda: os._exit(9))([-1])
+
+
+def test_a_dead_fork_server_is_replaced():
+    """Section 6: calls that run go on; those that come next have workers."""
+    run = distribute(lambda _: os.getppid(), job="compute", workers=1, idle_seconds=510.0)
+    (server,) = run([0])
+    os.kill(server, signal.SIGKILL)
+    distribute(lambda _: os.getpid(), job="compute", workers=2, idle_seconds=511.0)(range(4))
+    (other,) = distribute(lambda _: os.getppid(), job="compute", workers=1, idle_seconds=512.0)([0])
+    assert other != server
+
+
+def test_a_worker_outlives_its_server():
+    """Section 5: a call is not blamed for what happened to another process."""
+
+    def kill_the_server(number):
+        if number == 0:
+            os.kill(os.getppid(), signal.SIGKILL)
+        return number
+
+    assert distribute(kill_the_server, job="compute", workers=2, idle_seconds=513.0)(range(20)) == list(range(20))
+
+
+def test_slow_initializers_do_not_count_as_idle_time(tmp_path):
+    """Section 6: one that takes longer than others have to be idle."""
+
+    def initialize():
+        with contextlib.suppress(FileExistsError):
+            (tmp_path / "slow").touch(exist_ok=False)
+            time.sleep(1.0)
+
+    run = distribute(abs, job="compute", workers=3, idle_seconds=0.2, initializer=initialize)
+    assert run(range(-6, 0)) == [6, 5, 4, 3, 2, 1]
+
+
+def test_a_worker_that_is_just_ending_is_no_death():
+    """Section 6: idle time that is over when a chunk is on its way costs nobody anything."""
+    run = distribute(abs, job="compute", workers=2, idle_seconds=0.01)
+    for turn in range(60):
+        assert run([-1, -2]) == [1, 2]
+        time.sleep(0.0005 * (turn % 40))
+
+
+def test_threads_that_call_at_once_share_workers():
+    """Promise 16: no more processes than one of them may have."""
+    run = distribute(lambda _: (time.sleep(0.001), os.getpid())[1], job="compute", workers=2, idle_seconds=520.0)
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(run(range(20)))) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(result) for result in results] == [20] * 40
+    assert len({pid for result in results for pid in result}) <= 4
+
+
+def test_a_run_whose_consumer_stands_still_holds_no_other_back():
+    """Section 6: it waits for a worker, not for another run's consumer."""
+    run = distribute(abs, job="compute", workers=1, chunksize=1)
+    with run.stream(range(-9, 0)) as stream:
+        assert next(stream) == 9
+        began = time.monotonic()
+        assert run(range(-9, 0)) == list(range(9, 0, -1))
+        assert time.monotonic() - began < 5.0
+        assert list(stream) == list(range(8, 0, -1))
+
+
+def test_long_calls_of_one_run_hold_no_other_back(tmp_path):
+    """Section 6: each run has at least one worker."""
+
+    def wait(number):
+        while not (tmp_path / "go").exists():
+            time.sleep(0.005)
+        return number
+
+    results = []
+    first = threading.Thread(target=lambda: results.append(distribute(wait, job="compute", workers=2)(range(2))))
+    first.start()
+    try:
+        assert distribute(abs, job="compute", workers=2)([-1, -2]) == [1, 2]
+    finally:
+        (tmp_path / "go").touch()
+        first.join()
+    assert results == [[0, 1]]
+
+
+def test_settings_that_come_once_leave_nothing():
+    """Promise 8: their workers make room for those that come next."""
+
+    def census():
+        caller = psutil.Process()
+        return caller.num_fds(), len(caller.children(recursive=True))
+
+    def use(number):
+        distribute(abs, job="compute", workers=2, initializer=lambda: number)([-1, -2])
+
+    for number in range(3):
+        use(number)
+    before = census()
+    for number in range(20):
+        use(number)
+    assert census() == before
+
+
+@pytest.mark.parametrize("way", ["call", "exit", "kill", "stream"])
+def test_a_forked_child_calls_and_changes_nothing_for_the_parent(way):
+    """Promise 17: however it ends."""
+    output, errors = run_program(
+        """
+        import os, signal, sys, threading, time
+        from jd_core import distribute
+        way = sys.argv[1]
+        def work(number):
+            time.sleep(0.01)
+            return number
+        run = distribute(work, job="compute", workers=2)
+        run(range(4))
+        results = []
+        thread = threading.Thread(target=lambda: results.append(run(range(60))))
+        thread.start()
+        stream = run.stream(range(50))
+        next(stream)
+        child = os.fork()
+        if child == 0:
+            if way == "call":
+                assert run(range(9)) == list(range(9))
+            elif way == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif way == "stream":
+                stream.close()
+            sys.exit(0)
+        status = os.waitpid(child, 0)[1]
+        thread.join()
+        print(os.waitstatus_to_exitcode(status), results == [list(range(60))], list(stream) == list(range(1, 50)))
+        """,
+        way,
+    )
+    assert (output, errors) == (f"{-9 if way == 'kill' else 0} True True\n", "")
+
+
+@pytest.mark.parametrize("end", ["return", "exit", "raise"])
+def test_a_forked_child_of_a_worker_does_not_answer(end, tmp_path):
+    """Section 5: the call's result is the worker's own, and the child ends."""
+
+    def fork(number):
+        child = os.fork()
+        if child == 0:
+            (tmp_path / str(os.getpid())).touch()
+            if end == "exit":
+                sys.exit(1)
+            if end == "raise":
+                raise ValueError
+            return "child"
+        return "worker"
+
+    run = distribute(fork, job="compute", workers=2, chunksize=3)
+    assert run(range(6)) == ["worker"] * 6
+    assert distribute(abs, job="compute", workers=2)([-1, -2]) == [1, 2]
+    children = [int(path.name) for path in tmp_path.iterdir()]
+    assert children
+    deadline = time.monotonic() + 10.0
+    while any(is_running(child) for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_running(pid):
+    """Whether a process lives, and is not just waited for by its parent."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def test_a_deleted_working_folder_is_no_matter(tmp_path, monkeypatch):
+    """Promise 15: workers that are there, and new ones."""
+    run = distribute(abs, job="compute", workers=2)
+    run([-1])
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert run([-1, -2]) == [1, 2]
+    assert distribute(abs, job="compute", workers=2, idle_seconds=530.0)([-1, -2]) == [1, 2]
+
+
+@pytest.mark.parametrize("files", [64, 128])
+def test_few_open_files_are_enough_for_large_arrays(files):
+    """Promise 15: both ways, as elements and constants."""
+    output, errors = run_program(
+        """
+        import resource, sys
+        import numpy as np
+        from jd_core import distribute
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2)
+        results = distribute(lambda k: np.full(40_000, float(k)), job="compute", workers=2)(range(300))
+        print(all((result == k).all() for k, result in enumerate(results)))
+        add = distribute(lambda one, *, other: (one + other).sum(), job="compute", workers=2)
+        print(add([np.ones(40_000)] * 60, other=np.ones(40_000)) == [80_000.0] * 60)
+        """,
+        files,
+    )
+    assert (output, errors) == ("True\nTrue\n", "")
+
+
+def test_no_further_process_allowed_is_one_error_that_says_so(monkeypatch):
+    """Promise 15: never an OSError from inside."""
+
+    def refuse(*arguments, **options):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "posix_spawn", refuse)
+    with pytest.raises(BackendError, match=r"Resource temporarily unavailable \(EAGAIN\).*ulimit -u"):
+        distribute(abs, job="compute", workers=2, threads_per_worker=7)([-1, -2])
+
+
+@pytest.mark.parametrize("folder", ["missing", "read-only", "long"])
+def test_temporary_folders_do_not_matter(tmp_path, folder):
+    """Promise 15: nothing of ours has a name there."""
+    path = tmp_path / ("x" * 150 if folder == "long" else "folder")
+    if folder != "missing":
+        path.mkdir(mode=0o500 if folder == "read-only" else 0o700)
+    program = "from jd_core import distribute; print(distribute(abs, job='compute', workers=2)([-1, -2]))"
+    output, errors = run_program(program, env={**os.environ, "TMPDIR": str(path)})
+    assert (output, errors) == ("[1, 2]\n", "")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_is_left_of_a_caller_killed_while_workers_start(method, tmp_path):
+    """Promise 7: after two seconds, also while a forked child of it lives."""
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import os, sys, time\n"
+            "from jd_core import distribute\n"
+            "def initialize():\n"
+            "    open(sys.argv[2] + '/' + str(os.getpid()), 'w').close()\n"
+            "    time.sleep(600)\n"
+            "import threading\n"
+            "run = distribute(abs, job='compute', workers=2, start_method=sys.argv[1], initializer=initialize)\n"
+            "threading.Thread(target=run, args=([1, 2],), daemon=True).start()\n"
+            "while len(os.listdir(sys.argv[2])) < 2: time.sleep(0.005)\n"
+            "if os.fork() == 0: time.sleep(20); os._exit(0)\n"
+            "print('ready', flush=True)\n"
+            "time.sleep(600)\n",
+            method,
+            str(tmp_path),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        workers = [int(path.name) for path in pathlib.Path(tmp_path).iterdir()]
+        servers = [psutil.Process(worker).ppid() for worker in workers]
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 2.0
+        while left := [pid for pid in {*workers, *servers} - {process.pid} if is_running(pid)]:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.01)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
