@@ -342,22 +342,27 @@ def test_temporary_folders_do_not_matter(tmp_path, folder):
 @pytest.mark.parametrize("method", METHODS)
 def test_nothing_is_left_of_a_caller_killed_while_workers_start(method, tmp_path):
     """Promise 7: after two seconds, also while a forked child of it lives."""
+    program = """if True:
+        import os, sys, threading, time
+        from jd_core import distribute
+        def initialize():
+            open(sys.argv[2] + "/" + str(os.getpid()), "w").close()
+            time.sleep(600)
+        run = distribute(abs, job="compute", workers=2, start_method=sys.argv[1], initializer=initialize)
+        threading.Thread(target=run, args=([1, 2],), daemon=True).start()
+        while len(os.listdir(sys.argv[2])) < 2:
+            time.sleep(0.005)
+        if os.fork() == 0:
+            time.sleep(20)
+            os._exit(0)
+        print("ready", flush=True)
+        time.sleep(600)
+    """
     process = subprocess.Popen(
         [
             sys.executable,
             "-c",
-            "import os, sys, time\n"
-            "from jd_core import distribute\n"
-            "def initialize():\n"
-            "    open(sys.argv[2] + '/' + str(os.getpid()), 'w').close()\n"
-            "    time.sleep(600)\n"
-            "import threading\n"
-            "run = distribute(abs, job='compute', workers=2, start_method=sys.argv[1], initializer=initialize)\n"
-            "threading.Thread(target=run, args=([1, 2],), daemon=True).start()\n"
-            "while len(os.listdir(sys.argv[2])) < 2: time.sleep(0.005)\n"
-            "if os.fork() == 0: time.sleep(20); os._exit(0)\n"
-            "print('ready', flush=True)\n"
-            "time.sleep(600)\n",
+            program,
             method,
             str(tmp_path),
         ],

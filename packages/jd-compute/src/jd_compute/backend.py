@@ -57,7 +57,7 @@ class ComputeBackend(Backend):
         from jd_core.backend.splitting import full_seconds
 
         from jd_compute.codec import codec
-        from jd_compute.pool.launcher import Settings
+        from jd_compute.pool.share import Settings
         from jd_compute.pool.shared import shared_pool
         from jd_compute.run.dispatch import Dispatch
 

@@ -16,11 +16,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from jd_core.errors import BackendError, WorkerDiedError
 
 from jd_compute.pool.fork_server import ForkServer, ForkServers
+from jd_compute.pool.share import Settings
 from jd_compute.pool.worker import Worker
 from jd_compute.transport import messages
 from jd_compute.transport.status_page import Status
@@ -35,25 +35,6 @@ LOOK_SECONDS = 0.5
 
 #: So many workers that die while they start are started once more.
 MOST_ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What all workers of one kind have in common.
-
-    Attributes:
-        method: the start method.
-        initializer: an encoded callable, or None.
-        threads: threads of BLAS and OpenMP per worker; None: as they like.
-        idle_seconds: how long a worker waits for work before it ends.
-        most_calls: after so many calls a worker is replaced; None: never.
-    """
-
-    method: str
-    initializer: bytes | None
-    threads: int | None
-    idle_seconds: float
-    most_calls: int | None
 
 
 class Launch:

@@ -14,21 +14,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection
 
 from jd_compute.pool.endings import Endings
 from jd_compute.pool.fork_server import ForkServers
 from jd_compute.pool.idle import Idle, hear
-from jd_compute.pool.launcher import Launch, Settings
-from jd_compute.pool.share import Share
+from jd_compute.pool.launcher import Launch
+from jd_compute.pool.share import WAIT_SECONDS, Settings, Share, Shares
 from jd_compute.pool.worker import Worker, living
-
-#: Seconds in which no worker changes hands until a run that has none may start one of its own.
-WAIT_SECONDS = 0.1
-
-#: Seconds after which a run that has one worker lets one have it that has none.
-TURN_SECONDS = 0.02
 
 
 class Pool:
@@ -44,11 +37,8 @@ class Pool:
         self._servers = ForkServers()
         self._idle = Idle()
         self._lent: set[Worker] = set()
-        self._starting: Counter[Settings] = Counter()
         self._endings = Endings()
-        self._shares: list[Share] = []
-        self._waiting: list[Share] = []  # those that have no worker, the one that came first is the first
-        self._last_turn = 0.0  # when a worker changed hands, on the monotonic clock
+        self._shares = Shares()
 
     # What a run does.
 
@@ -56,15 +46,13 @@ class Pool:
         """Returns the share of a new run, which may have ``most`` workers."""
         share = Share(settings, most)
         with self._lock:
-            self._shares.append(share)
+            self._shares.add(share)
         return share
 
     def leave(self, share: Share) -> None:
         """Ends a share, and the workers that it still has: it was interrupted."""
         with self._lock:
             self._shares.remove(share)
-            self._wait_no_more(share)
-            self._starting[share.settings] -= share.to_start
             if share.granted is not None:
                 self._put_back(share.granted)
             left = [worker for worker in self._lent if worker.share is share]
@@ -78,9 +66,8 @@ class Pool:
             worker, share.granted = share.granted, None
             if worker is not None:
                 return worker
-            if not self._others_come_first(share) and (worker := self._idle.last(share.settings)) is not None:
+            if not self._shares.others_come_first(share) and (worker := self._idle.last(share.settings)) is not None:
                 self._idle.remove(worker)
-                self._wait_no_more(share)
                 self._lend(worker, share)
                 return worker
             if share.held:
@@ -96,8 +83,8 @@ class Pool:
             started = Launch(self._servers, share.settings, modules).workers(count)
         finally:
             with self._lock:
-                self._starting[share.settings] -= count
-                self._last_turn = time.monotonic()
+                self._shares.starting[share.settings] -= count
+                self._shares.turn()
         with self._lock:
             for worker, _ in started:
                 self._lend(worker, share)
@@ -107,26 +94,20 @@ class Pool:
     def wait(self, share: Share, seconds: float) -> None:
         """Waits, at most so long, until a run that has no worker may take or start one."""
         with self._lock:
-            if share not in self._waiting:
-                self._waiting.append(share)
-                share.waits_since = time.monotonic()
-                share.changed.clear()
+            self._shares.wait(share)
         share.changed.wait(min(seconds, WAIT_SECONDS))
         with self._lock:
-            if share in self._waiting and not self._starting[share.settings]:
-                stands_still = time.monotonic() - max(self._last_turn, share.waits_since) >= WAIT_SECONDS
-                if stands_still or self._room() > 0:
-                    self._let_start(share)
+            # Where workers of the kind are just starting, it has one of those in a moment.
+            waits = share in self._shares.waiting and not self._shares.starting[share.settings]
+            if waits and (self._shares.stand_still(share) or self._room() > 0):
+                self._shares.let_start(share)
 
     def is_wanted(self, share: Share) -> bool:
         """Whether a run should check a worker in that has nothing to do just now, because it is another one's turn."""
         if len(self._shares) == 1:
             return False
-        now = time.monotonic()
         with self._lock:
-            if self._waiting and (share.held > 1 or now - share.turn_began > TURN_SECONDS):
-                return True
-            return self._others_come_first(share, by=2)
+            return self._shares.is_others_turn(share)
 
     def could_lend_more(self) -> bool:
         """Whether a run could have a further worker: an idle one, or one that is started, maybe in place of an idle one."""
@@ -138,7 +119,7 @@ class Pool:
         with self._lock:
             if worker.share is share:
                 share.held -= 1
-                self._last_turn = time.monotonic()
+                self._shares.turn()
                 self._put_back(worker)
 
     def discard(self, share: Share, worker: Worker) -> None:
@@ -153,8 +134,8 @@ class Pool:
             self._lent.discard(worker)
             worker.share = None
             share.held -= 1
-            if self._waiting and self._room() > 0:
-                self._let_start(self._waiting[0])
+            if self._shares.waiting and self._room() > 0:
+                self._shares.let_start(self._shares.waiting[0])
         return worker.reap()
 
     def hear_idle(self, visit: Callable[[Worker], None] | None = None) -> None:
@@ -195,56 +176,29 @@ class Pool:
 
     def _room(self) -> int:
         """How many workers there may be more than there are."""
-        most = max((share.most for share in self._shares), default=0)
-        return most - len(self._idle) - len(self._lent) - self._starting.total()
+        return self._shares.room(len(self._idle) + len(self._lent))
 
     def _lend(self, worker: Worker, share: Share) -> None:
         self._lent.add(worker)
-        worker.share = share
-        if not share.held:
-            share.turn_began = time.monotonic()
-        share.held += 1
-        share.wanted_more = float("-inf")
-
-    def _others_come_first(self, share: Share, by: int = 1) -> bool:
-        """Whether another run wants more workers, and has at least ``by`` fewer than this one."""
-        if len(self._shares) == 1:
-            return False
-        lately = time.monotonic() - WAIT_SECONDS
-        return any(
-            other.held + by <= share.held and other.wanted_more > lately and other.settings == share.settings
-            for other in self._shares
-        )
+        self._shares.lend(worker, share)
 
     def _put_back(self, worker: Worker) -> None:
         """Passes a lent worker on to the run that has waited longest, or makes it idle."""
         worker.share = None
-        if not self._waiting or self.has_ended:
+        waiting = self._shares.waiting
+        if not waiting or self.has_ended:
             self._idle.add(worker)
             self._lent.discard(worker)
             return
-        share = self._waiting[0]
+        share = waiting[0]
         if share.settings != worker.settings:
             self._lent.discard(worker)
             self._endings.begin(worker)
-            self._let_start(share)
+            self._shares.let_start(share)
             return
-        self._wait_no_more(share)
         share.granted = worker
         self._lend(worker, share)
         share.changed.set()
-
-    def _let_start(self, share: Share) -> None:
-        """Lets a run that waits start a worker of its own."""
-        self._wait_no_more(share)
-        share.to_start += 1
-        self._starting[share.settings] += 1
-        self._last_turn = time.monotonic()
-        share.changed.set()
-
-    def _wait_no_more(self, share: Share) -> None:
-        if share in self._waiting:
-            self._waiting.remove(share)
 
     def _allot(self, share: Share, wanted: int) -> int:
         """Returns how many workers a run may start now; they count from here on."""
@@ -257,7 +211,7 @@ class Pool:
                 self._idle.remove(worker)
                 self._endings.begin(worker)
                 count += 1
-            self._starting[share.settings] += count
+            self._shares.starting[share.settings] += count
             return count
 
     # Ends.

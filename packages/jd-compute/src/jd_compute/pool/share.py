@@ -1,12 +1,38 @@
-"""What one run has of the pool."""
+"""What runs have of the pool: who may have how many workers, and whose turn it is."""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from dataclasses import dataclass, field
 
-from jd_compute.pool.launcher import Settings
 from jd_compute.pool.worker import Worker
+
+#: Seconds in which no worker changes hands until a run that has none may start one of its own.
+WAIT_SECONDS = 0.1
+
+#: Seconds after which a run that has one worker lets one have it that has none.
+TURN_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all workers of one kind have in common.
+
+    Attributes:
+        method: the start method.
+        initializer: an encoded callable, or None.
+        threads: threads of BLAS and OpenMP per worker; None: as they like.
+        idle_seconds: how long a worker waits for work before it ends.
+        most_calls: after so many calls a worker is replaced; None: never.
+    """
+
+    method: str
+    initializer: bytes | None
+    threads: int | None
+    idle_seconds: float
+    most_calls: int | None
 
 
 @dataclass(slots=True, eq=False)
@@ -34,3 +60,88 @@ class Share:
     waits_since: float = 0.0
     wanted_more: float = float("-inf")
     changed: threading.Event = field(default_factory=threading.Event)
+
+
+class Shares:
+    """Those of all runs. The pool's lock guards them.
+
+    Attributes:
+        waiting: those that have no worker and wait for one, the one that came first is the first.
+        starting: how many workers are being started, or may be.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[Share] = []
+        self.starting: Counter[Settings] = Counter()
+        self._all: list[Share] = []
+        self._last_turn = 0.0  # when a worker changed hands, on the monotonic clock
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, share: Share) -> None:
+        """Adds the share of a new run."""
+        self._all.append(share)
+
+    def remove(self, share: Share) -> None:
+        """Removes the share of a run that has ended."""
+        self._all.remove(share)
+        self.wait_no_more(share)
+        self.starting[share.settings] -= share.to_start
+
+    def room(self, there: int) -> int:
+        """Returns how many workers there may be more than those that are ``there`` and those that start."""
+        return max((share.most for share in self._all), default=0) - there - self.starting.total()
+
+    def turn(self) -> None:
+        """Records that a worker changes hands."""
+        self._last_turn = time.monotonic()
+
+    def stand_still(self, share: Share) -> bool:
+        """Whether no worker has changed hands for so long that a run that waits need wait no longer."""
+        return time.monotonic() - max(self._last_turn, share.waits_since) >= WAIT_SECONDS
+
+    def wait(self, share: Share) -> None:
+        """Records that a run that has no worker waits for one."""
+        if share not in self.waiting:
+            self.waiting.append(share)
+            share.waits_since = time.monotonic()
+            share.changed.clear()
+
+    def wait_no_more(self, share: Share) -> None:
+        """Records that a run waits no longer."""
+        if share in self.waiting:
+            self.waiting.remove(share)
+
+    def let_start(self, share: Share) -> None:
+        """Lets a run that waits start a worker of its own."""
+        self.wait_no_more(share)
+        share.to_start += 1
+        self.starting[share.settings] += 1
+        self.turn()
+        share.changed.set()
+
+    def lend(self, worker: Worker, share: Share) -> None:
+        """Records that a run has a worker."""
+        worker.share = share
+        if not share.held:
+            share.turn_began = time.monotonic()
+        share.held += 1
+        share.wanted_more = float("-inf")
+        self.wait_no_more(share)
+
+    def is_others_turn(self, share: Share) -> bool:
+        """Whether a run should part with a worker that has nothing to do just now."""
+        if self.waiting and (share.held > 1 or time.monotonic() - share.turn_began > TURN_SECONDS):
+            return True
+        return self.others_come_first(share, by=2)
+
+    def others_come_first(self, share: Share, by: int = 1) -> bool:
+        """Whether another run wants more workers, and has at least ``by`` fewer than this one."""
+        if len(self._all) == 1:
+            return False
+        lately = time.monotonic() - WAIT_SECONDS
+        return any(
+            other.held + by <= share.held and other.wanted_more > lately and other.settings == share.settings
+            for other in self._all
+        )

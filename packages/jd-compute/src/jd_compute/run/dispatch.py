@@ -25,8 +25,8 @@ from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Fa
 from jd_core.errors import BackendError
 
 from jd_compute.codec import codec, failures
-from jd_compute.pool.launcher import Settings
 from jd_compute.pool.pool import Pool
+from jd_compute.pool.share import Settings
 from jd_compute.run.lost_workers import LostWorkers
 from jd_compute.run.received import Received
 from jd_compute.run.tasks import Assignment, Task, halves, parts

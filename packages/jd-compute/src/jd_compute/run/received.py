@@ -15,7 +15,7 @@ from jd_compute.run.lost_workers import LostWorkers
 from jd_compute.run.tasks import Assignment, Task, Unread, halves, parts
 from jd_compute.run.workers import RunWorkers
 from jd_compute.transport import messages, output
-from jd_compute.transport.channel import FilesLostError, Message
+from jd_compute.transport.frame import FilesLostError, Message
 
 #: A second chunk is sent ahead to a worker whose last one took less than this: then the way there and back shows.
 SHORT_SECONDS = 0.02

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import selectors
-import sys
 import time
 
 from jd_core.backend import Work
-from jd_core.backend.serialization import bare
 from jd_core.errors import BackendError
-from jd_core.worker import is_per_worker
 
-from jd_compute.codec import codec, failures
-from jd_compute.pool.launcher import Settings
 from jd_compute.pool.pool import Pool
+from jd_compute.pool.share import Settings
 from jd_compute.pool.worker import Worker
 from jd_compute.run.libraries import libraries
+from jd_compute.run.orders import Orders
 from jd_compute.run.tasks import Assignment
 from jd_compute.transport import messages, output
-from jd_compute.transport.arena import Parcel, arena
-from jd_compute.transport.channel import Message
+from jd_compute.transport.arena import Parcel
+from jd_compute.transport.frame import Message
 from jd_compute.worker.cpu_placement import waiting_cpus
 
 #: Seconds that workers of a run that was given up have to come to an end by themselves before they are killed.
@@ -52,17 +48,10 @@ class RunWorkers:
         self._share = pool.join(settings, work.workers)
         self._cpus = waiting_cpus(self.size)
         self._work = work
-        # Whether workers have something of the run that they are not to keep until the next one.
-        self._must_end = any(is_per_worker(constant) for constant in work.constants.values())
+        self._orders = Orders(work, pool.hear_idle)
         # Not epoll where there is a choice (row ten-calls: 1.05 with it): a run has few workers, and often is over in less
         # time than setting that up.
         self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.DefaultSelector)()
-        self._surroundings: messages.Surroundings | None = None
-        # A name alone is no work for either side, so a worker that was told it last needs not be told again (row ten-calls:
-        # 1.14 without).
-        self._function = None if work.constants else codec.name_of(work.function)
-        self._code: tuple[codec.Encoded, Parcel | None] | None = None
-        self._orders = object()
 
     @property
     def is_complete(self) -> bool:
@@ -157,9 +146,7 @@ class RunWorkers:
 
     def brief_again(self) -> None:
         """Tells all workers once more what the run is about: it must be encoded in another way."""
-        self._forget_code()
-        self._function = None
-        self._orders = object()
+        self._orders.revoke()
         for assignment in self.assignments:
             self._brief(assignment)
 
@@ -176,11 +163,11 @@ class RunWorkers:
             try:
                 while self.assignments:
                     self._part_with(self.assignments[-1])
-                if self._must_end:
-                    self._pool.hear_idle(self._end)
+                if self._orders.must_end:
+                    self._pool.hear_idle(self._orders.end)
             finally:
                 self._pool.leave(self._share)
-                self._forget_code()
+                self._orders.close()
                 self._selector.close()
 
     def _part_with(self, assignment: Assignment) -> None:
@@ -190,13 +177,6 @@ class RunWorkers:
             return
         self._pool.check_in(self._share, assignment.worker)
         self._remove(assignment)
-
-    def _end(self, worker: Worker) -> None:
-        """Tells an idle worker to drop what it has of this run."""
-        if worker.orders is self._orders:
-            worker.function = worker.orders = None
-            with contextlib.suppress(OSError):
-                worker.channel.send(messages.END)
 
     def _add(self, worker: Worker) -> Assignment:
         assignment = Assignment(worker)
@@ -214,46 +194,7 @@ class RunWorkers:
 
     def _brief(self, assignment: Assignment) -> None:
         """Tells a worker what the run is about, as far as it does not know that from what it was told last."""
-        worker = assignment.worker
-        if worker.orders is self._orders:
-            return
-        if self._surroundings is None:
-            self._surroundings = messages.Surroundings(_folder(), list(sys.path), output.levels())
-        changed, code, parcel = b"", codec.Encoded(b""), None
-        if worker.surroundings != self._surroundings:  # row ten-calls: 1.15 if they are sent each time
-            changed = messages.pack(self._surroundings)
-        if worker.function is None or worker.function != self._function:
-            if self._code is None:
-                self._code = self._encode_code()
-            code, parcel = self._code
-            if parcel is not None and not worker.takes_files:
-                parcel = arena.place(code.buffers, inline=True)
-        elif not changed:
-            worker.orders = self._orders
-            return
-        worker.surroundings = worker.function = worker.orders = None  # until it is told: Ctrl-C may come in between
-        self.tell(assignment, messages.WORK, messages.LENGTH.pack(len(changed)), changed, code.data, parcel=parcel)
-        worker.surroundings, worker.function, worker.orders = self._surroundings, self._function, self._orders
-
-    def _encode_code(self) -> tuple[codec.Encoded, Parcel | None]:
-        """Returns what this run is about: code and constants. Large constants are shared by all workers."""
-        work = self._work
-        try:
-            code = codec.encode((work.function, dict(work.constants)), passed=work.constants.values)
-        except codec.REFUSALS as error:
-            raise failures.serialization.code(work, error) from bare(error)
-        parcel = None
-        if code.buffers:
-            self._must_end = True
-            # So that the memory of the last run's constants is free for these (row large-constant: 2.61 without).
-            self._pool.hear_idle()
-            parcel = arena.place(code.buffers, together=True, common=True)
-        return code, parcel
-
-    def _forget_code(self) -> None:
-        if self._code is not None and self._code[1] is not None:
-            self._code[1].close()
-        self._code = None
+        self._orders.give(assignment.worker, lambda *parts, **more: self.tell(assignment, messages.WORK, *parts, **more))
 
     def _drain(self, deadline: float) -> None:
         """Reads and drops what workers still send for this run, until all have finished or the deadline has come."""
@@ -270,10 +211,3 @@ class RunWorkers:
                     output.show(memoryview(message.body))
                 elif message.kind in (messages.RESULT, messages.RESENT, messages.UNLOADABLE):
                     assignment.drop(message.kind, message.body)
-
-
-def _folder() -> str | None:
-    try:
-        return os.getcwd()
-    except OSError:
-        return None

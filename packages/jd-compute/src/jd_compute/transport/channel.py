@@ -20,10 +20,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from jd_compute.transport import frame
 from jd_compute.transport.arena import MemoryFile, Parcel, arena
+from jd_compute.transport.frame import BrokenChannelError, FilesLostError, Message
 from jd_compute.transport.shared_memory import take_file
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
@@ -36,50 +37,8 @@ NEVER_BLOCKS = 1 << 16
 #: user's function may reasonably hold the interpreter's lock while the worker sends.
 MESSAGE_SECONDS = 30.0
 
-#: What every message begins with.
-_MAGIC = b"jdc1"
-
-#: Magic number, kind, length of the body, number of large buffers, of files, and of files that are given back.
-_HEADER = struct.Struct("!4sBQLLL")
-
-#: Where a buffer is, as in `Parcel.places`.
-_PLACE = struct.Struct("!lQQ")
-
-#: A file: how many bytes of it are used, the number by which it is given back, whether other processes get it too.
-_FILE = struct.Struct("!QQ?")
-
-#: The number of a file that is given back.
-_NUMBER = struct.Struct("!Q")
-
-#: No message has more bytes in its body or in one buffer, nor more buffers or files.
-_MOST_BYTES, _MOST_ITEMS = 1 << 40, 1 << 24
-
 #: Files per system call. Few, so that a receiver that may open few files (``ulimit -n``) has taken these before more come.
 _MOST_FILES = 8
-
-
-class BrokenChannelError(EOFError):
-    """The other end does not keep to the protocol; it is treated as one that has ended."""
-
-
-class FilesLostError(OSError):
-    """Open files were sent, but this process may not open so many; the kernel has dropped them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message as it arrives.
-
-    Attributes:
-        kind: what it is.
-        body: its bytes.
-        buffers: the large buffers that came with it, in order; None if they were lost, see `FilesLostError`. Their memory is
-            given back when they, and what was made of them, are dropped.
-    """
-
-    kind: int
-    body: bytearray
-    buffers: list[memoryview] | None
 
 
 class Channel:
@@ -99,7 +58,7 @@ class Channel:
             value = struct.pack("L", limit) if windows else struct.pack("ll", limit // 1000, limit % 1000 * 1000)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
-        self._header = bytearray(_HEADER.size)
+        self._header = bytearray(frame.HEADER.size)
         self._sending = threading.Lock()  # a worker's threads print while its main thread sends results
         self._lent: dict[int, MemoryFile] = {}  # files that the other end has, by the number that it knows
         self._numbers = itertools.count(1)
@@ -136,13 +95,13 @@ class Channel:
     def _send(self, kind: int, parts: Sequence[Buffer], parcel: Parcel | None) -> None:
         size = sum(map(len, parts))
         tables = [self._take_released()] if self._released else []
-        released = len(tables[0]) // _NUMBER.size if tables else 0
+        released = len(tables[0]) // frame.NUMBER.size if tables else 0
         if parcel is None:
-            header = _HEADER.pack(_MAGIC, kind, size, 0, 0, released)
+            header = frame.HEADER.pack(frame.MAGIC, kind, size, 0, 0, released)
         else:
-            header = _HEADER.pack(_MAGIC, kind, size, len(parcel.places), len(parcel.files), released)
-            tables += [_PLACE.pack(*place) for place in parcel.places]
-            tables += [_FILE.pack(used, self._lend(file), parcel.common) for file, used in parcel.files]
+            header = frame.HEADER.pack(frame.MAGIC, kind, size, len(parcel.places), len(parcel.files), released)
+            tables += [frame.PLACE.pack(*place) for place in parcel.places]
+            tables += [frame.FILE.pack(used, self._lend(file), parcel.common) for file, used in parcel.files]
         if size <= NEVER_BLOCKS:
             self._socket.sendall(b"".join((header, *tables, *parts)))
         else:
@@ -167,7 +126,7 @@ class Channel:
     def _take_released(self) -> bytes:
         numbers = []
         while self._released:
-            numbers.append(_NUMBER.pack(self._released.popleft()))
+            numbers.append(frame.NUMBER.pack(self._released.popleft()))
         return b"".join(numbers)
 
     def receive(self) -> Message:
@@ -177,19 +136,19 @@ class Channel:
             EOFError: the other end is gone, or does not keep to the protocol.
         """
         self._read_into(memoryview(self._header))
-        magic, kind, size, places, files, released = _HEADER.unpack(self._header)
-        if magic != _MAGIC or size > _MOST_BYTES or max(places, files, released) > _MOST_ITEMS:
+        magic, kind, size, places, files, released = frame.HEADER.unpack(self._header)
+        if magic != frame.MAGIC or size > frame.MOST_BYTES or max(places, files, released) > frame.MOST_ITEMS:
             raise BrokenChannelError("what came is no message")
         if released:
-            for (number,) in _NUMBER.iter_unpack(self._read(released * _NUMBER.size)):
+            for (number,) in frame.NUMBER.iter_unpack(self._read(released * frame.NUMBER.size)):
                 if number not in self._lent:
                     raise BrokenChannelError(f"file {number} is given back, which was not lent")
                 arena.take_back(self._lent.pop(number))
         if not places:
             return Message(kind, self._read(size), [])
-        where = list(_PLACE.iter_unpack(self._read(places * _PLACE.size)))
-        table = list(_FILE.iter_unpack(self._read(files * _FILE.size)))
-        if any(length > _MOST_BYTES or not -1 <= file < files for file, _, length in where):
+        where = list(frame.PLACE.iter_unpack(self._read(places * frame.PLACE.size)))
+        table = list(frame.FILE.iter_unpack(self._read(files * frame.FILE.size)))
+        if any(length > frame.MOST_BYTES or not -1 <= file < files for file, _, length in where):
             raise BrokenChannelError("what came is no message")
         body = self._read(size)
         inline = iter([self._read(length) for file, _, length in where if file < 0])

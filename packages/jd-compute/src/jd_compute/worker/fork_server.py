@@ -22,9 +22,11 @@ import socket
 import struct
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from jd_compute.transport.channel import Channel, Message
+from jd_compute.transport.channel import Channel
+from jd_compute.transport.frame import Message
 from jd_compute.worker import process
 from jd_compute.worker.interpreter import close_others, inherited, start_interpreter
 from jd_compute.worker.server import serve as serve_caller
@@ -65,6 +67,10 @@ def serve(control: socket.socket, caller: int) -> NoReturn:
         code = 0
     finally:
         os._exit(code)  # not through what this process has in common with those that it was forked from
+
+
+#: jemalloc, which pyarrow has, takes its locks before a fork, and its child starts such threads anew.
+_SAFE_THREADS = {"jemalloc_bg_thd"}
 
 
 class UnsafeError(Exception):
@@ -199,9 +205,10 @@ def _preload(modules: Sequence[str]) -> int:
         with contextlib.suppress(Exception):  # a worker that needs it will say what is wrong
             importlib.import_module(module)
     try:
-        return len(os.listdir("/proc/self/task"))
+        names = [Path(f"/proc/self/task/{thread}/comm").read_text().strip() for thread in os.listdir("/proc/self/task")]
     except OSError:
         return threading.active_count()
+    return sum(name not in _SAFE_THREADS for name in names)
 
 
 def _report(file: int, what: int, number: int) -> None:

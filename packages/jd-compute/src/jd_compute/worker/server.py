@@ -20,7 +20,8 @@ from jd_core.worker import is_async, open_loop, plain, release, run_calls
 from jd_compute.codec.codec import decode, loads
 from jd_compute.transport import messages, status_page
 from jd_compute.transport.arena import arena
-from jd_compute.transport.channel import Channel, FilesLostError, Message
+from jd_compute.transport.channel import Channel
+from jd_compute.transport.frame import FilesLostError, Message
 from jd_compute.worker import process
 from jd_compute.worker.cpu_placement import waiting_on
 from jd_compute.worker.outbox import Outbox

@@ -1,0 +1,213 @@
+"""Nothing of the standard library is missing in a worker, and workers end in the ordinary way."""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures
+import multiprocessing
+import multiprocessing.managers
+import multiprocessing.pool
+import multiprocessing.shared_memory
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+from jd_compute.pool.shared import shared_pool
+from jd_core import distribute
+
+METHODS = ["forkserver", "spawn", "fork"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_shared_memory_made_in_a_worker_outlives_it(method):
+    """Section 6: as long as the caller, whose resource tracker knows of it."""
+
+    def make(number):
+        segment = multiprocessing.shared_memory.SharedMemory(create=True, size=16)
+        segment.buf[0] = number
+        segment.close()
+        return segment.name, os.getpid()
+
+    run = distribute(make, job="compute", workers=1, start_method=method, max_calls_per_worker=1)
+    for number, (name, pid) in enumerate(run([0, 1]), 0):
+        while psutil.pid_exists(pid):
+            time.sleep(0.005)
+        segment = multiprocessing.shared_memory.SharedMemory(name)
+        assert segment.buf[0] == number
+        segment.close()
+        segment.unlink()
+
+
+def test_a_program_whose_workers_use_shared_memory_ends_without_a_word():
+    """Section 6: the tracker finds nothing to complain about."""
+    program = """if True:
+        from multiprocessing.shared_memory import SharedMemory
+        from jd_core import distribute
+        def fill(number, *, name):
+            segment = SharedMemory(name)
+            segment.buf[number] = number
+            segment.close()
+        segment = SharedMemory(create=True, size=16)
+        distribute(fill, job="compute", workers=2)(range(8), name=segment.name)
+        print(bytes(segment.buf[:8]))
+        segment.close()
+        segment.unlink()
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == (f"{bytes(range(8))}\n", "")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_managers_proxies_work_in_a_worker(method):
+    """Section 6: it accepts connections from workers."""
+    with multiprocessing.get_context("spawn").Manager() as manager:
+        shared = manager.dict()
+
+        def note(number, *, shared):
+            shared[number] = number * number
+
+        distribute(note, job="compute", workers=2, start_method=method)(range(6), shared=shared)
+        assert dict(shared) == {number: number * number for number in range(6)}
+
+
+def by_pool(numbers):
+    """Calls `abs` in other processes."""
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return pool.map(abs, numbers)
+
+
+def by_executor(numbers):
+    """Calls `abs` in other processes."""
+    with concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("forkserver")) as pool:
+        return list(pool.map(abs, numbers))
+
+
+def by_pathos(numbers):
+    """Calls `abs` in other processes."""
+    from pathos.pools import ProcessPool
+
+    pool = ProcessPool(nodes=2)
+    try:
+        return pool.map(abs, numbers)
+    finally:
+        pool.terminate()
+        pool.join()
+        pool.clear()
+
+
+@pytest.mark.parametrize("way", [by_pool, by_executor, by_pathos])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_worker_may_have_processes_of_its_own(way, method):
+    """Section 6: pools inside calls."""
+    run = distribute(lambda numbers, *, way: way(numbers), job="compute", workers=2, start_method=method, autobatch=False)
+    assert run([[-1, -2], [-3]], way=lambda numbers: way(numbers)) == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("end", ["shutdown", "idle"])
+def test_workers_end_in_the_ordinary_way(tmp_path, method, end):
+    """Section 6: exit handlers run, and their own children are ended."""
+
+    def register(number, *, path):
+        def leave_a_trace():
+            with open(path, "a") as file:
+                file.write("ended ")
+
+        atexit.register(leave_a_trace)
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,), daemon=True)
+        child.start()
+        return child.pid
+
+    idle = 0.2 if end == "idle" else 540.0
+    run = distribute(register, job="compute", workers=1, start_method=method, idle_seconds=idle)
+    (child,) = run([1], path=str(tmp_path / "trace"))
+    if end == "shutdown":
+        began = time.monotonic()
+        shared_pool().end(only_idle=True)
+        assert time.monotonic() - began < 3.0
+    while not (tmp_path / "trace").exists() or psutil.pid_exists(child):
+        time.sleep(0.005)
+    assert (tmp_path / "trace").read_text() == "ended "
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_workers_that_do_not_end_are_ended(method):
+    """Section 6: after two seconds, by force."""
+
+    def register(number):
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        atexit.register(time.sleep, 600)
+        return os.getpid()
+
+    (pid,) = distribute(register, job="compute", workers=1, start_method=method, idle_seconds=541.0)([1])
+    began = time.monotonic()
+    shared_pool().end(only_idle=True)
+    assert time.monotonic() - began < 4.0
+    assert not psutil.pid_exists(pid)
+
+
+def test_exit_handlers_of_the_caller_do_not_run_in_workers():
+    """Section 6: also where workers are forked from it."""
+    program = """if True:
+        import atexit
+        from jd_core import distribute
+        atexit.register(print, "end")
+        for method in ("forkserver", "fork", "spawn"):
+            distribute(abs, job="compute", workers=2, start_method=method)([-1, -2])
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("end\n", "")
+
+
+def test_a_function_that_writes_to_the_connection_ends_its_worker_and_no_more():
+    """Promise 1: what breaks the protocol is a dead worker, not a hang."""
+
+    def write_to_everything(number):
+        if number == 3:
+            for name in os.listdir("/proc/self/fd"):
+                if int(name) > 2 and os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                    os.write(int(name), b"nonsense" * 10)
+        return number
+
+    results = distribute(write_to_everything, job="compute", workers=2, chunksize=1, return_exceptions=True)(range(8))
+    assert [result for result in results if not isinstance(result, Exception)] == [0, 1, 2, 4, 5, 6, 7]
+
+
+def test_libraries_are_imported_once_before_workers_are_forked():
+    """The first call: one import, not one per worker; the user's own modules are not touched."""
+    import pandas
+
+    def look(number):
+        found = "pandas" in sys.modules
+        return found, pandas.__name__, os.getppid()
+
+    # The initializer runs before the function comes, and what that needs is there.
+    run = distribute(look, job="compute", workers=2, initializer=lambda: sys.modules["pandas"])
+    assert {found for found, _, _ in run(range(4))} == {True}
+
+
+def test_a_library_that_starts_threads_is_not_imported_before_workers_are_forked(tmp_path, monkeypatch):
+    """Section 6: by default nothing is forked from a process with threads."""
+    from jd_compute.run import workers
+
+    source = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+    (tmp_path / "starts_threads.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(workers, "libraries", lambda work: {"starts_threads"})
+    run = distribute(lambda number: (threading.active_count(), os.getppid()), job="compute", workers=2, idle_seconds=550.0)
+    results = run(range(4))
+    assert {threads for threads, _ in results} == {1}
+    again = run.options(idle_seconds=551.0)(range(4))
+    assert {server for _, server in again} == {server for _, server in results}
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGCHLD])
+def test_signals_are_a_workers_own_again(signal_number):
+    """Section 6: what the process that forks it does with signals is not left in it."""
+    run = distribute(lambda number: str(signal.getsignal(number)), job="compute", workers=1)
+    assert "fork_server" not in run([int(signal_number)])[0]
