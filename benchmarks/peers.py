@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 from just_distribute import distribute
 
@@ -182,6 +182,25 @@ def run_script(name: str, *arguments: str) -> str:
 def script(_: Function, *, name: str, needs: str) -> Iterator[Function]:
     importlib.import_module(needs)
     yield lambda items: run_script(name, str(len(items)))
+
+
+class Reported(NamedTuple):
+    """What a program says of itself: how many seconds the part that counts took, and its results."""
+
+    seconds: float
+    results: str
+
+
+@contextlib.contextmanager
+def first_call(_: Function, *, who: str, what: str, needs: str = "just_distribute") -> Iterator[Function]:
+    """The first call of a program of its own, after the imports."""
+    importlib.import_module(needs)
+
+    def run(items: Any) -> Reported:
+        seconds, results = run_script("timed_first_call.py", who, what, str(len(items))).split(" ", 1)
+        return Reported(float(seconds), results)
+
+    yield run
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""``job="compute"``: processes on this machine. Importing this imports neither pathos nor dill; the first run does."""
+"""``job="compute"``: processes on this machine. Importing this imports neither cloudpickle nor dill; the first run does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _POSITIVE = Option("a whole number of at least 1, or None", (int, type(None)), l
 
 
 class ComputeBackend(Backend):
-    """Runs calls in processes that pathos starts, and that stay warm between runs."""
+    """Runs calls in processes that stay warm between runs."""
 
     name = "compute"
 

@@ -101,7 +101,7 @@ class RunWorkers:
                 self._pool.discard(self._share, worker)
             else:
                 added.append(self._add(worker))
-        for assignment in added:  # not before all are in the run, which gives them back also when this raises
+        for assignment in added:  # not before all are in the run, which checks them in also when this raises
             self._brief(assignment)
         return failed
 
@@ -121,7 +121,7 @@ class RunWorkers:
         return end
 
     def check_in(self, *, all_idle: bool) -> None:
-        """Gives workers that have nothing to do back to the pool: all of them, or those that other runs wait for."""
+        """Checks in the workers that are idle: all of them, or as many as other runs wait for."""
         for assignment in [assignment for assignment in self.assignments if not assignment.tasks]:
             if all_idle or self._pool.is_wanted(self._share):
                 self._part_with(assignment)

@@ -1,1 +1,1 @@
-"""How messages and large buffers travel between the caller and its workers."""
+"""How messages and large buffers are sent between the caller and its workers."""

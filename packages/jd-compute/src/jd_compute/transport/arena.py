@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 
 from jd_compute.transport.shared_memory import descriptors, layout, open_nameless, write
 
-#: Bytes that this process keeps at most, those at the receivers included. What does not fit gets a file for this one time.
+#: Bytes that this process keeps at most, those at the receivers included (row arrays-in: 2.30 if none are). What does not
+#: fit gets a file for this one time.
 MOST_KEPT = 128 << 20
 
 #: Files that it keeps at most, and not more than an eighth of those that it may open (``ulimit -n``): each is a descriptor.
@@ -43,7 +44,7 @@ class MemoryFile:
         file: its descriptor.
         capacity: how many bytes of memory it has.
         claims: parcels that it is in, and receivers that have not given it back.
-        packed: whether one of the claims is a parcel that is not through with it.
+        packed: whether one of the claims is a parcel that is not closed.
         kept: whether it is to be used again; if not, it is closed when the parcel is.
     """
 
@@ -85,7 +86,7 @@ class Parcel:
         return 64 * len(self.places) + sum(buffer.nbytes for buffer in self.inline)
 
     def close(self) -> None:
-        """Gives up the claim on the files."""
+        """Drops the claim on the files."""
         for file, _ in self.files:
             arena.unpack(file)
         self.files.clear()
@@ -181,13 +182,13 @@ class Arena:
         self._files.append(made)
 
     def lend(self, file: MemoryFile) -> bool:
-        """Takes note that a receiver gets a file; returns whether it is to give it back."""
+        """Records that a receiver gets a file; returns whether it is to give it back."""
         with self._lock:
             file.claims += file.kept
             return file.kept
 
     def take_back(self, file: MemoryFile, *, lost: bool = False) -> None:
-        """Takes note that a receiver does not use a file any more.
+        """Records that a receiver does not use a file any more.
 
         Args:
             file: what was lent.
@@ -199,14 +200,14 @@ class Arena:
                 self._give_up(file)
 
     def unpack(self, file: MemoryFile) -> None:
-        """Takes note that a parcel is through with a file."""
+        """Records that a parcel has been closed."""
         with self._lock:
             file.claims, file.packed = file.claims - 1, False
             if not file.kept:
                 file.close()
 
     def clear(self) -> None:
-        """Gives up all that is kept. What is lent belongs to the receivers alone from now on."""
+        """Frees all that is kept. What is lent belongs to the receivers alone from now on."""
         with self._lock:
             for file in list(self._files):
                 self._give_up(file)

@@ -74,7 +74,7 @@ class Channel:
         return bool(self._released)
 
     def send(self, kind: int, *parts: Buffer, parcel: Parcel | None = None) -> None:
-        """Sends one message, and gives back files of the other end that are used no more.
+        """Sends one message, and returns files of the other end that are used no more.
 
         Args:
             kind: what it is, 0 to 255.

@@ -23,7 +23,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-#: A buffer of at least this many bytes travels as a file. Below, the few system calls cost more than the pipe.
+#: A buffer of at least this many bytes is sent as a file. Below, the few system calls cost more than the pipe.
 LARGE = 1 << 18
 
 #: Buffers in one file begin at multiples of this: what the vector instructions of numpy and arrow like best (bytes).
