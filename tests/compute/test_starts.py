@@ -384,3 +384,15 @@ def test_nothing_is_left_of_a_caller_killed_while_workers_start(method, tmp_path
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def test_a_program_patched_by_gevent_has_results():
+    """Section 6: or an error at once; no hang."""
+    pytest.importorskip("gevent")
+    program = """
+        from gevent import monkey
+        monkey.patch_all()
+        from jd_core import distribute
+        print(distribute(abs, job="compute", workers=2)(range(-4, 0)))
+    """
+    assert run_program(program) == ("[4, 3, 2, 1]\n", "")
