@@ -11,7 +11,7 @@ from jd_core.backend import Work
 from jd_core.errors import CallTimeoutError
 from jd_core.inprocess.loop_resources import LoopResources
 from jd_core.inprocess.rate_limit import Rate
-from jd_core.worker import Bound, Returned, finish_async
+from jd_core.worker import Bound, finish_async, returned_by
 
 _Call: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -28,7 +28,7 @@ def as_coroutine(work: Work, resources: LoopResources | None) -> _Call:
         work: the run's; its function is a coroutine function or an async generator function.
         resources: its constants, if some are to be opened on the loop.
     """
-    function: _Call = work.function if Returned(work.function).as_is else _finished(work.function)
+    function: _Call = work.function if returned_by(work.function).as_is else _finished(work.function)
     ready: _Call | None = None
     if resources is not None:
         call, ready = _with_resources(function, resources), resources.open

@@ -13,7 +13,7 @@ import itertools
 import sys
 import types
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jd_core._collections.table import is_collection, is_value, never_ends
@@ -44,7 +44,7 @@ def check_distributed(name: str, arguments: Iterable[tuple[Parameter, Any]], *, 
     for parameter, value in arguments:
         if not (on_loop and is_asynchronous(value)):
             _check_iterable(name, parameter.name, value)
-        if isinstance(value, (Iterator, AsyncIterator)):
+        if hasattr(type(value), "__next__") or hasattr(type(value), "__anext__"):
             if id(value) in readers:
                 raise SignatureError(
                     f"{name}() got the same {type(value).__name__} for {readers[id(value)]} and for {parameter.name}, and "

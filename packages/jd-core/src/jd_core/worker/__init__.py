@@ -3,13 +3,12 @@
 from .calls import Bound, failure_of, plain, run_calls, traceback_text
 from .coroutines import close_loop, open_loop, run_coroutine
 from .resources import Resources, is_per_worker, release
-from .returned import Returned, finish_async, innermost, is_async
+from .returned import finish_async, innermost, is_async, returned_by
 from .state import as_worker, inside_worker, is_inside_worker, mark_process
 
 __all__ = [
     "Bound",
     "Resources",
-    "Returned",
     "as_worker",
     "close_loop",
     "failure_of",
@@ -23,6 +22,7 @@ __all__ = [
     "open_loop",
     "plain",
     "release",
+    "returned_by",
     "run_calls",
     "run_coroutine",
     "traceback_text",

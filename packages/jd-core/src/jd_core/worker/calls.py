@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 from . import coroutines, resources, returned
 from .coroutines import run_coroutine
 from .resources import WithResources, is_per_worker
-from .returned import Returned, is_async
+from .returned import is_async, returned_by
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,8 +58,8 @@ def plain(
         prepare = functools.partial(plain, function, run=run)
         return WithResources(prepare, constants, awaits=is_async(function))
     call = Bound(function, **constants) if constants else function
-    results = Returned(function)
-    if results.as_is and not is_async(function):
+    results = returned_by(function)
+    if results.as_is and not results.awaits:
         return call
     left: set[type] = set()  # types of results that are taken as they are
 

@@ -13,6 +13,7 @@ import inspect
 import re
 import types
 import typing
+import weakref
 from collections import abc
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -50,13 +51,15 @@ class Returned:
 
     Attributes:
         as_is: nothing with any of them; those of a coroutine function, once they are awaited.
+        awaits: whether it is written as a coroutine function or an async generator.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         inner = innermost(function)
         hint = _return_hint(inner)
-        # What a coroutine function returns, or a wrapper of one, is not what its hint says.
-        self._reads_iterators = not is_async(inner) and _names_iterator(hint)
+        self.awaits = is_async(inner)
+        # The hint of a coroutine function is that of what it leads to.
+        self._reads_iterators = not self.awaits and _names_iterator(hint)
         written_lazily = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
         native = isinstance(inner, (types.BuiltinFunctionType, types.MethodDescriptorType))
         self.as_is = not (written_lazily or hasattr(inner, "__wrapped__")) and (native or _rules_out_lazy(hint))
@@ -84,6 +87,23 @@ class Returned:
         """Whether `finish` returns each value of the type that ``value`` has as it is."""
         lazy = isinstance(value, types.GeneratorType) or _is_awaited(value) or isinstance(value, types.AsyncGeneratorType)
         return not (lazy or (self._reads_iterators and isinstance(value, (abc.Iterator, abc.AsyncIterable))))
+
+
+#: By function, for a run of few calls is over sooner than a hint is read.
+_known: weakref.WeakKeyDictionary[Any, Returned] = weakref.WeakKeyDictionary()
+
+
+def returned_by(function: Callable[..., Any]) -> Returned:
+    """Returns what is to be done with the results of a function."""
+    inner = innermost(function)
+    inner = getattr(inner, "__func__", inner)
+    try:
+        found = _known.get(inner)
+        if found is None:
+            found = _known[inner] = Returned(inner)
+    except TypeError:  # it has no hash, or no weak references
+        found = Returned(inner)
+    return found
 
 
 async def finish_async(value: Any) -> Any:
