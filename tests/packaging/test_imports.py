@@ -180,6 +180,50 @@ print(sorted({HEAVY!r} & {{name.partition(".")[0] for name in sys.modules}}))
     assert python(code) == "[]\n"
 
 
+#: What only some calls need: it is imported where it is used, since together it costs more than all of jd-core.
+LATER = {"asyncio", "difflib", "importlib.metadata", "logging", "multiprocessing", "pathlib", "random", "ssl", "subprocess"}
+#: Of jd-core, what is not needed before a function is decorated.
+RUNS = {"jd_core._execution.run", "jd_core._planning.plan", "jd_core._hints.signature", "jd_core.backend.work"}
+
+FIRST_CALL = """
+import sys
+before = set(sys.modules)
+from just_distribute import distribute
+
+def double(number: int) -> int:
+    return 2 * number
+
+assert distribute(double, job={job!r}, workers=2, retries=1)(range(5)) == [0, 2, 4, 6, 8]
+print(sorted({later!r} & (set(sys.modules) - before)))
+"""
+
+
+@pytest.mark.parametrize("module", ["just_distribute", "jd_core"])
+def test_what_an_import_brings(python: Callable[[str], str], module: str) -> None:
+    """Importing the package loads what checks options; what reads hints and runs calls comes with the first decorator."""
+    code = "import sys; before = set(sys.modules); import {}; print(sorted({} & (set(sys.modules) - before)))"
+    assert python(code.format(module, LATER | RUNS)) == "[]\n"
+
+
+@pytest.mark.parametrize("job", ["io", "serial"])
+def test_what_a_first_call_brings(python: Callable[[str], str], job: str) -> None:
+    """A call of io loads no event loop, and finds its backend without a search through what is installed."""
+    assert python(FIRST_CALL.format(job=job, later=LATER)) == "[]\n"
+
+
+def test_what_is_loaded_late_is_there(python: Callable[[str], str]) -> None:
+    """Names that are loaded when asked for are found by imports, by completion and with a star."""
+    code = """
+import jd_core, just_distribute, jd_core.backend
+from just_distribute import *
+from jd_core.backend import *
+print(Distributed is jd_core.Distributed is just_distribute.Distributed, Backend.__name__, Chunk.__name__)
+print(all(set(module.__all__) <= set(dir(module)) for module in (jd_core, just_distribute, jd_core.backend)))
+print(hasattr(jd_core, "Distribute"), hasattr(just_distribute, "Distribute"), hasattr(jd_core.backend, "Chunks"))
+"""
+    assert python(code) == "True Backend Chunk\nTrue\nFalse False False\n"
+
+
 @pytest.mark.slow
 def test_import_costs_a_tenth_of_ray(python: Callable[[str], str]) -> None:
     """`from just_distribute import distribute` costs at most a tenth of `import ray`."""
