@@ -8,7 +8,6 @@ the rate at which they succeeded before; it grows until the service refuses agai
 from __future__ import annotations
 
 import heapq
-import logging
 import sys
 import time
 
@@ -164,6 +163,8 @@ class Pause:
 
     def _log(self, seconds: float, most: float) -> None:
         if not self._logged:
+            import logging  # here, because it costs more to import than all of this folder
+
             self._logged = True
             capped = f"; Retry(maximum_retry_after={most:g}) makes it {most:g} s" if seconds > most else ""
             logging.getLogger("just_distribute").warning(
