@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jd_core import CallTimeoutError, Retry, WorkerDiedError
+from jd_core import CallTimeoutError, Retry, WorkerDiedError, distribute
 from jd_core.testing import functions
 from jd_core.testing.harness import best_of_three
 
@@ -26,7 +29,7 @@ def attempts(folder: str, values: int) -> list[int]:
     return [functions.count(folder, f"call{value}") for value in range(values)]
 
 
-def flaky(value: int, *, folder: str, failures: int, at: tuple[int, ...] = (2, 5)) -> int:
+def flaky(value: int, *, folder: str, failures: int, at: Sequence[int] = (2, 5)) -> int:
     """Fails so many times for some values, then succeeds."""
     functions.record(folder, f"call{value}")
     if value in at and functions.count(folder, f"call{value}") <= failures:
@@ -171,3 +174,138 @@ def test_other_results_survive(parallel: Parallel, folder: str) -> None:
     function = parallel(flaky, retries=Retry(3, **QUICK), chunksize=3)
     assert function(range(30), folder=folder, failures=3, at=tuple(range(0, 30, 4))) == list(range(30))
     assert attempts(folder, 30) == [4 if value % 4 == 0 else 1 for value in range(30)]
+
+
+class RefusedError(ConnectionError):
+    """What a client raises where a service asks to come back later."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"come back in {seconds} s")
+        self.retry_after = seconds
+
+
+class Service:
+    """A service on loopback that answers one byte: ``y`` or, over its limit in a second or once it is down, ``n``.
+
+    Attributes:
+        calls: when each came, in monotonic seconds.
+    """
+
+    def __init__(self, per_second: int | None = None, down_after: int = 0) -> None:
+        self.calls: list[float] = []
+        self._per_second = per_second
+        self._down_after = down_after
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                now = time.monotonic()
+                self.calls.append(now)
+                with connection:
+                    connection.sendall(b"y" if self._allows(now) else b"n")
+
+    def _allows(self, now: float) -> bool:
+        if self._per_second is None:
+            return len(self.calls) <= self._down_after
+        return sum(when > now - 1 for when in self.calls[-10 * self._per_second :]) <= self._per_second
+
+    def worst_second(self) -> int:
+        """Returns the most calls within any second."""
+        return max(sum(first <= when < first + 1 for when in self.calls) for first in self.calls)
+
+    def close(self) -> None:
+        """Ends the service."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+def ask(number: int, *, port: int, wait: float = 0.0) -> int:
+    """Asks a service."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        if connection.recv(1) == b"y":
+            return number
+    raise RefusedError(wait) if wait else ConnectionError("down")
+
+
+async def ask_coroutine(number: int, *, port: int, wait: float = 0.0) -> int:
+    """Asks a service, on an event loop."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        if await reader.read(1) == b"y":
+            return number
+    finally:
+        writer.close()
+    raise RefusedError(wait) if wait else ConnectionError("down")
+
+
+def each_way(distributed: Any, numbers: Any, **constants: Any) -> dict[str, Callable[[], Any]]:
+    """Returns the ways to make calls."""
+
+    async def astream() -> list[Any]:
+        return [result async for result in distributed.astream(numbers, **constants)]
+
+    return {
+        "call": lambda: distributed(numbers, **constants),
+        "stream": lambda: list(distributed.stream(numbers, **constants)),
+        "as_completed": lambda: list(distributed.as_completed(numbers, **constants)),
+        "aio": lambda: asyncio.run(distributed.aio(numbers, **constants)),
+        "astream": lambda: asyncio.run(astream()),
+    }
+
+
+@pytest.mark.parametrize("way", ["call", "stream", "as_completed", "aio", "astream"])
+@pytest.mark.parametrize("healthy", [0, 200])
+@pytest.mark.parametrize(("workers", "retries"), [(8, 3), (2, 6)])
+@pytest.mark.parametrize(("job", "function"), [("io", ask), ("web", ask_coroutine), ("web", ask)])
+def test_a_service_that_is_down(job: str, function: Any, workers: int, retries: int, healthy: int, way: str) -> None:
+    """Promise 14: it gets at most workers x (retries + 1) + workers calls, from the start or in the middle of a run."""
+    pytest.importorskip(f"jd_{job}")
+    with contextlib.closing(Service(down_after=healthy)) as service:
+        distributed = distribute(function, job=job, workers=workers, retries=Retry(retries, **QUICK))
+        with pytest.raises(ConnectionError, match="down"):
+            each_way(distributed, range(100_000), port=service.port)[way]()
+        assert len(service.calls) - healthy <= workers * (retries + 1) + workers
+
+
+def test_a_service_that_is_down_apart(parallel: Parallel, folder: str) -> None:
+    """Section 5: under every job it gets no first attempt at the whole input."""
+    function = parallel(flaky, retries=Retry(2, **QUICK), chunksize="auto")
+    with pytest.raises(ConnectionError):
+        function(range(3000), folder=folder, failures=99, at=range(3000))
+    assert sum(attempts(folder, 300)) == sum(attempts(folder, 400)) <= 2 * 2 * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("job", "function"), [("io", ask), ("web", ask_coroutine)])
+def test_a_service_with_a_limit(job: str, function: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Promise 14: one of 50 a second that sends Retry-After gets at most 100 in its worst second, and all calls succeed."""
+    pytest.importorskip(f"jd_{job}")
+    with contextlib.closing(Service(per_second=50)) as service:
+        distributed = distribute(function, job=job, workers=16, retries=20)
+        assert distributed(range(150), port=service.port, wait=1.0) == list(range(150))
+        assert service.worst_second() <= 100
+        assert len(service.calls) <= 250
+    lines = [record.getMessage() for record in caplog.records if "Retry-After" in record.getMessage()]
+    assert len(lines) == 1
+    assert f"{function.__name__}()" in lines[0]
+
+
+def test_a_wish_holds_all_calls(parallel: Parallel, folder: str) -> None:
+    """Section 5: while a service asks to be left alone, no other call of the run starts either; the wish is capped."""
+
+    def function(value: int, *, folder: str) -> int:
+        Path(folder, f"time-{value}-{time.monotonic_ns()}").touch()
+        if value == 0 and len(list(Path(folder).glob("time-0-*"))) == 1:
+            raise RefusedError(3600)
+        return value
+
+    rule = Retry(1, maximum_retry_after=0.4, **QUICK)
+    assert parallel(function, workers=1, retries=rule, chunksize=1)(range(6), folder=folder) == list(range(6))
+    times = sorted(int(path.name.rpartition("-")[2]) / 1e9 for path in Path(folder).glob("time-*"))
+    assert len(times) == 7
+    # One call may have been on its way.
+    assert sum(when < times[0] + 0.35 for when in times) <= 2

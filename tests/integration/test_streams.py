@@ -440,9 +440,9 @@ def test_streams_across_threads(parallel: Parallel) -> None:
     assert results == list(range(20))
 
 
-def test_input_is_read_in_the_callers_thread(parallel: Parallel) -> None:
-    """Section 3: the input of a plain call or a stream is read in the thread that iterates, where cursors belong."""
-    seen = set()
+def test_which_thread_reads_the_input(parallel: Parallel) -> None:
+    """Section 3: a plain call reads where it is made, where cursors belong; a stream in one other thread."""
+    seen: set[int] = set()
 
     def values() -> Iterator[int]:
         for value in range(20):
@@ -450,8 +450,10 @@ def test_input_is_read_in_the_callers_thread(parallel: Parallel) -> None:
             yield value
 
     assert parallel(functions.same)(values()) == list(range(20))
-    assert list(parallel(functions.same).stream(values())) == list(range(20))
     assert seen == {threading.get_ident()}
+    seen.clear()
+    assert list(parallel(functions.add).stream(values(), values())) == list(range(0, 40, 2))
+    assert len(seen - {threading.get_ident()}) == len(seen) == 1
 
 
 def test_no_thread_is_left(parallel: Parallel) -> None:

@@ -13,8 +13,8 @@ import types
 
 import pytest
 from jd_core.backend import Work
+from jd_core.backend.bridge import wait_until_done
 from jd_core.errors import CallTimeoutError
-from jd_core.inprocess.async_tasks import wait_until_done
 from jd_core.testing.harness import best_of_three
 from jd_core.worker import inside_worker
 from jd_web.loop import LoopThread, loop_name

@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 from jd_core._execution.chunk_size import CallDurations
-from jd_core._execution.run import Run
+from jd_core._execution.run import Run, Stop
 from jd_core._hints.signature import inspect_function
 from jd_core._options.options import Options, resolve
 from jd_core._options.retry import Retry
@@ -99,7 +99,7 @@ def started(
         stop_at_failure=not (options.return_exceptions or options.retry),
         chunksize=options.chunksize if isinstance(options.chunksize, int) else None,
     )
-    return Run(made, work, backend, options, CallDurations(), streamed=streamed, ordered=ordered)
+    return Run(made, work, backend, options, CallDurations(), stop=Stop() if streamed else None, ordered=ordered)
 
 
 orders = st.lists(st.integers(0, 100), min_size=1).map(lambda numbers: itertools.cycle(numbers).__next__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import email.message
 import time
 import types
@@ -39,12 +40,42 @@ def with_attributes(**attributes):
         (with_attributes(headers=headers("soon")), None),
         (with_attributes(retry_after="soon"), None),
         (with_attributes(response=None), None),
+        (with_attributes(retry_after=datetime.timedelta(minutes=2)), 120.0),
+        (with_attributes(retry_after="7"), 7.0),
+        (with_attributes(retry_after=True), None),
+        (with_attributes(retry_after=None, headers={"RETRY-AFTER": "4"}), 4.0),
+        (with_attributes(headers={"Retry-After": 6}), 6.0),
+        (with_attributes(headers={"retry-after-ms": "250", "retry-after": "1"}), 0.25),
+        (with_attributes(headers=[(b"retry-after", b"9")]), 9.0),
+        (with_attributes(response={"ResponseMetadata": {"HTTPHeaders": {"retry-after": "8"}}}), 8.0),
+        (with_attributes(response={"Error": {"Code": "Throttling"}}), None),
+        (with_attributes(response=types.SimpleNamespace(retry_after=3, headers=None)), 3.0),
         (ValueError(), None),
     ],
 )
 def test_what_a_server_asks_for_is_found_in_each_shape(error, seconds):
     """Section 5 and RFC 9110: an attribute, or the header on the exception or its response."""
     assert retry_after(error) == seconds
+
+
+@pytest.mark.parametrize("zone", [None, datetime.UTC, datetime.timezone(datetime.timedelta(hours=-5))])
+def test_a_date_as_an_attribute(zone):
+    """Section 5: a client may have made a date of the header; one without a zone is local, as Python has it."""
+    when = datetime.datetime.now(zone) + datetime.timedelta(minutes=10)
+    assert 590 < retry_after(with_attributes(retry_after=when)) <= 600
+    assert 590 < retry_after(with_attributes(retry_after=when.astimezone().isoformat())) <= 600
+
+
+def test_odd_exceptions_ask_for_nothing():
+    """Section 5: whatever the attributes of a user's exception do, its failure stays what it is."""
+
+    class OddError(Exception):
+        @property
+        def response(self):
+            raise ZeroDivisionError
+
+    assert retry_after(OddError()) is None
+    assert retry_after(with_attributes(headers=3)) is None
 
 
 @pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"])
@@ -73,6 +104,8 @@ def test_waits_double_up_to_the_maximum_with_half_of_each_random():
 def test_a_server_that_asks_for_longer_gets_it():
     """Section 5: it is polite to wait as long as one is asked to."""
     assert Retry(1, initial=0.1, maximum=0.2).wait(with_attributes(retry_after=60), 1) == 60.0
+    assert Retry(1, maximum=0.2).wait(with_attributes(retry_after=3600), 1) == 300.0
+    assert Retry(1, maximum=0.2, maximum_retry_after=7).wait(with_attributes(retry_after=3600), 1) == 7.0
 
 
 @pytest.mark.parametrize(
@@ -99,6 +132,7 @@ def test_which_errors_are_worth_another_attempt(on, again):
         ({"attempts": 1.5}, "Retry.attempts=1.5"),
         ({"attempts": 1, "initial": 0}, "Retry.initial=0"),
         ({"attempts": 1, "maximum": -1}, "Retry.maximum=-1"),
+        ({"attempts": 1, "maximum_retry_after": 0}, "Retry.maximum_retry_after=0"),
         ({"attempts": 1, "on": "ValueError"}, "Retry.on='ValueError'"),
         ({"attempts": 1, "on": (ValueError, 3)}, "Retry.on="),
     ],

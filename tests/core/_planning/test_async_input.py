@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from jd_core._hints.signature import inspect_function
-from jd_core._planning.async_input import Incoming, opened
+from jd_core._planning.async_input import AsyncInput, arrival, opened
 from jd_core._planning.binding import bind
 from jd_core._planning.columns import MISSING
 
@@ -32,17 +32,17 @@ def test_just_what_was_asked_for_is_read() -> None:
     """Promise 9: nothing is read before it is asked for, and no more than that; what is taken is not asked for again."""
 
     async def run() -> None:
-        incoming = Incoming(numbers())
+        input_ = AsyncInput(numbers())
         await asyncio.sleep(0.01)
-        assert incoming.take(5) == []
-        assert incoming.ready(3) is None
-        await until(lambda: incoming.ready(3))
+        assert input_.take(5) == []
+        assert input_.ready(3) is None
+        await until(lambda: input_.ready(3))
         await asyncio.sleep(0.01)
-        assert incoming.ready(2) == 2
-        assert incoming.take(9) == [0, 1, 2]
+        assert input_.ready(2) == 2
+        assert input_.take(9) == [0, 1, 2]
         await asyncio.sleep(0.01)
-        assert incoming.take(9) == []
-        await incoming.close()
+        assert input_.take(9) == []
+        await input_.close()
 
     asyncio.run(run())
 
@@ -51,15 +51,15 @@ def test_the_end() -> None:
     """Section 3: what is there can be taken, fewer than asked for; then there are no more."""
 
     async def run() -> None:
-        incoming = Incoming(numbers(3))
-        incoming.ready(5)
-        await until(lambda: incoming.is_over)
-        assert incoming.ready(5) == 3
-        assert incoming.take(2) == [0, 1]
-        assert incoming.ready(5) == 1
-        assert incoming.take(2) == [2]
-        assert incoming.ready(5) == 0
-        await incoming.close()
+        input_ = AsyncInput(numbers(3))
+        input_.ready(5)
+        await until(lambda: input_.is_over)
+        assert input_.ready(5) == 3
+        assert input_.take(2) == [0, 1]
+        assert input_.ready(5) == 1
+        assert input_.take(2) == [2]
+        assert input_.ready(5) == 0
+        await input_.close()
 
     asyncio.run(run())
 
@@ -68,17 +68,17 @@ def test_arrivals_are_told() -> None:
     """Section 1: who waits on the loop is told as soon as all that was asked for is there, and of the end."""
 
     async def run() -> None:
-        incoming = Incoming(numbers(3))
+        input_ = AsyncInput(numbers(3))
         told = asyncio.Event()
-        incoming.call_on_arrival(told.set)
+        input_.call_on_arrival(told.set)
         for _ in range(2):
-            assert incoming.ready(2) is None
+            assert input_.ready(2) is None
             async with asyncio.timeout(30):
                 await told.wait()
             told.clear()
-            assert incoming.take(2)
-        assert incoming.ready(2) == 0
-        await incoming.close()
+            assert input_.take(2)
+        assert input_.ready(2) == 0
+        await input_.close()
 
     asyncio.run(run())
 
@@ -87,16 +87,16 @@ def test_a_thread_waits_for_the_answer() -> None:
     """Section 1: a thread that asks finds at once what the source has at hand."""
 
     async def run() -> None:
-        incoming = Incoming(numbers())
+        input_ = AsyncInput(numbers())
 
         def take() -> list[int]:
             found: list[int] = []
             while len(found) < 50:
-                found += incoming.take(incoming.ready(5) or 0)
+                found += input_.take(input_.ready(5) or 0)
             return found
 
         assert await asyncio.to_thread(take) == list(range(50))
-        await incoming.close()
+        await input_.close()
 
     asyncio.run(run())
 
@@ -106,13 +106,13 @@ def test_the_first_element(count: int) -> None:
     """Section 2: the first element, which decides about batches, is waited for and not taken."""
 
     async def run() -> None:
-        incoming = Incoming(numbers(count))
-        await incoming.arrival()
-        assert incoming.first() == (0 if count else MISSING)
-        incoming.ready(5)
-        await until(lambda: incoming.is_over)
-        assert incoming.take(5) == list(range(count))
-        await incoming.close()
+        input_ = AsyncInput(numbers(count))
+        await arrival(input_)
+        assert input_.first() == (0 if count else MISSING)
+        input_.ready(5)
+        await until(lambda: input_.is_over)
+        assert input_.take(5) == list(range(count))
+        await input_.close()
 
     asyncio.run(run())
 
@@ -130,10 +130,10 @@ def test_one_task_opens_and_closes() -> None:
             tasks.append(asyncio.current_task())
 
     async def run() -> None:
-        incoming = Incoming(source())
-        incoming.ready(1)
-        await until(lambda: incoming.first() == 1)
-        await incoming.close()
+        input_ = AsyncInput(source())
+        input_.ready(1)
+        await until(lambda: input_.first() == 1)
+        await input_.close()
 
     asyncio.run(run())
     assert len(tasks) == 2
@@ -152,10 +152,10 @@ def test_who_is_in_a_hurry_waits_for_the_closing() -> None:
             closed.append(1)
 
     async def run() -> None:
-        incoming = Incoming(source())
-        incoming.ready(1)
-        await until(lambda: incoming.first() == 1)
-        closing = asyncio.create_task(incoming.close())
+        input_ = AsyncInput(source())
+        input_.ready(1)
+        await until(lambda: input_.first() == 1)
+        closing = asyncio.create_task(input_.close())
         for _ in range(2):
             await asyncio.sleep(0)
             closing.cancel()
@@ -181,10 +181,10 @@ def test_a_source_that_cannot_be_cancelled_is_not_read_on() -> None:
             yield number
 
     async def run() -> None:
-        incoming = Incoming(source())
-        incoming.ready(5)
+        input_ = AsyncInput(source())
+        input_.ready(5)
         await until(asked.is_set)
-        await incoming.close()
+        await input_.close()
 
     asyncio.run(run())
     assert given == [0]
@@ -204,9 +204,9 @@ def test_an_error_while_closing_is_logged(caplog: pytest.LogCaptureFixture) -> N
 
     async def run() -> None:
         async with opened(bind(inspect_function(function), (source(),), {}, on_loop=True)) as call:
-            incoming = call.distributed[0].value
-            incoming.ready(1)
-            await until(lambda: incoming.first() == 1)
+            input_ = call.distributed[0].value
+            input_.ready(1)
+            await until(lambda: input_.first() == 1)
             raise ZeroDivisionError
 
     with caplog.at_level(logging.ERROR, "just_distribute"), pytest.raises(ZeroDivisionError):

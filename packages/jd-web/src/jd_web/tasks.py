@@ -20,7 +20,8 @@ from collections import deque
 from typing import Any
 
 from jd_core.backend import Work
-from jd_core.inprocess.async_tasks import in_context, wait_until_done
+from jd_core.backend.bridge import wait_until_done
+from jd_core.inprocess.async_tasks import in_context
 from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.loop_resources import LoopResources
 from jd_core.inprocess.open_chunk import unstarred

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeAlias
 
 from jd_core.backend import Work
-from jd_core.inprocess.async_tasks import wait_until_done
+from jd_core.backend.bridge import wait_until_done
 from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.threads import ThreadWorkers
 from jd_core.worker import plain, release

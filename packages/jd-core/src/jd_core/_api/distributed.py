@@ -11,20 +11,22 @@ import dataclasses
 import functools
 import inspect
 import sys
+import threading
 import types
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from jd_core._api.methods import CallMethod, HelpText
 from jd_core._api.pickled import rebuilder, rebuilt
 from jd_core._api.stream import AsyncStream, Stream
-from jd_core._execution.run import Target
+from jd_core._execution.run import Run, Stop, Target
 from jd_core._hints.signature import distributed_signature, inspect_function
 from jd_core._options.options import Options, resolve, with_job
 from jd_core._options.shown import shows_options
 from jd_core._planning.arguments import is_asynchronous
 from jd_core._planning.binding import BoundCall, Constants, bind
+from jd_core._planning.thread_input import Reader, may_block
 
 
 @HelpText.shown
@@ -111,9 +113,10 @@ class Distributed:
         """
         kwargs = Constants(kwargs)
         target, call = self._bind(args, kwargs, on_loop=True)
-        if any(is_asynchronous(argument.value) for argument in call.distributed):
-            return AsyncStream(self._name, _opened_stream(target, call))
-        return AsyncStream(self._name, target.start(call, streamed=True).astream())
+        stop = Stop()
+        if any(is_asynchronous(argument.value) or may_block(argument.value) for argument in call.distributed):
+            return AsyncStream(self._name, _opened_stream(target, call, stop), stop)
+        return AsyncStream(self._name, target.start(call, stop=stop).astream(), stop)
 
     @functools.partial(CallMethod, plain=True)
     def local(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -177,7 +180,13 @@ class Distributed:
 
     def _stream(self, args: tuple[Any, ...], constants: Constants, *, ordered: bool) -> Stream[Any]:
         target, call = self._bind(args, constants)
-        return Stream(self._name, target.start(call, streamed=True, ordered=ordered).stream())
+        stop = Stop()
+        reader = Reader(call)
+        start = functools.partial(target.start, reader.call, stop=stop, ordered=ordered)
+        if not reader.inputs:
+            return Stream(self._name, start().stream(), stop)
+        run = None if reader.decides else start()  # where no first element is needed for it, all is checked at once
+        return Stream(self._name, _read(reader, stop, run, start), stop)
 
     def _is_classmethod_of(self, args: tuple[Any, ...]) -> bool:
         """Whether this is the function of a classmethod, called with its class.
@@ -206,8 +215,18 @@ class Bound(Distributed):
         return getattr, (owner, self.__name__)
 
 
-async def _opened_stream(target: Target, call: BoundCall) -> AsyncGenerator[Any, None]:
-    async with _opened(call) as call, contextlib.aclosing(target.start(call, streamed=True).astream()) as results:
+def _read(reader: Reader, stop: Stop, run: Run | None, start: Callable[[], Run]) -> Generator[Any, None, None]:
+    """Yields the results of a run whose input a thread reads; starts it if the first elements were needed for that."""
+    with reader:
+        stop.thread = threading.get_ident()
+        for one in reader.decides:
+            one.wait(stop.is_set)
+        if not stop.is_set():
+            yield from (run or start()).stream()
+
+
+async def _opened_stream(target: Target, call: BoundCall, stop: Stop) -> AsyncGenerator[Any, None]:
+    async with _opened(call) as call, contextlib.aclosing(target.start(call, stop=stop).astream()) as results:
         async for result in results:
             yield result
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import warnings
 from collections.abc import AsyncGenerator, Generator
 from typing import Any, Generic, TypeVar
+
+from jd_core._execution.run import Stop
+
+#: Seconds between two looks of who closes a stream at whether another thread or task has left it.
+LOOK_SECONDS = 0.002
 
 R_co = TypeVar("R_co", covariant=True)
 Results_co = TypeVar("Results_co", bound="Generator[Any, None, None] | AsyncGenerator[Any, None]", covariant=True)
@@ -16,11 +23,13 @@ class _Once(Generic[Results_co]):
     Args:
         name: the function's.
         results: the run's.
+        stop: ends the run from another thread or task than that which waits for a result.
     """
 
-    def __init__(self, name: str, results: Results_co) -> None:
+    def __init__(self, name: str, results: Results_co, stop: Stop) -> None:
         self._name = name
         self._results = results
+        self._stop = stop
         self._asked = False
 
     def _ask(self) -> Results_co:
@@ -58,8 +67,17 @@ class Stream(_Once[Generator[R_co, None, None]], Generator[R_co, None, None]):
         return self._ask().throw(*error)
 
     def close(self) -> None:
-        """Cancels what has not finished; does nothing if all has."""
-        self._ask().close()
+        """Cancels what has not finished; does nothing if all has. From any thread; a loop over the results then ends."""
+        results: Any = self._ask()
+        self._stop.set()
+        while not (results.gi_running and self._stop.thread == threading.get_ident()):  # else it is called by the run itself
+            try:
+                results.close()
+                return
+            except ValueError:
+                if not results.gi_running:
+                    raise
+            time.sleep(LOOK_SECONDS)  # another thread is waiting for a result, and is about to leave
 
     def __enter__(self) -> Stream[R_co]:
         """Returns itself."""
@@ -90,8 +108,14 @@ class AsyncStream(_Once[AsyncGenerator[R_co, None]], AsyncGenerator[R_co, None])
         return await self._ask().athrow(*error)
 
     async def aclose(self) -> None:
-        """Cancels what has not finished; does nothing if all has."""
-        await self._ask().aclose()
+        """Cancels what has not finished; does nothing if all has. From any task; a loop over the results then ends."""
+        import asyncio  # here, because the other ways do not need it
+
+        results: Any = self._ask()
+        self._stop.set()
+        while results.ag_running:  # another task is waiting for a result, and is about to leave
+            await asyncio.sleep(LOOK_SECONDS)
+        await results.aclose()
 
     async def __aenter__(self) -> AsyncStream[R_co]:
         """Returns itself."""

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,12 +48,12 @@ class Target:
     options: Options
     durations: CallDurations = field(default_factory=CallDurations)
 
-    def start(self, call: BoundCall, *, streamed: bool = False, ordered: bool = True) -> Run:
+    def start(self, call: BoundCall, *, stop: Stop | None = None, ordered: bool = True) -> Run:
         """Makes the run of a call, of which nothing has started yet. Warns of random generators that processes would copy.
 
         Args:
             call: the bound arguments.
-            streamed: whether the caller takes results while the run goes on.
+            stop: ends the run, of a caller that takes results while it goes on.
             ordered: whether it takes them in the order of the calls.
 
         Raises:
@@ -79,14 +80,41 @@ class Target:
             chunksize=options.chunksize if isinstance(options.chunksize, int) else None,
             options=options.backend,
             workers_given=options.workers is not None,
-            on_input=planned.call_on_arrival if planned.arriving else None,
+            cancelled=None if stop is None else stop.is_set,
+            on_input=_waking(planned, stop),
         )
         if backend.in_processes:
             warn_of_generators(call.name, self.function, call.constants)
         joined = self.signature.returns if planned.cut and not options.return_exceptions else None
         if joined is not None and planned.calls == 0:
             joined = joined.empty_like(argument.value for argument in call.distributed)
-        return Run(planned, work, backend, options, self.durations, streamed=streamed, ordered=ordered, joined=joined)
+        return Run(planned, work, backend, options, self.durations, stop=stop, ordered=ordered, joined=joined)
+
+
+class Stop:
+    """Ends a run from any thread, as closing its generator does from the thread that takes results.
+
+    Attributes:
+        thread: takes the results of the run, since it was asked for them last.
+    """
+
+    def __init__(self) -> None:
+        self.thread = 0
+        self._is_set = False
+        self._wake: Callable[[], None] = _nobody
+
+    def is_set(self) -> bool:
+        """Returns whether the run is to end."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Ends the run; returns at once."""
+        self._is_set = True
+        self._wake()
+
+    def call(self, wake: Callable[[], None]) -> None:
+        """Has ``wake`` called when the run is to end."""
+        self._wake = wake
 
 
 class Run:
@@ -98,7 +126,7 @@ class Run:
         backend: where they run.
         options: the function's.
         durations: what calls of the function took so far; learns from this run.
-        streamed: whether the caller takes results while the run goes on.
+        stop: ends the run, of a caller that takes results while it goes on.
         ordered: whether it takes them in the order of the calls.
         joined: the collection type into which ``aggregate="auto"`` joins the results; None: they stay a list.
     """
@@ -111,7 +139,7 @@ class Run:
         options: Options,
         durations: CallDurations,
         *,
-        streamed: bool = False,
+        stop: Stop | None = None,
         ordered: bool = True,
         joined: Kind | None = None,
     ) -> None:
@@ -119,10 +147,11 @@ class Run:
         rule, workers, buffer = options.retry, work.workers, options.buffersize
         sizes = sizer(backend, durations, workers, total=plan.calls, fixed=work.chunksize, buffer=buffer)
         retries = None if rule is None else Retries(rule, workers, work.name, shared=backend.shares_calls)
-        feed = Feed(plan, sizes, retries, internals, buffersize=buffer, streamed=streamed)
+        feed = Feed(plan, sizes, retries, internals, buffersize=buffer, streamed=stop is not None)
         order = InOrder() if ordered else AsCompleted()
         self._results = Results(plan, feed, options, durations, internals, order, workers=workers)
         self._feed = feed
+        self._stop = stop or Stop()
         self._work = work
         self._backend = backend
         self._joined = joined
@@ -156,12 +185,15 @@ class Run:
             Exception: the first failure; its ``partial`` holds the results that were buffered.
         """
         with self._results as results:
+            self._stop.thread = threading.get_ident()
             with contextlib.closing(self._backend.run(self._work, iter(self._feed))) as chunk_results:
                 for chunk_result in chunk_results:
                     for values in results.take(chunk_result):
                         yield from values
+                        self._stop.thread = threading.get_ident()
                         self._feed.taken += len(values)
-            results.finish()
+            if not self._stop.is_set():
+                results.finish()
 
     async def astream(self) -> AsyncGenerator[Any, None]:
         """Like `stream`, on the caller's event loop."""
@@ -172,7 +204,24 @@ class Run:
                         for value in values:
                             yield value
                         self._feed.taken += len(values)
-            results.finish()
+            if not self._stop.is_set():
+                results.finish()
+
+
+def _waking(plan: Plan, stop: Stop | None) -> Callable[[Callable[[], None]], None] | None:
+    """Returns what takes the callable that wakes a backend's run; None if nothing ever has reason to."""
+    if stop is None:
+        return plan.call_on_arrival if plan.arriving else None
+
+    def on_input(wake: Callable[[], None]) -> None:
+        plan.call_on_arrival(wake)
+        stop.call(wake)
+
+    return on_input
+
+
+def _nobody() -> None:
+    """Is woken before anybody waits."""
 
 
 class _Workers:

@@ -35,13 +35,19 @@ class SerialBackend(Backend):
 
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs each chunk as it is pulled."""
+        event = threading.Event()
+        if work.on_input is not None:
+            work.on_input(event.set)
         call = plain(work.function, work.constants)
         try:
             for chunk in chunks:
-                if chunk is None:
-                    time.sleep(POLL_SECONDS)
-                else:
+                if work.cancelled is not None and work.cancelled():
+                    return
+                if chunk is not None:
                     yield _run(work, call, chunk)
+                    continue
+                event.wait(POLL_SECONDS)
+                event.clear()
         finally:
             release(call)
             if not is_inside_worker():  # a worker keeps its loop for its next run
@@ -60,6 +66,8 @@ class SerialBackend(Backend):
         resources = LoopResources(work.constants) if is_async(work.function) else None
         try:
             for chunk in chunks:
+                if work.cancelled is not None and work.cancelled():
+                    return
                 if chunk is not None:
                     yield _run(work, call, chunk) if resources is None else await _await(work, resources, chunk)
                     continue

@@ -1,7 +1,7 @@
 """Reads async iterables for a run: on the caller's event loop, just as far as the run asks.
 
-Beside the line of rooms. `Distributed.aio` and `Distributed.astream` put an `Incoming` in the place of each async iterable,
-and from there on a run takes from it as from anything else, on the loop or in a thread that runs it for the loop::
+`Distributed.aio` and `Distributed.astream` put an `AsyncInput` in the place of each async iterable, and from there on a run
+takes from it as from anything else, on the loop or in a thread that runs it for the loop::
 
      task on the caller's loop                    whoever pulls chunks
     ─────────────────────────────────────────────────────────────────────────────
@@ -9,7 +9,7 @@ and from there on a run takes from it as from anything else, on the loop or in a
             └──▶ elements ────────────────────────▶ take(count)
                      └──tell──▶ call_on_arrival
 
-Nobody waits for the source with a result in hand: where nothing has arrived there is nothing to start for now.
+Results never wait for the source: where nothing has arrived there is nothing to start for now.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from jd_core._hints.parameter import Role
 from jd_core._planning.arguments import is_asynchronous
 from jd_core._planning.binding import BoundCall
 from jd_core._planning.columns import Arriving
+from jd_core._planning.thread_input import Reader
+from jd_core.backend.bridge import wait_until_done
 
 #: Seconds for which elements that arrive one by one gather before the run is told of them.
 GATHER_SECONDS = 0.001
@@ -36,7 +38,7 @@ GATHER_SECONDS = 0.001
 ANSWER_SECONDS = 0.002
 
 
-class Incoming(Arriving):
+class AsyncInput(Arriving):
     """The elements of an async iterable. Made on the event loop that reads it; the rest is for any one thread at a time.
 
     One task reads, from the first element to closing the iterator: what the source opens it closes in the same task.
@@ -75,12 +77,11 @@ class Incoming(Arriving):
 
     def ready(self, count: int) -> int | None:
         """Asks for ``count`` elements; see `Arriving.ready`. In a thread, waits a moment for the loop to answer."""
-        over = self._over  # before looking at what is there: nothing comes after it
-        if len(self._elements) < count and not over:
+        if len(self._elements) < count and not self._over:
             self._ask(count)
-            over = self._over
+        over = self._over  # before looking at what is there: nothing comes after it
         there = min(len(self._elements), count)
-        if there < count and self._error is not None:
+        if over and not there and self._error is not None:
             raise self._error
         return there if there or over else None
 
@@ -91,27 +92,12 @@ class Incoming(Arriving):
         self._wanted = 0
         return part
 
-    async def arrival(self) -> None:
-        """Waits until the first element is there, or it turns out that there is none."""
-        arrived = asyncio.Event()
-        self.call_on_arrival(arrived.set)
-        while self.ready(1) is None:
-            await arrived.wait()
-            arrived.clear()
-
     async def close(self) -> None:
-        """Ends the reading and closes the source's iterator; returns when that is done, also to who is in a hurry."""
+        """Ends the reading and closes the source's iterator; returns when that is done, even if cancelled meanwhile."""
         self._closing = True
         if not self._over:
             self._task.cancel()
-        cancelled: asyncio.CancelledError | None = None
-        while not self._task.done():
-            try:
-                await asyncio.wait([self._task])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled
+        await wait_until_done(self._task)
 
     def _ask(self, count: int) -> None:
         self._wanted = count
@@ -162,21 +148,38 @@ class Incoming(Arriving):
 
 @contextlib.asynccontextmanager
 async def opened(call: BoundCall) -> AsyncIterator[BoundCall]:
-    """Gives a call with an `Incoming` in the place of each async iterable, which is closed with the block.
+    """Yields a call with an `AsyncInput` in the place of each async iterable, and a `ThreadInput` for what may block.
 
-    Waits for the first element where it decides how the argument is cut.
+    Waits for the first element where it decides how the argument is cut. They are closed with the block.
     """
+    loop = asyncio.get_running_loop()
+
+    def tell(wake: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+            loop.call_soon_threadsafe(wake)
+
     async with contextlib.AsyncExitStack() as stack:
         distributed = []
         for argument in call.distributed:
             if is_asynchronous(argument.value):
-                incoming = Incoming(argument.value)
-                stack.push_async_callback(incoming.close)
-                if argument.parameter.role is Role.BATCH:
-                    await incoming.arrival()
-                argument = dataclasses.replace(argument, value=incoming)
+                input_ = AsyncInput(argument.value)
+                stack.push_async_callback(input_.close)
+                argument = dataclasses.replace(argument, value=input_)
             distributed.append(argument)
-        yield dataclasses.replace(call, distributed=tuple(distributed))
+        reader = stack.enter_context(Reader(dataclasses.replace(call, distributed=tuple(distributed)), tell))
+        for argument in reader.call.distributed:
+            if isinstance(argument.value, Arriving) and argument.parameter.role is Role.BATCH:
+                await arrival(argument.value)
+        yield reader.call
+
+
+async def arrival(arriving: Arriving) -> None:
+    """Waits until the first element of an argument is there, or it turns out that there is none."""
+    arrived = asyncio.Event()
+    arriving.call_on_arrival(arrived.set)
+    while arriving.ready(1) is None:
+        await arrived.wait()
+        arrived.clear()
 
 
 async def _close(iterator: AsyncIterator[Any] | None) -> None:

@@ -22,7 +22,13 @@ READ_SECONDS = 0.01
 
 
 class Arriving(ABC):
-    """An argument whose elements arrive in their own time: an async iterable that `jd_core._planning.async_input` reads."""
+    """An argument whose elements arrive in their own time: a task (`async_input`) or a thread (`thread_input`) reads it.
+
+    Attributes:
+        length: number of elements; None if unknown.
+    """
+
+    length: int | None = None
 
     @property
     @abstractmethod
@@ -50,7 +56,7 @@ class Arriving(ABC):
 
     @abstractmethod
     def call_on_arrival(self, wake: Callable[[], None]) -> None:
-        """Has ``wake`` called on the caller's event loop when elements that were asked for are there."""
+        """Has ``wake`` called when elements that were asked for are there; on the caller's event loop if it has one."""
 
 
 class Column:
@@ -154,11 +160,10 @@ class Column:
 class ArrivingColumn:
     """One positional argument whose elements arrive in their own time; how many can be taken now is asked beforehand."""
 
-    length = None
-
     def __init__(self, argument: Argument) -> None:
         self.parameter: Parameter = argument.parameter
         self.value: Arriving = argument.value
+        self.length = self.value.length
         self.taken = 0
 
     def first(self) -> Any:

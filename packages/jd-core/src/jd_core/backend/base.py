@@ -30,7 +30,7 @@ class Backend(ABC):
        ``work.stop_at_failure``, calls after a failed one may be left out of its chunk's result.
     2. ``chunks`` is pulled only as fast as workers take calls: at most two chunks per worker are with the backend. It is
        pulled by one thread at a time. It may give ``None``: nothing to start now; ask again after the next result, after
-       `POLL_SECONDS`, or (in `arun`) when ``work.on_input`` tells. When it ends, no more calls come.
+       `POLL_SECONDS`, or when ``work.on_input`` tells. When it ends, no more calls come.
     3. A user's exception comes back as a `Failure`, `SystemExit` and its like too; so do what happened to a single call:
        a death, a timeout, a value that cannot travel. Only the infrastructure's trouble is raised, as
        `jd_core.errors.BackendError`. Nothing hangs.

@@ -1,4 +1,4 @@
-"""Lets a caller on an event loop iterate over a backend's blocking `run`: one thread per run, a bounded way between."""
+"""For callers on an event loop: iterates over a backend's blocking `run` in a thread, and waits for what must be done."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: Results that may wait between the thread and the loop: one to be working on, one to be next.
 _WAITING = 2
 
-#: Seconds between two looks of a waiting thread at whether there still is a loop: one that is closed tells nobody.
+#: Seconds after which a waiting thread looks again whether there is a loop still: one that is closed tells nobody.
 _LOOK_SECONDS = 1.0
 
 _END = object()
@@ -33,19 +33,26 @@ async def iterate_in_thread(
     """
     loop = asyncio.get_running_loop()
     arrived: asyncio.Queue[tuple[Any, BaseException | None]] = asyncio.Queue()
+    ended = loop.create_future()  # by the thread, however often who waits for it is cancelled
     room = threading.Semaphore(_WAITING)
-    cancelled = threading.Event()
-    work = dataclasses.replace(work, cancelled=cancelled.is_set)
+    closed = threading.Event()
+    cancelled = work.cancelled or closed.is_set
+    work = dataclasses.replace(work, cancelled=lambda: closed.is_set() or cancelled())
 
     def deliver(result: Any, error: BaseException | None = None) -> None:
+        arrived.put_nowait((result, error))
+        if result is _END:
+            ended.set_result(None)
+
+    def send(result: Any, error: BaseException | None = None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed, and nobody waits any more
-            loop.call_soon_threadsafe(arrived.put_nowait, (result, error))
+            loop.call_soon_threadsafe(deliver, result, error)
 
     def is_wanted() -> bool:
         while not room.acquire(timeout=_LOOK_SECONDS):
             if loop.is_closed():
                 return False
-        return not (cancelled.is_set() or loop.is_closed())
+        return not (closed.is_set() or loop.is_closed())
 
     def iterate() -> None:
         error: BaseException | None = None
@@ -54,36 +61,61 @@ async def iterate_in_thread(
             for result in results:
                 if not is_wanted():
                     break
-                deliver(result)
+                send(result)
         except BaseException as raised:
             error = raised
-        finally:
+        try:
             results.close()
-            deliver(_END, error)
+        except BaseException as raised:
+            error = error or raised
+        send(_END, error)
 
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(iterate,), name=f"just-distribute-aio-{work.name}", daemon=True)
     thread.start()
-    ended = False
     try:
         while True:
             result, error = await arrived.get()
-            ended = result is _END
             if error is not None:
                 raise error
-            if ended:
+            if result is _END:
                 return
             room.release()
             yield result
     finally:
-        cancelled.set()
+        closed.set()
         room.release()
-        while not (ended or loop.is_closed()):  # a closed one cannot wait, and ends the thread as well
-            # A second cancellation must not leave the thread behind either, so its wait is shielded and repeated.
-            try:
-                result, _ = await asyncio.shield(asyncio.ensure_future(arrived.get()))
-                ended = result is _END
-            except asyncio.CancelledError:
-                ended = not thread.is_alive()
-        if ended:
+        if not loop.is_closed():  # a closed one cannot wait, and ends the thread as well
+            await wait_until_done(ended)
             thread.join()
+
+
+async def wait_until_done(*tasks: asyncio.Future[Any]) -> None:
+    """Waits until all tasks are done, even if the waiting task is cancelled, as often as that may be.
+
+    It waits for one future, which the last of the tasks completes: a framework that cancels at every turn of the loop (as
+    anyio does) costs neither a task nor a look at all the tasks each time. What becomes of them is not looked at.
+
+    Raises:
+        asyncio.CancelledError: the waiting task was cancelled meanwhile; raised when all are done.
+    """
+    pending = {task for task in tasks if not task.done()}
+    if not pending:
+        return
+    all_done = asyncio.get_running_loop().create_future()
+
+    def finish(task: asyncio.Future[Any]) -> None:
+        pending.discard(task)
+        if not pending:
+            all_done.set_result(None)
+
+    for task in tuple(pending):
+        task.add_done_callback(finish)
+    cancelled: asyncio.CancelledError | None = None
+    while not all_done.done():
+        try:
+            await asyncio.wait([all_done])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

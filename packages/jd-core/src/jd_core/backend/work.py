@@ -58,8 +58,9 @@ class Work:
             closing ends it.
         workers_given: whether the user chose ``workers``. If not, they are the backend's default, and it may use more or
             fewer as the run goes on.
-        on_input: takes a callable that `Backend.arun` wants called, on its caller's loop, when chunks that gave None may
-            have a chunk now, so that it need not wait for `POLL_SECONDS`. None where nobody can tell.
+        on_input: takes a callable that a run wants called when chunks that yielded None may have a chunk now, or
+            ``cancelled`` turned true, so that it need not wait for `POLL_SECONDS`: from any thread where it was passed by
+            `Backend.run`, on the caller's loop where by `Backend.arun`. None where nobody can tell.
     """
 
     function: Callable[..., Any]

@@ -77,6 +77,8 @@ def drive(queue: CallQueue, workers: Workers, work: Work) -> Generator[ChunkResu
 
 def run(queue: CallQueue, workers: Workers, work: Work, signal: Signal) -> Generator[ChunkResult, None, None]:
     """Yields the results of `drive`, waiting in the calling thread."""
+    if work.on_input is not None:
+        work.on_input(signal.set)
     for item in drive(queue, workers, work):
         if isinstance(item, ChunkResult):
             yield item

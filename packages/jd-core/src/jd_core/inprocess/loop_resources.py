@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from jd_core.inprocess.async_tasks import wait_until_done
+from jd_core.backend.bridge import wait_until_done
 from jd_core.worker import Resources, is_per_worker
 from jd_core.worker.resources import Steps
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections.abc import Mapping
+from typing import Any
 
 #: HTTP: "too many requests" (RFC 6585, 4) and "service unavailable" (RFC 9110, 15.6.4).
 _REFUSALS = (429, 503)
@@ -27,31 +29,63 @@ def is_refusal(error: BaseException) -> bool:
 def retry_after(error: BaseException) -> float | None:
     """Returns how many seconds a server asks to wait, as far as its client's exception tells; None if it does not.
 
-    Looks for an attribute ``retry_after`` in seconds, then for the header ``Retry-After`` (RFC 9110, 10.2.3: seconds or a
-    date) among the ``headers`` of the exception (aiohttp, urllib) or of its ``response`` (httpx, requests).
+    Looks at the exception, and at its ``response``: for an attribute ``retry_after`` (seconds, a timedelta, a date, or text
+    of these), then among the headers for ``Retry-After-Ms`` (milliseconds) and ``Retry-After`` (RFC 9110, 10.2.3: seconds
+    or a date), in any case. Headers are an attribute (aiohttp, httpx, requests, urllib) or part of a response that is a dict
+    (boto3).
     """
-    seconds = getattr(error, "retry_after", None)
-    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool):
-        return max(0.0, float(seconds))
-    for holder in (error, getattr(error, "response", None)):
-        get = getattr(getattr(holder, "headers", None), "get", None)
-        value = get("Retry-After") if callable(get) else None
-        if isinstance(value, str):
-            return _seconds_until(value)
+    with contextlib.suppress(Exception):  # whatever the attributes of a user's exception do
+        for holder in (error, getattr(error, "response", None)):
+            asked = _seconds(getattr(holder, "retry_after", None))
+            if asked is None:
+                asked = _of_headers(_headers(holder))
+            if asked is not None:
+                return asked
     return None
 
 
-def _seconds_until(value: str) -> float | None:
+def _headers(holder: Any) -> Any:
+    if not isinstance(holder, Mapping):
+        return getattr(holder, "headers", None)
+    return holder.get("headers") or holder.get("ResponseMetadata", {}).get("HTTPHeaders")
+
+
+def _of_headers(headers: Any) -> float | None:
+    pairs = headers.items() if hasattr(headers, "items") else headers or ()
+    found = {_text(name).lower(): value for name, value in pairs}
+    milliseconds = _seconds(found.get("retry-after-ms"))
+    return _seconds(found.get("retry-after")) if milliseconds is None else milliseconds / 1000
+
+
+def _seconds(value: Any) -> float | None:
+    """Returns the seconds from now on that a value means, at least 0; None if it means none."""
+    if isinstance(value, (str, bytes)):
+        return _seconds_of_text(_text(value))
+    if hasattr(value, "total_seconds"):
+        value = value.total_seconds()
+    elif hasattr(value, "timestamp"):
+        value = value.timestamp() - time.time()
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return max(0.0, float(value))
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _seconds_of_text(value: str) -> float | None:
     with contextlib.suppress(ValueError):
-        seconds = float(value)  # whole ones, says the RFC; not every server does
-        return max(0.0, seconds) if math.isfinite(seconds) else None
+        return _seconds(float(value))  # whole ones, says the RFC; not every server does
     import datetime  # here, because they are seldom needed and import much
     import email.utils
 
-    try:
-        date = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    date = None
+    for parse in (email.utils.parsedate_to_datetime, datetime.datetime.fromisoformat):
+        with contextlib.suppress(ValueError):
+            date = date or parse(value)
+    if date is None:
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=datetime.UTC)  # as RFC 9110, 5.6.7, has it for dates that name none
-    return max(0.0, date.timestamp() - time.time())
+    return _seconds(date)
