@@ -311,3 +311,28 @@ def test_globals_are_current(parallel: Parallel) -> None:
     assert function([1]) == [2]
     held["value"] = 10
     assert function([1]) == [11]
+
+
+def one_returns_none(values: list[int]) -> list[int] | None:
+    """Stands for a user's function that has no result for one batch."""
+    return None if 7 in values else values
+
+
+@pytest.mark.parametrize("way", ["call", "aio"])
+@pytest.mark.parametrize(
+    ("aggregate", "error"),
+    [("auto", BatchingError), (lambda results: results[1][0], TypeError), (lambda results: {}[0], KeyError)],
+    ids=["join", "callable that fails", "callable that raises"],
+)
+def test_what_fails_after_the_last_call_keeps_the_results(parallel: Parallel, aggregate: Any, error: Any, way: str) -> None:
+    """Section 5: a join or an ``aggregate`` callable that fails raises with all results in ``partial``."""
+    distributed = parallel(one_returns_none, batch_size=7, aggregate=aggregate)
+    with pytest.raises(error) as caught:
+        distributed(VALUES) if way == "call" else asyncio.run(distributed.aio(VALUES))
+    assert caught.value.partial == {0: VALUES[:7], 1: None, 2: VALUES[14:]}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_unions_with_none_are_joined(parallel: Parallel, workers: int) -> None:
+    """Section 4: ``-> list[int] | None`` is joined where no batch returned None, however many batches there are."""
+    assert parallel(one_returns_none, workers=workers)([1, 2, 3, 4, 5, 6]) == [1, 2, 3, 4, 5, 6]

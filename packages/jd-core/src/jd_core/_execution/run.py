@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jd_core._collections.table import Kind
@@ -30,6 +30,7 @@ from jd_core._planning.arguments import warn_of_generators
 from jd_core._planning.binding import BoundCall
 from jd_core._planning.plan import Plan, plan
 from jd_core.backend import Backend, Work, registry
+from jd_core.worker import is_ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Target:
             BackendError: the backend cannot be used.
         """
         options = in_effect(self.options)
+        if is_ending():
+            options = replace(options, job="serial", workers=1)
         backend = registry.backend(options.job)
         workers = _Workers(backend, options)
         planned = plan(call, autobatch=options.autobatch, batch_size=options.batch_size, workers=workers)

@@ -13,7 +13,17 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mappi
 from typing import TYPE_CHECKING, Any
 
 from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Failure, Work
-from jd_core.worker import as_worker, close_loop, finish_async, is_async, is_inside_worker, plain, release, run_calls
+from jd_core.worker import (
+    as_worker,
+    close_loop,
+    finish_async,
+    is_async,
+    is_ending,
+    is_inside_worker,
+    plain,
+    release,
+    run_calls,
+)
 
 if TYPE_CHECKING:
     from jd_core.inprocess.loop_resources import LoopResources
@@ -105,7 +115,7 @@ def _ctrl_c() -> Iterator[list[int] | None]:
     A KeyboardInterrupt that a call lets out may be the function's own, which is that call's failure; or the user's, which
     ends the run.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or is_ending():
         yield None
         return
     import signal  # here, because calls inside workers get no further than this

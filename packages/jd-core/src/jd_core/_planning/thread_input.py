@@ -33,6 +33,7 @@ from jd_core._planning.binding import Argument, BoundCall
 from jd_core._planning.columns import Arriving, Column
 from jd_core.backend import CANCEL_SECONDS
 from jd_core.errors import BackendError, BatchingError
+from jd_core.worker import is_ending
 
 #: Seconds for which whoever asks waits for the answer: about what a source needs that has elements at hand.
 ANSWER_SECONDS = 0.002
@@ -51,7 +52,7 @@ _END: Any = object()  # follows the last element
 
 def may_block(value: Any) -> bool:
     """Whether an argument's next element may be long in coming: it is neither in memory nor counted."""
-    if table.slicer(value) is not None or isinstance(value, (*_NEVER_BLOCK, Arriving)):
+    if table.slicer(value) is not None or isinstance(value, (*_NEVER_BLOCK, Arriving)) or is_ending():
         return False
     return type(value).__module__ not in ("builtins", "collections") or table.length(value) is None
 

@@ -4,7 +4,7 @@ from .calls import Bound, failure_of, plain, run_calls, traceback_text
 from .coroutines import close_loop, open_loop, run_coroutine
 from .resources import Resources, is_per_worker, release
 from .returned import finish_async, innermost, is_async, returned_by
-from .state import as_worker, inside_worker, is_inside_worker, mark_process
+from .state import as_worker, inside_worker, is_ending, is_inside_worker, mark_process
 
 __all__ = [
     "Bound",
@@ -16,6 +16,7 @@ __all__ = [
     "innermost",
     "inside_worker",
     "is_async",
+    "is_ending",
     "is_inside_worker",
     "is_per_worker",
     "mark_process",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +24,11 @@ def mark_process() -> None:
 def is_inside_worker() -> bool:
     """Whether a worker runs the calling code."""
     return _whole_process or inside_worker.get()
+
+
+def is_ending() -> bool:
+    """Whether the interpreter is shutting down, as in ``atexit`` and ``__del__``: no thread can be started any more."""
+    return sys.is_finalizing() or not threading.main_thread().is_alive()
 
 
 @contextmanager
