@@ -26,7 +26,7 @@ from jd_core._options.options import Options, resolve, with_job
 from jd_core._options.shown import shows_options
 from jd_core._planning.arguments import is_asynchronous
 from jd_core._planning.binding import BoundCall, Constants, bind
-from jd_core._planning.thread_input import Reader, may_block
+from jd_core._planning.thread_input import Reader, may_any_block
 
 
 @HelpText.shown
@@ -82,6 +82,7 @@ class Distributed:
         """Like the call itself, awaited: the event loop goes on meanwhile. Cancelling it cancels the run.
 
         Async iterables may be passed as well. They are read on the caller's loop, lazily, and closed at the end of the run.
+        Other iterables that are not collections in memory are read in a thread, so that the loop need not wait for them.
         """
         kwargs = Constants(kwargs)
         target, call = self._bind(args, kwargs, on_loop=True)
@@ -94,7 +95,8 @@ class Distributed:
         """Returns an iterator over the results, one per call, in input order, as they come; never joined.
 
         The arguments are checked at once; calls start when the iterator is first asked, and inputs are read only
-        ``buffersize`` calls ahead of it. Closing it, or dropping it, cancels the rest.
+        ``buffersize`` calls ahead of it. What is not a collection in memory is read in a thread of its own, so results do
+        not wait for input, and input may depend on results. Closing it, in any thread, or dropping it cancels the rest.
         """
         kwargs = Constants(kwargs)
         return self._stream(args, kwargs, ordered=True)
@@ -114,7 +116,7 @@ class Distributed:
         kwargs = Constants(kwargs)
         target, call = self._bind(args, kwargs, on_loop=True)
         stop = Stop()
-        if any(is_asynchronous(argument.value) or may_block(argument.value) for argument in call.distributed):
+        if may_any_block(call) or any(is_asynchronous(argument.value) for argument in call.distributed):
             return AsyncStream(self._name, _opened_stream(target, call, stop), stop)
         return AsyncStream(self._name, target.start(call, stop=stop).astream(), stop)
 
@@ -181,10 +183,10 @@ class Distributed:
     def _stream(self, args: tuple[Any, ...], constants: Constants, *, ordered: bool) -> Stream[Any]:
         target, call = self._bind(args, constants)
         stop = Stop()
+        if not may_any_block(call):
+            return Stream(self._name, target.start(call, stop=stop, ordered=ordered).stream(), stop)
         reader = Reader(call)
         start = functools.partial(target.start, reader.call, stop=stop, ordered=ordered)
-        if not reader.inputs:
-            return Stream(self._name, start().stream(), stop)
         run = None if reader.decides else start()  # where no first element is needed for it, all is checked at once
         return Stream(self._name, _read(reader, stop, run, start), stop)
 

@@ -57,6 +57,11 @@ def may_block(value: Any) -> bool:
     return type(value).__module__ not in ("builtins", "collections") or table.length(value) is None
 
 
+def may_any_block(call: BoundCall) -> bool:
+    """Whether any argument of a call may block."""
+    return any(may_block(argument.value) for argument in call.distributed)
+
+
 class Reader:
     """The thread that reads the blocking arguments of one run. It starts when something is asked for.
 
@@ -84,7 +89,7 @@ class Reader:
             for one in call.distributed
         )
         self.inputs = [one.value for one in distributed if isinstance(one.value, ThreadInput)]
-        self.call = dataclasses.replace(call, distributed=distributed) if self.inputs else call
+        self.call = dataclasses.replace(call, distributed=distributed)
 
     @property
     def decides(self) -> list[ThreadInput]:
