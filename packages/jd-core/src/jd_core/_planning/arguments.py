@@ -16,16 +16,27 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from jd_core._collections.table import is_collection, is_value, never_ends
+from jd_core._collections.table import is_collection, is_value, length, never_ends, slicer
 from jd_core._hints.matching import first_element, fits
 from jd_core._hints.parameter import Parameter, Role
 from jd_core.errors import SignatureError
+from jd_core.worker import is_ending
 from jd_core.worker.unpicklable import some_parts
 
 
 def is_asynchronous(value: Any) -> bool:
     """Whether a positional argument is read by ``async for``, where the caller is on an event loop."""
     return hasattr(type(value), "__aiter__")
+
+
+def may_block(value: Any) -> bool:
+    """Whether an argument's next element may be long in coming: it is neither in memory nor one of itertools.
+
+    While the interpreter shuts down nothing may be: there can be no thread that reads.
+    """
+    if slicer(value) is not None or never_ends(value) or is_ending():
+        return False
+    return type(value).__module__ not in ("builtins", "collections") or length(value) is None
 
 
 def check_distributed(name: str, arguments: Iterable[tuple[Parameter, Any]], *, on_loop: bool) -> None:

@@ -15,8 +15,10 @@ blocks when the run ends, the thread is left behind, and ends with the source's 
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import dataclasses
+import functools
 import itertools
 import queue
 import re
@@ -29,11 +31,11 @@ from typing import Any, Self
 from jd_core._collections import table
 from jd_core._hints.matching import MISSING
 from jd_core._hints.parameter import Role
+from jd_core._planning.arguments import may_block
 from jd_core._planning.binding import Argument, BoundCall
 from jd_core._planning.columns import Arriving, Column
 from jd_core.backend import CANCEL_SECONDS
 from jd_core.errors import BackendError, BatchingError
-from jd_core.worker import is_ending
 
 #: Seconds for which whoever asks waits for the answer: about what a source needs that has elements at hand.
 ANSWER_SECONDS = 0.002
@@ -41,20 +43,10 @@ ANSWER_SECONDS = 0.002
 #: A source that takes longer than this for a few elements is slow, and each further one is announced by itself.
 SLOW_SECONDS = 0.001
 
-#: Iterators without a length whose next element is always there.
-_NEVER_BLOCK = (itertools.count, itertools.cycle, itertools.repeat)
-
-#: How errors speak of objects that only the thread may use that made them: those of sqlite3, Django, greenlet.
+#: How errors speak of objects that only the thread that made them may use: those of sqlite3, Django, greenlet.
 _REFUSAL = re.compile(r"\b(same|different|another|other|wrong) thread\b", re.IGNORECASE)
 
 _END: Any = object()  # follows the last element
-
-
-def may_block(value: Any) -> bool:
-    """Whether an argument's next element may be long in coming: it is neither in memory nor counted."""
-    if table.slicer(value) is not None or isinstance(value, (*_NEVER_BLOCK, Arriving)) or is_ending():
-        return False
-    return type(value).__module__ not in ("builtins", "collections") or table.length(value) is None
 
 
 def may_any_block(call: BoundCall) -> bool:
@@ -71,37 +63,34 @@ class Reader:
 
     Attributes:
         call: the bound arguments, with a `ThreadInput` in the place of each that may block.
-        inputs: these.
+        decides: those of them whose first element decides how they are cut.
     """
 
     def __init__(self, call: BoundCall, tell: Callable[[Callable[[], None]], object] | None = None) -> None:
         self.closed = False
-        self.tell = tell or _call
-        #: The thread of an event loop, which must not wait for an answer.
-        self.loop_thread = threading.get_ident() if tell else None
+        self.tell = tell or (lambda wake: wake())
+        self.loop_thread = threading.get_ident() if tell else None  # must not wait for an answer
         self._name = call.name
         self._context = contextvars.copy_context()
         self._asked: queue.SimpleQueue[ThreadInput | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._is_in_source = False
         distributed = tuple(
-            dataclasses.replace(one, value=ThreadInput(one, self)) if may_block(one.value) else one
+            dataclasses.replace(one, value=ThreadInput(one, self))
+            if may_block(one.value) and not isinstance(one.value, Arriving)
+            else one
             for one in call.distributed
         )
-        self.inputs = [one.value for one in distributed if isinstance(one.value, ThreadInput)]
+        inputs = (one.value for one in distributed if isinstance(one.value, ThreadInput))
+        self.decides = [one for one in inputs if one.argument.parameter.role is Role.BATCH]
         self.call = dataclasses.replace(call, distributed=distributed)
-
-    @property
-    def decides(self) -> list[ThreadInput]:
-        """The inputs whose first element decides how they are cut."""
-        return [one for one in self.inputs if one.argument.parameter.role is Role.BATCH]
 
     def __enter__(self) -> Self:
         """Returns itself."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Ends the thread; it is not waited for while it is in a source."""
+        """Ends the thread, which is not waited for while it is in a source."""
         self.closed = True
         self._asked.put(None)
         if self._thread is not None and not self._is_in_source:
@@ -228,33 +217,29 @@ class ThreadInput(Arriving):
         self._reader.tell(self._wake)
 
     def _iterate(self) -> Iterator[Any]:
-        value = self.argument.value
-        for element in value if self.length is None else _elements(Column(self.argument)):
+        source = self.argument.value
+        if self.length is not None:  # a column checks it
+            source = itertools.chain.from_iterable(iter(functools.partial(Column(self.argument).take, 1), []))
+        for element in source:
             if self._reader.closed:
                 return
             yield element
         yield _END
 
     def _explained(self, error: BaseException) -> BaseException:
-        if not _REFUSAL.search(str(error)):
+        said = ""
+        with contextlib.suppress(Exception):  # whatever str() of a user's exception does
+            said = str(error)
+        if not _REFUSAL.search(said):
             return error
         explained = BatchingError(
             f"parameter {self.argument.parameter.name} got an object of type {type(self.argument.value).__name__} that can "
-            f"only be read in the thread that made it, and streams and .aio read in a thread of their own, so that results "
-            f"need not wait: pass a list (cursor.fetchall()), let it be used in other threads (sqlite3.connect(..., "
-            f"check_same_thread=False)), or make a plain call, which reads where it is made"
+            f"only be read in the thread that made it, and streams and .aio read in a thread of their own: pass a list "
+            f"(cursor.fetchall()), allow other threads (sqlite3.connect(..., check_same_thread=False)), or make a plain "
+            f"call, which reads where it is made"
         )
         explained.__cause__ = error
         return explained
-
-
-def _elements(column: Column) -> Iterator[Any]:
-    while part := column.take(1):
-        yield part[0]
-
-
-def _call(wake: Callable[[], None]) -> None:
-    wake()
 
 
 def _nobody() -> None:

@@ -113,6 +113,7 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
         """Like the call itself, awaited: the event loop goes on meanwhile. Cancelling it cancels the run.
 
         Async iterables may be passed as well. They are read on the caller's loop, lazily, and closed at the end of the run.
+        Other iterables that are not collections in memory are read in a thread, so that the loop need not wait for them.
         """
 
     @property
@@ -120,7 +121,8 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
         """Returns an iterator over the results, one per call, in input order, as they come; never joined.
 
         The arguments are checked at once; calls start when the iterator is first asked, and inputs are read only
-        ``buffersize`` calls ahead of it. Closing it, or dropping it, cancels the rest.
+        ``buffersize`` calls ahead of it. What is not a collection in memory is read in a thread of its own, so results do
+        not wait for input, and input may depend on results. Closing it, in any thread, or dropping it cancels the rest.
         """
 
     @property
