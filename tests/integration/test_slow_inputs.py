@@ -161,13 +161,13 @@ def test_an_error_of_known_length_input_comes_after_results(parallel: Parallel) 
     assert seen == list(range(100, 100 + 2 * len(seen), 2))
 
 
-@pytest.mark.parametrize("given", [0, 1])
-def test_closing_while_the_source_blocks(parallel: Parallel, given: int) -> None:
+@pytest.mark.parametrize(("function", "given"), [(functions.same, 0), (functions.same, 1), (batch_of_one, 0)])
+def test_closing_while_the_source_blocks(parallel: Parallel, function: Any, given: int) -> None:
     """Section 5: a stream is closed at once from any thread, also while its source blocks; the source is read no further."""
     source: queue.Queue[int] = queue.Queue()
     for value in range(given):
         source.put(value)
-    results = parallel(functions.same).stream(iter(source.get, None))
+    results = parallel(function).stream(iter(source.get, None))
     assert [next(results) for _ in range(given)] == list(range(given))
     closer = threading.Timer(0.05, results.close)
     closer.start()
@@ -198,12 +198,13 @@ def test_closing_from_the_run_itself(parallel: Parallel) -> None:
     assert len(list(results)) < 1000
 
 
-def test_closing_from_another_task(parallel: Parallel) -> None:
-    """Section 5: an asynchronous stream ends where another task closes it."""
+@pytest.mark.parametrize("function", [functions.same, batch_of_one])
+def test_closing_from_another_task(parallel: Parallel, function: Any) -> None:
+    """Section 5: an asynchronous stream ends where another task closes it, also if not even its first element is there."""
 
     async def run() -> list[Any]:
         never: queue.Queue[int] = queue.Queue()
-        results = parallel(functions.same).astream(iter(never.get, None))
+        results = parallel(function).astream(iter(never.get, None))
 
         async def close() -> None:
             await asyncio.sleep(0.05)

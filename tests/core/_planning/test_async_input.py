@@ -203,7 +203,7 @@ def test_an_error_while_closing_is_logged(caplog: pytest.LogCaptureFixture) -> N
         return value
 
     async def run() -> None:
-        async with opened(bind(inspect_function(function), (source(),), {}, on_loop=True)) as call:
+        async with opened(bind(inspect_function(function), (source(),), {}, on_loop=True), bool) as call:
             input_ = call.distributed[0].value
             input_.ready(1)
             await until(lambda: input_.first() == 1)

@@ -228,12 +228,12 @@ def _read(reader: Reader, stop: Stop, run: Run | None, start: Callable[[], Run])
 
 
 async def _opened_stream(target: Target, call: BoundCall, stop: Stop) -> AsyncGenerator[Any, None]:
-    async with _opened(call) as call, contextlib.aclosing(target.start(call, stop=stop).astream()) as results:
+    async with _opened(call, stop) as call, contextlib.aclosing(target.start(call, stop=stop).astream()) as results:
         async for result in results:
             yield result
 
 
-def _opened(call: BoundCall) -> AbstractAsyncContextManager[BoundCall]:
+def _opened(call: BoundCall, stop: Stop | None = None) -> AbstractAsyncContextManager[BoundCall]:
     from jd_core._planning import async_input  # here, because it imports asyncio, which the other ways do not need
 
-    return async_input.opened(call)
+    return async_input.opened(call, (stop or Stop()).is_set)

@@ -29,6 +29,7 @@ from jd_core._planning.arguments import is_asynchronous
 from jd_core._planning.binding import BoundCall
 from jd_core._planning.columns import Arriving
 from jd_core._planning.thread_input import Reader
+from jd_core.backend import CANCEL_SECONDS
 from jd_core.backend.bridge import wait_until_done
 
 #: Seconds for which elements that arrive one by one gather before the run is told of them.
@@ -147,10 +148,11 @@ class AsyncInput(Arriving):
 
 
 @contextlib.asynccontextmanager
-async def opened(call: BoundCall) -> AsyncIterator[BoundCall]:
+async def opened(call: BoundCall, is_given_up: Callable[[], bool]) -> AsyncIterator[BoundCall]:
     """Yields a call with an `AsyncInput` in the place of each async iterable, and a `ThreadInput` for what may block.
 
-    Waits for the first element where it decides how the argument is cut. They are closed with the block.
+    Waits for the first element where it decides how the argument is cut, unless it is given up. They are closed with the
+    block.
     """
     loop = asyncio.get_running_loop()
 
@@ -169,16 +171,18 @@ async def opened(call: BoundCall) -> AsyncIterator[BoundCall]:
         reader = stack.enter_context(Reader(dataclasses.replace(call, distributed=tuple(distributed)), tell))
         for argument in reader.call.distributed:
             if isinstance(argument.value, Arriving) and argument.parameter.role is Role.BATCH:
-                await arrival(argument.value)
+                await arrival(argument.value, is_given_up)
         yield reader.call
 
 
-async def arrival(arriving: Arriving) -> None:
-    """Waits until the first element of an argument is there, or it turns out that there is none."""
+async def arrival(arriving: Arriving, is_given_up: Callable[[], bool] = lambda: False) -> None:
+    """Waits until the first element is there, it turns out that there is none, or nobody wants it any more."""
     arrived = asyncio.Event()
     arriving.call_on_arrival(arrived.set)
-    while arriving.ready(1) is None:
-        await arrived.wait()
+    while arriving.ready(1) is None and not is_given_up():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await arrived.wait()
         arrived.clear()
 
 
