@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -85,6 +86,19 @@ def test_a_worker_killed_while_it_starts_costs_a_new_attempt(method):
         assert time.monotonic() - began < 5.0
         killer.join()
     assert killed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+@best_of_three
+def test_launches_end_in_results_whatever_is_killed_when(run_script, method):
+    """Promise 15: within five seconds each; descriptors as before, and no process that nobody has waited for."""
+    done = run_script("start_kills.py", method, 40)
+    report = json.loads(done.stdout)
+    assert report["outcomes"] == {"results": 40}, done.stderr
+    assert report["worst"] < 5.0
+    assert report["after"][0] <= report["before"][0] + 5  # a worker's, more or less
+    assert report["after"][1] <= 1
 
 
 def test_a_replacement_that_dies_while_it_starts_is_replaced(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from jd_core.backend import Backend, Chunk, ChunkResult, Option, Work
 from jd_core.backend.cpus import explain_cpus, usable_cpus
-from jd_core.errors import SerializationError
+from jd_core.errors import BackendError, SerializationError
 
 _METHODS = multiprocessing.get_all_start_methods()
 
@@ -52,6 +52,8 @@ class ComputeBackend(Backend):
 
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs chunks on worker processes; see the contract."""
+        if sys.platform == "win32":
+            raise BackendError("job='compute' needs a system where processes can hand open files over; use job='io' here")
         # Here, because these import cloudpickle.
         from jd_core.backend.serialization import bare
         from jd_core.backend.splitting import full_seconds
