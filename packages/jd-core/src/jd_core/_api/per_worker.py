@@ -1,7 +1,7 @@
 """Constants that cannot be shared or sent: a client, a connection, a model. Each worker makes its own.
 
-Workers that are threads or processes make them in `jd_core.worker.resources.WithResources`;
-those on an event loop share one.
+Workers that are threads or processes make them in `jd_core.worker.resources`; those on an event loop share one, made in
+`jd_core.inprocess.loop_resources`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def per_worker(factory: Callable[[], Any]) -> Any:
             be a coroutine function. An error in it is the call's error.
 
     Returns:
-        To type checkers what the calls get, so that they type-check; at run time a mark in its place.
+        To type checkers what the calls get, so that they type-check; at run time a mark that stands for it.
 
     Raises:
         TypeError: ``factory`` is not callable.

@@ -1,4 +1,4 @@
-"""Tells how far a run is: to a callable, or as a tqdm bar on stderr where somebody looks at it."""
+"""Reports the progress of a run: to a callable, or as a tqdm bar on stderr where somebody looks at it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Progress(Protocol):
     """Counts the finished calls of one run."""
 
     def advance(self, calls: int) -> None:
-        """Takes note that ``calls`` more calls are finished."""
+        """Records that ``calls`` more calls have finished."""
 
     def close(self) -> None:
         """Shows the last state and ends."""

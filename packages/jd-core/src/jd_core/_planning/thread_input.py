@@ -37,7 +37,7 @@ from jd_core._planning.columns import Arriving, Column
 from jd_core.backend import CANCEL_SECONDS
 from jd_core.errors import BackendError, BatchingError
 
-#: Seconds for which whoever asks waits for the answer: about what a source needs that has elements at hand.
+#: Seconds to wait for an answer: about what a source needs that has elements at hand.
 ANSWER_SECONDS = 0.002
 
 #: A source that takes longer than this for a few elements is slow, and each further one is announced by itself.
