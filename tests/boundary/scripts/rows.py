@@ -45,6 +45,7 @@ import pyarrow
 from jd_core import distribute
 
 ROWS = {}
+LOADED = {}
 FOLDER = tempfile.TemporaryDirectory()
 FACTOR = 2
 
@@ -1012,12 +1013,23 @@ def without_marks(error):
     return error
 
 
+def state():
+    """Returns what the classes, functions and globals of the caller are, by the identity of all there is in them."""
+    owners = {name: one for name, one in globals().items() if isinstance(one, (type, types.FunctionType))}
+    found = {f"{name}.{inner}": id(value) for name, one in owners.items() for inner, value in vars(one).items()}
+    found |= {name: id(value) for name, value in globals().items()}
+    found |= {f"module {name}": id(module) for name, module in LOADED.items() if sys.modules.get(name) is module}
+    return {**found, "registry": dict(Registered.registry), "metaclass": list(Meta.made), "loaded": len(LOADED)}
+
+
 def main():
     job, *address = sys.argv[1:]
     options = {"job": job, "workers": 2, "return_exceptions": True, **({"address": address[0]} if address else {})}
     made = {name: one.make() for name, one in ROWS.items()}
     outcome = {name: {} for name in ROWS}
     VARIABLE.set(2)
+    LOADED.update(sys.modules)
+    before = state()
     sent = list(made.values())
     for name, value in zip(made, distribute(give_back, autobatch=False, **options)(sent), strict=True):
         outcome[name]["passed"] = become(name, value, made[name])
@@ -1028,7 +1040,9 @@ def main():
     errors = {name: value for name, value in goes.items() if isinstance(value, BaseException)}
     for name, value in zip(errors, distribute(raise_it, **options)(list(errors.values())), strict=True):
         outcome[name]["raised"] = become(name, without_marks(value), made[name])
-    print(json.dumps(outcome))
+    after = state()
+    changed = sorted(name for name in before | after if before.get(name) != after.get(name))
+    print(json.dumps({"rows": outcome, "changed": changed}))
 
 
 if __name__ == "__main__":

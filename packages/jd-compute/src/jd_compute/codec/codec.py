@@ -182,5 +182,5 @@ def name_of(function: Any) -> tuple[str, ...] | None:
     """Returns the module and the names by which a worker finds ``function``; None for what goes by value."""
     if type(function) is not types.FunctionType:
         return None
-    path = Pickler(io.BytesIO()).path_to(function)
+    path = Pickler.path_to(function)
     return None if path is None else (function.__module__, *path)

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import sys
 import typing
-import weakref
 from collections.abc import Callable
 from contextvars import Context, ContextVar
 from typing import Any
@@ -76,27 +75,23 @@ def type_alias(alias: Any) -> Recipe:
     """Returns the recipe of what a ``type`` statement makes; its value may name the alias itself."""
     if alias.__type_params__:
         return _make_alias, (alias.__name__, alias.__value__, alias.__type_params__), None, None
-    return _make_lazy_alias, (alias.__name__, alias.__module__), alias.__value__, _fill_alias
+    value: list[Any] = []
+    return _make_lazy_alias, (alias.__name__, alias.__module__, value), (value, alias.__value__), _fill_alias
 
 
 def _make_alias(name: str, value: Any, parameters: tuple[Any, ...]) -> Any:
     return typing.TypeAliasType(name, value, type_params=parameters)  # type: ignore[attr-defined]  # from 3.12 on
 
 
-_values: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()
-
-
-def _make_lazy_alias(name: str, module: str) -> Any:
-    value: list[Any] = []
+def _make_lazy_alias(name: str, module: str, value: list[Any]) -> Any:
     namespace: dict[str, Any] = {"__name__": module, "value": value}
     exec(f"type {name} = value[0]", namespace)
-    alias = namespace[name]
-    _values[alias] = value
-    return alias
+    return namespace[name]
 
 
-def _fill_alias(alias: Any, value: Any) -> None:
-    _values[alias].append(value)
+def _fill_alias(_: Any, state: tuple[list[Any], Any]) -> None:
+    value, content = state
+    value.append(content)
 
 
 def _names(made: Any) -> dict[str, Any]:

@@ -106,20 +106,22 @@ class Reducers:
             return cause, context
         return cause if id(cause) in self.links else None, context if id(context) in self.links else None
 
-    def is_importable(self, module: str | None) -> bool:
+    @classmethod
+    def is_importable(cls, module: str | None) -> bool:
         """Whether what stands in a module goes by name."""
         if module is None or module == "__main__" or module not in sys.modules:
             return False
-        registered = self.cloudpickle.list_registry_pickle_by_value()
+        registered = cls.cloudpickle.list_registry_pickle_by_value()
         return not registered or not any(module == name or module.startswith(f"{name}.") for name in registered)
 
-    def path_to(self, function: Any) -> list[str] | None:
+    @classmethod
+    def path_to(cls, function: Any) -> list[str] | None:
         """Returns the attribute names that lead from a function's module to it; None for what goes by value.
 
         The name of a decorated function is its decorator's result, so pickle refuses the function itself, as "not the same
         object". A worker takes the name and looks into ``__wrapped__``, as often as that stands at the end.
         """
-        if not self.is_importable(function.__module__):
+        if not cls.is_importable(function.__module__):
             return None
         path = function.__qualname__.split(".")
         found = known.find(function.__module__, function.__qualname__)
