@@ -1017,6 +1017,7 @@ def state():
     """Returns what the classes, functions and globals of the caller are, by the identity of all there is in them."""
     owners = {name: one for name, one in globals().items() if isinstance(one, (type, types.FunctionType))}
     found = {f"{name}.{inner}": id(value) for name, one in owners.items() for inner, value in vars(one).items()}
+    found = {name: value for name, value in found.items() if not name.endswith("__slotnames__")}  # pickle's own note
     found |= {name: id(value) for name, value in globals().items()}
     found |= {f"module {name}": id(module) for name, module in LOADED.items() if sys.modules.get(name) is module}
     return {**found, "registry": dict(Registered.registry), "metaclass": list(Meta.made), "loaded": len(LOADED)}

@@ -10,7 +10,7 @@ from typing import Any
 
 from jd_core.backend import Work
 from jd_core.backend.serialization import bare
-from jd_core.worker import is_per_worker
+from jd_core.worker import is_per_worker, surroundings
 
 from jd_compute.codec import codec, failures
 from jd_compute.pool.worker import Worker
@@ -45,7 +45,7 @@ class Orders:
         if worker.orders is self._identity:
             return
         if self._surroundings is None:
-            self._surroundings = messages.Surroundings(_folder(), list(sys.path), output.levels())
+            self._surroundings = messages.Surroundings(_folder(), list(sys.path), output.levels(), surroundings.record())
         changed, code, parcel = b"", codec.Encoded(b""), None
         if worker.surroundings != self._surroundings:  # row ten-calls: 1.15 if they are sent each time
             changed = messages.pack(self._surroundings)

@@ -7,6 +7,8 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from jd_core.worker import surroundings
+
 # Caller to worker.
 STARTUP = 1  # FILES, a pickled Startup; the open files follow
 WORK = 2  # LENGTH, a pickled Surroundings of that length, the encoded (function, constants); each only if it has changed
@@ -79,11 +81,13 @@ class Surroundings:
         folder: the caller's working directory; None if it was deleted.
         path: the caller's ``sys.path``.
         levels: the caller's logging levels, by logger.
+        others: all that is the same for every kind of worker.
     """
 
     folder: str | None
     path: list[str]
     levels: dict[str, int]
+    others: surroundings.Surroundings
 
 
 @dataclass(frozen=True, slots=True)

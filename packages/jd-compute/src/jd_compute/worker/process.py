@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from jd_core.worker import mark_process
+from jd_core.worker.surroundings import adopt as adopt_others
 
 from jd_compute.transport import messages, output
 from jd_compute.worker.cpu_placement import give_way
@@ -119,6 +120,7 @@ def _share_multiprocessing(authkey: bytes, tracker: int | None) -> None:
 def adopt(surroundings: messages.Surroundings) -> None:
     """Makes this process look like the caller's, also where the user's function has changed it since the last run."""
     output.set_levels(surroundings.levels)
+    adopt_others(surroundings.others, keep=THREAD_VARIABLES)
     if sys.path != surroundings.path:
         sys.path[:] = surroundings.path
     if surroundings.folder is None:

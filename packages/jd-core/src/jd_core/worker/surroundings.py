@@ -1,0 +1,165 @@
+"""What a call sees of its caller's process besides arguments and globals: recorded there, and put in place in a worker."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: What numpy does about floating-point errors unless it is told otherwise.
+_NUMPY = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The state of a process that Python code can set and see.
+
+    Attributes:
+        environment: the variables, encoded as the system has them.
+        arguments: ``sys.argv``.
+        filters: of warnings: action, pattern of the message, category by module and name, pattern of the module, line.
+        recursion_limit: see `sys.setrecursionlimit`.
+        digits_limit: see `sys.set_int_max_str_digits`.
+        decimal: the fields of the decimal context; None where nothing has loaded `decimal`.
+        floating_point: what numpy does about errors, see ``numpy.seterr``; None where nothing has loaded it.
+    """
+
+    environment: Mapping[Any, Any]
+    arguments: list[str]
+    filters: list[tuple[Any, ...]]
+    recursion_limit: int
+    digits_limit: int
+    decimal: Mapping[str, Any] | None
+    floating_point: Mapping[str, str] | None
+
+
+#: What was found, and recorded, the last time; and what was put in place, and found then. A short run (row ten-calls) has
+#: time for one comparison, not for more.
+_recorded: tuple[Any, Any] = None, None
+_adopted: tuple[Any, Any] = None, None
+
+
+def record() -> Surroundings:
+    """Returns the surroundings of the code that asks."""
+    global _recorded
+    decimal: Any = sys.modules.get("decimal")
+    numpy: Any = sys.modules.get("numpy")
+    contexts = decimal and repr(decimal.getcontext()), numpy and numpy.geterr()
+    if _recorded[0] is None or _recorded[0][1] != contexts or _have_changed(_recorded[0][0]):
+        _recorded = (_found(), contexts), _record()
+    recorded: Surroundings = _recorded[1]
+    return recorded
+
+
+def _found() -> tuple[Any, ...]:
+    """Returns all that a call can change for the next one.
+
+    The decimal context and what numpy does about errors are part of the context, of which each chunk of calls has a copy.
+    """
+    return dict(_variables()), sys.argv[:], warnings.filters[:], sys.getrecursionlimit(), sys.get_int_max_str_digits()
+
+
+def _have_changed(found: tuple[Any, ...]) -> bool:
+    """Returns whether `_found` would return something else, without copying it, which takes much longer."""
+    variables, arguments, filters, recursion_limit, digits_limit = found
+    return bool(
+        variables != _variables()
+        or arguments != sys.argv
+        or filters != warnings.filters
+        or recursion_limit != sys.getrecursionlimit()
+        or digits_limit != sys.get_int_max_str_digits()
+    )
+
+
+def _record() -> Surroundings:
+    decimal: Any = sys.modules.get("decimal")
+    numpy: Any = sys.modules.get("numpy")
+    filters: list[Any] = list(warnings.filters)
+    context = decimal.getcontext() if decimal else None
+    return Surroundings(
+        environment=dict(_variables()),
+        arguments=list(sys.argv),
+        filters=[
+            (action, message, category.__module__, category.__qualname__, module, line)
+            for action, message, category, module, line in filters
+        ],
+        recursion_limit=sys.getrecursionlimit(),
+        digits_limit=sys.get_int_max_str_digits(),
+        decimal=None
+        if context is None
+        else {
+            **{name: getattr(context, name) for name in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")},
+            "traps": [signal.__name__ for signal, traps in context.traps.items() if traps],
+        },
+        floating_point=numpy.geterr() if numpy else None,
+    )
+
+
+def adopt(wanted: Surroundings, keep: Collection[str] = ()) -> None:
+    """Puts surroundings in place; what cannot be is left out.
+
+    Args:
+        wanted: those of the caller.
+        keep: environment variables that this process may have of its own.
+    """
+    global _adopted
+    if _adopted[0] is wanted and not _have_changed(_adopted[1]):
+        return
+    _set_variables(wanted.environment, keep)
+    sys.argv[:] = wanted.arguments
+    _set_filters(wanted.filters)
+    if sys.getrecursionlimit() != wanted.recursion_limit:
+        with contextlib.suppress(RecursionError):  # this thread is deeper already
+            sys.setrecursionlimit(wanted.recursion_limit)
+    if sys.get_int_max_str_digits() != wanted.digits_limit:
+        sys.set_int_max_str_digits(wanted.digits_limit)
+    if wanted.decimal is not None:
+        _set_decimal(wanted.decimal)
+    if wanted.floating_point is not None and ("numpy" in sys.modules or wanted.floating_point != _NUMPY):
+        with contextlib.suppress(ImportError):
+            numpy: Any = __import__("numpy")
+            numpy.seterr(**wanted.floating_point)
+    _adopted = wanted, _found()
+
+
+def _variables() -> Mapping[Any, Any]:
+    # Decoding them all takes a tenth of a short run (row ten-calls). There is no public way to compare them encoded.
+    return getattr(os.environ, "_data", os.environ)
+
+
+def _set_variables(wanted: Mapping[Any, Any], keep: Collection[str]) -> None:
+    decoded = {os.fsdecode(name): os.fsdecode(value) for name, value in wanted.items()}
+    for name in os.environ.keys() - decoded.keys() - set(keep):
+        del os.environ[name]
+    for name, value in decoded.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+
+
+def _set_filters(wanted: list[tuple[Any, ...]]) -> None:
+    filters: list[Any] = []
+    for action, message, place, name, module, line in wanted:
+        category: Any = sys.modules.get(place)
+        for part in name.split("."):
+            category = getattr(category, part, None)
+        if category is not None:  # else it is a class that nothing here can raise
+            filters.append((action, message, category, module, line))
+    if list(warnings.filters) != filters:
+        warnings.filters[:] = filters  # type: ignore[index]  # a list, as its documentation says
+        with warnings.catch_warnings():
+            pass  # so that the module sees that they are others
+
+
+def _set_decimal(wanted: Mapping[str, Any]) -> None:
+    import decimal  # here, because it costs an import that most programs do not need
+
+    context = decimal.getcontext()
+    for name, value in wanted.items():
+        if name != "traps":
+            setattr(context, name, value)
+    for signal in context.traps:
+        context.traps[signal] = signal.__name__ in wanted["traps"]
