@@ -46,6 +46,8 @@ from jd_core import distribute
 
 ROWS = {}
 LOADED = {}
+#: What Python itself notes while it pickles and warns.
+PYTHONS_OWN = ("__slotnames__", "__warningregistry__")
 FOLDER = tempfile.TemporaryDirectory()
 FACTOR = 2
 
@@ -1017,8 +1019,8 @@ def state():
     """Returns what the classes, functions and globals of the caller are, by the identity of all there is in them."""
     owners = {name: one for name, one in globals().items() if isinstance(one, (type, types.FunctionType))}
     found = {f"{name}.{inner}": id(value) for name, one in owners.items() for inner, value in vars(one).items()}
-    found = {name: value for name, value in found.items() if not name.endswith("__slotnames__")}  # pickle's own note
     found |= {name: id(value) for name, value in globals().items()}
+    found = {name: value for name, value in found.items() if not name.endswith(PYTHONS_OWN)}
     found |= {f"module {name}": id(module) for name, module in LOADED.items() if sys.modules.get(name) is module}
     return {**found, "registry": dict(Registered.registry), "metaclass": list(Meta.made), "loaded": len(LOADED)}
 
