@@ -1,8 +1,9 @@
 """The calls of a run that are attempted again: which wait, for how long, and what may start meanwhile.
 
-A service that fails must not get a first attempt at the whole input. So calls that wait count as in flight, and if a failure
-says when to come back (``Retry-After``), nothing of the run starts before. Afterwards calls start one after the other, at
-the rate at which they succeeded before; it grows until the service refuses again.
+A service that fails must not get a first attempt at the whole input. So calls that wait count as in flight: no more than
+``workers`` are being retried, beside as many others. And if a failure says when to come back (``Retry-After``), nothing of
+the run starts before. Afterwards calls start one after the other, at the rate at which they succeeded before; it grows until
+the service refuses again.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import heapq
 import sys
 import time
+from collections import deque
 
 from jd_core._options.retry import Retry
 from jd_core.backend import Chunk
 from jd_core.worker.refusals import retry_after
 
-#: Calls per worker that may be in flight while some wait, where a worker runs whole chunks: fewer would be all messages.
+#: Calls per worker that may be retried at once, where a worker runs whole chunks: with fewer, all would be messages.
 MOST_PER_WORKER = 64
 
 #: What waited for a service is spread over at most so many seconds after the pause.
@@ -45,6 +47,7 @@ class Retries:
         self._shared = shared
         self._attempts: dict[int, int] = {}  # failed attempts of each call that is being retried
         self._waiting: list[tuple[float, int, Chunk]] = []  # heap of (monotonic time due, index, chunk of that one call)
+        self._queued: deque[tuple[float, int, Chunk]] = deque()  # the same, once fewer are being retried
         self._succeeded = 0
         self._pause = Pause(name)
 
@@ -65,31 +68,34 @@ class Retries:
             self._pause.ask(asked, self._rule.maximum_retry_after)
         if not self._rule.again(error, made):
             self._succeeded -= 1  # it will be settled, without having succeeded
+            self._retry_next()
             return False
-        self._attempts[index] = made
         columns = tuple([argument] for argument in chunk.arguments(index - chunk.start))
         due = time.monotonic() + self._rule.wait(error, made)
-        heapq.heappush(self._waiting, (due, index, Chunk(index, columns)))
+        if made > 1 or len(self._attempts) < self._most_retried():
+            self._attempts[index] = made
+            heapq.heappush(self._waiting, (due, index, Chunk(index, columns)))
+        else:
+            self._queued.append((due, index, Chunk(index, columns)))
         return True
 
     def settle(self, start: int, calls: int) -> None:
         """Records that ``calls`` calls from ``start`` on need no further attempt."""
         self._succeeded += calls
-        self._attempts.pop(start, None)  # what is attempted again is alone in its chunk
+        if self._attempts.pop(start, None) is not None:  # what is attempted again is alone in its chunk
+            self._retry_next()
 
     def room(self, in_flight: int) -> int:
         """Returns how many new calls may start, given how many started and are not settled, those that wait included."""
-        if self._shared:
-            return min(1, self._workers - in_flight)
-        if self._pause.is_set:
-            return min(1, self._workers - in_flight)
-        if not self._waiting:
-            return sys.maxsize
-        return min(MOST_PER_WORKER * self._workers, max(self._workers, self._succeeded)) - in_flight
+        waiting = len(self._waiting) + len(self._queued)
+        room = self._most_retried() + self._workers - in_flight
+        if self._shared or self._pause.is_set:
+            return min(1, room, self._workers - (in_flight - waiting))
+        return room if waiting else sys.maxsize
 
     def may_start(self) -> bool:
         """Returns whether calls may start now, as far as the service has said."""
-        return not self._pause.is_set or self._pause.lets_start(self._succeeded, len(self._waiting))
+        return not self._pause.is_set or self._pause.lets_start(self._succeeded, len(self._waiting) + len(self._queued))
 
     def due(self) -> Chunk | None:
         """Returns a call whose wait is over; None if there is none."""
@@ -101,6 +107,16 @@ class Retries:
         """Records that a chunk was handed out."""
         if self._pause.is_set:
             self._pause.started()
+
+    def _most_retried(self) -> int:
+        """Returns how many calls may be retried at once: more where many have succeeded, and messages are dear."""
+        return self._workers if self._shared else min(MOST_PER_WORKER * self._workers, max(self._workers, self._succeeded))
+
+    def _retry_next(self) -> None:
+        if self._queued and len(self._attempts) < self._most_retried():
+            call = self._queued.popleft()
+            self._attempts[call[1]] = 1
+            heapq.heappush(self._waiting, call)
 
 
 class Pause:
