@@ -80,7 +80,7 @@ def test_it_imports_nothing_heavy() -> None:
 
 
 def test_it_shows_switches_and_who_has_set_them(command: Callable[..., Any]) -> None:
-    """Issue 16.7: what the environment and `defaults` set for all functions; a wrong value is a problem."""
+    """What the environment and `defaults` set for all functions; a wrong value is a problem."""
     assert "Switches" in report(command("doctor", "--json", environment={"JUST_DISTRIBUTE_WORKERS": ""}))
     switched = {"JUST_DISTRIBUTE_SERIAL": "1", "JUST_DISTRIBUTE_WORKERS": "3"}
     found = report(command("doctor", "--json", environment=switched))["Switches"]

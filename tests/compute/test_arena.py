@@ -45,7 +45,7 @@ def inodes():
 
 
 def test_memory_is_used_again_when_all_that_was_made_of_it_is_gone(ends):
-    """Issue 3: an arena that is kept and reused; the receiver says so with its next message."""
+    """An arena that is kept and reused; the receiver says so with its next message."""
     one, other = ends
     send(one, b"a" * MEGABYTE)
     message = other.receive()
@@ -83,7 +83,7 @@ def test_buffers_that_are_sent_together_share_a_file(ends):
 
 
 def test_what_is_kept_is_bounded_in_bytes_and_in_files():
-    """Issue 3: bounded in size. What is lent the longest is forgotten first, after what is free."""
+    """Bounded in size. What is lent the longest is forgotten first, after what is free."""
     small = Arena(most_bytes=10 * MEGABYTE, most_files=5)
     for size in (1, 3, 2, 1, 1, 4, 11, 1, 5, 1, 1):
         parcel = small.place([memoryview(bytes(size * MEGABYTE))])
@@ -100,7 +100,7 @@ def test_what_is_kept_is_bounded_in_bytes_and_in_files():
 
 
 def test_memory_that_a_dead_receiver_had_is_reclaimed_and_not_used_again(ends):
-    """Issue 3: what a worker's death leaves is freed; a child that it forked may still read it, so it is not reused."""
+    """What a worker's death leaves is freed; a child that it forked may still read it, so it is not reused."""
     one, other = ends
     send(one, b"a" * MEGABYTE)
     message = other.receive()
@@ -126,7 +126,7 @@ def test_memory_that_a_forked_child_can_see_is_not_given_back(ends):
 
 @pytest.mark.parametrize("fault", ["no file", "no room"])
 def test_without_shared_memory_buffers_go_through_the_connection(monkeypatch, fault):
-    """Issue 3: a fall-back to the pipe when shared memory is short; what was kept is given up first."""
+    """A fall-back to the pipe when shared memory is short; what was kept is given up first."""
     arena.clear()
     held = arena.place([memoryview(bytes(MEGABYTE))])
     held.close()
@@ -195,7 +195,7 @@ def test_two_hundred_calls_with_large_arrays_leave_nothing_behind(run_script):
 
 
 def test_what_a_killed_worker_had_is_reclaimed():
-    """Issue 3, toughness: the memory of its arguments is closed with it, and the next run works."""
+    """The memory of its arguments is closed with it, and the next run works."""
 
     def die(array):
         if array[0] == 2:
@@ -214,7 +214,7 @@ def test_what_a_killed_worker_had_is_reclaimed():
 
 
 def test_an_idle_worker_keeps_no_memory():
-    """Issue 3: what a worker keeps for its next results is freed when it has had nothing to do for a while."""
+    """What a worker keeps for its next results is freed when it has had nothing to do for a while."""
 
     def hasten():
         from jd_compute.worker import server

@@ -216,7 +216,7 @@ def test_a_worker_that_was_not_told_after_all_is_told_the_next_time():
 
 
 def test_a_function_is_sent_once_to_a_worker_that_can_import_it(monkeypatch):
-    """Issue 3: code once per worker. What goes by value goes again, with its globals as they are now."""
+    """Code once per worker. What goes by value goes again, with its globals as they are now."""
     encoded = []
     encode = codec.encode
     monkeypatch.setattr(codec, "encode", lambda value, **how: encoded.append(value) or encode(value, **how))

@@ -50,7 +50,7 @@ def test_threads_that_hold_locks_in_the_caller_do_not_hang_workers():
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a way in which Linux shares out time")
 def test_a_worker_that_wakes_up_does_not_push_its_caller_aside():
-    """Issue 3: the caller has others to wake."""
+    """The caller has others to wake."""
     assert distribute(os.sched_getscheduler, job="compute", workers=2)([0, 0]) == [os.SCHED_BATCH] * 2
 
 

@@ -25,7 +25,7 @@ def cpus() -> set[int]:
     ids=["one each", "more workers", "more CPUs", "one CPU"],
 )
 def test_workers_have_a_cpu_each_where_there_are_no_more(monkeypatch, usable, workers, found):
-    """Issue 3: with CPUs to spare, the system chooses one that is idle."""
+    """With CPUs to spare, the system chooses one that is idle."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: usable)
     assert waiting_cpus(workers) == found
 
@@ -58,7 +58,7 @@ def apart(pids: set[int]) -> bool:
 
 @pytest.mark.skipif(hasattr(os, "sched_getaffinity") and len(cpus()) < 2, reason="there is one CPU only")
 def test_calls_run_anywhere_and_their_workers_wait_on_different_cpus():
-    """Issue 3: two workers that wake up on one CPU would do one after the other what they could do at once."""
+    """Two workers that wake up on one CPU would do one after the other what they could do at once."""
     usable = cpus()
 
     def work(_):

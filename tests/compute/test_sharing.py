@@ -38,7 +38,7 @@ def test_calls_that_seemed_tiny_are_shared_when_they_are_not(alone_for_a_while, 
 
 
 def test_a_worker_with_nothing_to_do_gets_part_of_what_another_one_has(alone_for_a_while):
-    """Issue 3, skewed loads: all long calls were in one message, and calls expected to be short."""
+    """All long calls were in one message, and calls expected to be short."""
     run = distribute(alone_for_a_while, job="compute", workers=2)
     run(range(100, 200))
     run._pace.learn(10**9, 1.0)

@@ -24,7 +24,7 @@ def stop(number: int) -> int:
 
 
 def test_shutdown_ends_idle_workers() -> None:
-    """Issue 16.7: the processes that wait for calls are gone when it returns; later calls have others."""
+    """The processes that wait for calls are gone when it returns; later calls have others."""
     function = distribute(process, job="compute", workers=2)
     idle = {*function(range(20))}
     assert all(map(psutil.pid_exists, idle))
@@ -42,7 +42,7 @@ def test_shutdown_leaves_workers_that_are_busy() -> None:
 
 
 def test_a_breakpoint_says_what_to_use_instead(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue 16.7: a debugger finds no terminal in a worker; the error names the job that runs calls here."""
+    """A debugger finds no terminal in a worker; the error names the job that runs calls here."""
     monkeypatch.delenv("PYTHONBREAKPOINT", raising=False)
     with pytest.raises(RuntimeError, match=r"no terminal.*job='serial'.*JUST_DISTRIBUTE_SERIAL=1"):
         distribute(stop, job="compute")([1, 2])
@@ -52,13 +52,13 @@ def test_a_breakpoint_says_what_to_use_instead(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_debugger_that_is_called_directly_says_so_too() -> None:
-    """Issue 16.7: ``pdb.set_trace()`` ends with BdbQuit, as anywhere without a terminal; a note says what to use instead."""
+    """``pdb.set_trace()`` ends with BdbQuit, as anywhere without a terminal; a note says what to use instead."""
     with pytest.raises(bdb.BdbQuit) as caught:
         distribute(lambda number: pdb.set_trace(), job="compute")([1])
     assert any("job='serial'" in note for note in caught.value.__notes__)
 
 
 def test_the_environment_says_how_many_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue 16.7: ``JUST_DISTRIBUTE_WORKERS`` is the number of processes where nothing else is said."""
+    """``JUST_DISTRIBUTE_WORKERS`` is the number of processes where nothing else is said."""
     monkeypatch.setenv(settings.WORKERS, "1")
     assert len({*distribute(process, job="compute", chunksize=1)(range(20))}) == 1

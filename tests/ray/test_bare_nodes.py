@@ -126,7 +126,7 @@ def _required(name):
 
 
 def test_workers_need_only_ray(script, new_cluster, new_environment, bare_python, tmp_path):
-    """Issue 6: workers that have Ray but not these packages run every kind of function, and the user's modules."""
+    """Workers that have Ray but not these packages run every kind of function, and the user's modules."""
     (tmp_path / "only_here.py").write_text(ONLY_HERE)
     cluster = new_cluster(workers=[2], python=bare_python, without=("PYTHONPATH",))
     done = script(USE, dict(os.environ) | cluster.environment, str(tmp_path), cluster.address, bare_python)

@@ -121,7 +121,7 @@ def test_a_lost_node(conversation):
 
 
 def test_lost_results(conversation):
-    """Issue 6: results that are lost with the node that holds them are made again elsewhere."""
+    """Results that are lost with the node that holds them are made again elsewhere."""
     conversation(
         """
         import logging
@@ -165,7 +165,7 @@ def test_lost_results(conversation):
 
 
 def test_a_cluster_that_grows(conversation):
-    """Issue 6: with the workers left to the cluster, a run uses the node that is added while it goes on."""
+    """With the workers left to the cluster, a run uses the node that is added while it goes on."""
     conversation(
         """
         from jd_core import distribute

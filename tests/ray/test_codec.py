@@ -101,7 +101,7 @@ def test_large_buffers_go_beside_the_pickle() -> None:
 
 
 def test_a_piece_of_a_large_argument_is_not_copied() -> None:
-    """Issue 6: what a chunk sends of a large array is that part of the caller's own memory, and no more."""
+    """What a chunk sends of a large array is that part of the caller's own memory, and no more."""
     numpy = pytest.importorskip("numpy")
     array = numpy.arange(1_000_000.0)
     piece = Piece(Chunk(0, (array[:500_000],)), offset=100_000, count=200_000)

@@ -67,7 +67,7 @@ def test_options_go_to_ray_under_its_names() -> None:
     ],
 )
 def test_unknown_options(given: str, meant: str) -> None:
-    """Issue 6: an option that Ray's tasks or this package do not have is refused with the closest name."""
+    """An option that Ray's tasks or this package do not have is refused with the closest name."""
     with pytest.raises(TypeError, match=rf"job='ray' has no option '{given}'.*did you mean '{meant}'\?"):
         distribute(abs, job="ray", **{given: 1})  # type: ignore[call-overload]
 
@@ -82,7 +82,7 @@ def look(_: int) -> tuple[dict[str, float], str, str | None]:
 
 @pytest.mark.ray
 def test_each_call_has_what_was_asked_for(ray: Any) -> None:
-    """Issue 6: a call runs with the CPUs, memory, resources, environment and on the node that its options say."""
+    """A call runs with the CPUs, memory, resources, environment and on the node that its options say."""
     from ray import get_runtime_context
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

@@ -79,7 +79,7 @@ def test_ray_stays_initialised(ray, caplog: pytest.LogCaptureFixture, monkeypatc
 
 
 def test_tasks_have_the_name_of_the_function(ray) -> None:
-    """Issue 6: task names in Ray's dashboard are the user's function names."""
+    """Task names in Ray's dashboard are the user's function names."""
 
     def task_name(_: int) -> str:
         import ray as module
@@ -357,7 +357,7 @@ def test_the_window_is_bounded(ray, folder: str) -> None:
 
 @best_of_three
 def test_abandoned_runs_cancel_what_runs(ray, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Issue 6: abandoned runs cancel their tasks: a call that computes is interrupted, one that blocks killed."""
+    """Abandoned runs cancel their tasks: a call that computes is interrupted, one that blocks killed."""
     folder = str(tmp_path_factory.mktemp("abandoned"))
 
     def last(value: int, *, folder: str) -> int:
@@ -395,7 +395,7 @@ def test_errors_of_ray_are_backend_errors(ray) -> None:
 
 
 def test_waiting_is_said(ray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Issue 6: where no call can start for 10 s, a warning names what is asked and what is there, once."""
+    """Where no call can start for 10 s, a warning names what is asked and what is there, once."""
     assert dispatch.WAITING_SECONDS == 10
     monkeypatch.setattr(dispatch, "WAITING_SECONDS", 0.2)
     results = ray.start(abs, range(3), options={"num_gpus": 3}, cancelled=lambda: bool(caplog.records))

@@ -19,6 +19,7 @@ from jd_core._api import distributed, stream
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = Path("packages/jd-core/src/jd_core")
+GENERATOR = Path("packages/jd-core/generator")
 STUBS = sorted((ROOT / CORE / "_typing").glob("*.pyi"))
 NEW = """    patience: int | None = _option(None, _or_none(WHOLE), "how many sighs are allowed to ``one`` call", "endless")
     backend: Mapping"""
@@ -26,7 +27,7 @@ NEW = """    patience: int | None = _option(None, _or_none(WHOLE), "how many sig
 
 def generate(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the generator of a tree on that tree."""
-    environment = {**os.environ, "PYTHONPATH": str(root / CORE.parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / CORE.parent), str(root / GENERATOR.parent)])}
     command = [sys.executable, "-m", "generator", *arguments]
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
@@ -40,7 +41,7 @@ def test_what_is_committed_is_what_is_generated() -> None:
 @pytest.fixture
 def changed(tmp_path: Path) -> Path:
     """A copy of what the generator reads and writes, with one more option in the one place where options are described."""
-    for folder in (CORE, Path("generator")):
+    for folder in (CORE, GENERATOR):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "README.md", tmp_path)
     options = tmp_path / CORE / "_options/options.py"
@@ -51,7 +52,7 @@ def changed(tmp_path: Path) -> Path:
 
 
 def test_a_new_option_is_written_in_one_place(changed: Path) -> None:
-    """Issue 12.4: an option of every job is one field; what follows is generated, and checked until it is."""
+    """An option of every job is one field; what follows is generated, and checked until it is."""
     stale = generate(changed, "--check")
     assert stale.returncode == 1
     assert generate(changed).returncode == 0
@@ -91,7 +92,7 @@ except ValueError as error:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_checkers_know_a_new_option(changed: Path) -> None:
-    """Issue 12.4: after the generator, a type checker takes the option everywhere, and its type alone."""
+    """After the generator, a type checker takes the option everywhere, and its type alone."""
     if importlib.util.find_spec("mypy") is None:
         pytest.skip("mypy is not installed; hatch run types:check has it")
     assert generate(changed).returncode == 0
@@ -213,7 +214,7 @@ class Editor:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_editors_show_the_documentation() -> None:
-    """Issue 12.4: hovering over `distribute` and the methods shows their docstrings, and the options with their types."""
+    """Hovering over `distribute` and the methods shows their docstrings, and the options with their types."""
     if importlib.util.find_spec("pyright") is None:
         pytest.skip("pyright is not installed; hatch run types:check has it")
     editor = Editor()
@@ -233,7 +234,7 @@ def test_editors_show_the_documentation() -> None:
 
 
 def test_the_signature_shows_types() -> None:
-    """Issue 16.8: the signature of `distribute` has its options with types and defaults."""
+    """The signature of `distribute` has its options with types and defaults."""
     parameters = inspect.signature(jd_core.distribute).parameters
     assert str(parameters["workers"]) == "workers: 'int | None' = None"
     assert str(parameters["progress"]) == "progress: 'bool | Callable[[int, int | None], object]' = False"

@@ -62,19 +62,19 @@ FUNCTIONS = {
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 @pytest.mark.parametrize("name", CALLED_ALIKE)
 def test_the_ways_to_call_have_one_signature(function: Any, name: str) -> None:
-    """Issue 16.8: each way to call shows the signature of a distributed call."""
+    """Each way to call shows the signature of a distributed call."""
     assert inspect.signature(getattr(function, name)) == inspect.signature(function)
 
 
 @pytest.mark.parametrize("name", [one for one in FUNCTIONS if one != "builtin"])
 def test_local_has_the_signature_of_the_function(name: str) -> None:
-    """Issue 16.8: `local` shows the signature of the plain function."""
+    """`local` shows the signature of the plain function."""
     function: Any = FUNCTIONS[name]
     assert inspect.signature(function.local) == inspect.signature(function.__wrapped__)
 
 
 def test_signatures_of_what_takes_options() -> None:
-    """Issue 16.8: `distribute` and `.options` show the options of every job with types; `distribute` with their defaults."""
+    """`distribute` and `.options` show the options of every job with types; `distribute` with their defaults."""
     of_decorator = inspect.signature(distribute).parameters
     of_options = inspect.signature(area.options).parameters
     assert [*of_decorator] == ["function", *of_options]
@@ -86,7 +86,7 @@ def test_signatures_of_what_takes_options() -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_help(function: Any) -> None:
-    """Issue 16.8: `help(f)` shows the function's own documentation, and each method with its signature."""
+    """`help(f)` shows the function's own documentation, and each method with its signature."""
     shown = pydoc.plain(pydoc.render_doc(function))
     for name in LISTED:
         assert f"    {name}(" in shown
@@ -95,7 +95,7 @@ def test_help(function: Any) -> None:
 
 
 def test_help_shows_signatures() -> None:
-    """Issue 16.8: with the iterables that a distributed call takes, and what the plain one takes."""
+    """With the iterables that a distributed call takes, and what the plain one takes."""
     shown = pydoc.plain(pydoc.render_doc(area))
     assert "stream(width: collections.abc.Iterable[int], height: collections.abc.Iterable[int], *, unit: str = 'm')" in shown
     assert "local(width: int, height: int, *, unit: str = 'm') -> int" in shown
@@ -118,7 +118,7 @@ def test_the_docstring_stays_the_functions_own() -> None:
 
 
 def test_completion() -> None:
-    """Issue 16.8: what shells complete by, `dir`, has the methods and nothing that is not there."""
+    """What shells complete by, `dir`, has the methods and nothing that is not there."""
     assert set(LISTED) <= set(dir(area))
     assert all(hasattr(area, name) for name in dir(area))
 

@@ -32,7 +32,7 @@ from jd_core.backend import registry
     ],
 )
 def test_options_that_do_not_exist(job: str, options: dict[str, Any], message: str) -> None:
-    """Issue 15.12: the option's name here, or the jobs that have it, for the decorator and for `.options`."""
+    """The option's name here, or the jobs that have it, for the decorator and for `.options`."""
     with pytest.raises(TypeError, match=message):
         distribute(job=job, **options)
     with pytest.raises(TypeError, match=message):
@@ -40,7 +40,7 @@ def test_options_that_do_not_exist(job: str, options: dict[str, Any], message: s
 
 
 def test_options_of_ray_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue 15.12: ``num_gpus`` is Ray's. Where jd-ray is not installed, nobody knows, and nothing is advised."""
+    """``num_gpus`` is Ray's. Where jd-ray is not installed, nobody knows, and nothing is advised."""
     if "ray" in registry.installed():
         with pytest.raises(TypeError, match=r"num_gpus is an option of job='ray'\."):
             distribute("compute", num_gpus=1)
@@ -57,7 +57,7 @@ def test_options_of_ray_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_jobs_by_other_names(name: str, meant: str) -> None:
-    """Issue 15.12: ``job="async"`` is web."""
+    """``job="async"`` is web."""
     with pytest.raises(ValueError, match=f"unknown job='{name}'; did you mean '{meant}'"):
         distribute(job=name)
     with pytest.raises(ValueError, match=f"unknown job='{name}'; did you mean '{meant}'"):
@@ -66,7 +66,7 @@ def test_jobs_by_other_names(name: str, meant: str) -> None:
 
 @pytest.mark.parametrize(("surplus", "meant"), [(8, "workers=8"), ("io", "job='io'")])
 def test_options_by_position(surplus: Any, meant: str) -> None:
-    """Issue 15.12: ``distribute("io", 8)`` is refused with the keyword; so is it for a function, and for `.options`."""
+    """``distribute("io", 8)`` is refused with the keyword; so is it for a function, and for `.options`."""
     message = rf"options are given by keyword, and {surplus!r} is given by position; did you mean {meant}\?"
     for call in (lambda: distribute("io", surplus), lambda: distribute(abs, surplus), lambda: distribute(None, surplus)):
         with pytest.raises(TypeError, match=message):

@@ -46,7 +46,7 @@ def nested(number: int) -> list[int]:
 
 
 def test_defaults_fill_what_is_open() -> None:
-    """Issue 16.7: inside the block, options that the decorator left open have these values; outside the usual ones."""
+    """Inside the block, options that the decorator left open have these values; outside the usual ones."""
     open_, stated = resolve({}), resolve({"workers": 2, "progress": False})
     with defaults(workers=4, progress=True, retries=3):
         assert (in_effect(open_).workers, in_effect(open_).progress, in_effect(open_).retries) == (4, True, 3)
@@ -187,7 +187,7 @@ def test_wrong_defaults(options: dict[str, Any], error: type[Exception], message
 
 
 def test_workers_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue 16.7: it is the default number of workers, read at each call; a stated number and `defaults` are stronger."""
+    """It is the default number of workers, read at each call; a stated number and `defaults` are stronger."""
     function = distribute(abs, job="io")
     monkeypatch.setenv(settings.WORKERS, "3")
     assert in_effect(function._options).workers == 3
@@ -211,7 +211,7 @@ def test_a_wrong_number_of_workers(monkeypatch: pytest.MonkeyPatch, text: str) -
 
 
 def test_serial_by_the_environment(job: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue 16.7: every job's calls run here, in order, whatever the decorator says; also those made in these calls."""
+    """Every job's calls run here, in order, whatever the decorator says; also those made in these calls."""
     function = distribute(thread, job=job, workers=4)
     monkeypatch.setenv(settings.SERIAL, "1")
     assert here(function)
@@ -256,7 +256,7 @@ def test_inside_a_worker_nothing_of_this_counts(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_serial_runs_here_in_order() -> None:
-    """Issue 16.7: the calls run in the calling thread, one after the other, with their results in order."""
+    """The calls run in the calling thread, one after the other, with their results in order."""
     seen: list[int] = []
 
     @distribute("serial", workers=8)

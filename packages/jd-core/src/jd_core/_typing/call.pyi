@@ -1,6 +1,6 @@
 """How a distributed call looks to a type checker: what it takes and what it returns, for every way to call.
 
-Written by ``hatch run types:generate``; change ``generator/call.py``.
+Written by ``hatch run types:generate``; change ``packages/jd-core/generator/call.py``.
 
 An overload is chosen by the function's parameters and by what is passed for them:
 

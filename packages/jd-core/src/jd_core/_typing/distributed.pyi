@@ -1,6 +1,7 @@
 """How what `distribute` makes looks to a type checker; at run time it is in `jd_core._api`.
 
-Written by ``hatch run types:generate``; change ``generator/results.py``. The docstrings are those of `jd_core._api`.
+Written by ``hatch run types:generate``; change ``packages/jd-core/generator/results.py``.
+The docstrings are those of `jd_core._api`.
 """
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator

@@ -131,7 +131,7 @@ def override() -> Iterator[str]:
 
 DECORATOR = '''"""How `distribute` looks to a type checker: what it makes of which function, and of which options.
 
-Written by ``hatch run types:generate``; change ``generator/results.py``.
+Written by ``hatch run types:generate``; change ``packages/jd-core/generator/results.py``.
 
 A `Distributed` is typed by four things: the function, what one call returns (``Each``), and what all return together, with
 one result per call (``Whole``) and where the input was cut (``Joined``). They follow from the function's return type
@@ -196,7 +196,8 @@ def defaults(
 
 DISTRIBUTED = '''"""How what `distribute` makes looks to a type checker; at run time it is in `jd_core._api`.
 
-Written by ``hatch run types:generate``; change ``generator/results.py``. The docstrings are those of `jd_core._api`.
+Written by ``hatch run types:generate``; change ``packages/jd-core/generator/results.py``.
+The docstrings are those of `jd_core._api`.
 """
 
 {imports}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from generator import parameters
 
-CORE = Path(__file__).parents[1] / "packages/jd-core/src/jd_core"
+CORE = Path(__file__).parents[1] / "src/jd_core"
 
 
 #: The places of the lists, between what stands before and after them.

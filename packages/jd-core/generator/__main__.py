@@ -8,7 +8,7 @@ from pathlib import Path
 
 from generator import call, documents, results
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 CORE = Path("packages/jd-core/src/jd_core")
 
 FILES = {
