@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+#: The library whose settings are read where the caller has loaded it, and then set in workers.
+_LOADED_BY_THE_CALLER = "numpy"
 
 #: What numpy does about floating-point errors unless it is told otherwise.
 _NUMPY = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
@@ -121,7 +125,8 @@ def adopt(wanted: Surroundings, keep: Collection[str] = ()) -> None:
         _set_decimal(wanted.decimal)
     if wanted.floating_point is not None and ("numpy" in sys.modules or wanted.floating_point != _NUMPY):
         with contextlib.suppress(ImportError):
-            numpy: Any = __import__("numpy")
+            # By its name, as a pickle would: the caller has loaded it, so it is no dependency of this package.
+            numpy: Any = importlib.import_module(_LOADED_BY_THE_CALLER)
             numpy.seterr(**wanted.floating_point)
     _adopted = wanted, _found()
 
