@@ -33,7 +33,7 @@ def test_calls_that_seemed_tiny_are_shared_when_they_are_not(alone_for_a_while, 
     """A few calls go to one worker if they are expected to cost less than a message; if they do not, others help."""
     run = distribute(alone_for_a_while, job="compute", workers=2, idle_seconds=82.0 + started)
     run(range(100, 100 + started))  # starts so many
-    run._pace.learn(10**9, 1.0)
+    run._target.durations.record(10**9, 1.0)
     run(range(10))
 
 
@@ -41,7 +41,7 @@ def test_a_worker_with_nothing_to_do_gets_part_of_what_another_one_has(alone_for
     """All long calls were in one message, and calls expected to be short."""
     run = distribute(alone_for_a_while, job="compute", workers=2)
     run(range(100, 200))
-    run._pace.learn(10**9, 1.0)
+    run._target.durations.record(10**9, 1.0)
     run(range(400))
 
 
@@ -71,7 +71,7 @@ def test_calls_that_change_hands_run_once(tmp_path, workers):
     chance = random.Random(workers)
     for _ in range(5):
         seconds = [chance.choice([0, 0, 0, 0.0005, 0.01]) for _ in range(300)]
-        run._pace.learn(10**9, 1.0)  # so that they go in a few large messages
+        run._target.durations.record(10**9, 1.0)  # so that they go in a few large messages
         assert run(range(300), seconds=seconds) == [number << 40 for number in range(300)]
         assert sorted(map(int, begun.read_bytes().split())) == list(range(300))
         begun.unlink()
