@@ -136,7 +136,7 @@ ROWS: list[Row | Memory] = [
          against("semaphore and gather", loops.semaphore_and_gather, 0.1, workers=100),
          against("aiometer", loops.aiometer, 0.02, workers=100, pairs=3)]),
     Row("web-sleeps", "30,000 sleeps of 5 ms, web, 1,000 workers", work.sleep_on_loop, lengths(lambda index: 0.005),
-        30_000, 2_000, ours("web", workers=1_000), [CONSUMERS(1.3, workers=1_000)]),
+        30_000, 2_000, ours("web", workers=1_000), [CONSUMERS(1.1, workers=1_000)]),
     Row("web-requests", "5,000 GETs on loopback, `aio` with aiohttp's client, 200 at once", work.fetch, urls, 5_000, 200,
         functools.partial(loops.ours_on_loop, workers=200, connections=200),
         [CONSUMERS(1.05, workers=200, connections=200)], place=server),
