@@ -21,8 +21,8 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-#: Pages for those who change the code: they name files and modules.
-INNER_PAGES = [ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("*/README.md"))]
+#: Pages that name files and modules.
+INNER_PAGES = [ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("*/README.md"))]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md")), *INNER_PAGES]
 PROJECTS = {
     file.parent.name: tomllib.loads(file.read_text(encoding="utf-8"))["project"]
