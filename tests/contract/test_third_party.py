@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = Path(__file__).parent / "packages"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/how-to/backend.md").read_text(encoding="utf-8")
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(500)]
 
@@ -30,15 +30,15 @@ class TestQueue(BackendContract):
 
 
 def blocks_of_readme() -> tuple[str, str]:
-    """Returns the backend that README.md shows, and its tests."""
+    """Returns the backend that docs/how-to/backend.md shows, and its tests."""
     files = r"^<!-- snippet: file=(\w+\.py).*? -->\n\n```python\n(.*?)^```$"
-    blocks = dict(re.findall(files, README, re.MULTILINE | re.DOTALL))
+    blocks = dict(re.findall(files, PAGE, re.MULTILINE | re.DOTALL))
     return blocks["jd_pool.py"], blocks["test_pool.py"]
 
 
 def declaration_of_readme() -> tuple[str, str, str]:
-    """Returns the group, name and value of the entry point that README.md shows."""
-    declared = re.search(r"```toml\n\[project\.entry-points\.\"(.*?)\"\]\n(\w+) = \"(.*?)\"\n```", README)
+    """Returns the group, name and value of the entry point that docs/how-to/backend.md shows."""
+    declared = re.search(r"```toml\n\[project\.entry-points\.\"(.*?)\"\]\n(\w+) = \"(.*?)\"\n```", PAGE)
     assert declared is not None
     return declared[1], declared[2], declared[3]
 
@@ -62,7 +62,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 @pytest.mark.parametrize("package", ["jd_pool", "jd_queue"])
 def test_a_backend_by_others(package: str, tmp_path: Path) -> None:
-    """Installed it is a job like any other, and it passes the contract's suite. README shows the first of the two."""
+    """Installed it is a job like any other, and it passes the contract's suite. The page shows the first of the two."""
     if package == "jd_pool":
         (code, suite), declared = blocks_of_readme(), declaration_of_readme()
     else:
@@ -79,7 +79,7 @@ def test_a_backend_by_others(package: str, tmp_path: Path) -> None:
 
 
 def test_it_uses_public_names_only() -> None:
-    """README's backend and the one here import what is public in jd-core, and nothing else of this project."""
+    """The page's backend and the one here import what is public in jd-core, and nothing else of this project."""
     for code in (blocks_of_readme()[0], (PACKAGES / "jd_queue.py").read_text(encoding="utf-8")):
         imported = re.findall(r"^from (jd_\w+[\w.]*) import", code, re.MULTILINE)
         assert set(imported) <= {"jd_core.backend", "jd_core.worker", "jd_core.errors", "jd_core.inprocess"}

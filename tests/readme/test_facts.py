@@ -109,8 +109,8 @@ def test_the_two_commands_stand_first() -> None:
 
 
 def rows(heading: str) -> list[list[str]]:
-    """Returns the cells of the README's table whose first column has that heading."""
-    tables = re.findall(r"(?:^\|.*\|\n)+", README, re.MULTILINE)
+    """Returns the cells of the table whose first column has that heading, on whichever page it stands."""
+    tables = re.findall(r"(?:^\|.*\|\n)+", "\n\n".join(page.read_text("utf-8") for page in PAGES), re.MULTILINE)
     table = next(table for table in tables if table.startswith(f"| {heading} |"))
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
@@ -121,7 +121,7 @@ def codes(cell: str) -> list[str]:
 
 
 def test_options_table() -> None:
-    """Section 1: the README lists each option, in the decorator's order, with its default."""
+    """Section 1: the page of options lists each, in the decorator's order, with its default."""
     assert [codes(name) for name, *_ in rows("option")] == [[name] for name in ("job", *COMMON)]
     defaults = {one.name: getattr(Options(), one.name) for one in fields(Options)}
     for name, default, _ in rows("option"):
@@ -132,21 +132,21 @@ def test_options_table() -> None:
 
 
 def test_backend_options_table() -> None:
-    """Section 1: the README lists the options of each backend, and no others."""
-    for jobs, options in rows("job"):
+    """Section 1: the page of options lists those of each backend, and no others."""
+    for jobs, options in rows("job | its own options"):
         for job in codes(jobs):
             if job in registry.installed():
                 assert set(codes(options)) == set(registry.backend_class(job).options)
 
 
 def test_jobs_table() -> None:
-    """Section 1: the README names each job with its alias."""
+    """Section 1: README names each job with its alias."""
     found = {names[1]: names[0] for _, job, *_ in rows("the function") for names in [codes(job)]}
     assert found == registry.ALIASES
 
 
 def test_errors_table() -> None:
-    """Section 5: the README names each error class and what it also is."""
+    """Section 5: the page of failures names each error class and what it also is."""
     named = {codes(cell)[0]: codes(cell)[1:] for cell, _ in rows("error (each is a `DistributeError`)")}
     public = {name for name in jd_core.__all__ if name.endswith("Error")}
     assert set(named) == public - {"DistributeError"}
@@ -161,7 +161,7 @@ BATCHES = [row for row in rows("hint") if codes(row[1])]
 
 @pytest.mark.parametrize("row", BATCHES, ids=lambda row: " ".join(row[:2]))
 def test_batches_table(row: list[str]) -> None:
-    """Section 2: each row of the README's table is so."""
+    """Section 2: each row of the table is so."""
     hints, passed, gets, _ = map(codes, row)
     for parameters in hints:
         names: dict[str, Any] = {"Annotated": Annotated, "Each": Each}
@@ -184,7 +184,8 @@ def test_files_and_modules(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     paths = re.findall(r"`((?:packages|tests|benchmarks|docs|\.ci)/[\w./-]*|[\w-]+\.(?:toml|ini))`", text)
     assert [path for path in paths if not (ROOT / path).exists()] == []
-    names = set(re.findall(r"\b((?:jd_\w+|just_distribute)(?:\.\w+)+)", text))
+    ours = "|".join(name.replace("-", "_") for name in PROJECTS)
+    names = set(re.findall(rf"\b((?:{ours})(?:\.\w+)+)", text))
     assert sorted(name for name in names if not is_there(name)) == []
 
 

@@ -16,7 +16,7 @@ import jd_core
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-README = ROOT / "README.md"
+PAGE = ROOT / "docs/reference/types.md"
 FILES = [f"tests/typing/{name}.py" for name in ("accepted", "misuse")]
 
 #: Where what users touch is typed, beside the modules that define the public names.
@@ -55,8 +55,8 @@ def test_pyright() -> None:
 
 @pytest.fixture
 def shown(tmp_path: Path) -> tuple[Path, dict[int, str]]:
-    """The README's block of what checkers say, as a file, and what stands beside its lines."""
-    (code,) = re.findall(r"What mypy and pyright say:\n\n```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    """The page's block of what checkers say, as a file, and what stands beside its lines."""
+    (code,) = re.findall(r"What mypy and pyright say:\n\n```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     file = tmp_path / "block.py"
     file.write_text(code, "utf-8")
     said = {number: line.partition("  # ")[2] for number, line in enumerate(code.splitlines(), 1)}
@@ -68,7 +68,7 @@ def shown(tmp_path: Path) -> tuple[Path, dict[int, str]]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_readme_mypy(shown: tuple[Path, dict[int, str]]) -> None:
-    """What the README says of types is what mypy says."""
+    """What docs/reference/types.md says of types is what mypy says."""
     file, expected = shown
     found = re.findall(r"block\.py:(\d+): (?:note: Revealed type is \"(.*)\"|(error): )", run("mypy", str(file)))
     assert {int(line): re.sub(r"\bbuiltins\.", "", kind or error) for line, kind, error in found} == expected
@@ -77,7 +77,7 @@ def test_readme_mypy(shown: tuple[Path, dict[int, str]]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_readme_pyright(shown: tuple[Path, dict[int, str]]) -> None:
-    """What the README says of types is what pyright says."""
+    """What docs/reference/types.md says of types is what pyright says."""
     file, expected = shown
     found: dict[int, str] = {}
     for one in json.loads(run("pyright", "--outputjson", str(file)))["generalDiagnostics"]:

@@ -33,7 +33,7 @@ def generate(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_what_is_committed_is_what_is_generated() -> None:
-    """Contract, section 7: the stubs, the docstring of `distribute` and README's table say what the description says."""
+    """Contract, section 7: stubs, the docstring of `distribute` and the table of options say what the description says."""
     done = generate(ROOT, "--check")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -43,7 +43,8 @@ def changed(tmp_path: Path) -> Path:
     """A copy of what the generator reads and writes, with one more option in the one place where options are described."""
     for folder in (CORE, GENERATOR):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "README.md", tmp_path)
+    (tmp_path / "docs/reference").mkdir(parents=True)
+    shutil.copy(ROOT / "docs/reference/options.md", tmp_path / "docs/reference")
     options = tmp_path / CORE / "_options/options.py"
     text = options.read_text("utf-8")
     assert text.count("    backend: Mapping") == 1
@@ -63,10 +64,10 @@ def test_a_new_option_is_written_in_one_place(changed: Path) -> None:
     assert generated == {
         *(CORE / "_typing" / name for name in ("decorator.pyi", "distributed.pyi")),
         CORE / "_api/decorator.py",
-        Path("README.md"),
+        Path("docs/reference/options.md"),
     }
     assert all(str(file) in stale.stdout for file in generated)
-    table = (changed / "README.md").read_text("utf-8")
+    table = (changed / "docs/reference/options.md").read_text("utf-8")
     assert "| `patience` | endless | how many sighs are allowed to `one` call |" in table
     script = """
 import inspect

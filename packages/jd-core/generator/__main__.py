@@ -16,7 +16,7 @@ FILES = {
     CORE / "_typing/distributed.pyi": results.distributed_stub,
     CORE / "_typing/decorator.pyi": results.decorator_stub,
     CORE / "_api/decorator.py": documents.docstring,
-    Path("README.md"): documents.table,
+    Path("docs/reference/options.md"): documents.table,
 }
 
 

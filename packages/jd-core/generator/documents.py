@@ -1,4 +1,4 @@
-"""What the options mean, for the docstring of `distribute` and the table in README.md; and docstrings for the stubs."""
+"""What the options mean, for the docstring of `distribute` and docs/reference/options.md; and docstrings for the stubs."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def docstring(module: str) -> str:
     return _replaced(ARGUMENTS, "".join(entries), module)
 
 
-def table(readme: str) -> str:
-    """Returns the text of README.md with the options in their table."""
+def table(page: str) -> str:
+    """Returns the text of docs/reference/options.md with the options in their table."""
     rows = []
     for one in parameters.described():
         description = one.metadata["description"]
         default = description.unset or f"`{one.default!r}`".replace("'", '"')
         meaning = description.meaning.replace("``", "`")
         rows.append(f"| `{one.name}` | {default} | {meaning} |\n")
-    return _replaced(ROWS, "".join(rows), readme)
+    return _replaced(ROWS, "".join(rows), page)
 
 
 def _replaced(place: re.Pattern[str], text: str, within: str) -> str:

@@ -22,7 +22,7 @@ class Description(NamedTuple):
 
     Attributes:
         option: which values are allowed.
-        meaning: what it does, for the docstring of `distribute` and README.md; code stands in double backticks.
+        meaning: what it does, for the docstring of `distribute` and the page of options; code stands in double backticks.
         unset: what is done where it is None; empty if it never is.
     """
 
@@ -45,7 +45,7 @@ class Options:
 
     The fields with a description are the options of every job, in the order of the decorator's parameters. All that lists
     them follows from here: the checks, the signature of `distribute`, and, by ``hatch run types:generate``, its docstring,
-    the stubs for type checkers and the table in README.md.
+    the stubs for type checkers and the table in docs/reference/options.md.
 
     Attributes:
         backend: the backend's own options.
