@@ -45,10 +45,14 @@ class Orders:
         if worker.orders is self._identity:
             return
         if self._surroundings is None:
-            self._surroundings = messages.Surroundings(_folder(), list(sys.path), output.levels(), surroundings.record())
+            modules = surroundings.record_modules(self._work.function, self._work.constants.values())
+            others = surroundings.record()
+            self._surroundings = messages.Surroundings(_folder(), list(sys.path), output.levels(), others, modules)
         changed, code, parcel = b"", codec.Encoded(b""), None
         if worker.surroundings != self._surroundings:  # row ten-calls: 1.15 if they are sent each time
             changed = messages.pack(self._surroundings)
+            if worker.surroundings is None or worker.surroundings.modules.reloads != self._surroundings.modules.reloads:
+                worker.function = None  # the name alone may stand for another function now
         if worker.function is None or worker.function != self._function:
             if self._code is None:
                 self._code = self._encode()

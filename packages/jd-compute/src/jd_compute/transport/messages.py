@@ -82,12 +82,14 @@ class Surroundings:
         path: the caller's ``sys.path``.
         levels: the caller's logging levels, by logger.
         others: all that is the same for every kind of worker.
+        modules: the user's modules.
     """
 
     folder: str | None
     path: list[str]
     levels: dict[str, int]
     others: surroundings.Surroundings
+    modules: surroundings.Modules
 
 
 @dataclass(frozen=True, slots=True)

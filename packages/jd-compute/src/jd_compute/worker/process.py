@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from jd_core.worker import mark_process
-from jd_core.worker.surroundings import adopt as adopt_others
+from jd_core.worker import surroundings as others
 
 from jd_compute.transport import messages, output
 from jd_compute.worker.cpu_placement import give_way
@@ -120,18 +120,20 @@ def _share_multiprocessing(authkey: bytes, tracker: int | None) -> None:
 def adopt(surroundings: messages.Surroundings) -> None:
     """Makes this process look like the caller's, also where the user's function has changed it since the last run."""
     output.set_levels(surroundings.levels)
-    adopt_others(surroundings.others, keep=THREAD_VARIABLES)
+    others.adopt(surroundings.others, keep=THREAD_VARIABLES)
     if sys.path != surroundings.path:
         sys.path[:] = surroundings.path
-    if surroundings.folder is None:
-        return  # it was deleted
-    try:
-        if os.getcwd() == surroundings.folder:
+    if surroundings.folder is not None:  # else it was deleted
+        _go_to(surroundings.folder)
+    others.adopt_modules(surroundings.modules)
+
+
+def _go_to(folder: str) -> None:
+    with contextlib.suppress(OSError):  # this worker's own was deleted
+        if os.getcwd() == folder:
             return
-    except OSError:  # this worker's own was deleted
-        pass
     with contextlib.suppress(OSError):  # deleted just now
-        os.chdir(surroundings.folder)
+        os.chdir(folder)
 
 
 def limit_the_end() -> None:

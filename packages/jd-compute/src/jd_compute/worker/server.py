@@ -140,7 +140,7 @@ class Server:
         code = messages.LENGTH.size + length
         if length:
             self._surroundings = loads(body[messages.LENGTH.size : code])
-        process.adopt(self._surroundings)
+        unadopted = self._adopt()
         if len(body) > code or message.buffers != []:
             self.release()
             self._unloadable = None
@@ -151,7 +151,16 @@ class Server:
                     open_loop()
             except BaseException as error:
                 self._unloadable = _unloadable("function", error)
+        self._unloadable = unadopted or self._unloadable
         self._outbox.enter(status_page.IDLE)
+
+    def _adopt(self) -> messages.Unloadable | None:
+        """Puts the caller's surroundings in place; returns why that failed: what cannot be is warned of, which may raise."""
+        try:
+            process.adopt(self._surroundings)
+        except Exception as error:
+            return _unloadable("function", error)
+        return None
 
     def release(self) -> None:
         """Drops the function and its constants, and closes what was made for the run."""
@@ -164,7 +173,7 @@ class Server:
         self._outbox.clear()
         self._has_failed = False
         self._busy_seconds = 0.0
-        process.adopt(self._surroundings)
+        self._unloadable = self._adopt() or self._unloadable
 
     def _run_chunk(self, message: Message) -> None:
         body = memoryview(message.body)

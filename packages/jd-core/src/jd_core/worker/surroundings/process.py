@@ -1,4 +1,4 @@
-"""What a call sees of its caller's process besides arguments and globals: recorded there, and put in place in a worker."""
+"""What Python code can set and see of its process: environment, arguments, warning filters, limits, numeric contexts."""
 
 from __future__ import annotations
 

@@ -1,0 +1,188 @@
+"""The user's modules as they are in the caller: plain data that was set there after import, and modules that were reloaded.
+
+A worker imports modules by itself, so it would not see what the caller's program, or a test, has changed in them::
+
+    caller   config.RATE = 5 ──── record ────▶ {"config": {"RATE": 5}} ──── adopt ────▶ config.RATE = 5   worker
+
+What a call changes in a worker's modules stays there while nothing changes in the caller's: a model that was loaded is not
+loaded again.
+"""
+
+from __future__ import annotations
+
+import enum
+import pickle
+import sys
+import warnings
+import weakref
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
+from . import plain
+from .reached import own_module, reached
+
+#: Where names stand: a module's name, and the qualified name of a class in it; nothing for the module itself.
+Place = tuple[str, str]
+
+
+class Value(NamedTuple):
+    """What a name stands for.
+
+    Attributes:
+        identity: the same for names of the same object.
+        data: pickled; a text instead if it is too large to be sent, see `plain.pickled`.
+        changed: whether it is known to have changed since the module was imported.
+    """
+
+    identity: int
+    data: bytes | str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Modules:
+    """The state of some modules and of the classes in them.
+
+    Attributes:
+        reloads: how often each module was reloaded, by its name.
+        names: all names but those that Python gives a meaning, by their place.
+        values: what those stand for that are plain data, by place and name.
+    """
+
+    reloads: dict[str, int]
+    names: dict[Place, frozenset[str]]
+    values: dict[Place, dict[str, Value]]
+
+
+@dataclass(slots=True)
+class _Look:
+    """What was found at a look, and what tells whether another one would find the same.
+
+    A short run (row ten-calls) has time for one comparison, not for more.
+
+    Attributes:
+        modules: what is sent.
+        specs: those of the modules, by their names: one that was reloaded has another.
+        spaces: names and values of modules and classes, with the identities of the values.
+        held: data, so that nothing else gets its identity.
+        changing: data that can change and stay the same object.
+        data: ``changing``, pickled.
+        is_of: number of modules that were loaded.
+    """
+
+    modules: Modules = field(default_factory=lambda: Modules({}, {}, {}))
+    specs: dict[str, Any] = field(default_factory=dict)
+    spaces: list[tuple[Mapping[str, Any], list[str], list[int]]] = field(default_factory=list)
+    held: list[Any] = field(default_factory=list)
+    changing: list[Any] = field(default_factory=list)
+    data: bytes = b""
+    is_of: int = 0
+
+    def is_current(self) -> bool:
+        try:
+            for space, names, identities in self.spaces:
+                if list(map(id, space.values())) != identities or list(space) != names:
+                    return False
+            return not self.changing or pickle.dumps(self.changing, 5) == self.data
+        except Exception:  # another thread changes it just now; or it is no data any more
+            return False
+
+
+_last = _Look()
+_walked: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def record(function: Any, constants: Iterable[Any]) -> Modules:
+    """Returns the state of all modules that the functions of runs have used so far, this one's included.
+
+    Args:
+        function: that of a run.
+        constants: its constants.
+    """
+    global _last
+    last = _last
+    if last.is_of != len(sys.modules):
+        _walked.clear()
+    roots = [root for root in (getattr(function, "__func__", function), *map(type, constants)) if _is_new(root)]
+    fresh = reached(roots, last.specs) if roots else {}
+    if fresh or not last.is_current():
+        spaces = [space for space, *_ in last.spaces]
+        changed = (value for space in spaces for value in [*space.values()])
+        _last = _look([*last.specs, *fresh, *reached(changed, {*last.specs, *fresh})], last)
+    _last.is_of = len(sys.modules)
+    return _last.modules
+
+
+def _is_new(root: Any) -> bool:
+    try:
+        if root in _walked or getattr(root, "__module__", None) == "builtins":
+            return False
+        _walked.add(root)
+    except Exception:  # it has no hash, or no weak references
+        pass
+    return True
+
+
+def _look(names: Iterable[str], last: _Look) -> _Look:
+    look = _Look(Modules({}, {}, {}))
+    for name in names:
+        module = own_module(name)
+        if module is None:
+            continue
+        spec = vars(module)["__spec__"]
+        is_another = last.specs.get(name, spec) is not spec
+        look.modules.reloads[name] = last.modules.reloads.get(name, 0) + is_another
+        look.specs[name] = spec
+        _look_into(look, (name, ""), vars(module), last.modules)
+    look.data = pickle.dumps(look.changing, 5)
+    if look.modules == last.modules:
+        look.modules = last.modules
+    _warn_of_large(look.modules, last.modules)
+    return look
+
+
+def _look_into(look: _Look, place: Place, space: Mapping[str, Any], last: Modules) -> None:
+    found = dict(space)
+    look.spaces.append((space, list(found), list(map(id, found.values()))))
+    look.modules.names[place] = frozenset(name for name in found if not _is_special(name))
+    look.modules.values[place] = values = {}
+    told = last.values.get(place)
+    module, _ = place
+    for name, value in found.items():
+        if isinstance(value, type):
+            inner = module, value.__qualname__
+            is_here = value.__module__ == module and known.find(*inner) is value and inner not in look.modules.names
+            if is_here and not issubclass(value, enum.Enum):
+                _look_into(look, inner, vars(value), last)
+        elif not _is_special(name) and (data := plain.pickled(value)) is not None:
+            before = told.get(name) if told else None
+            changed = told is not None and (before is None or before.changed or before[:2] != (id(value), data))
+            values[name] = Value(id(value), data, changed)
+            if isinstance(data, bytes):
+                look.held.append(value)
+                if not isinstance(value, plain.UNCHANGING):
+                    look.changing.append(value)
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+def _warn_of_large(now: Modules, last: Modules) -> None:
+    for place, values in now.values.items():
+        for name, value in values.items():
+            before = last.values.get(place, {}).get(name)
+            if isinstance(value.data, str) and before is not None and before[:2] != value[:2]:
+                _warn(place, name, value.data)
+
+
+def _warn(place: Place, name: str, what: str) -> None:
+    where = ".".join(part for part in (*place, name) if part)
+    warnings.warn(
+        f"distribute: {where}, {what}, has changed since it was imported, and is too large to be sent along (at most "
+        f"{plain.MOST_BYTES} bytes are): workers have it as they import it; pass it as a constant",
+        RuntimeWarning,
+        stacklevel=2,
+    )

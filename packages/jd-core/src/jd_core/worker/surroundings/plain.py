@@ -1,0 +1,93 @@
+"""Plain data: numbers, texts, and what is made of these; as bytes that tell whether it has changed."""
+
+from __future__ import annotations
+
+import enum
+import io
+import pickle
+import types
+from collections import deque
+from typing import Any
+
+#: So many bytes of one name are compared at each call, and sent: 64 KiB take 0.1 ms.
+MOST_BYTES = 1 << 16
+
+#: Instances of their classes are data if their parts are.
+_LIBRARIES = {
+    *("collections", "datetime", "decimal", "fractions", "ipaddress", "numpy", "pathlib", "re", "types", "uuid", "zoneinfo")
+}
+_BUILTIN = (complex, range, slice, types.EllipsisType, types.NotImplementedType, enum.Enum)
+
+#: Whether these have changed shows in whether they are the same object.
+UNCHANGING = (type(None), bool, int, float, complex, str, bytes, range)
+
+
+def pickled(value: Any) -> bytes | str | None:
+    """Returns plain data as bytes; as a text that only says how much it is if it is too large; None for what is none."""
+    if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
+        return None
+    file = _File()
+    try:
+        _Pickler(file, 5).dump(value)
+    except _LargeError:
+        return f"a {type(value).__name__} of {len(value)} elements" if hasattr(type(value), "__len__") else "large"
+    except Exception:  # what is no data, and whatever its class raises
+        return None
+    return file.getvalue()
+
+
+class _LargeError(Exception):
+    pass
+
+
+class _File(io.BytesIO):
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > MOST_BYTES:
+            raise _LargeError
+        return super().write(data)
+
+
+class _Pickler(pickle.Pickler):
+    def reducer_override(self, obj: Any) -> Any:
+        """Called for all but builtin numbers, texts and containers."""
+        kind = type(obj)
+        is_named = isinstance(obj, (type, types.FunctionType, types.BuiltinFunctionType))
+        module = str(getattr(obj if is_named else kind, "__module__", None))
+        library = module.partition(".")[0]
+        if is_named:
+            is_data = library != "__main__"  # what its module does not have under its name, pickle refuses
+        elif library in _LIBRARIES:
+            is_data = not module.startswith("numpy.random")
+        else:
+            is_data = isinstance(obj, _BUILTIN) or _is_record(kind)
+        if not is_data:
+            raise pickle.PicklingError
+        return NotImplemented
+
+
+def _is_record(kind: type) -> bool:
+    """Whether instances of a class are no more than their fields."""
+    if issubclass(kind, tuple):
+        return hasattr(kind, "_fields")
+    is_plain = (getattr(kind, name) is getattr(object, name) for name in ("__reduce_ex__", "__reduce__", "__getstate__"))
+    return hasattr(kind, "__dataclass_fields__") and all(is_plain) and not hasattr(kind, "__setstate__")
+
+
+def refill(old: Any, new: Any) -> bool:
+    """Makes what ``old`` holds what ``new`` holds, if that is possible, and returns whether it is."""
+    if type(old) is not type(new) or isinstance(old, enum.Enum):
+        return False
+    if isinstance(old, (list, bytearray)):
+        old[:] = new
+    elif isinstance(old, (dict, set)):
+        old.clear()
+        old.update(new)
+    elif isinstance(old, deque):
+        old.clear()
+        old.extend(new)
+    elif type(getattr(old, "__dict__", None)) is dict:
+        vars(old).clear()
+        vars(old).update(vars(new))
+    else:
+        return False
+    return True

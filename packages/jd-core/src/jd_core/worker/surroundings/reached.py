@@ -1,0 +1,100 @@
+"""Which modules of the user's a function may use: its own, those that this imports, and so on."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import sys
+import types
+from collections.abc import Container, Iterable, Iterator
+from typing import Any
+
+#: These packages: a worker has its own.
+_OURS = frozenset({"jd_core", "jd_compute", "jd_io", "jd_web", "jd_ray", "just_distribute"})
+
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+
+def own_module(name: Any) -> types.ModuleType | None:
+    """Returns a loaded module that is the user's own, and that another process can import; None if there is none."""
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    # One of another class may do anything when it is looked at.
+    if type(module) is not types.ModuleType or name == "__main__":
+        return None
+    root = name.partition(".")[0]
+    if root in _OURS or root in sys.stdlib_module_names or vars(module).get("__spec__") is None:
+        return None
+    file, path = vars(module).get("__file__"), vars(module).get("__path__")
+    places = [file] if isinstance(file, str) else list(path or ())
+    return module if places and not any(part in place for place in places for part in _INSTALLED) else None
+
+
+def reached(roots: Iterable[Any], known: Container[str]) -> dict[str, types.ModuleType]:
+    """Returns the user's own modules, by name, to which objects lead: functions, classes, modules, instances.
+
+    Args:
+        roots: where to begin.
+        known: names of modules that are neither returned nor looked into.
+    """
+    found: dict[str, types.ModuleType] = {}
+    seen: set[int] = set()
+    left = list(roots)
+    while left:
+        value = left.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        with contextlib.suppress(Exception):  # whatever the attributes of a user's object do
+            names = [parent for name in _modules_of(value) for parent in itertools.accumulate(name.split("."), _joined)]
+            for name in names:
+                module = None if name in known or name in found else own_module(name)
+                if module is not None:
+                    found[name] = module
+                    left += vars(module).copy().values()
+            left += _parts(value)
+    return found
+
+
+def _joined(parent: str, name: str) -> str:
+    return f"{parent}.{name}"
+
+
+def _modules_of(value: Any) -> Iterator[str]:
+    """Yields the names of modules that an object shows: its own or its class's, and those that its code imports."""
+    if isinstance(value, types.ModuleType):
+        yield value.__name__
+        return
+    yield (value if isinstance(value, (type, types.FunctionType)) else type(value)).__module__
+    if isinstance(value, types.FunctionType):
+        yield from (name for name in _names(value.__code__) if name in sys.modules)
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Yields what an object uses that looking into its module does not show."""
+    yield getattr(value, "__dict__", {}).get("__wrapped__")
+    if isinstance(value, functools.partial):
+        yield from (value.func, *value.args, *value.keywords.values())
+    elif isinstance(value, types.MethodType):
+        yield from (value.__func__, value.__self__)
+    elif isinstance(value, (staticmethod, classmethod, property)):
+        yield from (getattr(value, "__func__", None), getattr(value, "fget", None))
+    elif isinstance(value, types.FunctionType):
+        if own_module(value.__module__) is None:
+            yield from (value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__)
+        yield from (cell.cell_contents for cell in value.__closure__ or () if cell != types.CellType())
+        yield from value.__annotations__.values()
+    elif isinstance(value, type):
+        yield from (*vars(value).values(), *value.__bases__) if value.__module__ == "__main__" else ()
+    elif not isinstance(value, types.ModuleType):
+        yield type(value)
+        if (module := type(value).__module__) == "__main__" or own_module(module) is not None:
+            yield from getattr(value, "__dict__", {}).values()

@@ -1,0 +1,293 @@
+"""The user's modules are in workers as they are in the caller: what was set there after import, and what was reloaded."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib
+import itertools
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from jd_core import distribute
+from jd_core.errors import SerializationError
+from jd_core.worker.surroundings import record_modules
+
+FILES = {
+    "config.py": """
+        import dataclasses, decimal, enum, pathlib, types
+        RATE = 1
+        NAME = "old"
+        OPTIONS = {"depth": [1, 2]}
+        NAMES = ["a"]
+        SEEN = {1}
+        PRICE = decimal.Decimal("1.5")
+        FOLDER = pathlib.PurePosixPath("/a")
+        GONE = 1
+        settings = types.SimpleNamespace(rate=1)
+
+        class Color(enum.Enum):
+            RED = 1
+            BLUE = 2
+        COLOR = Color.RED
+
+        @dataclasses.dataclass
+        class Settings:
+            rate: int = 1
+        SETTINGS = Settings()
+
+        class Limits:
+            most = 1
+            class Inner:
+                least = 1
+
+        def rate():
+            return RATE
+
+        def depth(options=OPTIONS):
+            return options["depth"]
+    """,
+    "through.py": """
+        from . import config
+        from .config import OPTIONS, RATE
+
+        def rates():
+            return config.RATE, config.rate(), RATE
+
+        def same():
+            return config.OPTIONS is OPTIONS
+    """,
+    "__init__.py": "LEVEL = 1",
+    "functions.py": """
+        from . import through
+        import importlib
+
+        def ask(number, *, question):
+            return eval(question, {"package": importlib.import_module(__package__), **globals()})
+
+        def rates(number):
+            return through.rates()
+
+        def lazily(number):
+            from . import late
+            return late.RATE
+    """,
+    "late.py": "RATE = 1",
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a package of the above files, with all modules imported; no two tests have the same."""
+    name = f"own_{os.getpid()}_{next(_numbers)}"
+    (tmp_path / name).mkdir()
+    for file, text in FILES.items():
+        write(tmp_path / name / file, text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for module in ("config", "functions", "late"):
+        importlib.import_module(f"{name}.{module}")
+    yield name
+    for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[module]
+
+
+_numbers = itertools.count()
+
+
+def write(file: Path, text: str) -> None:
+    """Writes a module, without the indentation that its text has here."""
+    lines = text.splitlines()
+    indent = len(lines[1]) - len(lines[1].lstrip()) if len(lines) > 1 else 0
+    file.write_text("\n".join(line[indent:] for line in lines) + "\n")
+
+
+class Caller:
+    """A package in this process, and in workers of a job."""
+
+    def __init__(self, name: str, job: str) -> None:
+        self.name = name
+        self.functions = self.module("functions")
+        self.config = self.module("config")
+        self._ask = distribute(self.functions.ask, job=job, workers=1)
+        self.distribute: Callable[[Any], Any] = distribute(job=job, workers=1)
+
+    def module(self, name: str) -> ModuleType:
+        return importlib.import_module(f"{self.name}.{name}")
+
+    def ask(self, question: str) -> str:
+        """Returns what an expression is in a worker, in words, after making sure that it is the same here."""
+        here = self.functions.ask(0, question=question)
+        (there,) = self._ask([0], question=question)
+        assert there == here, question
+        assert repr(there) == repr(here), question
+        return repr(there)
+
+
+@pytest.fixture(params=["serial", "io", "compute"])
+def caller(package: str, request: pytest.FixtureRequest) -> Caller:
+    """A package of its own, and a job that calls it."""
+    return Caller(package, request.param)
+
+
+CHANGES: dict[str, tuple[Callable[[ModuleType], None], str]] = {
+    "number": (lambda c: setattr(c, "RATE", 5), "package.config.RATE, through.rates()"),
+    "other type": (lambda c: setattr(c, "RATE", True), "package.config.RATE"),
+    "text": (lambda c: setattr(c, "NAME", "new"), "package.config.NAME"),
+    "new name": (lambda c: setattr(c, "NEW", (1, "x")), "getattr(package.config, 'NEW', None)"),
+    "deleted name": (lambda c: delattr(c, "GONE"), "getattr(package.config, 'GONE', None)"),
+    "dict in place": (lambda c: c.OPTIONS.update(more=1), "package.config.OPTIONS, through.OPTIONS, through.same()"),
+    "dict replaced": (lambda c: setattr(c, "OPTIONS", {}), "package.config.OPTIONS, through.OPTIONS, through.same()"),
+    "deep in a dict": (lambda c: c.OPTIONS["depth"].append(3), "package.config.depth(), through.OPTIONS"),
+    "list in place": (lambda c: c.NAMES.append("b"), "package.config.NAMES"),
+    "item of a list": (lambda c: c.NAMES.__setitem__(0, 1), "package.config.NAMES"),
+    "set": (lambda c: c.SEEN.add(2), "sorted(package.config.SEEN)"),
+    "decimal": (lambda c: setattr(c, "PRICE", c.PRICE * 2), "package.config.PRICE"),
+    "path": (lambda c: setattr(c, "FOLDER", c.FOLDER / "b"), "package.config.FOLDER"),
+    "enum": (lambda c: setattr(c, "COLOR", c.Color.BLUE), "package.config.COLOR is package.config.Color.BLUE"),
+    "namespace": (lambda c: setattr(c.settings, "rate", 5), "package.config.settings"),
+    "dataclass": (lambda c: setattr(c.SETTINGS, "rate", 5), "package.config.SETTINGS.rate"),
+    "attribute of a class": (lambda c: setattr(c.Limits, "most", 5), "package.config.Limits.most"),
+    "of an inner class": (lambda c: setattr(c.Limits.Inner, "least", 5), "package.config.Limits.Inner.least"),
+    "of a package": (lambda c: setattr(sys.modules[c.__package__ or ""], "LEVEL", 5), "package.LEVEL"),
+    "from config import RATE": (
+        lambda c: setattr(sys.modules[f"{c.__package__}.through"], "RATE", 5),
+        "through.RATE, through.rates()",
+    ),
+}
+
+
+@pytest.mark.parametrize("when", ["before the first call", "between calls"])
+@pytest.mark.parametrize("what", CHANGES)
+def test_calls_see_what_was_set_in_modules(what: str, when: str, caller: Caller) -> None:
+    """Section 5: plain data of the function's modules, and of those that these import, is as it is in the caller."""
+    change, question = CHANGES[what]
+    before = None if when == "before the first call" else caller.ask(question)
+    change(caller.config)
+    assert caller.ask(question) != before
+
+
+@pytest.mark.parametrize("how", ["plain", "stream", "as_completed", "aio", "twice"])
+def test_calls_see_the_old_values_afterwards(how: str, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 5: what a test has patched, and what it was before and after that, is what calls of every kind see."""
+    rates = caller.distribute(caller.functions.rates)
+
+    def ask() -> Any:
+        if how == "aio":
+            return asyncio.run(rates.aio([1]))[0]
+        if how == "twice":
+            return rates([1, 2, 3])[2]
+        return {
+            "plain": lambda: rates([1]),
+            "stream": lambda: list(rates.stream([1])),
+            "as_completed": lambda: [value for _, value in rates.as_completed([1])],
+        }[how]()[0]
+
+    assert ask() == (1, 1, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(caller.config, "RATE", 5)
+        patch.setitem(caller.config.OPTIONS, "depth", [7])
+        patch.delattr(caller.config, "GONE")
+        assert ask() == (5, 5, 1)
+        assert caller.ask("package.config.depth(), hasattr(package.config, 'GONE')") == "([7], False)"
+    assert ask() == (1, 1, 1)
+    assert caller.ask("package.config.depth(), hasattr(package.config, 'GONE')") == "([1, 2], True)"
+
+
+def test_every_way_to_a_module_is_seen(caller: Caller) -> None:
+    """Section 5: by its own name, by a function within it, in closures, methods, constants, annotations and base classes."""
+    config = caller.config
+    late = caller.module("late")
+    rate = config.rate
+
+    class Inherits(config.Limits):
+        def ask(self, number: int) -> Any:
+            return self.most
+
+    def annotated(number: int, settings: config.Settings) -> int:
+        return type(settings).rate
+
+    ways: dict[str, Callable[[], Any]] = {
+        "within the function": lambda: caller.distribute(caller.functions.lazily)([1]),
+        "a closure": lambda: caller.distribute(lambda number: config.RATE)([1]),
+        "a function in a closure": lambda: caller.distribute(lambda number: rate())([1]),
+        "partial": lambda: caller.distribute(functools.partial(lambda number, ask: ask(), ask=rate))([1]),
+        "a method": lambda: caller.distribute(Inherits().ask)([1]),
+        "a constant": lambda: caller.distribute(lambda number, ask: ask())([1], ask=rate),
+        "a class as a constant": lambda: caller.distribute(lambda number, limits: limits.most)([1], limits=config.Limits),
+        "annotations": lambda: caller.distribute(annotated)([1], [config.SETTINGS]),
+    }
+    for value in (1, 5, 1, 7):
+        late.RATE = config.RATE = config.Limits.most = config.Settings.rate = value
+        for name, way in ways.items():
+            assert (name, way()) == (name, [value])
+
+
+def test_what_workers_set_stays_there(caller: Caller) -> None:
+    """Section 5: what a call sets in a module stays in its worker until the caller's own changes; a model is loaded once."""
+    config = caller.config
+    config.model = None
+    config.loads = 0
+
+    def load(number: int) -> int:
+        if config.model is None:
+            config.model = object()
+            config.loads += 1
+        return config.loads
+
+    loads = caller.distribute(load)
+    assert loads([1, 2]) == [1, 1]
+    config.RATE += 1
+    assert loads([1, 2]) == [1, 1]
+    config.loads = 10
+    assert loads([1]) == [10]
+
+
+@pytest.mark.parametrize("when", ["before the first call", "between calls"])
+def test_a_large_container_that_changed_is_warned_of(when: str, package: str) -> None:
+    """Section 5: what is too large to be compared at each call is as it was imported, and the call says so."""
+    caller = Caller(package, "compute")
+    if when == "between calls":
+        caller.config.NAMES = list(map(str, range(100_000)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            caller.ask("package.config.RATE")
+    caller.config.NAMES = list(map(str, range(100_001)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refusal = r"config\.NAMES.* a list of 100001 elements.* pass it as a constant"
+        with pytest.raises((SerializationError, RuntimeWarning), match=refusal):
+            caller.ask("package.config.RATE")
+
+
+def test_a_call_after_which_nothing_changed_sends_nothing(package: str) -> None:
+    """Section 5: it costs a comparison."""
+    functions = importlib.import_module(f"{package}.functions")
+    first = record_modules(functions.ask, ())
+    assert record_modules(functions.ask, ()) is first
+    assert record_modules(functions.rates, [1, "x", None]) is first
+
+
+def test_reloaded_modules(caller: Caller, tmp_path: Path) -> None:
+    """Section 5: what was edited and reloaded is what calls see, with what imports it, and with what is set there."""
+    rates = caller.distribute(lambda number: caller_rates(caller.functions))
+
+    def caller_rates(functions: ModuleType) -> Any:
+        return functions.through.config.rate(), functions.through.config.RATE
+
+    assert rates([1]) == [(1, 1)]
+    for number in (2, 3):
+        text = FILES["config.py"].replace("RATE = 1", f"RATE = {number}").replace("return RATE", f"return RATE, {number}")
+        write(tmp_path / caller.name / "config.py", text)
+        importlib.reload(caller.config)
+        assert rates([1]) == [((number, number), number)]
+        assert caller.ask("package.config.rate()") == repr((number, number))
+        caller.config.RATE = 10
+        assert rates([1]) == [((10, number), 10)]
+        assert caller.distribute(caller.functions.rates)([1]) == [(10, (10, number), 1)]
