@@ -25,6 +25,7 @@ class TestQueue(BackendContract):
         "end a running call": "a thread cannot be ended from outside",
         "outlive a dying worker": "threads die with their process",
         "refuse what cannot travel": "nothing travels between threads",
+        "record its calls": "it was written for version 1.0",
     }
 """
 

@@ -243,3 +243,28 @@ def test_traceback_text() -> None:
     assert "in function" in text
     assert "run_calls" not in text
     assert text.rstrip().endswith("ValueError")
+
+
+def test_spans_are_of_blocks():
+    """Each block of calls has a span: its offset, its number of calls, when it began and ended, and its CPU time."""
+    times = iter(range(1000))
+    spans: list[worker.Span] = []
+    worker.run_calls(str, [range(4)], 4, stop_at_failure=True, clock=lambda: next(times), spans=spans)
+    assert [(offset, calls) for offset, calls, _, _, _ in spans] == [(0, 1), (1, 1), (2, 1), (3, 1)]  # each takes a second
+    assert [(began, ended) for _, _, began, ended, _ in spans] == [(0, 1), (2, 3), (4, 5), (6, 7)]
+    assert all(cpu >= 0.0 for _, _, _, _, cpu in spans)
+
+
+def test_spans_of_short_calls_grow():
+    """Calls that take no time are measured together, so that measuring costs nothing per call."""
+    spans: list[worker.Span] = []
+    worker.run_calls(str, [range(1000)], 1000, stop_at_failure=True, clock=lambda: 0.0, spans=spans)
+    assert [calls for _, calls, _, _, _ in spans] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 489]
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_spans_hold_failed_calls(stop: bool):
+    """A call that raised has run, too."""
+    spans: list[worker.Span] = []
+    values, _ = worker.run_calls(int, [["1", "x", "3"]], 3, stop_at_failure=stop, clock=lambda: 0.0, spans=spans)
+    assert sum(calls for _, calls, _, _, _ in spans) == len(values) == (2 if stop else 3)

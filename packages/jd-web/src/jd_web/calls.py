@@ -19,7 +19,7 @@ _Call: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 LOOK_SECONDS, LOOK_PART = 0.05, 0.05
 
 
-def as_coroutine(work: Work, resources: LoopResources | None) -> _Call:
+def as_coroutine(work: Work, resources: LoopResources | None, began: dict[Any, float] | None = None) -> _Call:
     """Returns a callable of one call's arguments that returns the coroutine of its result.
 
     What a generator yields becomes a list, that of an async generator and one that a coroutine function returns.
@@ -27,8 +27,11 @@ def as_coroutine(work: Work, resources: LoopResources | None) -> _Call:
     Args:
         work: the run's; its function is a coroutine function or an async generator function.
         resources: its constants, if some are to be opened on the loop.
+        began: gets, by task, when its present call began: after it waited for its turn.
     """
     function: _Call = work.function if returned_by(work.function).as_is else _finished(work.function)
+    if began is not None:
+        function = _noted(function, began)
     ready: _Call | None = None
     if resources is not None:
         call, ready = _with_resources(function, resources), resources.open
@@ -43,6 +46,14 @@ def as_coroutine(work: Work, resources: LoopResources | None) -> _Call:
 
 def _finished(function: Callable[..., Any]) -> _Call:
     return lambda *arguments, **constants: finish_async(function(*arguments, **constants))
+
+
+def _noted(function: _Call, began: dict[Any, float]) -> _Call:
+    async def call(*arguments: Any, **constants: Any) -> Any:
+        began[asyncio.current_task()] = time.perf_counter()
+        return await function(*arguments, **constants)
+
+    return call
 
 
 def _with_resources(function: _Call, resources: LoopResources) -> _Call:

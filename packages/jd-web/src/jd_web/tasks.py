@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import sys
 import time
 from collections import deque
@@ -52,7 +53,9 @@ class TaskWorkers:
         self._queue = queue
         self._work = work
         self._resources = LoopResources(work.constants) if LoopResources.are_in(work.constants) else None
-        self._call = as_coroutine(work, self._resources)
+        self._recorder = work.recorder
+        self._calls_began: dict[Any, float] = {}  # by task, if they are recorded
+        self._call = as_coroutine(work, self._resources, None if work.recorder is None else self._calls_began)
         self._unstarred = unstarred(self._call)
         self._loop = loop
         self._own_loop = own_loop
@@ -129,7 +132,7 @@ class TaskWorkers:
             with self._queue.lock:
                 self._queue.waiting -= 1
         elif len(self._workers) < self._work.workers:
-            worker = Worker(self._call)
+            worker = Worker(self._call, f"task {len(self._workers) + 1}")
             self._workers.append(worker)
         else:
             self._demand = 0
@@ -170,6 +173,8 @@ class TaskWorkers:
                 worker.values[offset] = await worker.call(argument)
             except BaseException as error:
                 self._failed(worker, offset, error)
+            if self._recorder is not None:
+                self._record(worker, offset)
             worker.done += 1
             if worker.waits:
                 self._context.run(self._serve, worker)
@@ -193,6 +198,8 @@ class TaskWorkers:
                             values[offset] = await in_context(call(argument), own_context(), add_workers)
                         except BaseException as error:
                             self._failed(worker, offset, error)
+                        if self._recorder is not None:
+                            self._record(worker, offset)
                         worker.done += 1
                     if not self._next_chunk(worker):
                         return
@@ -221,6 +228,11 @@ class TaskWorkers:
             self._loop.call_soon(self._serve, worker, context=self._context)
             return False
         return True
+
+    def _record(self, worker: Worker, offset: int) -> None:
+        began = self._calls_began.pop(asyncio.current_task(), None)  # None: it was ended before it began
+        if began is not None and self._recorder is not None and worker.opened is not None:
+            self._recorder.ran(worker.name, worker.opened.chunk.start, [(offset, 1, began, time.perf_counter(), math.nan)])
 
     def _failed(self, worker: Worker, offset: int, error: BaseException) -> None:
         task = asyncio.current_task()

@@ -18,15 +18,17 @@ class Worker:
         calls: the calls of that chunk, shared with the other workers.
         values: the results of that chunk.
         call: makes a call of that chunk.
+        name: unique in the run.
         done: calls of the chunk that it has made.
         began: when it began with the chunk, on the performance counter.
         task: the last task that it has started.
         waits: that task goes on with the worker's calls when its own has ended.
     """
 
-    __slots__ = ("began", "call", "calls", "done", "opened", "task", "values", "waits")
+    __slots__ = ("began", "call", "calls", "done", "name", "opened", "task", "values", "waits")
 
-    def __init__(self, call: Callable[[Any], Coroutine[Any, Any, Any]]) -> None:
+    def __init__(self, call: Callable[[Any], Coroutine[Any, Any, Any]], name: str) -> None:
+        self.name = name
         self.task: asyncio.Task[None] | None = None
         self.waits = False
         self.take_from(None, call)

@@ -82,6 +82,11 @@ class Worker:
             for file in theirs:
                 os.close(file)
 
+    @property
+    def name(self) -> str:
+        """What it is called where a run is traced."""
+        return f"process {self.pid}"
+
     def read_report(self, seconds: float = 0.0) -> None:
         """Takes in what is reported, after waiting for it at most so long."""
         if self.report < 0 or not _is_readable(self.report, seconds):

@@ -179,7 +179,10 @@ class Dispatch:
         assignment.tasks.append(task)
         worker.calls += len(chunk)
         one_by_one = self._work.timeout is not None or self._work.chunksize == 1
-        manner = self._work.stop_at_failure, one_by_one
+        recorder = self._work.recorder
+        manner = self._work.stop_at_failure, one_by_one, recorder is not None
+        if recorder is not None:
+            recorder.moved(sent=len(encoded.data) + sum(buffer.nbytes for buffer in encoded.buffers))
         header = messages.CHUNK_HEADER.pack(self._workers.number, task.number, len(chunk), *manner)
         self._workers.tell(assignment, messages.CHUNK, header, encoded.data, parcel=parcel)
         if parcel is not None:

@@ -47,6 +47,8 @@ class LostWorkers:
         nobody_blamed = all(found is None for _, found in blames)
         loading = page is not None and page.phase == status_page.LOADING
         how = self._workers.reap(assignment)
+        if self._work.recorder is not None:
+            self._work.recorder.died(assignment.worker.name)
         for task, found in reversed(blames):
             if found is None:
                 if task.deaths + 1 > MOST_DEATHS:
@@ -86,6 +88,8 @@ class LostWorkers:
             task = next((task for task in assignment.tasks if was_at_work(task, page)), assignment.tasks[0])
             found = blame(task, page)
             self._workers.dismiss(assignment)
+            if self._work.recorder is not None:
+                self._work.recorder.died(assignment.worker.name)
             for other in reversed(assignment.tasks):
                 rest = (*task.unread_parts(), *found.again) if other is task else other.rest()
                 self._again.extendleft((later, 0) for later in reversed(rest))

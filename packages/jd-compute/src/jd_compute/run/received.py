@@ -70,10 +70,15 @@ class Received:
 
     def _take_result(self, assignment: Assignment, body: memoryview, message: Message) -> Iterator[ChunkResult]:
         header = messages.RESULT_HEADER
-        number, first, count, state, seconds, length = header.unpack_from(body)
+        number, first, count, state, seconds, length, spans = header.unpack_from(body)
         task = assignment.task(number)
         assignment.spared = 0
         raised = codec.loads(body[header.size : header.size + length]) if length else ()
+        length += spans
+        if self._work.recorder is not None:
+            measured = messages.SPAN.iter_unpack(body[header.size + length - spans : header.size + length])
+            self._work.recorder.ran(assignment.worker.name, task.chunk.start, [*measured])
+            self._work.recorder.moved(received=len(body) + sum(buffer.nbytes for buffer in message.buffers or ()))
         failed = tuple(failures.failure(self._work.name, task.chunk.start + offset, what) for offset, what in raised)
         task.done, task.finished = first + count, state != messages.GOING_ON
         values: Sequence[Any] = ()

@@ -19,7 +19,7 @@ END = 5  # nothing: the run is over, so drop its function and constants, and clo
 # Worker to caller.
 HELLO = 16  # PROCESS: it runs, and will end with the caller
 READY = 17  # a pickled Raised, or nothing: the initializer has run
-RESULT = 18  # RESULT_HEADER, a pickled list of (offset, Raised) if there are any, the encoded list of values
+RESULT = 18  # RESULT_HEADER, a pickled list of (offset, Raised) if there are any, SPANs, the encoded list of values
 UNLOADABLE = 19  # CHUNK_NUMBER, a pickled Unloadable: nothing of that chunk has run
 RESENT = 20  # RESEND_HEADER, a pickled list with each value encoded, or a Raised
 OUTPUT = 21  # where it belongs (see output), what was printed or logged
@@ -34,12 +34,15 @@ FILES = struct.Struct("!??")
 LENGTH = struct.Struct("!Q")
 
 #: Run, number of the chunk, number of calls; whether to end with the first failed call, to publish every call and not blocks
-#: of calls.
-CHUNK_HEADER = struct.Struct("!QQQ??")
+#: of calls, to say when they ran.
+CHUNK_HEADER = struct.Struct("!QQQ???")
 
 #: Number of the chunk, offset of the first value, number of values, how far the chunk is, seconds since the last such
-#: message, length of the failures in bytes.
-RESULT_HEADER = struct.Struct("!QQQBdQ")
+#: message, length in bytes of the failures, and of the spans.
+RESULT_HEADER = struct.Struct("!QQQBdQQ")
+
+#: One of the spans of the calls (`jd_core.worker.Span`), whose offset counts from the chunk's first call.
+SPAN = struct.Struct("!QQddd")
 
 #: How far a chunk is: more results will come, none will, or none will and the rest is given back.
 GOING_ON, DONE, GIVEN_BACK = range(3)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import types
 from collections.abc import Sequence
 from typing import Any
 
-from jd_core.worker import traceback_text
+from jd_core.worker import Span, traceback_text
 
 from jd_compute.codec import failures as outcome
 from jd_compute.codec.codec import Encoded, dumps, dumps_exception, encode, packed
@@ -23,9 +24,14 @@ KNOWN_SECONDS = 0.001
 
 
 class Reporter:
-    """Tells the caller how far a chunk is: in shared memory before each block, by message now and then and at the end."""
+    """Tells the caller how far a chunk is: in shared memory before each block, by message now and then and at the end.
 
-    def __init__(self, outbox: Outbox, run: int, number: int, count: int) -> None:
+    Attributes:
+        spans: those of the calls since the last message; None if the caller does not want them.
+    """
+
+    def __init__(self, outbox: Outbox, run: int, number: int, count: int, *, recorded: bool) -> None:
+        self.spans: list[Span] | None = [] if recorded else None
         self._outbox = outbox
         self._status = outbox.status
         self._run = run
@@ -67,11 +73,15 @@ class Reporter:
         sent = packed(values[first:] if first else values)
         encoded, described = _encode_values(sent, first, described)
         failed = messages.pack(described) if described else b""
+        spans = b"".join(itertools.starmap(messages.SPAN.pack, self.spans or ()))
         state = (messages.GIVEN_BACK if self._gives_back else messages.DONE) if done else messages.GOING_ON
-        header = messages.RESULT_HEADER.pack(self._number, first, len(values) - first, state, seconds, len(failed))
+        lengths = len(failed), len(spans)
+        header = messages.RESULT_HEADER.pack(self._number, first, len(values) - first, state, seconds, *lengths)
         if done:
             outbox.output.end()
-        outbox.send(messages.RESULT, header, failed, encoded=encoded)
+        outbox.send(messages.RESULT, header, failed, spans, encoded=encoded)
+        if self.spans:
+            self.spans.clear()
         # Not before it is sent: until then, dying loses these results, and that is a call's death.
         if done:
             outbox.enter(status_page.IDLE)

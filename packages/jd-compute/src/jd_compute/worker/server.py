@@ -177,14 +177,14 @@ class Server:
 
     def _run_chunk(self, message: Message) -> None:
         body = memoryview(message.body)
-        run, number, count, stop_at_failure, one_by_one = messages.CHUNK_HEADER.unpack_from(body)
+        run, number, count, stop_at_failure, one_by_one, recorded = messages.CHUNK_HEADER.unpack_from(body)
         outbox = self._outbox
         if run != self._run:
             self._begin(run)
         call = self._call
         if self._has_failed or (outbox.status is not None and outbox.status.is_cancelled(run)):
             outbox.output.end()
-            outbox.send(messages.RESULT, messages.RESULT_HEADER.pack(number, 0, 0, messages.DONE, 0.0, 0))
+            outbox.send(messages.RESULT, messages.RESULT_HEADER.pack(number, 0, 0, messages.DONE, 0.0, 0, 0))
             return
         outbox.enter(status_page.DECODING, number)
         columns: Any = None
@@ -202,7 +202,7 @@ class Server:
             outbox.send(messages.UNLOADABLE, messages.CHUNK_NUMBER.pack(number), messages.pack(report))
             return
         began = time.perf_counter()
-        reporter = Reporter(outbox, run, number, count)
+        reporter = Reporter(outbox, run, number, count, recorded=recorded)
         values, failures = run_calls(
             call,
             columns,
@@ -211,6 +211,7 @@ class Server:
             between=reporter.between,
             one_by_one=one_by_one,
             clock=time.perf_counter,
+            spans=reporter.spans,
         )
         del columns  # before the results are sent, so that their message gives the memory of large arguments back
         # What is at hand already must not start after the failure that ends the run.

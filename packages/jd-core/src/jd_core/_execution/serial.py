@@ -7,6 +7,7 @@ worker that started workers of its own would multiply processes and threads with
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Failure, Work
 from jd_core.worker import (
+    Span,
     as_worker,
     close_loop,
     finish_async,
@@ -28,6 +30,10 @@ from jd_core.worker import (
 if TYPE_CHECKING:
     from jd_core.inprocess.loop_resources import LoopResources
     from jd_core.inprocess.rate_limit import Rate
+
+
+#: What `jd_core.backend.Recorder` is told of where calls run.
+_WORKER = "the calling thread"
 
 
 class SerialBackend(Backend):
@@ -100,10 +106,15 @@ def _run(work: Work, call: Callable[..., Any], chunk: Chunk) -> ChunkResult:
         def is_interrupted(_: object, failed: list[tuple[int, BaseException]], __: object) -> bool:
             return bool(pressed and failed and isinstance(failed[-1][1], KeyboardInterrupt))
 
-        watch: dict[str, Any] = {} if pressed is None else {"between": is_interrupted, "clock": time.perf_counter}
+        spans: list[Span] | None = None if work.recorder is None else []
+        watch: dict[str, Any] = {} if pressed is None else {"between": is_interrupted}
+        if watch or spans is not None:
+            watch |= {"clock": time.perf_counter, "spans": spans}
         values, failed = run_calls(call, chunk.columns, len(chunk), stop_at_failure=work.stop_at_failure, **watch)
         if is_interrupted(None, failed, None):
             raise failed[-1][1]
+    if work.recorder is not None:
+        work.recorder.ran(_WORKER, chunk.start, spans or ())
     failures = tuple(Failure(chunk.start + offset, error) for offset, error in failed)
     return ChunkResult(chunk, values, failures, time.perf_counter() - began)
 
@@ -152,11 +163,14 @@ async def _await(work: Work, resources: LoopResources, chunk: Chunk) -> ChunkRes
     rate: Rate | None = work.options.get("max_per_second")
     values: list[Any] = []
     failures: list[Failure] = []
+    spans: list[Span] = []
     for arguments in zip(*chunk.columns, strict=True):
+        started = time.perf_counter()
         try:
             constants = await resources.open()
             while rate is not None and (delay := rate.delay()):
                 await asyncio.sleep(delay)
+            started = time.perf_counter()
             with as_worker():
                 values.append(await finish_async(work.function(*arguments, **constants)))
         except BaseException as error:
@@ -165,6 +179,10 @@ async def _await(work: Work, resources: LoopResources, chunk: Chunk) -> ChunkRes
                 raise
             failures.append(Failure(chunk.start + len(values), error))
             values.append(None)
-            if work.stop_at_failure:
-                break
+        if work.recorder is not None:
+            spans.append((len(values) - 1, 1, started, time.perf_counter(), math.nan))
+        if failures and work.stop_at_failure:
+            break
+    if work.recorder is not None:
+        work.recorder.ran(_WORKER, chunk.start, spans)
     return ChunkResult(chunk, values, tuple(failures), time.perf_counter() - began)

@@ -6,7 +6,7 @@ from jd_core.backend.option import Option, closest
 
 if TYPE_CHECKING:
     from jd_core.backend.base import CANCEL_SECONDS, POLL_SECONDS, Backend
-    from jd_core.backend.work import Chunk, ChunkResult, Failure, Work
+    from jd_core.backend.work import Chunk, ChunkResult, Failure, Recorder, Work
 
 __all__ = [
     "CANCEL_SECONDS",
@@ -16,6 +16,7 @@ __all__ = [
     "ChunkResult",
     "Failure",
     "Option",
+    "Recorder",
     "Work",
     "closest",
 ]

@@ -40,7 +40,10 @@ class Backend(ABC):
     5. Without chunks no worker is started. An instance serves many runs, also at once from several threads.
     6. Calls run with `jd_core.worker.inside_worker` set to true. A thread or process that ran them ends with
        `jd_core.worker.release` (constants of `jd_core.per_worker`) and `jd_core.worker.close_loop`.
-    7. A backend knows nothing of hints, roles, batches, retries, aggregation or progress.
+    7. ``work.recorder``, where it is given, is told once of each call that ran and whose worker could still say so: on which
+       worker, from when to when. Calls of one worker do not overlap. Where it is None, nothing is measured for it. (A
+       backend that never tells it is traced by the times of its results, without workers and single calls.)
+    8. A backend knows nothing of hints, roles, batches, retries, aggregation or progress.
 
     Making an instance starts nothing and imports nothing heavy; the core makes one per process, at the first call.
 

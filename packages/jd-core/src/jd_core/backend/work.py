@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from jd_core._collections.table import cut
+from jd_core.worker import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,25 @@ class Chunk:
         return tuple(next(itertools.islice(column, offset, None)) for column in self.columns)
 
 
+class Recorder(Protocol):
+    """Takes what happens in a run that is traced; from any thread. See `Work.recorder`."""
+
+    def ran(self, worker: str, start: int, spans: Sequence[Span]) -> None:
+        """Records calls.
+
+        Args:
+            worker: where they ran: unique among the run's workers, and fit to be shown, such as "process 4711".
+            start: index over the run of the first call of their chunk, from which the spans count.
+            spans: when they began and ended, by the performance counter of the caller's machine.
+        """
+
+    def moved(self, *, sent: int = 0, received: int = 0) -> None:
+        """Records bytes that were sent to workers, or received from them."""
+
+    def died(self, worker: str) -> None:
+        """Records that a worker ended while it had calls, also one that was ended for a timeout."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """All that is the same for every chunk of a run; a backend ships it once per worker, not per chunk.
@@ -61,6 +81,8 @@ class Work:
         on_input: takes a callable that a run wants called when chunks that yielded None may have a chunk now, or
             ``cancelled`` turned true, so that it need not wait for `POLL_SECONDS`: from any thread where it was passed by
             `Backend.run`, on the caller's loop where by `Backend.arun`. None where nobody can tell.
+        recorder: is told of each call that ran, before `Backend.run` returns. None, nearly always, where nobody asked for
+            it: then it must cost nothing.
     """
 
     function: Callable[..., Any]
@@ -75,6 +97,7 @@ class Work:
     cancelled: Callable[[], bool] | None = field(default=None, repr=False)
     workers_given: bool = True
     on_input: Callable[[Callable[[], None]], None] | None = field(default=None, repr=False)
+    recorder: Recorder | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

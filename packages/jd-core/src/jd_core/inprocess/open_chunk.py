@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from jd_core.backend import Chunk, ChunkResult, Failure
-from jd_core.worker import failure_of
+from jd_core.worker import BLOCK_SECONDS, Span, failure_of
 
 #: With the GIL, ``enumerate`` of these yields each item to one thread only: it runs no Python code in between.
 _ONCE_EACH = (list, tuple, range)
@@ -82,6 +83,31 @@ class OpenChunk:
         # What a part of an unfinished chunk took is not known yet; the last part is not to stand for all of them.
         seconds = 0.0 if self.left else self.seconds * len(values) / len(self.values)
         return ChunkResult(self.chunk, values, failures, seconds, start)
+
+
+def measured(calls: Iterable[tuple[int, Any]], spans: list[Span]) -> Generator[tuple[int, Any], None, None]:
+    """Yields calls for one worker, and records how long it took for them: in blocks, as `jd_core.worker.run_calls` does.
+
+    Args:
+        calls: see `OpenChunk.calls`.
+        spans: gets the spans, the last one when this is closed. In one of several calls there are gaps, whose calls other
+            workers took.
+    """
+    done, block, offset = 0, 1, 0
+    began, cpu = time.perf_counter(), time.thread_time()
+    try:
+        for call in calls:
+            yield call
+            done += 1
+            offset = call[0]
+            if done == block:
+                now, used = time.perf_counter(), time.thread_time()
+                spans.append((offset - done + 1, done, began, now, used - cpu))
+                block = block * 2 if now - began < BLOCK_SECONDS else max(1, block // 2)
+                done, began, cpu = 0, now, used
+    finally:
+        if done:
+            spans.append((offset - done + 1, done, began, time.perf_counter(), time.thread_time() - cpu))
 
 
 def unstarred(call: Callable[..., Any]) -> Callable[[tuple[Any, ...]], Any]:

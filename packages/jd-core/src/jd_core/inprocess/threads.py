@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -12,9 +13,9 @@ from typing import Any
 from jd_core.backend import Work
 from jd_core.errors import BackendError, CallTimeoutError
 from jd_core.inprocess.call_queue import CallQueue
-from jd_core.inprocess.open_chunk import OpenChunk, unstarred
+from jd_core.inprocess.open_chunk import OpenChunk, measured, unstarred
 from jd_core.inprocess.rate_limit import Rate
-from jd_core.worker import close_loop, inside_worker, is_async, open_loop
+from jd_core.worker import Span, close_loop, inside_worker, is_async, open_loop
 
 #: Seconds that an ended run waits for threads whose calls may be about to end. A thread cannot be killed.
 PARTING_SECONDS = 0.05
@@ -96,6 +97,9 @@ class ThreadWorkers:
                     continue
                 worker.left_behind = True
             self._workers.remove(worker)
+            self._record(worker, opened, offset, now - began, math.nan)
+            if self._work.recorder is not None:
+                self._work.recorder.died(worker.name)
             self._queue.fail(opened, offset, self._timed_out(limit))
             self._queue.record(opened, 1, now - began)
             if not self._queue.stopped:
@@ -121,8 +125,9 @@ class ThreadWorkers:
         return time.monotonic() < self._patience and any(worker.thread.is_alive() for worker in self._workers)
 
     def _start(self) -> None:
-        worker = _Worker()
-        name = f"{self._prefix}-{next(self._numbers)}"
+        number = next(self._numbers)
+        worker = _Worker(f"thread {number}")
+        name = f"{self._prefix}-{number}"
         context = self._context.copy()
         worker.thread = threading.Thread(target=context.run, args=(self._serve, worker), name=name, daemon=True)
         try:
@@ -143,7 +148,7 @@ class ThreadWorkers:
                 if self._watched:
                     self._take_watched(worker, opened)
                 else:
-                    self._take(opened)
+                    self._take(worker, opened)
             self._release()
             close_loop()
         except BaseException as error:
@@ -159,14 +164,16 @@ class ThreadWorkers:
                 self._available.wait()
         return opened
 
-    def _take(self, opened: OpenChunk) -> None:
+    def _take(self, worker: _Worker, opened: OpenChunk) -> None:
         """Takes calls with nothing but a context around each: without clock, rate and lock (row io-tiny-calls)."""
         queue, values = self._queue, opened.values
         call = self._unstarred if opened.starred else self._call
         own_context = contextvars.copy_context
+        spans: list[Span] = []
+        timed = None if self._work.recorder is None else measured(opened.calls, spans)
         done = 0
         began = time.perf_counter()
-        for offset, argument in opened.calls:
+        for offset, argument in timed or opened.calls:
             if queue.stopped:
                 break
             try:
@@ -174,6 +181,9 @@ class ThreadWorkers:
             except BaseException as error:
                 queue.fail(opened, offset, error)
             done += 1
+        if timed is not None and self._work.recorder is not None:
+            timed.close()
+            self._work.recorder.ran(worker.name, opened.chunk.start, spans)
         queue.record(opened, done, time.perf_counter() - began)
 
     def _take_watched(self, worker: _Worker, opened: OpenChunk) -> None:
@@ -185,6 +195,7 @@ class ThreadWorkers:
             if queue.stopped:
                 break
             value, failure = None, None
+            cpu = 0.0 if self._work.recorder is None else time.thread_time()
             began = time.monotonic()
             worker.current = opened, offset, began
             try:
@@ -196,6 +207,8 @@ class ThreadWorkers:
                 if worker.left_behind:
                     break
                 worker.current = None
+            if self._work.recorder is not None:
+                self._record(worker, opened, offset, seconds, time.thread_time() - cpu)
             # Nobody may have looked in time: the caller of a stream comes when it likes.
             if limit is not None and seconds > limit:
                 failure = self._timed_out(limit)
@@ -206,6 +219,11 @@ class ThreadWorkers:
             else:
                 queue.fail(opened, offset, failure)
             queue.record(opened, 1, seconds)
+
+    def _record(self, worker: _Worker, opened: OpenChunk, offset: int, seconds: float, cpu: float) -> None:
+        if self._work.recorder is not None:
+            now = time.perf_counter()
+            self._work.recorder.ran(worker.name, opened.chunk.start, [(offset, 1, now - seconds, now, cpu)])
 
     def _wait_for(self, rate: Rate) -> None:
         with self._turn:  # one thread asks for all, which would wake at the same moment
@@ -222,10 +240,11 @@ class ThreadWorkers:
 class _Worker:
     """One thread, and the call that it runs: (chunk, offset, start on the monotonic clock); None between calls."""
 
-    __slots__ = ("current", "left_behind", "thread")
+    __slots__ = ("current", "left_behind", "name", "thread")
 
     thread: threading.Thread
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.current: tuple[OpenChunk, int, float] | None = None
         self.left_behind = False

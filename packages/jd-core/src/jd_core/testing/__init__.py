@@ -15,7 +15,7 @@ the suite with a limit for each test, such as pytest-timeout's.
 
 import pytest
 
-_MODULES = ("ending", "failing", "feed", "harness", "pulling", "results", "serving", "using")
+_MODULES = ("ending", "failing", "feed", "harness", "pulling", "recording", "results", "serving", "using")
 pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _MODULES))
 
 from jd_core.testing.contract import BackendContract  # noqa: E402 - after it, so that failed asserts show their values

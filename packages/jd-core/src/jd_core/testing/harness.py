@@ -31,6 +31,7 @@ ABILITIES = (
     "outlive a dying worker",  # calls run in processes of their own
     "refuse what cannot travel",  # arguments and results are pickled
     "show what calls print",  # on the caller's stdout, and through its logging
+    "record its calls",  # line 7; the core then takes the times of whole chunks
     "mark what it runs",  # line 6; only where all that uses the backend is marked already
 )
 

@@ -1,14 +1,16 @@
 """What runs inside a worker. It needs only the standard library, so that it can be sent to where these packages are not."""
 
-from .calls import Bound, failure_of, plain, run_calls, traceback_text
+from .calls import BLOCK_SECONDS, Bound, Span, failure_of, plain, run_calls, traceback_text
 from .coroutines import close_loop, open_loop, run_coroutine
 from .resources import Resources, is_per_worker, release
 from .returned import finish_async, innermost, is_async, returned_by
 from .state import as_worker, inside_worker, is_ending, is_inside_worker, mark_process
 
 __all__ = [
+    "BLOCK_SECONDS",
     "Bound",
     "Resources",
+    "Span",
     "as_worker",
     "close_loop",
     "failure_of",

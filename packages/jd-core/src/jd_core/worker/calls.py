@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextvars
 import functools
 import itertools
+import time
 import types
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from . import coroutines, resources, returned
 from .coroutines import run_coroutine
@@ -20,6 +21,10 @@ from .returned import is_async, returned_by
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: Calls that a worker ran one after the other: offset in their chunk of the first, their number, when they began and ended
+#: on the performance counter, and the CPU time that their thread used (NaN if unknown); all times in seconds.
+Span: TypeAlias = tuple[int, int, float, float, float]
 
 #: Length of a block of calls, in seconds: what a worker runs between two looks at the world outside (see `run_calls`).
 BLOCK_SECONDS = 0.0005
@@ -95,6 +100,7 @@ def run_calls(
     between: Callable[[list[Any], list[tuple[int, BaseException]], int], bool] | None = None,
     one_by_one: bool = False,
     clock: Callable[[], float] | None = None,
+    spans: list[Span] | None = None,
 ) -> tuple[list[Any], list[tuple[int, BaseException]]]:
     """Runs the calls of one chunk, one after the other, at the cost of calling the function and little more.
 
@@ -111,7 +117,8 @@ def run_calls(
             block; true ends the chunk before that block. Blocks last about `BLOCK_SECONDS`, so that looking costs next
             to nothing per call.
         one_by_one: make every block one call.
-        clock: returns seconds; needed with ``between``.
+        clock: returns seconds; needed with ``between`` and ``spans``.
+        spans: gets a `Span` for each block: of one call if calls take as long as a block or longer, else of several.
 
     Returns:
         The results, in order (``None`` at a failed call), and for each failed call its offset and exception. Fewer than
@@ -121,12 +128,13 @@ def run_calls(
     calls = iter(()) if direct else map(call, *columns)
     values: list[Any] = []
     failures: list[tuple[int, BaseException]] = []
-    block = 1 if between is not None else count
+    block = count if between is None and spans is None else 1
     while (done := len(values)) < count:
         expected = min(done + block, count)
         if between is not None and between(values, failures, expected - done):
             break
         began = clock() if clock is not None else 0.0
+        cpu = time.thread_time() if spans is not None else 0.0
         try:
             if direct:
                 for argument in columns[0][done:expected]:
@@ -140,11 +148,14 @@ def run_calls(
                 values.pop()  # from outside (a signal handler, another thread), when all of the block's calls had ended
             failures.append((len(values), failure_of(error)))
             values.append(None)
-            if stop_at_failure:
-                break
-        if clock is not None and not one_by_one:
-            seconds = clock() - began
-            block = min(block * 2, 1 << 16) if seconds < BLOCK_SECONDS else max(1, block // 2)
+        if clock is not None:
+            ended = clock()
+            if spans is not None:
+                spans.append((done, len(values) - done, began, ended, time.thread_time() - cpu))
+            if not one_by_one:
+                block = min(block * 2, 1 << 16) if ended - began < BLOCK_SECONDS else max(1, block // 2)
+        if failures and stop_at_failure:
+            break
     return values, failures
 
 

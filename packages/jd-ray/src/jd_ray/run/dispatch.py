@@ -179,6 +179,7 @@ class Dispatch:
         for ref in late:
             piece, _ = self._in_flight.pop(ref)
             self._starts.ended(ref)
+            self._submission.recording.ended(ref, piece, None)
             self._submission.ask(functools.partial(self._end, ref))
             error = CallTimeoutError(
                 f"{self.work.name}(): call {piece.start} took longer than timeout={self.work.timeout:g} seconds, "
@@ -195,9 +196,12 @@ class Dispatch:
         errors = self.ray.exceptions
         try:
             outcome = remote_function.received(self.ray.get(ref))
+            self._submission.recording.ended(ref, piece, outcome)
         except (errors.NodeDiedError, errors.ObjectLostError, errors.LocalRayletDiedError) as error:
+            self._submission.recording.ended(ref, piece, None)
             yield from self._lost(piece, error)
         except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
+            self._submission.recording.ended(ref, piece, None)
             if piece.count > 1 and self.work.chunksize != 1:
                 self._waiting.extendleft(reversed(piece.calls()))
             else:

@@ -14,6 +14,7 @@ from jd_core.worker.unpicklable import REFUSALS
 from jd_ray.cluster.connection import through_client
 from jd_ray.run import outcomes, remote_function
 from jd_ray.run.outcomes import Piece
+from jd_ray.run.recording import Recording
 from jd_ray.shipped import codec, remote
 
 Answer = TypeVar("Answer")
@@ -39,10 +40,12 @@ class Submission:
 
     Attributes:
         edition: grows each time that more has to go by value; what was sent before may not arrive.
+        recording: is to be told what becomes of each task.
     """
 
     def __init__(self, ray: Any, work: Work) -> None:
         self.edition = 0
+        self.recording = Recording(work.recorder)
         self._ray = ray
         self._work = work
         self._through_client = through_client()
@@ -60,8 +63,10 @@ class Submission:
     def send(self, columns: codec.Encoded, key: bytes | None, patience: float) -> Any:
         """Submits a piece with these arguments and returns Ray's reference to its outcome; see `remote.run_piece`."""
         beside = not self._through_client
-        stop = self._work.stop_at_failure
-        return self.ask(lambda: self._task.remote(self._run, self._sent, columns, stop, patience, key, beside))
+        stop, recorded = self._work.stop_at_failure, self._work.recorder is not None
+        ref = self.ask(lambda: self._task.remote(self._run, self._sent, columns, stop, patience, key, beside, recorded))
+        self.recording.submitted(ref, columns)
+        return ref
 
     def extend(self, refused: remote.Refused, edition: int) -> bool:
         """Sees to it that what workers cannot import goes by value.

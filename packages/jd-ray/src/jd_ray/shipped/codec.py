@@ -162,6 +162,12 @@ def decode(encoded: Encoded, copy: Callable[[bool], type | None]) -> Any:
     return pickle.loads(data, buffers=placed)
 
 
+def size(encoded: Encoded) -> int:
+    """Returns how many bytes are sent for an object."""
+    data, buffers, _ = encoded
+    return sum(memoryview(part).nbytes for part in (data, *buffers))
+
+
 def copy_all(writable: bool) -> type | None:
     """For results: the caller's own, writable as they were, and nothing left in the object store."""
     return bytearray if writable else bytes

@@ -6,6 +6,8 @@ This module is sent to workers as source (see `jd_ray.run.remote_function`), wit
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from typing import Any, NamedTuple
 
@@ -49,6 +51,8 @@ class Done(NamedTuple):
         values: the results as `codec.encode_values` gives them, with None at a failed call.
         failures: in order, each the fields of a `Raised`.
         seconds: what the calls took.
+        spans: when they ran, on this machine's performance counter, if that is wanted.
+        where: this machine's name and this process's id.
     """
 
     calls: int
@@ -56,6 +60,8 @@ class Done(NamedTuple):
     values: Any
     failures: list[tuple[Any, ...]]
     seconds: float
+    spans: list[worker.Span]
+    where: tuple[str, int]
 
 
 class Refused(NamedTuple):
@@ -84,6 +90,7 @@ def run_piece(
     patience: float,
     started: bytes | None,
     beside: bool,
+    recorded: bool,
 ) -> Done | Refused:
     """Runs consecutive calls.
 
@@ -95,6 +102,7 @@ def run_piece(
         patience: seconds after which no further call is begun: others may have nothing to do.
         started: set this key in Ray's key-value store when the calls begin; None: do not.
         beside: whether large buffers may go back beside the pickle of the results.
+        recorded: whether to say when the calls ran.
     """
     with worker.as_worker(), Cancellation() as cancellation:
         try:
@@ -109,6 +117,7 @@ def run_piece(
         if started is not None:
             housekeeping.set_key(started)
         began = time.perf_counter()
+        spans: list[worker.Span] | None = [] if recorded else None
         try:
             with cancellation.interrupting():
                 values, failures = worker.run_calls(
@@ -120,6 +129,7 @@ def run_piece(
                         cancellation.requested or (bool(values) and time.perf_counter() - began > patience)
                     ),
                     clock=time.perf_counter,
+                    spans=spans,
                 )
         finally:
             if cancellation.requested:
@@ -133,7 +143,8 @@ def run_piece(
         if not together:
             raised += [Raised(at, None, "", one, "") for at, one in enumerate(encoded) if isinstance(one, str)]
             raised.sort(key=lambda failure: failure.offset)
-        return Done(len(values), together, encoded, [tuple(failure) for failure in raised], seconds)
+        where = platform.node(), os.getpid()
+        return Done(len(values), together, encoded, [tuple(failure) for failure in raised], seconds, spans or [], where)
 
 
 def _raised(offset: int, error: BaseException) -> Raised:
