@@ -20,7 +20,8 @@ from typing import Any
 from jd_core._api.methods import CallMethod, HelpText
 from jd_core._api.pickled import rebuilder, rebuilt
 from jd_core._api.stream import AsyncStream, Stream
-from jd_core._execution.run import Run, Stop, Target
+from jd_core._execution.run import Run, Target
+from jd_core._execution.stop import Stop
 from jd_core._hints.signature import distributed_signature, inspect_function
 from jd_core._options.options import Options, resolve, with_job
 from jd_core._options.shown import shows_options

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import AsyncGenerator, Generator
 from typing import Any, Generic, TypeVar
 
-from jd_core._execution.run import Stop
+from jd_core._execution.stop import Stop
 
 #: Seconds between two looks of who closes a stream at whether another thread or task has left it.
 LOOK_SECONDS = 0.002

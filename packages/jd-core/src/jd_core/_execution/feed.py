@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from jd_core._execution.chunk_size import Sizer
 from jd_core._execution.failures import HiddenInternals
 from jd_core._execution.retries import Retries
 from jd_core._planning.plan import Plan
 from jd_core.backend import Chunk
+
+if TYPE_CHECKING:
+    from jd_core._tracing.record import RunRecord
 
 #: Chunks per worker that may be read ahead of a stream's consumer where ``buffersize`` is not given.
 CHUNKS_AHEAD = 4
@@ -24,6 +29,7 @@ class Feed:
         internals: hides this library's frames from the user.
         buffersize: how many calls may be read ahead of results, if the user chose it.
         streamed: whether the caller takes results while the run goes on. Then what it has not taken counts as read ahead.
+        record: gets the times that it took to read; None where nobody traces the run.
 
     Attributes:
         fed: calls that were yielded for the first time.
@@ -41,6 +47,7 @@ class Feed:
         *,
         buffersize: int | None,
         streamed: bool,
+        record: RunRecord | None = None,
     ) -> None:
         self.fed = 0
         self.settled = 0
@@ -52,6 +59,7 @@ class Feed:
         self._internals = internals
         self._buffersize = buffersize
         self._streamed = streamed
+        self._record = record
         self._error: Exception | None = None  # of the user's input
 
     def __iter__(self) -> Iterator[Chunk | None]:
@@ -88,7 +96,7 @@ class Feed:
         size = 0 if self.exhausted else self._size()
         if size <= 0:
             return None
-        chunk = self._read(size)
+        chunk = self._read(size) if self._record is None else self._read_recorded(size, self._record)
         self.exhausted = self._plan.ended or self._error is not None
         if chunk is not None:
             self.fed += len(chunk)
@@ -106,6 +114,12 @@ class Feed:
         if self._streamed and ahead + size > CHUNKS_AHEAD * self._sizer.ahead(size):
             return 0
         return size
+
+    def _read_recorded(self, size: int, record: RunRecord) -> Chunk | None:
+        began = time.perf_counter()
+        chunk = self._read(size)
+        record.read(began, is_there=chunk is not None or self._plan.ended or self._error is not None)
+        return chunk
 
     def _read(self, size: int) -> Chunk | None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from jd_core._collections.table import Kind
 from jd_core._execution import progress
@@ -15,6 +15,9 @@ from jd_core._options.options import Options
 from jd_core._planning.plan import Plan
 from jd_core.backend import Chunk, ChunkResult
 from jd_core.errors import BackendError
+
+if TYPE_CHECKING:
+    from jd_core._tracing.record import RunRecord
 
 
 class Order(Protocol):
@@ -50,6 +53,7 @@ class Results:
         internals: hides this library's frames from the user.
         order: in which the caller gets them.
         workers: how many calls run at once.
+        record: what is recorded of the run; None where nobody traces it.
 
     Attributes:
         kept: results in order that the caller does not have yet; for a caller that wants all of them at once.
@@ -65,6 +69,7 @@ class Results:
         order: Order,
         *,
         workers: int,
+        record: RunRecord | None = None,
     ) -> None:
         self.kept: list[Any] = []
         self._plan = plan
@@ -74,10 +79,13 @@ class Results:
         self._internals = internals
         self._order = order
         self._workers = workers
+        self._record = record
         self._progress: progress.Progress = progress.Silent()
 
     def __enter__(self) -> Self:
         """Starts showing progress."""
+        if self._record is not None:
+            self._record.begin()
         calls = self._plan.calls
         known = self._durations.calls_in(progress.INTERVAL * self._workers) or 0
         brief = calls is not None and calls <= known
@@ -92,6 +100,8 @@ class Results:
             if isinstance(error, Exception):
                 self.failed(error)
             self._internals.__exit__(kind, error, trace)
+            if self._record is not None:
+                self._record.end(error)
 
     def take(self, result: ChunkResult) -> Iterator[Sequence[Any]]:
         """Settles the calls of one `ChunkResult`: each has its result now, or is to be attempted again.
@@ -104,6 +114,8 @@ class Results:
         """
         if self._feed.retries is None or not result.failures:  # how fast a service refuses tells nothing about its calls
             self._durations.record(len(result.values), result.seconds)
+        if self._record is not None:
+            self._record.take(result)
         start = result.chunk.start + result.offset
         if not result.failures:
             yield from self._settle(start, result.values)
@@ -117,7 +129,10 @@ class Results:
             if self._retried(error, failure.index, result.chunk):
                 yield from self._settle(start + first, values[first:position])
                 first = position + 1
-            elif self._options.return_exceptions:
+                continue
+            if self._record is not None:
+                self._record.failed += 1
+            if self._options.return_exceptions:
                 values[position] = error
             else:
                 yield from self._settle(start + first, values[first:position])
@@ -164,14 +179,18 @@ class Results:
 
     def _retried(self, error: Exception, index: int, chunk: Chunk) -> bool:
         retries = self._feed.retries
-        return retries is not None and retries.attempt(error, index, chunk)
+        retried = retries is not None and retries.attempt(error, index, chunk)
+        if retried and self._record is not None:
+            self._record.retried += 1
+        return retried
 
     def _settle(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
         if len(values):
             self._feed.settle(start, len(values))
             with self._internals.watching():
                 self._progress.advance(len(values))
-            yield from self._order.push(start, values)
+            ready = self._order.push(start, values)
+            yield from ready if self._record is None else self._record.hand_over(ready)
 
 
 class InOrder:

@@ -15,7 +15,7 @@ import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jd_core._collections.table import Kind
 from jd_core._execution.chunk_size import CallDurations, sizer
@@ -23,14 +23,19 @@ from jd_core._execution.failures import HiddenInternals
 from jd_core._execution.feed import Feed
 from jd_core._execution.results import AsCompleted, InOrder, Results
 from jd_core._execution.retries import Retries
+from jd_core._execution.stop import Stop
 from jd_core._hints.signature import Signature
 from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options
 from jd_core._planning.arguments import warn_of_generators
 from jd_core._planning.binding import BoundCall
 from jd_core._planning.plan import Plan, plan
+from jd_core._tracing import active
 from jd_core.backend import Backend, Work, registry
 from jd_core.worker import is_ending
+
+if TYPE_CHECKING:
+    from jd_core._tracing.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class Target:
             # There is no call to make: the job's backend need not even be asked how many workers it has.
             backend = registry.backend("serial")
             workers = _Workers(backend, options)
+        streamed = stop is not None
+        record = active.new_record(call.name, backend, workers(), planned.calls, options.backend, streamed=streamed)
         work = Work(
             function=self.function,
             constants=call.constants,
@@ -85,39 +92,15 @@ class Target:
             workers_given=options.workers is not None,
             cancelled=None if stop is None else stop.is_set,
             on_input=_waking(planned, stop),
+            recorder=record,
         )
         if backend.in_processes:
             warn_of_generators(call.name, self.function, call.constants)
         joined = self.signature.returns if planned.cut and not options.return_exceptions else None
         if joined is not None and planned.calls == 0:
             joined = joined.empty_like(argument.value for argument in call.distributed)
-        return Run(planned, work, backend, options, self.durations, stop=stop, ordered=ordered, joined=joined)
-
-
-class Stop:
-    """Ends a run from any thread, as closing its generator does from the thread that takes results.
-
-    Attributes:
-        thread: takes the results of the run, since it was asked for them last.
-    """
-
-    def __init__(self) -> None:
-        self.thread = 0
-        self._is_set = False
-        self._wake: Callable[[], None] = _nobody
-
-    def is_set(self) -> bool:
-        """Returns whether the run is to end."""
-        return self._is_set
-
-    def set(self) -> None:
-        """Ends the run; returns at once."""
-        self._is_set = True
-        self._wake()
-
-    def call(self, wake: Callable[[], None]) -> None:
-        """Has ``wake`` called when the run is to end."""
-        self._wake = wake
+        durations = self.durations
+        return Run(planned, work, backend, options, durations, stop=stop, ordered=ordered, joined=joined, record=record)
 
 
 class Run:
@@ -132,6 +115,7 @@ class Run:
         stop: ends the run, of a caller that takes results while it goes on.
         ordered: whether it takes them in the order of the calls.
         joined: the collection type into which ``aggregate="auto"`` joins the results; None: they stay a list.
+        record: what is recorded of it; None where nobody traces it.
     """
 
     def __init__(
@@ -145,14 +129,15 @@ class Run:
         stop: Stop | None = None,
         ordered: bool = True,
         joined: Kind | None = None,
+        record: RunRecord | None = None,
     ) -> None:
         internals = HiddenInternals(backend)
         rule, workers, buffer = options.retry, work.workers, options.buffersize
         sizes = sizer(backend, durations, workers, total=plan.calls, fixed=work.chunksize, buffer=buffer)
         retries = None if rule is None else Retries(rule, workers, work.name, shared=backend.shares_calls)
-        feed = Feed(plan, sizes, retries, internals, buffersize=buffer, streamed=stop is not None)
+        feed = Feed(plan, sizes, retries, internals, buffersize=buffer, streamed=stop is not None, record=record)
         order = InOrder() if ordered else AsCompleted()
-        self._results = Results(plan, feed, options, durations, internals, order, workers=workers)
+        self._results = Results(plan, feed, options, durations, internals, order, workers=workers, record=record)
         self._feed = feed
         self._stop = stop or Stop()
         self._work = work
@@ -221,10 +206,6 @@ def _waking(plan: Plan, stop: Stop | None) -> Callable[[Callable[[], None]], Non
         stop.call(wake)
 
     return on_input
-
-
-def _nobody() -> None:
-    """Is woken before anybody waits."""
 
 
 class _Workers:

@@ -1,0 +1,35 @@
+"""How a run is ended from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Stop:
+    """Ends a run from any thread, as closing its generator does from the thread that takes results.
+
+    Attributes:
+        thread: takes the results of the run, since it was asked for them last.
+    """
+
+    def __init__(self) -> None:
+        self.thread = 0
+        self._is_set = False
+        self._wake: Callable[[], None] = _nobody
+
+    def is_set(self) -> bool:
+        """Returns whether the run is to end."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Ends the run; returns at once."""
+        self._is_set = True
+        self._wake()
+
+    def call(self, wake: Callable[[], None]) -> None:
+        """Has ``wake`` called when the run is to end."""
+        self._wake = wake
+
+
+def _nobody() -> None:
+    """Is woken before anybody waits."""
