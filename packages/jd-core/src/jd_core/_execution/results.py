@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from jd_core._collections.table import Kind
-from jd_core._execution import progress
 from jd_core._execution.chunk_size import CallDurations
 from jd_core._execution.failures import HiddenInternals, assign, to_user
 from jd_core._execution.feed import Feed
 from jd_core._options.options import Options
 from jd_core._planning.plan import Plan
+from jd_core._progress import progress
 from jd_core.backend import Chunk, ChunkResult
 from jd_core.errors import BackendError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from jd_core import DistributeError
-from jd_core._execution import progress
+from jd_core._progress import progress
 
 
 class Clock:
