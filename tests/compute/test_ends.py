@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,6 +16,7 @@ import time
 import psutil
 import pytest
 from jd_core import distribute
+from jd_core.testing import wait_until
 from jd_core.testing.harness import best_of_three
 
 SIGNALS = pathlib.Path(__file__).parent / "scripts" / "signals.py"
@@ -134,6 +136,43 @@ def test_ctrl_c_while_workers_start_leaves_nothing(method):
     workers = [process for process in started if is_worker(process)]
     assert not psutil.wait_procs(workers, timeout=30)[1]
     assert distribute(abs, job="compute", workers=2, start_method=method)([-1, -2]) == [1, 2]
+
+
+@pytest.mark.parametrize("way", ["aclose", "cancel", "close"])
+def test_a_run_that_is_given_up_while_its_workers_start(way, tmp_path):
+    """Section 1, promise 21: it ends at once, its workers too; an initializer that takes long is not waited for."""
+
+    def initialize():
+        (tmp_path / str(os.getpid())).touch()
+        time.sleep(600)
+
+    run = distribute(abs, job="compute", workers=2, initializer=initialize)
+
+    def wait_for_workers():
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+
+    async def give_up_awaited():
+        if way == "aclose":
+            stream = run.astream([-1, -2])
+            task = asyncio.create_task(anext(stream))
+            await asyncio.to_thread(wait_for_workers)
+            await stream.aclose()
+        else:
+            task = asyncio.create_task(run.aio([-1, -2]))
+            await asyncio.to_thread(wait_for_workers)
+            task.cancel()
+        await asyncio.wait([task])
+
+    if way == "close":
+        stream = run.stream([-1, -2])
+        thread = threading.Thread(target=list, args=(stream,))
+        thread.start()
+        wait_for_workers()
+        stream.close()
+        thread.join()
+    else:
+        asyncio.run(give_up_awaited())
+    assert not [path for path in tmp_path.iterdir() if psutil.pid_exists(int(path.name))]
 
 
 def is_worker(process):

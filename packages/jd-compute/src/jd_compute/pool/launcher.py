@@ -15,8 +15,9 @@ import selectors
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
+from jd_core.backend import CANCEL_SECONDS
 from jd_core.errors import BackendError, WorkerDiedError
 
 from jd_compute.pool.fork_server import ForkServer, ForkServers
@@ -44,12 +45,21 @@ class Launch:
         servers: who starts them.
         settings: the kind.
         modules: what their functions need, to be imported once before they are forked.
+        is_given_up: whether nobody wants them any more; None: that does not happen.
     """
 
-    def __init__(self, servers: ForkServers, settings: Settings, modules: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        servers: ForkServers,
+        settings: Settings,
+        modules: Collection[str] = (),
+        is_given_up: Callable[[], bool] | None = None,
+    ) -> None:
         self._servers = servers
         self._settings = settings
         self._modules = modules
+        self._is_given_up = is_given_up or (lambda: False)
+        self._look_seconds = LOOK_SECONDS if is_given_up is None else CANCEL_SECONDS
         self._forked: ForkServer | None = None  # the server that was forked for this launch
         self._selector = selectors.DefaultSelector()
         self._starting: dict[Worker, ForkServer] = {}  # with the server that starts it
@@ -63,7 +73,7 @@ class Launch:
 
         Returns:
             Each worker with what its initializer raised: an encoded exception, or nothing. Fewer than ``count`` if others
-            died, or the system allows no more.
+            died, or the system allows no more, or they were given up; those that were not ready then are killed.
 
         Raises:
             BackendError: the system allows none.
@@ -75,12 +85,12 @@ class Launch:
                 self._start()
             self._tracker = _tracker()  # while they start
             self._startup = self._tell()
-            while self._starting:
+            while self._starting and not self._is_given_up():
                 left = deadline - time.monotonic()
                 if left <= 0:
                     self._ends.append(f"no sign of being ready within {START_SECONDS:.0f} s")
                     break
-                for key, _ in self._selector.select(min(left, LOOK_SECONDS)):
+                for key, _ in self._selector.select(min(left, self._look_seconds)):
                     if key.data in self._starting:
                         self._hear(key.data)
         except BaseException:
@@ -95,7 +105,7 @@ class Launch:
                 worker.reap()
             if self._forked is not None:
                 self._forked.retire()
-        if not self._ready:
+        if not self._ready and not self._is_given_up():
             raise self._error(count)
         return self._ready
 

@@ -74,13 +74,15 @@ class Pool:
                 share.wanted_more = time.monotonic()
             return None
 
-    def start(self, share: Share, wanted: int, modules: Collection[str]) -> list[tuple[Worker, bytearray]]:
-        """Starts and lends as many workers as the run may have now; see `launcher.Launch.workers`."""
+    def start(
+        self, share: Share, wanted: int, modules: Collection[str], is_given_up: Callable[[], bool] | None
+    ) -> list[tuple[Worker, bytearray]]:
+        """Starts and lends as many workers as the run may have now; see `launcher.Launch`."""
         count = self._allot(share, wanted)
         if not count:
             return []
         try:
-            started = Launch(self._servers, share.settings, modules).workers(count)
+            started = Launch(self._servers, share.settings, modules, is_given_up).workers(count)
         finally:
             with self._lock:
                 self._shares.starting[share.settings] -= count

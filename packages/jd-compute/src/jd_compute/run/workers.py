@@ -89,7 +89,8 @@ class RunWorkers:
         failed: bytearray | None = None
         added: list[Assignment] = []
         try:
-            started = self._pool.start(self._share, self.size - len(self.assignments), libraries(self._work))
+            wanted, work = self.size - len(self.assignments), self._work
+            started = self._pool.start(self._share, wanted, libraries(work), work.cancelled)
         except BackendError:
             if not self.assignments:
                 raise
