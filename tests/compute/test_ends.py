@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import pathlib
@@ -13,8 +14,11 @@ import sys
 import threading
 import time
 
+import numpy as np
 import psutil
 import pytest
+from jd_compute.pool.share import Shares
+from jd_compute.transport import arena
 from jd_core import distribute
 from jd_core.testing import wait_until
 from jd_core.testing.harness import best_of_three
@@ -123,15 +127,24 @@ def test_idle_workers_end_after_their_time():
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn", "fork"])
-def test_ctrl_c_while_workers_start_leaves_nothing(method):
+def test_ctrl_c_while_workers_start_leaves_nothing(method, tmp_path):
     """Promise 7: neither processes nor threads; and the next call works."""
-    run = distribute(abs, job="compute", workers=2, start_method=method, initializer=lambda: time.sleep(600))
+
+    def initialize():
+        (tmp_path / str(os.getpid())).touch()
+        time.sleep(600)
+
+    def interrupt():
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    run = distribute(abs, job="compute", workers=2, start_method=method, initializer=initialize)
     children = psutil.Process().children(recursive=True)
-    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
+    thread = threading.Thread(target=interrupt)
+    thread.start()
     with pytest.raises(KeyboardInterrupt):
         run([-1, -2])
-    timer.join()
+    thread.join()
     started = [child for child in psutil.Process().children(recursive=True) if child not in children]
     workers = [process for process in started if is_worker(process)]
     assert not psutil.wait_procs(workers, timeout=30)[1]
@@ -173,6 +186,35 @@ def test_a_run_that_is_given_up_while_its_workers_start(way, tmp_path):
     else:
         asyncio.run(give_up_awaited())
     assert not [path for path in tmp_path.iterdir() if psutil.pid_exists(int(path.name))]
+
+
+@pytest.mark.parametrize(("where", "function"), [(Shares, "add"), (Shares, "lend"), (arena, "open_nameless")])
+def test_garbage_collection_ends_a_stream_in_the_middle_of_another_run(where, function, monkeypatch):
+    """Section 1: dropping a stream cancels it, whenever that is noticed, and whatever locks this thread holds then."""
+    original, collected = getattr(where, function), []
+
+    def collect(*arguments):
+        collected.append(gc.collect())
+        return original(*arguments)
+
+    def drop_a_stream():
+        stream = run.stream([np.ones(1 << 16)] * 100)
+        next(stream)
+        circle = [stream]
+        circle.append(circle)
+
+    run = distribute(lambda array: array, job="compute", workers=2, idle_seconds=600.0)
+    gc.disable()
+    try:
+        drop_a_stream()
+        with monkeypatch.context() as patched:
+            patched.setattr(where, function, collect)
+            other = distribute(lambda array: array.sum(), job="compute", workers=2, idle_seconds=601.0)
+            assert other([np.ones(1 << 17)] * 3) == [1 << 17] * 3
+        assert collected
+        assert len(run([np.ones(1)] * 4)) == 4
+    finally:
+        gc.enable()
 
 
 def is_worker(process):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from collections import deque
 
 from jd_compute.pool.worker import Worker
 
@@ -12,38 +12,34 @@ END_SECONDS = 2.0
 
 
 class Endings:
-    """The workers that are about to end."""
+    """The workers that are about to end. Any thread may use it; each worker is dealt with by one at a time."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._workers: list[tuple[Worker, float]] = []  # with when that must be over
+        self._workers: deque[tuple[Worker, float]] = deque()  # with when that must be over
 
     def begin(self, worker: Worker) -> None:
         """Has a worker end that has nothing to do."""
         worker.channel.close()
-        with self._lock:
-            self._workers.append((worker, time.monotonic() + END_SECONDS))
+        self._workers.append((worker, time.monotonic() + END_SECONDS))
 
-    def reap(self) -> None:
-        """Reaps those that have ended, and by force those that should have."""
-        if not self._workers:
-            return
-        with self._lock:
-            workers, self._workers = self._workers, []
-        for worker, deadline in workers:
-            worker.read_report()
+    def reap(self, *, waits: bool = False) -> None:
+        """Reaps those that have ended, and by force those that should have.
+
+        Args:
+            waits: waits until each has ended.
+        """
+        left = len(self._workers)
+        while left:
+            try:
+                worker, deadline = self._workers.popleft()
+            except IndexError:  # another thread has the others
+                return
+            worker.read_report(max(0.0, deadline - time.monotonic()) if waits else 0.0)
             if worker.end is None and worker.report >= 0 and time.monotonic() < deadline:
-                with self._lock:
-                    self._workers.append((worker, deadline))
+                self._workers.append((worker, deadline))
+                left -= not waits
                 continue
             if worker.end is None:
                 worker.kill()
             worker.reap()
-
-    def wait(self) -> None:
-        """Waits until all have ended."""
-        self.reap()
-        while self._workers:
-            worker, deadline = self._workers[0]
-            worker.read_report(max(0.0, deadline - time.monotonic()))
-            self.reap()
+            left -= 1

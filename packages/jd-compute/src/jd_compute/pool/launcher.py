@@ -31,9 +31,6 @@ from jd_compute.worker.interpreter import introduction
 #: Seconds that a worker has from its start until its initializer has run: a loaded machine may take many to import numpy.
 START_SECONDS = 120.0
 
-#: Seconds after which the wait for that is taken up anew: another thread may have taken Ctrl-C, which this one then handles.
-LOOK_SECONDS = 0.5
-
 #: So many workers that die while they start are started once more.
 MOST_ATTEMPTS = 3
 
@@ -59,7 +56,6 @@ class Launch:
         self._settings = settings
         self._modules = modules
         self._is_given_up = is_given_up or (lambda: False)
-        self._look_seconds = LOOK_SECONDS if is_given_up is None else CANCEL_SECONDS
         self._forked: ForkServer | None = None  # the server that was forked for this launch
         self._selector = selectors.DefaultSelector()
         self._starting: dict[Worker, ForkServer] = {}  # with the server that starts it
@@ -90,7 +86,8 @@ class Launch:
                 if left <= 0:
                     self._ends.append(f"no sign of being ready within {START_SECONDS:.0f} s")
                     break
-                for key, _ in self._selector.select(min(left, self._look_seconds)):
+                # Briefly, also since another thread may have taken Ctrl-C, which this one then handles.
+                for key, _ in self._selector.select(min(left, CANCEL_SECONDS)):
                     if key.data in self._starting:
                         self._hear(key.data)
         except BaseException:
@@ -237,9 +234,7 @@ def _remedy(code: int) -> str:
         return "Allow this process more open files (ulimit -n), or close some"
     if code == errno.EAGAIN:
         return "Allow this user more processes (ulimit -u, or the container's limit of pids), or use job='io'"
-    if code == errno.ENOMEM:
-        return "Free some memory, or use job='io'"
-    return "Workers are Python interpreters, started as sys.executable says"
+    return "Free some memory" if code == errno.ENOMEM else "Workers are Python interpreters, started as sys.executable says"
 
 
 def _tracker() -> int | None:

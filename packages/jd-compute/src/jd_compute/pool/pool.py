@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection
 
 from jd_compute.pool.endings import Endings
@@ -22,6 +23,8 @@ from jd_compute.pool.idle import Idle, hear
 from jd_compute.pool.launcher import Launch
 from jd_compute.pool.share import WAIT_SECONDS, Settings, Share, Shares
 from jd_compute.pool.worker import Worker, living
+from jd_compute.transport.arena import arena
+from jd_compute.transport.locks import is_held
 
 
 class Pool:
@@ -33,14 +36,20 @@ class Pool:
 
     def __init__(self) -> None:
         self.has_ended = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._servers = ForkServers()
         self._idle = Idle()
         self._lent: set[Worker] = set()
         self._endings = Endings()
         self._shares = Shares()
+        self._left: deque[Callable[[], None]] = deque()  # of runs that garbage collection has ended
 
-    # What a run does.
+    def puts_off(self, release: Callable[[], None]) -> bool:
+        """Whether ``release`` is called later, for garbage collection has ended a run in the middle of something here."""
+        if not (is_held(self._lock) or arena.is_held()):
+            return False
+        self._left.append(release)
+        return True
 
     def join(self, settings: Settings, most: int) -> Share:
         """Returns the share of a new run, which may have ``most`` workers."""
@@ -146,6 +155,8 @@ class Pool:
         Args:
             visit: is called for each that lives, which no run has meanwhile.
         """
+        while self._left:
+            self._left.popleft()()
         with self._lock:
             found = self._idle.ready() if visit is None else list(self._idle)
             for worker in found:
@@ -174,9 +185,7 @@ class Pool:
             worker.kill()
             worker.reap()
 
-    # Who may have what; with the lock held.
-
-    def _room(self) -> int:
+    def _room(self) -> int:  # this and the next three with the lock held
         """How many workers there may be more than there are."""
         return self._shares.room(len(self._idle) + len(self._lent))
 
@@ -216,8 +225,6 @@ class Pool:
             self._shares.starting[share.settings] += count
             return count
 
-    # Ends.
-
     def end(self, *, only_idle: bool = False) -> None:
         """Ends workers in the ordinary way, and those that have not ended after a while, or are at work, by force."""
         with self._lock:
@@ -229,7 +236,7 @@ class Pool:
                 self._endings.begin(worker)
         for worker in busy:
             worker.kill()
-        self._endings.wait()
+        self._endings.reap(waits=True)
         for worker in busy:
             worker.reap()
         if not self._lent:

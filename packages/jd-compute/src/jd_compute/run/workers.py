@@ -155,6 +155,8 @@ class RunWorkers:
         """Checks the workers in; those that still do something for this run get a moment to stop, and are then killed."""
         if self.has_ended:
             return  # a stream that was left unfinished is closed with the interpreter's last breath, or in a forked child
+        if self._pool.puts_off(self.release):
+            return
         for assignment in self.assignments:
             if assignment.tasks and assignment.worker.status is not None:
                 assignment.worker.status.cancel(self.number)

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from jd_compute.transport.locks import is_held
 from jd_compute.transport.shared_memory import descriptors, layout, open_nameless, write
 
 #: Bytes that this process keeps at most, those at the receivers included (row arrays-in: 2.30 if none are). What does not
@@ -108,7 +109,7 @@ class Arena:
     def __init__(self, most_bytes: int = MOST_KEPT, most_files: int = MOST_FILES) -> None:
         self._most_bytes = most_bytes
         self._most_files = most_files
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._files: list[MemoryFile] = []  # those that are kept, the one that was used longest ago first
 
     def place(
@@ -171,8 +172,8 @@ class Arena:
         left = sum(file.capacity for file in self._files)
         packed = [file for file in self._files if file.packed]
         most_files = min(self._most_files, descriptors() // 8)
-        if made.capacity + sum(file.capacity for file in packed) > self._most_bytes or len(packed) >= most_files:
-            made.kept = False
+        made.kept = made.capacity + sum(file.capacity for file in packed) <= self._most_bytes and len(packed) < most_files
+        if not made.kept:
             return
         for file in others:
             if made.capacity + left <= self._most_bytes and len(self._files) < most_files:
@@ -224,6 +225,10 @@ class Arena:
         self._files.remove(file)
         file.close()
 
+    def is_held(self) -> bool:
+        """Whether the current thread is in the middle of one of these methods."""
+        return is_held(self._lock)
+
     def kept(self) -> tuple[int, int]:
         """Returns how many files are kept, and how many bytes they have together."""
         with self._lock:
@@ -231,11 +236,10 @@ class Arena:
 
     def forked(self) -> None:
         """In a forked child: the memory is the parent's to write to."""
-        self._lock = threading.Lock()
-        files, self._files = self._files, []
+        files, self._files, self._lock = self._files, [], threading.RLock()
         for file in files:
             file.kept = False
-            with contextlib.suppress(OSError):  # another thread was just about to close it
+            with contextlib.suppress(OSError):  # another thread was about to close it
                 file.close()
 
 
