@@ -78,6 +78,18 @@ def loop(function: Function) -> Iterator[Function]:
 
 
 @contextlib.contextmanager
+def seeded_loop(function: Function, *, seed: int) -> Iterator[Function]:
+    """A plain loop with a generator for each call."""
+    random = importlib.import_module("numpy.random")
+
+    def run(items: Any) -> list[Any]:
+        streams = random.SeedSequence(seed).spawn(len(items))
+        return [function(item, random.default_rng(stream)) for item, stream in zip(items, streams, strict=True)]
+
+    yield run
+
+
+@contextlib.contextmanager
 def half_a_loop(function: Function) -> Iterator[Function]:
     """The ideal on two CPUs: half of the calls are made, by their lengths every second one; each returns its argument."""
 

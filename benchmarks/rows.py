@@ -99,6 +99,8 @@ ROWS: list[Row | Memory] = [
     Row("tiny-then-long", "40 calls of 20 ms of a function that was just called 1,000 times for nothing", work.spin,
         lengths(lambda index: 0.02), 40, 10, functools.partial(peers.ours_known_as_tiny, tiny=[0.0] * 1_000, job="compute"),
         [HALF(1.1)], pairs=9),
+    Row("seeded-calls", "20,000 calls that draw a number, each of a generator of its own", work.draw, numbers, 20_000, 200,
+        ours("compute", seed=7), [against("plain loop", peers.seeded_loop, 1.0, seed=7)], pairs=9),
     Row("arrays-in", "25 fresh arrays of 8 MB in", work.touch, arrays, 25, 3, compute, [EXECUTOR(0.3), JOBLIB(0.5)]),
     Row("arrays-in-out", "25 fresh arrays of 8 MB in and out", work.increment, arrays, 25, 3, compute,
         [EXECUTOR(0.3), JOBLIB(0.3)]),

@@ -54,6 +54,10 @@ def pick(index: int, *, table: Any) -> float:
     return float(table[index])
 
 
+def draw(_: int, rng: numpy.random.Generator) -> float:
+    return float(rng.random())
+
+
 async def fetch(url: str, *, client: Any) -> str:
     """Gets a page with aiohttp's client."""
     async with client.get(url) as response:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import random
 import tempfile
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
@@ -554,6 +555,49 @@ async def awaited_aggregates() -> None:
     assert_type(await aggregated.aio([1]), int)
     assert_type(await risky.aio([1]), list[str | Exception])
 
+
+# A random generator behind what is distributed is left out: each call gets its own. It can be passed all the same.
+
+
+@distribute(seed=7)
+def drawn(x: int, rng: np.random.Generator) -> float:
+    return rng.random()
+
+
+@distribute
+def drawn_batch(values: list[float], rng: random.Random, scale: float = 1.0) -> list[float]:
+    return values
+
+
+@distribute
+def drawn_text(texts: list[str], rng: random.Random | None = None) -> list[str]:
+    return texts
+
+
+@distribute("web")
+async def drawn_later(x: int, y: str, rng: np.random.Generator) -> float:
+    return rng.random()
+
+
+@distribute
+def drawn_by_name(x: int, *, rng: np.random.Generator | None = None) -> float:
+    return 0.0
+
+
+async def draw(rows: AsyncIterator[int]) -> None:
+    assert_type(await drawn.aio(rows), list[float])
+    assert_type(await drawn_later.aio(rows, ["a"]), list[float])
+
+
+assert_type(drawn([1]), list[float])
+assert_type(drawn([1], [np.random.default_rng()]), list[float])
+assert_type(drawn([1], rng=np.random.default_rng()), list[float])
+assert_type(next(drawn.stream(range(3))), float)
+assert_type(drawn_batch([1.0], scale=2.0), list[float])
+assert_type(drawn_batch([[1.0]]), list[list[float]])
+assert_type(drawn_text(["a"]), list[str])
+assert_type(drawn_later([1], ["a"]), list[float])
+assert_type(drawn_by_name([1]), list[float])
 
 # Without hints, anything goes: the result is not known, or known from the return hint alone.
 

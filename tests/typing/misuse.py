@@ -9,6 +9,7 @@ Every line with ``type: ignore`` must be refused by both: they report an ignored
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import numpy as np
@@ -153,6 +154,17 @@ fetch.stream(pages())  # type: ignore
 fetch.as_completed(pages())  # type: ignore
 scale(pages())  # type: ignore
 three(pages(), [1], [b""])  # type: ignore
+
+
+# A random generator may be left out, and nothing else.
+@distribute
+def drawn(x: int, rng: random.Random, y: int) -> float:
+    return 0.0
+
+
+drawn([1])  # type: ignore
+drawn(["a"], y=1)  # type: ignore
+drawn([1], y="a")  # type: ignore
 
 
 # Results are used as what they are.

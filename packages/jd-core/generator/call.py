@@ -6,6 +6,7 @@ stub says by what an overload is chosen.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 
 #: Functions of so many parameters are checked parameter by parameter; of those with more only that iterables are passed.
@@ -18,8 +19,14 @@ TYPES, NAMES = "ABCDE", "abcde"
 EACH, LATER, GIVEN, OWN = "Iterable[{}]", "Source[{}]", "Given[{}]", "Own[{}]"
 
 
-def overload(
-    returns: str, parameters: Sequence[str], passed: Iterable[str], *, again: Sequence[str] = (), on_loop: bool = False
+def case(
+    returns: str,
+    parameters: Sequence[str],
+    passed: Iterable[str],
+    *,
+    again: Sequence[str] = (),
+    on_loop: bool = False,
+    drawn: bool = False,
 ) -> str:
     """Returns one overload.
 
@@ -29,7 +36,11 @@ def overload(
         passed: the types of what is passed for them.
         again: how the function is looked at a second time: the types of its first parameters, such as ``Batch[V]``.
         on_loop: whether this is for callers on an event loop.
+        drawn: whether a random generator stands behind these parameters, for which nothing is passed.
     """
+    if drawn:
+        again = [*again, *["Any"] * (len(parameters) - len(again)), "RandomNumbers"]
+        parameters = [*parameters, "Any"]
     looks = [takes(*parameters, "Q"), *([takes(*again, "...")] if again else ["Any"] if on_loop else [])]
     if on_loop:
         looks += ["Any", "Any", "OnLoop"]
@@ -63,15 +74,16 @@ def many(count: int) -> Iterator[str]:
     """Three and more parameters: an array first, then elements, then each that may be cut, which alone is checked."""
     types = TYPES[:count]
     array_first = ["K", *types[1:]]
-    yield overload("Joined", array_first, [OWN.format("K"), *each(GIVEN, types[1:])])
-    yield overload("Whole", types, each(EACH, types))
+    yield case("Joined", array_first, [OWN.format("K"), *each(GIVEN, types[1:])])
+    yield case("Whole", types, each(EACH, types))
     for position in range(count):
         passed = each(EACH, at(position, "V", ["Any"] * count))
-        yield overload("Joined", types, passed, again=["Any"] * position + ["Batch[V]"])
+        yield case("Joined", types, passed, again=["Any"] * position + ["Batch[V]"])
 
 
-def two() -> Iterator[str]:
+def two(*, drawn: bool = False) -> Iterator[str]:
     """Arrays, texts, elements, then what is cut: both, or one of them beside something that is batched already."""
+    overload = functools.partial(case, drawn=drawn)
     yield overload("Joined", "KB", [OWN.format("K"), GIVEN.format("B")])
     yield overload("Joined", "AK", [GIVEN.format("A"), OWN.format("K")])
     for position in (0, 1):
@@ -84,8 +96,9 @@ def two() -> Iterator[str]:
     yield overload("Joined", "AB", [GIVEN.format("A"), EACH.format("V")], again=["Any", "Batch[V]"])
 
 
-def one() -> Iterator[str]:
+def one(*, drawn: bool = False) -> Iterator[str]:
     """An array for a parameter of its type, and for another collection; texts; elements; what is cut."""
+    overload = functools.partial(case, drawn=drawn)
     yield overload("Joined", "K", [OWN.format("K")])
     yield overload("Joined", "A", ["Array[Any]"], again=["Batch[Any]"])
     yield overload("Whole", "A", [EACH.format("str")], again=["int | str"])
@@ -97,19 +110,21 @@ def one() -> Iterator[str]:
 def on_loop() -> Iterator[str]:
     """The same where async iterables may stand; with two parameters and more all that are cut are checked, or none."""
 
-    def case(returns: str, parameters: str, passed: Iterable[str], *again: str) -> str:
-        return overload(returns, parameters, each(LATER, passed), again=again, on_loop=True)
+    def later(returns: str, parameters: str, passed: Iterable[str], *again: str, drawn: bool = False) -> str:
+        return case(returns, parameters, each(LATER, passed), again=again, on_loop=True, drawn=drawn)
 
-    yield case("Whole", "A", ["str"], "int | str")
-    yield case("Joined", "A", ["str"], "Batch[str]")
-    yield case("Whole", "A", "A")
-    yield case("Joined", "A", "V", "Batch[V]")
-    yield case("Joined", "AB", ["str", "W"], "Batch[str]", "Batch[W]")
-    yield case("Joined", "AB", ["V", "str"], "Batch[V]", "Batch[str]")
-    yield case("Whole", "AB", "AB")
-    yield case("Joined", "AB", "VW", "Batch[V]", "Batch[W]")
+    for drawn in (False, True):
+        yield later("Whole", "A", ["str"], "int | str", drawn=drawn)
+        yield later("Joined", "A", ["str"], "Batch[str]", drawn=drawn)
+        yield later("Whole", "A", "A", drawn=drawn)
+        yield later("Joined", "A", "V", "Batch[V]", drawn=drawn)
+    yield later("Joined", "AB", ["str", "W"], "Batch[str]", "Batch[W]")
+    yield later("Joined", "AB", ["V", "str"], "Batch[V]", "Batch[str]")
+    yield later("Whole", "AB", "AB")
+    yield later("Joined", "AB", "VW", "Batch[V]", "Batch[W]")
+    yield later("Whole", "AB", "AB", drawn=True)
     for count in range(3, MOST + 1):
-        yield case("Whole", TYPES[:count], TYPES[:count])
+        yield later("Whole", TYPES[:count], TYPES[:count])
 
 
 HEAD = '''"""How a distributed call looks to a type checker: what it takes and what it returns, for every way to call.
@@ -128,6 +143,8 @@ to two parameters, texts: a parameter that takes texts and numbers alike gets el
 Last, for callers on an event loop, the same once more with ``Source[A]`` in the place of ``Iterable[A]``: an async iterable
 may stand there. From two parameters on all that are cut, or none, are checked; the others need be no more than iterables.
 
+One random generator behind the parameters that are distributed, up to two of them, may be left out: each call gets its own.
+
 The function's type stands twice in a `Call`, so that one overload can look at its parameters in two ways: as they are, and
 as collections. From three parameters on, a call that cuts has only what is cut checked. Names and types of constants are
 checked always, up to five parameters; of a function with more, only that iterables are passed.
@@ -139,7 +156,7 @@ from typing import Any, Concatenate, Generic, Never, ParamSpec, TypeAlias, TypeV
 # Every checker knows this module, installed or not; `typing` has the defaults of type variables from Python 3.13 on.
 from typing_extensions import TypeVar as Defaulted
 
-from jd_core._typing.shapes import Array, Batch, Given, Own, Source
+from jd_core._typing.shapes import Array, Batch, Given, Own, RandomNumbers, Source
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -198,5 +215,6 @@ TAIL = """    @overload
 
 def stub(_: str) -> str:
     """Returns the text of ``_typing/call.pyi``."""
-    cases = [case for count in range(MOST, 2, -1) for case in many(count)]
-    return HEAD + "".join([*cases, *two(), *one(), "    # From here on for callers on a loop.\n", *on_loop()]) + TAIL
+    all_passed = [found for count in range(MOST, 2, -1) for found in many(count)] + [*two(), *one()]
+    drawn = ["    # The random generator behind these parameters is not passed.\n", *two(drawn=True), *one(drawn=True)]
+    return HEAD + "".join([*all_passed, *drawn, "    # From here on for callers on a loop.\n", *on_loop()]) + TAIL

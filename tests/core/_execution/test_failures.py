@@ -18,7 +18,7 @@ def shown(error: BaseException, traceback: str | None = None, index: int = 12, *
     """Returns what the user sees of the exception of one call."""
     calls = columns.pop("calls", 100)
     columns = columns or {"width": range(3)}
-    planned = types.SimpleNamespace(name="area", names=tuple(columns), calls=calls)
+    planned = types.SimpleNamespace(name="area", names=tuple(columns), calls=calls, stream=None)
     return to_user(Failure(index, error, traceback), Chunk(10, tuple(columns.values())), planned)  # type: ignore[arg-type]
 
 

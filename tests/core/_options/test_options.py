@@ -24,6 +24,7 @@ def test_defaults() -> None:
         "batch_size": None,
         "chunksize": "auto",
         "aggregate": "auto",
+        "seed": None,
         "buffersize": None,
         "timeout": None,
         "retries": 0,

@@ -40,6 +40,9 @@ def distribute(function: Any = None, /, *more: Any, **options: Any) -> Any:  # n
             the sake of others.
         aggregate: ``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never
             joins; a callable, such as ``sum``, gets the list of results and makes the value that is returned.
+        seed: what the random numbers follow from of calls with a parameter hinted ``numpy.random.Generator`` or
+            ``random.Random``, for which nothing is passed: each call gets a stream of its own, by its index; None: a drawn
+            one, which is logged.
         buffersize: how many calls are read ahead of the results; None: at most four chunks per worker.
         timeout: seconds allowed to one call; None: no limit.
         retries: further attempts after a failed call: a number, or ``Retry(...)``.

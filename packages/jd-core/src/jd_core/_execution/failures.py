@@ -54,8 +54,10 @@ def _as_call_error(error: BaseException) -> CallError:
 
 def _note(index: int, chunk: Chunk, plan: Plan) -> str:
     """Returns which call failed, with its arguments shortened; constants are never shown."""
-    values = chunk.arguments(index - chunk.start)
+    values = chunk.arguments(index - chunk.start)[: len(plan.names)]
     shown = ", ".join(f"{name}={_shorten.repr(value)}" for name, value in zip(plan.names, values, strict=True))
+    if plan.stream is not None:
+        shown += f" ({plan.stream.shown(index)})"
     of = "" if plan.calls is None else f" of {plan.calls}"
     return f"distribute: {plan.name}(): call {index}{of} failed: {shown}"
 

@@ -33,6 +33,7 @@ from jd_core._planning.plan import Plan, plan
 from jd_core._tracing import active
 from jd_core.backend import Backend, Work, registry
 from jd_core.worker import is_ending
+from jd_core.worker.wrappers.seeded import seeded, stream_of_run
 
 if TYPE_CHECKING:
     from jd_core._tracing.record import RunRecord
@@ -77,10 +78,14 @@ class Target:
             # There is no call to make: the job's backend need not even be asked how many workers it has.
             backend = registry.backend("serial")
             workers = _Workers(backend, options)
+        function: Callable[..., Any] = self.function
+        if call.generators or options.seed is not None:  # stated, it is for the calls inside the calls as well
+            planned.stream = stream_of_run(call.name, options.seed)
+            function = seeded(function, planned.stream, call.generators)
         streamed = stop is not None
         record = active.new_record(call.name, backend, workers(), planned.calls, options.backend, streamed=streamed)
         work = Work(
-            function=self.function,
+            function=function,
             constants=call.constants,
             workers=workers(),
             name=call.name,

@@ -12,11 +12,12 @@ import sys
 import types
 import typing
 from collections import abc
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Union
 
 from jd_core._collections.table import ANY, Kind, kind_of_return, kind_of_type
+from jd_core._hints.generators import generators
 from jd_core._hints.members import Batch, Each, Member, members
 from jd_core._hints.parameter import Parameter, Role
 from jd_core._hints.resolve import Names, UnresolvedError, names_of, resolve
@@ -37,6 +38,8 @@ class Signature:
         signature: of the plain function, with ``self`` or ``cls`` bound.
         accepted: what a call may pass. Differs from ``signature`` for a wrapper (`functools.wraps`) that takes other
             arguments than the function whose signature it shows.
+        generators: the parameters for which each call gets a random generator of its own if nothing is passed, with its kind
+            as in `jd_core.worker.wrappers.seeded`.
         is_provisional: whether a hint could not be resolved, but may be at the first call: it may name a class that is
             defined after the function.
     """
@@ -46,6 +49,7 @@ class Signature:
     returns: Kind | None
     signature: inspect.Signature
     accepted: inspect.Signature
+    generators: Mapping[str, str] = field(default_factory=dict)
     is_provisional: bool = False
 
 
@@ -75,7 +79,8 @@ def inspect_function(function: Callable[..., Any], *, final: bool = False) -> Si
     except UnresolvedError:
         returns, unresolved = None, True
     provisional = not final and (unresolved or any(parameter.unresolved for parameter in parameters))
-    return Signature(_qualified_name(function), parameters, returns, signature, accepted, provisional)
+    seeded = generators(accepted.parameters.values(), parameters)
+    return Signature(_qualified_name(function), parameters, returns, signature, accepted, seeded, provisional)
 
 
 def _plain_signature(function: Callable[..., Any], *, follow_wrapped: bool = True) -> inspect.Signature:

@@ -86,6 +86,13 @@ class Options:
         '``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never joins; a '
         "callable, such as ``sum``, gets the list of results and makes the value that is returned",
     )
+    seed: int | None = _option(
+        None,
+        _or_none(Option("a whole number of at least 0", (int,), lambda value: value >= 0)),
+        "what the random numbers follow from of calls with a parameter hinted ``numpy.random.Generator`` or "
+        "``random.Random``, for which nothing is passed: each call gets a stream of its own, by its index",
+        "a drawn one, which is logged",
+    )
     buffersize: int | None = _option(
         None, _or_none(WHOLE), "how many calls are read ahead of the results", "at most four chunks per worker"
     )

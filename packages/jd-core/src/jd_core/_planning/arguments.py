@@ -141,7 +141,8 @@ def warn_of_generators(name: str, function: Callable[..., Any], constants: Mappi
         if generator := _generator_in(value):
             _warn(
                 f"{name}() got a {generator} as the constant {constant}: every worker process gets a copy of it, and draws "
-                f"the same numbers as the others. Pass one generator per call by position, or use per_worker(...)"
+                f"the same numbers as the others. Pass none for a parameter that is hinted so, and each call gets its own "
+                f"(option seed=), or use per_worker(...)"
             )
 
 

@@ -45,11 +45,13 @@ class BoundCall:
         name: the function's qualified name, for messages.
         distributed: the positional arguments, at least one, in order.
         constants: the keyword arguments. Never shown: they may hold secrets.
+        generators: the random generators that each call gets of its own, see `jd_core.worker.wrappers.seeded.Seeded`.
     """
 
     name: str
     distributed: tuple[Argument, ...]
     constants: Constants = field(repr=False)
+    generators: tuple[tuple[str | None, str], ...] = ()
 
 
 def bind(signature: Signature, args: tuple[Any, ...], kwargs: Constants, *, on_loop: bool = False) -> BoundCall:
@@ -77,7 +79,31 @@ def bind(signature: Signature, args: tuple[Any, ...], kwargs: Constants, *, on_l
     arguments.check_distributed(signature.name, zip(parameters, args, strict=True), on_loop=on_loop)
     arguments.check_constants(signature.name, signature.parameters, kwargs)
     distributed = tuple(Argument(parameter, value) for parameter, value in zip(parameters, args, strict=True))
-    return BoundCall(signature.name, distributed, kwargs)
+    return BoundCall(signature.name, distributed, kwargs, _generators(signature, declared[len(args) :], kwargs))
+
+
+def _generators(
+    signature: Signature, left: list[inspect.Parameter], kwargs: Mapping[str, Any]
+) -> tuple[tuple[str | None, str], ...]:
+    """Returns the generators that nothing is passed for.
+
+    Args:
+        signature: the function's.
+        left: the parameters after those that are distributed.
+        kwargs: the constants.
+    """
+    if not signature.generators:
+        return ()
+    found: list[tuple[str | None, str]] = []
+    for number, one in enumerate(left):
+        kind = signature.generators.get(one.name)
+        if kind is None or one.name in _by_keyword(one, kwargs):
+            continue
+        if one.kind is not inspect.Parameter.POSITIONAL_ONLY:
+            found.append((one.name, kind))
+        elif len(found) == number:  # it follows what is passed by position
+            found.append((None, kind))
+    return tuple(found)
 
 
 def _nothing_to_distribute(name: str, declared: list[inspect.Parameter], kwargs: Mapping[str, Any]) -> str:
@@ -134,6 +160,7 @@ def _check_missing(
     signature: Signature, declared: list[inspect.Parameter], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> None:
     missing = [one for one in declared[len(args) :] if _is_required(one) and one.name not in _by_keyword(one, kwargs)]
+    missing = [one for one in missing if one.name not in signature.generators]
     if not missing:
         return
     name, kind = missing[0].name, missing[0].kind
@@ -144,7 +171,9 @@ def _check_missing(
         ways.append(f"{name}=... to hold it constant")
     of_a_row = [one.name for one in declared if one.kind in POSITIONAL and (one is declared[0] or one in missing)]
     rows = arguments.remedy_for_rows(signature.name, args[0], of_a_row) if len(args) == 1 else ""
-    raise SignatureError(f"{signature.name}() is missing the argument {name}: pass {', or '.join(ways)}{rows}")
+    taken = [one.name for one in declared[: len(args)] if one.name in signature.generators]
+    moved = f"; {taken[0]} gets a generator for each call if it stands behind what is passed by position" if taken else ""
+    raise SignatureError(f"{signature.name}() is missing the argument {name}: pass {', or '.join(ways)}{rows}{moved}")
 
 
 def _is_required(parameter: inspect.Parameter) -> bool:

@@ -16,6 +16,7 @@ from jd_core._planning.binding import BoundCall
 from jd_core._planning.columns import Arriving, ArrivingColumn, Column, column_of
 from jd_core.backend import Chunk
 from jd_core.errors import BatchingError, SignatureError
+from jd_core.worker.wrappers.seeded import Stream
 
 #: Batches per worker where the user gives no ``batch_size``: several, so that a worker that finishes early takes another.
 BATCHES_PER_WORKER = 4
@@ -33,6 +34,7 @@ class Plan:
         calls: number of calls; None where an argument has no length.
         cut: whether autobatch cut an argument, so that results may be joined.
         ended: whether all calls were taken.
+        stream: the random numbers of the run, if its calls have any: then each chunk has a column more, of their indexes.
         arriving: arguments that are async iterables, so that there may be no call to take for now.
     """
 
@@ -44,6 +46,7 @@ class Plan:
         self.calls = calls
         self.cut = cut
         self.ended = False
+        self.stream: Stream | None = None
         self.arriving = arriving
         self._columns = columns
         self._lockstep = [column for column in columns if not isinstance(column, (BatchColumn, EmptyBatches))] or columns
@@ -75,8 +78,11 @@ class Plan:
         if not len(head):
             self.ended = True
             return None
-        chunk = Chunk(self._start, columns)
+        start = self._start
         self._start += len(head)
+        if self.stream is not None:
+            columns = (*columns, range(start, self._start))
+        chunk = Chunk(start, columns)
         return chunk
 
     def call_on_arrival(self, wake: Callable[[], None]) -> None:

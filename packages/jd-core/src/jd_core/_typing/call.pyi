@@ -14,6 +14,8 @@ to two parameters, texts: a parameter that takes texts and numbers alike gets el
 Last, for callers on an event loop, the same once more with ``Source[A]`` in the place of ``Iterable[A]``: an async iterable
 may stand there. From two parameters on all that are cut, or none, are checked; the others need be no more than iterables.
 
+One random generator behind the parameters that are distributed, up to two of them, may be left out: each call gets its own.
+
 The function's type stands twice in a `Call`, so that one overload can look at its parameters in two ways: as they are, and
 as collections. From three parameters on, a call that cuts has only what is cut checked. Names and types of constants are
 checked always, up to five parameters; of a function with more, only that iterables are passed.
@@ -25,7 +27,7 @@ from typing import Any, Concatenate, Generic, Never, ParamSpec, TypeAlias, TypeV
 # Every checker knows this module, installed or not; `typing` has the defaults of type variables from Python 3.13 on.
 from typing_extensions import TypeVar as Defaulted
 
-from jd_core._typing.shapes import Array, Batch, Given, Own, Source
+from jd_core._typing.shapes import Array, Batch, Given, Own, RandomNumbers, Source
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -264,6 +266,103 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
         a: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
+    # The random generator behind these parameters is not passed.
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[K, B, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]]],
+        a: Own[K], b: Given[B],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, K, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]]],
+        a: Given[A], b: Own[K],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[int | str, Any, RandomNumbers, ...]]],
+        a: Iterable[str], b: Iterable[B],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[str], Any, RandomNumbers, ...]]],
+        a: Iterable[str], b: Iterable[B],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, int | str, RandomNumbers, ...]]],
+        a: Iterable[A], b: Iterable[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Batch[str], RandomNumbers, ...]]],
+        a: Iterable[A], b: Iterable[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]]],
+        a: Iterable[A], b: Iterable[B],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[V], Batch[W], RandomNumbers, ...]]],
+        a: Iterable[V], b: Iterable[W],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[V], Any, RandomNumbers, ...]]],
+        a: Iterable[V], b: Given[B],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Batch[V], RandomNumbers, ...]]],
+        a: Given[A], b: Iterable[V],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[K, Any, Q]], Takes[Concatenate[Any, RandomNumbers, ...]]],
+        a: Own[K],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[Any], RandomNumbers, ...]]],
+        a: Array[Any],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[int | str, RandomNumbers, ...]]],
+        a: Iterable[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[str], RandomNumbers, ...]]],
+        a: Iterable[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Any, RandomNumbers, ...]]],
+        a: Iterable[A],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[V], RandomNumbers, ...]]],
+        a: Iterable[V],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
     # From here on for callers on a loop.
     @overload
     def __call__(
@@ -291,6 +390,30 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Joined: ...
     @overload
     def __call__(
+        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[int | str, RandomNumbers, ...]], Any, Any, OnLoop],
+        a: Source[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[str], RandomNumbers, ...]], Any, Any, OnLoop],
+        a: Source[str],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Any, RandomNumbers, ...]], Any, Any, OnLoop],
+        a: Source[A],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[V], RandomNumbers, ...]], Any, Any, OnLoop],
+        a: Source[V],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Joined: ...
+    @overload
+    def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[str], Batch[W], ...]], Any, Any, OnLoop],
         a: Source[str], b: Source[W],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
@@ -313,6 +436,12 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
         a: Source[V], b: Source[W],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
+    @overload
+    def __call__(
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]], Any, Any, OnLoop],
+        a: Source[A], b: Source[B],
+        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
+    ) -> Whole: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, C, Q]], Any, Any, Any, OnLoop],

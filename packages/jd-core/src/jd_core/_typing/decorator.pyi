@@ -97,48 +97,48 @@ class Distribute(Generic[Offered]):
     def __call__(
         self, name: str | None = None, /, *, aggregate: Literal["list"], return_exceptions: Literal[False] = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
-        chunksize: int | Literal["auto"] = ..., buffersize: int | None = ..., timeout: float | None = ...,
-        retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> ListDecorator[Never]: ...
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Callable[[list[Any]], T], return_exceptions: Literal[False] = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
-        chunksize: int | Literal["auto"] = ..., buffersize: int | None = ..., timeout: float | None = ...,
-        retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> AggregateDecorator[T, Never]: ...
     @overload
     def __call__(
         self, name: str | None = None, /, *, return_exceptions: bool, aggregate: Literal["auto", "list"] = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
-        chunksize: int | Literal["auto"] = ..., buffersize: int | None = ..., timeout: float | None = ...,
-        retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> ListDecorator[Exception]: ...
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Callable[[list[Any]], T], return_exceptions: bool,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
-        chunksize: int | Literal["auto"] = ..., buffersize: int | None = ..., timeout: float | None = ...,
-        retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> AggregateDecorator[T, Exception]: ...
     @overload
     def __call__(
         self, function: Callable[P, T], /, *, aggregate: Literal["auto", "list"] = ..., return_exceptions: bool = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
-        chunksize: int | Literal["auto"] = ..., buffersize: int | None = ..., timeout: float | None = ...,
-        retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> Distributed[Callable[P, T], Any, list[Any], list[Any]]: ...
     @overload
     def __call__(
         self, function: Callable[P, T], /, *, aggregate: Callable[[list[Any]], U], return_exceptions: bool = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
-        chunksize: int | Literal["auto"] = ..., buffersize: int | None = ..., timeout: float | None = ...,
-        retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> Distributed[Callable[P, T], Any, U, U]: ...
 
@@ -194,9 +194,9 @@ def _offering(options: Callable[Offered, None]) -> Callable[[Callable[..., Any]]
 def _options(
     *,
     job: str = "compute", workers: int | None = None, autobatch: bool = True, batch_size: int | None = None,
-    chunksize: int | Literal["auto"] = "auto", aggregate: Literal["auto"] = "auto", buffersize: int | None = None,
-    timeout: float | None = None, retries: int | Retry = 0, return_exceptions: Literal[False] = False,
-    progress: bool | Callable[[int, int | None], object] = False,
+    chunksize: int | Literal["auto"] = "auto", aggregate: Literal["auto"] = "auto", seed: int | None = None,
+    buffersize: int | None = None, timeout: float | None = None, retries: int | Retry = 0,
+    return_exceptions: Literal[False] = False, progress: bool | Callable[[int, int | None], object] = False,
     **backend_options: Any,
 ) -> None: ...
 @_offering(_options)
@@ -227,6 +227,9 @@ def distribute(function: Any = None, /, **backend_options: Any) -> Any:
             the sake of others.
         aggregate: ``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never
             joins; a callable, such as ``sum``, gets the list of results and makes the value that is returned.
+        seed: what the random numbers follow from of calls with a parameter hinted ``numpy.random.Generator`` or
+            ``random.Random``, for which nothing is passed: each call gets a stream of its own, by its index; None: a drawn
+            one, which is logged.
         buffersize: how many calls are read ahead of the results; None: at most four chunks per worker.
         timeout: seconds allowed to one call; None: no limit.
         retries: further attempts after a failed call: a number, or ``Retry(...)``.
@@ -248,8 +251,8 @@ def defaults(
     *,
     job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
     chunksize: int | Literal["auto"] = ..., aggregate: Literal["auto", "list"] | Callable[[list[Any]], Any] = ...,
-    buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ..., return_exceptions: bool = ...,
-    progress: bool | Callable[[int, int | None], object] = ...,
+    seed: int | None = ..., buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ...,
+    return_exceptions: bool = ..., progress: bool | Callable[[int, int | None], object] = ...,
 ) -> AbstractContextManager[None]:
     """Fills, inside a ``with`` block, the options that decorators left open.
 

@@ -50,48 +50,48 @@ class Override(Generic[Function, Each, Whole, Joined]):
     def __call__(
         self, name: str | None = None, /, *, aggregate: Literal["list"], return_exceptions: Literal[False] = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
-        chunksize: int | Literal["auto"] = ..., buffersize: int | None = ..., timeout: float | None = ...,
-        retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each, list[Each], list[Each]]: ...
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Callable[[list[Any]], T], return_exceptions: Literal[False] = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
-        chunksize: int | Literal["auto"] = ..., buffersize: int | None = ..., timeout: float | None = ...,
-        retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each, T, T]: ...
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Literal["auto"], return_exceptions: Literal[False] = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
-        chunksize: int | Literal["auto"] = ..., buffersize: int | None = ..., timeout: float | None = ...,
-        retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each, list[Each], Any]: ...
     @overload
     def __call__(
         self, name: str | None = None, /, *, return_exceptions: bool, aggregate: Literal["auto", "list"] = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
-        chunksize: int | Literal["auto"] = ..., buffersize: int | None = ..., timeout: float | None = ...,
-        retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each | Exception, list[Each | Exception], list[Each | Exception]]: ...
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Callable[[list[Any]], T], return_exceptions: bool,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
-        chunksize: int | Literal["auto"] = ..., buffersize: int | None = ..., timeout: float | None = ...,
-        retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each | Exception, T, T]: ...
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Never = ..., return_exceptions: Never = ...,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
-        chunksize: int | Literal["auto"] = ..., buffersize: int | None = ..., timeout: float | None = ...,
-        retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each, Whole, Joined]: ...
 

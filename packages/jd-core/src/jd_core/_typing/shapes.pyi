@@ -7,7 +7,10 @@ other has, since what is not installed cannot be imported, and what cannot be im
 from collections import deque
 from collections.abc import AsyncIterable, Iterable, MutableMapping, Sequence
 from collections.abc import Set as AbstractSet
+from random import Random
 from typing import Any, Protocol, TypeAlias, TypeVar
+
+from numpy.random import Generator  # noqa: TID251 - see RandomNumbers
 
 A = TypeVar("A")
 V = TypeVar("V")
@@ -15,6 +18,13 @@ Self_co = TypeVar("Self_co", covariant=True)
 
 class Batch(list[V], set[V], frozenset[V], tuple[V, ...], deque[V]):  # type: ignore
     """All that a parameter hinted as a collection may be; a parameter that accepts it is hinted so."""
+
+class RandomNumbers(Random, Generator):  # type: ignore
+    """Both generators of which each call may get its own; a parameter that accepts it is hinted as one of them.
+
+    No protocol can stand for numpy's: it would have to be a part of that class. Where numpy is not installed, any parameter
+    accepts this, and a checker overlooks that the last argument is missing, which is an error at run time.
+    """
 
 class Array(Protocol[Self_co]):
     """A numpy array of type ``Self_co``, told by what tensors of other libraries lack."""
@@ -49,7 +59,6 @@ class Arrow(Protocol[Self_co]):
 
     def combine_chunks(self) -> Self_co:
         """Returns the same type."""
-
 
 Own: TypeAlias = Array[A] | Pandas[A] | Polars[A] | Arrow[A]
 Given: TypeAlias = Own[A] | Iterable[A]

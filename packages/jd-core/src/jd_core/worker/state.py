@@ -7,9 +7,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 #: True in code that a worker runs: a distributed call made there runs its calls one after the other, in place.
 inside_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("just_distribute_inside_worker", default=False)
+
+#: The random numbers of the call that the current code is part of, a `Stream` of `jd_core.worker.wrappers.seeded`; or None.
+call_stream: contextvars.ContextVar[Any] = contextvars.ContextVar("just_distribute_call_stream", default=None)
 
 _whole_process = False
 
@@ -33,9 +37,11 @@ def is_ending() -> bool:
 
 @contextmanager
 def as_worker() -> Iterator[None]:
-    """Marks the code inside the ``with`` block, in this context only, as run by a worker."""
+    """Marks the code inside the ``with`` block, in this context only, as run by a worker; its random numbers end with it."""
     token = inside_worker.set(True)
+    stream = call_stream.set(call_stream.get())
     try:
         yield
     finally:
+        call_stream.reset(stream)
         inside_worker.reset(token)

@@ -68,7 +68,7 @@ class _Pickler(pickling.Reducers, cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         if not self.foreign and type(obj).__module__.partition(".")[0] not in _DEPENDABLE:
             self.foreign = True
-        if type(obj) is types.FunctionType and obj.__module__ in names_there:
+        if isinstance(obj, (types.FunctionType, type)) and obj.__module__ in names_there:
             return getattr, (_ModuleThere(names_there[obj.__module__]), obj.__name__)
         return super().reducer_override(obj)
 
