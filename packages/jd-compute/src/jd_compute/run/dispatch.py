@@ -21,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator
 
-from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Failure, Work
+from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, Failure, Work
 from jd_core.errors import BackendError
 
 from jd_compute.codec import codec, failures
@@ -198,7 +198,7 @@ class Dispatch:
 
     def _wait(self) -> list[Assignment]:
         """Waits for messages, or until it is time to look after something else."""
-        limits = []
+        limits = [SIGNAL_SECONDS]
         if self._paused and (self._free() is not None or not self._workers.is_complete):
             limits.append(POLL_SECONDS)
         if self._lacks_workers:
@@ -209,4 +209,4 @@ class Dispatch:
             at_work = (each for each in self._workers.assignments if each.tasks)
             due = min(self._lost.due(assignment, self._work.timeout) for assignment in at_work)
             limits.append(max(0.001, due - time.monotonic()))
-        return self._workers.wait(min(limits, default=None))
+        return self._workers.wait(min(limits))

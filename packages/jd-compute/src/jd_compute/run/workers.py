@@ -141,7 +141,7 @@ class RunWorkers:
         assignment.in_transit = False
         return message
 
-    def wait(self, seconds: float | None) -> list[Assignment]:
+    def wait(self, seconds: float) -> list[Assignment]:
         """Waits for messages, at most so long, and returns the assignments of the workers that have sent any."""
         return [key.data for key, _ in self._selector.select(seconds)]
 

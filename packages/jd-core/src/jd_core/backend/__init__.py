@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 from jd_core.backend.option import Option, closest
 
 if TYPE_CHECKING:
-    from jd_core.backend.base import CANCEL_SECONDS, POLL_SECONDS, Backend
+    from jd_core.backend.base import CANCEL_SECONDS, POLL_SECONDS, SIGNAL_SECONDS, Backend
     from jd_core.backend.work import Chunk, ChunkResult, Failure, Recorder, Work
 
 __all__ = [
     "CANCEL_SECONDS",
     "POLL_SECONDS",
+    "SIGNAL_SECONDS",
     "Backend",
     "Chunk",
     "ChunkResult",

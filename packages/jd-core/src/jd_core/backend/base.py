@@ -21,6 +21,11 @@ POLL_SECONDS = 0.01
 CANCEL_SECONDS = 0.05
 
 
+#: The longest wait in one piece, in seconds. Ctrl-C ends a wait only if its signal comes during that wait, and to the thread
+#: that waits: not if it comes just before, or if the system gives it to another thread.
+SIGNAL_SECONDS = 0.5
+
+
 class Backend(ABC):
     """Where calls run. Subclass it, declare the entry point, and run `jd_core.testing` against it.
 

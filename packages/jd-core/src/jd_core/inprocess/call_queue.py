@@ -14,21 +14,17 @@ it and stores its result at its place: locks, messages and clocks are per chunk 
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
+from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, Work
 from jd_core.inprocess.open_chunk import OpenChunk
 
 #: Seconds without a finished chunk after which the finished calls of unfinished chunks are returned.
 QUIET_SECONDS = 0.01
-
-#: The longest wait in one piece. A signal ends a lock's wait at once, but on Windows Ctrl-C is seen only after it.
-WAIT_SECONDS = 0.1 if sys.platform == "win32" else 3600.0
 
 _END: Any = object()
 
@@ -136,7 +132,7 @@ class CallQueue:
 
     def longest_wait(self) -> float:
         """Returns for how many seconds the caller may wait unless it is woken."""
-        limit = WAIT_SECONDS if self._work.cancelled is None else CANCEL_SECONDS
+        limit = SIGNAL_SECONDS if self._work.cancelled is None else CANCEL_SECONDS
         if self._large:
             limit = min(limit, QUIET_SECONDS)
         return min(limit, POLL_SECONDS) if self._nothing_now else limit

@@ -229,15 +229,20 @@ class EndingContract(Contract):
     @needs("run several calls at once")
     @pytest.mark.skipif(sys.platform == "win32", reason="no signal can be sent to one thread")
     @pytest.mark.parametrize("function", [functions.held, functions.held_coroutine], ids=["plain", "coroutine"])
-    def test_ctrl_c(self, backend: Backend, folder: str, function: Callable[..., Any]) -> None:
-        """Ctrl-C while the caller waits raises KeyboardInterrupt soon, and the backend still works."""
+    @pytest.mark.parametrize("taken_by", ["main", "another"])
+    def test_ctrl_c(self, backend: Backend, folder: str, function: Callable[..., Any], taken_by: str) -> None:
+        """Ctrl-C while the caller waits raises KeyboardInterrupt soon, and the backend still works.
+
+        The system may give the signal to another thread, and then it ends no wait of the main one; nor does it if it comes
+        just before that thread begins to wait.
+        """
         assert threading.current_thread() is threading.main_thread(), "signals are handled in the main thread"
         work, feed = self.endless(function, folder)
         main = threading.get_ident()
 
         def interrupt() -> None:
             wait_until(lambda: self.all_hold(folder))
-            signal.pthread_kill(main, signal.SIGINT)
+            signal.pthread_kill(main if taken_by == "main" else threading.get_ident(), signal.SIGINT)
 
         interrupter = threading.Thread(target=interrupt)
         with _python_handles_ctrl_c():

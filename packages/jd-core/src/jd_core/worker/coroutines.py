@@ -80,7 +80,8 @@ def _in_other_thread(coroutine: Coroutine[Any, Any, Any], context: contextvars.C
 
     thread = threading.Thread(target=run, name="just-distribute-coroutine", daemon=True)
     thread.start()
-    thread.join()
+    while thread.is_alive():
+        thread.join(0.5)  # in pieces: Ctrl-C that comes just before a wait does not end it
     succeeded, value = outcome[0]
     if succeeded:
         return value

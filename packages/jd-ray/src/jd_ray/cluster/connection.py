@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import importlib.metadata
 import logging
 import os
-import queue
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from typing import Any
 
+from jd_core.backend import SIGNAL_SECONDS
 from jd_core.errors import BackendError
 
 from jd_ray.cluster import probe
@@ -168,20 +168,20 @@ def _init(ray: Any, address: str | None, *, bind_loopback: bool = False, **setti
 
 def _in_lasting_thread(start: Callable[[], Any]) -> None:
     """Calls ``start`` in a thread that lives as long as the interpreter: Linux ends Ray's processes with it."""
-    outcome: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    outcome: Future[Any] = Future()
 
     def run() -> None:
         try:
-            start()
+            outcome.set_result(start())
         except Exception as error:
-            outcome.put(error)
+            outcome.set_exception(error)
         else:
-            outcome.put(None)
             threading.Event().wait()
 
     threading.Thread(target=run, name="just-distribute-ray", daemon=True).start()
-    if (error := outcome.get()) is not None:
-        raise error
+    while not outcome.done():
+        wait([outcome], SIGNAL_SECONDS)
+    outcome.result()
 
 
 def _explained(address: str | None, error: Exception) -> BackendError:
