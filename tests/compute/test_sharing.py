@@ -88,6 +88,6 @@ def test_calls_that_are_asked_for_are_returned(monkeypatch, number, milliseconds
     page.want_back(7)
     clock = iter([1.0, 1.0 + milliseconds / 1000])
     monkeypatch.setattr(reporting, "time", SimpleNamespace(perf_counter=clock.__next__, monotonic_ns=time.monotonic_ns))
-    reporter = reporting.Reporter(SimpleNamespace(status=page, is_forked=False), 1, number, 100)
+    reporter = reporting.Reporter(SimpleNamespace(status=page, is_forked=False), 1, number, 0, 100, recorded=False)
     assert reporter.between([None] * done, [], 1) is returned
     page.close()

@@ -183,7 +183,7 @@ class Dispatch:
         manner = self._work.stop_at_failure, one_by_one, recorder is not None
         if recorder is not None:
             recorder.moved(sent=len(encoded.data) + sum(buffer.nbytes for buffer in encoded.buffers))
-        header = messages.CHUNK_HEADER.pack(self._workers.number, task.number, len(chunk), *manner)
+        header = messages.CHUNK_HEADER.pack(self._workers.number, task.number, chunk.start, len(chunk), *manner)
         self._workers.tell(assignment, messages.CHUNK, header, encoded.data, parcel=parcel)
         if parcel is not None:
             parcel.close()

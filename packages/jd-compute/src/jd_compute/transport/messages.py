@@ -9,6 +9,8 @@ from typing import Any
 
 from jd_core.worker import surroundings
 
+from jd_compute.transport.output import Look
+
 # Caller to worker.
 STARTUP = 1  # FILES, a pickled Startup; the open files follow
 WORK = 2  # LENGTH, a pickled Surroundings of that length, the encoded (function, constants); each only if it has changed
@@ -33,9 +35,9 @@ FILES = struct.Struct("!??")
 
 LENGTH = struct.Struct("!Q")
 
-#: Run, number of the chunk, number of calls; whether to end with the first failed call, to publish every call and not blocks
-#: of calls, to say when they ran.
-CHUNK_HEADER = struct.Struct("!QQQ???")
+#: Run, number of the chunk, index of its first call, number of calls; whether to end with the first failed call, to publish
+#: every call and not blocks of calls, to say when they ran.
+CHUNK_HEADER = struct.Struct("!QQQQ???")
 
 #: Number of the chunk, offset of the first value, number of values, how far the chunk is, seconds since the last such
 #: message, length in bytes of the failures, and of the spans.
@@ -84,6 +86,7 @@ class Surroundings:
         folder: the caller's working directory; None if it was deleted.
         path: the caller's ``sys.path``.
         levels: the caller's logging levels, by logger.
+        streams: how the caller's stdout and stderr look.
         others: all that is the same for every kind of worker.
         modules: the user's modules.
     """
@@ -91,6 +94,7 @@ class Surroundings:
     folder: str | None
     path: list[str]
     levels: dict[str, int]
+    streams: list[Look]
     others: surroundings.Surroundings
     modules: surroundings.Modules
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from jd_compute.codec.codec import Encoded
@@ -24,13 +24,17 @@ class Outbox:
 
     Attributes:
         status: as above.
+        position: returns the index of the call that runs.
         output: catches what is printed and logged while calls run.
         is_forked: this process was forked by the user's function; the worker is its parent.
     """
 
     def __init__(self, channel: Channel, status: Status | None) -> None:
         self.status = status
-        self.output = output.Forwarding(lambda where, data: channel.send(messages.OUTPUT, where, data))
+        self.position: Callable[[], int] = int
+        self.output = output.Forwarding(
+            lambda where, data: channel.send(messages.OUTPUT, where, data), lambda: {"call": self.position()}
+        )
         self.is_forked = False
         self._channel = channel
         self._kept: dict[int, Sequence[Any]] = {}  # values of the last chunks, in case the caller cannot unpickle them

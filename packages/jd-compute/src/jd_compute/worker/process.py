@@ -112,6 +112,7 @@ def _share_multiprocessing(authkey: bytes, tracker: int | None) -> None:
     from multiprocessing import process, resource_tracker
 
     process.current_process().authkey = authkey
+    process.current_process().name = f"worker-{os.getpid()}"  # as log records say it
     if tracker is not None:
         # There is no public way; multiprocessing.spawn does the same. A test fails when this is no longer enough.
         resource_tracker._resource_tracker._fd = tracker  # type: ignore[attr-defined]

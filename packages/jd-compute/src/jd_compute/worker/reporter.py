@@ -30,13 +30,15 @@ class Reporter:
         spans: those of the calls since the last message; None if the caller does not want them.
     """
 
-    def __init__(self, outbox: Outbox, run: int, number: int, count: int, *, recorded: bool) -> None:
+    def __init__(self, outbox: Outbox, run: int, number: int, start: int, count: int, *, recorded: bool) -> None:
         self.spans: list[Span] | None = [] if recorded else None
         self._outbox = outbox
         self._status = outbox.status
         self._run = run
         self._number = number
+        self._start = start
         self._count = count
+        self._values: Sequence[Any] = ()
         self._gives_back = False
         self._sent = 0  # how many values
         self._failed = 0  # how many failures
@@ -46,6 +48,7 @@ class Reporter:
         """Says what runs next, and whether the chunk is to end here: its run was given up, or others are to help."""
         if self._outbox.is_forked:
             self._outbox.leave()
+        self._values = values
         now, done, page = time.perf_counter(), len(values), self._status
         if page is not None and done and now - self._started >= KNOWN_SECONDS:
             self._gives_back = page.is_wanted_back(self._number)
@@ -57,6 +60,10 @@ class Reporter:
             return False
         page.begin_block(done, block, time.monotonic_ns())
         return page.is_cancelled(self._run)
+
+    def position(self) -> int:
+        """Returns the index over the run of the call that runs now."""
+        return self._start + len(self._values)
 
     def send(self, values: list[Any], failures: list[tuple[int, BaseException]], *, done: bool) -> None:
         """Sends the values that were not sent yet."""

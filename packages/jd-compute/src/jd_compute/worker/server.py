@@ -157,6 +157,7 @@ class Server:
     def _adopt(self) -> messages.Unloadable | None:
         """Puts the caller's surroundings in place; returns why that failed: what cannot be is warned of, which may raise."""
         try:
+            self._outbox.output.be_like(self._surroundings.streams)
             process.adopt(self._surroundings)
         except Exception as error:
             return _unloadable("function", error)
@@ -177,7 +178,7 @@ class Server:
 
     def _run_chunk(self, message: Message) -> None:
         body = memoryview(message.body)
-        run, number, count, stop_at_failure, one_by_one, recorded = messages.CHUNK_HEADER.unpack_from(body)
+        run, number, start, count, stop_at_failure, one_by_one, recorded = messages.CHUNK_HEADER.unpack_from(body)
         outbox = self._outbox
         if run != self._run:
             self._begin(run)
@@ -202,7 +203,8 @@ class Server:
             outbox.send(messages.UNLOADABLE, messages.CHUNK_NUMBER.pack(number), messages.pack(report))
             return
         began = time.perf_counter()
-        reporter = Reporter(outbox, run, number, count, recorded=recorded)
+        reporter = Reporter(outbox, run, number, start, count, recorded=recorded)
+        outbox.position = reporter.position
         values, failures = run_calls(
             call,
             columns,

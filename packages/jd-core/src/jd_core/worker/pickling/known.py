@@ -43,6 +43,9 @@ class _Known:
     def find(self, token: str) -> Any:
         return self._objects[0].get(token) or self._objects[1].get(token)
 
+    def classes(self) -> list[type]:
+        return [obj for obj in list(self._objects[0].values()) if isinstance(obj, type)]
+
     def add(self, obj: Any, token: str) -> None:
         with self._lock:
             for tokens, objects in zip(self._tokens, self._objects, strict=True):
@@ -73,6 +76,12 @@ def is_global(obj: Any) -> bool:
 def is_received(obj: Any) -> bool:
     """Whether an object was made here, in a worker, of what the caller has sent by value."""
     return is_inside_worker() and _received.token_of(obj) is not None
+
+
+def received_class(module: str, qualified_name: str) -> type | None:
+    """Returns a class that the caller has sent by value, by its names there; None if there is none."""
+    name = qualified_name.rpartition(".")[2]  # cloudpickle keeps no other
+    return next((cls for cls in _received.classes() if (cls.__module__, cls.__name__) == (module, name)), None)
 
 
 def reduce_known(obj: Any, recipe: Recipe) -> Any:

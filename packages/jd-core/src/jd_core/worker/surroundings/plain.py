@@ -22,11 +22,11 @@ _BUILTIN = (complex, range, slice, types.EllipsisType, types.NotImplementedType,
 UNCHANGING = (type(None), bool, int, float, complex, str, bytes, range)
 
 
-def pickled(value: Any) -> bytes | str | None:
-    """Returns plain data as bytes; as a text that only says how much it is if it is too large; None for what is none."""
+def pickled(value: Any, most: int = MOST_BYTES) -> bytes | str | None:
+    """Returns plain data as bytes; a text that only says how much it is if it has more than ``most``; None for all else."""
     if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
         return None
-    file = _File()
+    file = _File(most)
     try:
         _Pickler(file, 5).dump(value)
     except _LargeError:
@@ -41,8 +41,12 @@ class _LargeError(Exception):
 
 
 class _File(io.BytesIO):
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
     def write(self, data: Any) -> int:
-        if self.tell() + len(data) > MOST_BYTES:
+        if self.tell() + len(data) > self._most:
             raise _LargeError
         return super().write(data)
 

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
+
 #: The library whose settings are read where the caller has loaded it, and then set in workers.
 _LOADED_BY_THE_CALLER = "numpy"
 
@@ -115,7 +117,7 @@ def adopt(wanted: Surroundings, keep: Collection[str] = ()) -> None:
         return
     _set_variables(wanted.environment, keep)
     sys.argv[:] = wanted.arguments
-    _set_filters(wanted.filters)
+    are_complete = _set_filters(wanted.filters)
     if sys.getrecursionlimit() != wanted.recursion_limit:
         with contextlib.suppress(RecursionError):  # this thread is deeper already
             sys.setrecursionlimit(wanted.recursion_limit)
@@ -128,7 +130,7 @@ def adopt(wanted: Surroundings, keep: Collection[str] = ()) -> None:
             # By its name, as a pickle would: the caller has loaded it, so it is no dependency of this package.
             numpy: Any = importlib.import_module(_LOADED_BY_THE_CALLER)
             numpy.seterr(**wanted.floating_point)
-    _adopted = wanted, _found()
+    _adopted = (wanted, _found()) if are_complete else (None, None)
 
 
 def _variables() -> Mapping[Any, Any]:
@@ -145,18 +147,18 @@ def _set_variables(wanted: Mapping[Any, Any], keep: Collection[str]) -> None:
             os.environ[name] = value
 
 
-def _set_filters(wanted: list[tuple[Any, ...]]) -> None:
+def _set_filters(wanted: list[tuple[Any, ...]]) -> bool:
+    """Sets filters, and returns whether the classes of all of them are known here: some may come with the function."""
     filters: list[Any] = []
     for action, message, place, name, module, line in wanted:
-        category: Any = sys.modules.get(place)
-        for part in name.split("."):
-            category = getattr(category, part, None)
-        if category is not None:  # else it is a class that nothing here can raise
+        category = known.find(place, name) or known.received_class(place, name)
+        if category is not None:
             filters.append((action, message, category, module, line))
     if list(warnings.filters) != filters:
         warnings.filters[:] = filters  # type: ignore[index]  # a list, as its documentation says
         with warnings.catch_warnings():
             pass  # so that the module sees that they are others
+    return len(filters) == len(wanted)
 
 
 def _set_decimal(wanted: Mapping[str, Any]) -> None:
