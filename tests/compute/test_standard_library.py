@@ -100,8 +100,33 @@ def by_pathos(numbers):
         pool.clear()
 
 
-@pytest.mark.parametrize("way", [by_pool, by_executor, by_pathos])
-@pytest.mark.parametrize("method", METHODS)
+def by_joblib(numbers):
+    """Calls `abs` in other processes, of loky's."""
+    from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
+
+    try:
+        return Parallel(n_jobs=2)(delayed(abs)(number) for number in numbers)
+    finally:
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+def by_loky(numbers):
+    """Calls `abs` in other processes."""
+    from loky import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(2) as pool:
+        return list(pool.map(abs, numbers))
+
+
+@pytest.mark.parametrize(
+    ("way", "method"),
+    [
+        *((way, method) for way in (by_pool, by_executor, by_pathos) for method in METHODS),
+        (by_joblib, "forkserver"),
+        (by_loky, "forkserver"),
+    ],
+)
 def test_a_worker_may_have_processes_of_its_own(way, method):
     """Section 6: pools inside calls."""
     run = distribute(lambda numbers, *, way: way(numbers), job="compute", workers=2, start_method=method, autobatch=False)

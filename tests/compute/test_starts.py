@@ -92,13 +92,15 @@ def test_a_worker_killed_while_it_starts_costs_a_new_attempt(method):
 @pytest.mark.parametrize("method", METHODS)
 @best_of_three
 def test_launches_end_in_results_whatever_is_killed_when(run_script, method):
-    """Promise 15: within five seconds each; descriptors as before, and no process that nobody has waited for."""
-    done = run_script("start_kills.py", method, 40)
+    """Promise 15: within five seconds each; files, processes and memory stay as they were. SOAK_LAUNCHES=1000 for a soak."""
+    launches = int(os.environ.get("SOAK_LAUNCHES", "40"))
+    done = run_script("start_kills.py", method, launches, seconds=max(150.0, 5.0 * launches))
     report = json.loads(done.stdout)
-    assert report["outcomes"] == {"results": 40}, done.stderr
+    assert report["outcomes"] == {"results": launches}, done.stderr
     assert report["worst"] < 5.0
-    assert report["after"][0] <= report["before"][0] + 5  # a worker's, more or less
-    assert report["after"][1] <= 1
+    before, after = report["before"], report["after"]
+    assert after["memory"] < before["memory"] + 5_000_000
+    assert {**after, "memory": 0} == {**before, "memory": 0}
 
 
 def test_a_replacement_that_dies_while_it_starts_is_replaced(tmp_path):
@@ -181,6 +183,14 @@ def test_threads_that_call_at_once_share_workers():
         thread.join()
     assert [len(result) for result in results] == [20] * 40
     assert len({pid for result in results for pid in result}) <= 4
+
+
+@pytest.mark.slow
+@best_of_three
+def test_threads_that_share_workers_lose_little_time(run_script):
+    """Promise 16: at most 1.5 times what they take with one executor of the standard library, in the best of four pairs."""
+    done = run_script("forty_threads.py")
+    assert min(map(float, done.stdout.split())) <= 1.5, done.stdout + done.stderr
 
 
 def test_a_run_whose_consumer_stands_still_holds_no_other_back():
@@ -407,6 +417,14 @@ def test_a_program_patched_by_gevent_has_results():
         from gevent import monkey
         monkey.patch_all()
         from jd_core import distribute
-        print(distribute(abs, job="compute", workers=2)(range(-4, 0)))
+        import gevent, time
+        run = distribute(abs, job="compute", workers=2)
+        print(run(range(-4, 0)))
+        greenlets = [gevent.spawn(run, range(-4, 0)) for _ in range(5)]
+        print(all(greenlet.get() == [4, 3, 2, 1] for greenlet in greenlets))
+        others = []
+        ticking = gevent.spawn(lambda: [others.append(gevent.sleep(0.01)) for _ in range(1000)])
+        distribute(lambda _: time.sleep(0.3), job="compute", workers=1)([0])
+        print(len(others) > 2)
     """
-    assert run_program(program) == ("[4, 3, 2, 1]\n", "")
+    assert run_program(program) == ("[4, 3, 2, 1]\nTrue\nTrue\n", "")

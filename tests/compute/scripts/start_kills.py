@@ -1,4 +1,7 @@
-"""Kills a process of each launch at random in its first 50 ms. Usage: start_kills.py METHOD LAUNCHES. Prints JSON."""
+"""Kills a process of each launch at random in its first 50 ms. Usage: start_kills.py METHOD LAUNCHES. Prints JSON.
+
+A soak: SOAK_LAUNCHES=1000 hatch run test tests/compute/test_starts.py -k launches --timeout 0
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import threading
 import time
 
 import psutil
-from jd_core import distribute
+from jd_core import distribute, shutdown
 
 method, launches = sys.argv[1], int(sys.argv[2])
 caller, chance = psutil.Process(), random.Random(7)
@@ -37,11 +40,19 @@ def kill_one(before: set[psutil.Process], delay: float, over: threading.Event) -
         over.wait(0.002)
 
 
-def census() -> tuple[int, int]:
-    return caller.num_fds(), sum(process.status() == psutil.STATUS_ZOMBIE for process in caller.children(recursive=True))
+def census() -> dict[str, int]:
+    shutdown()
+    children = caller.children(recursive=True)
+    zombies = sum(process.status() == psutil.STATUS_ZOMBIE for process in children)
+    return {
+        "files": caller.num_fds(),
+        "processes": len(children) - zombies,
+        "zombies": zombies,
+        "memory": caller.memory_info().rss,
+    }
 
 
-worst, outcomes, before = 0.0, collections.Counter(), (0, 0)
+worst, outcomes, before = 0.0, collections.Counter(), {}
 for launch in range(launches):
     over = threading.Event()
     arguments = set(caller.children(recursive=True)), chance.uniform(0.0, 0.05), over

@@ -22,6 +22,7 @@ from jd_core.worker import pickling
 from jd_core.worker.pickling import Reducers, refuse_shared
 from jd_core.worker.unpicklable import REFUSALS as REFUSALS
 
+from jd_compute.codec.libraries import dill_loads, imported
 from jd_compute.codec.reducers import CLOUDPICKLES, reduce_code
 from jd_compute.transport.channel import NEVER_BLOCKS
 from jd_compute.transport.shared_memory import LARGE
@@ -56,10 +57,9 @@ class _DillPickler(Pickler):
         try:
             return obj.__reduce_ex__(_PROTOCOL) if reduce is None else reduce(obj)
         except REFUSALS as refused:
-            import dill  # only here: it takes long to import, and most programs never need it
-
+            dill = imported("dill")  # only here: it takes long to import, and most programs never need it
             try:
-                return dill.loads, (dill.dumps(obj, protocol=_PROTOCOL, recurse=True),)
+                return dill_loads, (dill.dumps(obj, protocol=_PROTOCOL, recurse=True),)
             except REFUSALS:
                 raise refused from None
 

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Sequence
 
+from jd_compute.codec.libraries import imported
 from jd_compute.pool.worker import describe_exit
 from jd_compute.transport.channel import MESSAGE_SECONDS, Channel
 from jd_compute.worker import fork_server, process
@@ -155,8 +156,7 @@ class ForkServers:
 
     def fork(self) -> ForkServer:
         """Returns a server that is forked from this process as it is now, and that has no worker yet."""
-        import multiprocess  # noqa: F401 - here, or each server would import it for itself
-
+        imported("multiprocess")  # here, or each server would import it for itself
         server = ForkServer(_fork)
         with self._lock:
             self._sweep()

@@ -20,11 +20,13 @@ import select
 import signal
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jd_compute.codec.libraries import imported
 from jd_compute.transport.channel import Channel
 from jd_compute.transport.frame import Message
 from jd_compute.worker import process
@@ -65,6 +67,8 @@ def serve(control: socket.socket, caller: int) -> NoReturn:
         server = ForkServer(control, caller)
         server.serve()
         code = 0
+    except Exception as error:
+        sys.excepthook(type(error), error, error.__traceback__)
     finally:
         os._exit(code)  # not through what this process has in common with those that it was forked from
 
@@ -96,9 +100,7 @@ class ForkServer:
 
     def serve(self) -> None:
         """Follows orders and reports ends, until the caller has gone or, once retired, the last worker."""
-        import multiprocess
-
-        self._context: Any = multiprocess.get_context("fork")  # pyright: ignore[reportAttributeAccessIssue]
+        self._context = imported("multiprocess").get_context("fork")
         poller = select.poll()
         poller.register(self._control, select.POLLIN)
         poller.register(self._wake_up, select.POLLIN)

@@ -97,8 +97,9 @@ def inherited(place: int) -> socket.socket:
 
 def close_others(count: int) -> None:
     """Closes what this interpreter has inherited beyond ``count`` files: a descriptor that the user's program left open."""
-    # Not all numbers up to the limit, which may be a thousand millions.
-    for name in os.listdir("/dev/fd"):
-        if int(name) >= FIRST_FILE + count:
+    # Not all numbers up to the limit, which may be a thousand millions. Some containers have a bare /dev.
+    folder = next((folder for folder in ("/dev/fd", "/proc/self/fd") if os.path.isdir(folder)), None)
+    for number in range(FIRST_FILE, 1 << 12) if folder is None else map(int, os.listdir(folder)):
+        if number >= FIRST_FILE + count:
             with contextlib.suppress(OSError):  # the one of the list itself
-                os.close(int(name))
+                os.close(number)
