@@ -18,6 +18,7 @@ html_theme = "furo"
 html_title = f"just-distribute {release}"
 html_copy_source = False
 html_show_sourcelink = False
+html_show_copyright = False
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the stubs are what a type checker sees; docstrings say the rest in words
