@@ -21,6 +21,7 @@ from jd_core.errors import (
 from jd_core.inprocess.rate_limit import Rate
 
 if TYPE_CHECKING:
+    from jd_core._api.trace import trace
     from jd_core._typing.decorator import defaults, distribute
     from jd_core._typing.distributed import Distributed
 else:
@@ -47,20 +48,23 @@ __all__ = [
     "distribute",
     "per_worker",
     "shutdown",
+    "trace",
 ]
 
 __version__ = "1.0.0"
 
 
 if not TYPE_CHECKING:
+    #: What is loaded when it is asked for. With `Distributed` comes all that reads hints, plans and runs calls.
+    _LATER = {"Distributed": "jd_core._api.distributed", "trace": "jd_core._api.trace"}
 
     def __getattr__(name):
-        """Loads `Distributed` when it is asked for: all that reads hints, plans and runs calls comes with it."""
-        if name != "Distributed":
+        """Loads what a program that only decorates functions does not need."""
+        if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from jd_core._api.distributed import Distributed
+        import importlib
 
-        return Distributed
+        return getattr(importlib.import_module(_LATER[name]), name)
 
     def __dir__():
-        return [*globals(), "Distributed"]
+        return [*globals(), *_LATER]

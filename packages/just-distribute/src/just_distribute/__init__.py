@@ -28,7 +28,7 @@ from jd_core import (
 )
 
 if TYPE_CHECKING:
-    from jd_core import Distributed
+    from jd_core import Distributed, trace
 
 # The public names of jd_core, written out for type checkers and editors; tests/packaging compares the two lists.
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "distribute",
     "per_worker",
     "shutdown",
+    "trace",
 ]
 
 __version__ = "1.0.0"
@@ -59,10 +60,10 @@ __version__ = "1.0.0"
 if not TYPE_CHECKING:
 
     def __getattr__(name):
-        """Loads `Distributed` when it is asked for, as jd_core does."""
-        if name != "Distributed":
+        """Loads what jd_core loads when it is asked for."""
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return jd_core.Distributed
+        return getattr(jd_core, name)
 
     def __dir__():
-        return [*globals(), "Distributed"]
+        return [*globals(), *__all__]

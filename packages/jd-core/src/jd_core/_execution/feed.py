@@ -70,6 +70,8 @@ class Feed:
         """
         while True:
             chunk = self._new() if self.retries is None else self._again_or_new(self.retries)
+            if self._record is not None and self.retries is not None:
+                self._record.pause(waits=chunk is None and self.retries.are_waiting)
             if chunk is None and self.exhausted and not self._waits_for_results():
                 break
             yield chunk

@@ -51,6 +51,11 @@ class Retries:
         self._succeeded = 0
         self._pause = Pause(name)
 
+    @property
+    def are_waiting(self) -> bool:
+        """Whether there are calls that wait for another attempt."""
+        return bool(self._waiting or self._queued)
+
     def attempt(self, error: Exception, index: int, chunk: Chunk) -> bool:
         """Keeps a failed call for another attempt.
 

@@ -77,6 +77,7 @@ class RunRecord:
         spans: for each `Span`: number of the worker in ``names``, index of the call, number of calls, begin, end, CPU time.
         input: waits for the next elements of what was passed.
         consumer: times during which the caller had results and did not ask for more.
+        pauses: times during which there was nothing to start but calls that waited for another attempt.
         rates: (time, calls per second), where the rate changed.
         notes: lines for the report, such as what was decided for the run.
     """
@@ -100,10 +101,11 @@ class RunRecord:
         self.deaths: list[tuple[float, str]] = []
         self.names: dict[str, int] = {}
         self.spans = array("d")
-        self.input, self.consumer = Waits(), Waits()
+        self.input, self.consumer, self.pauses = Waits(), Waits(), Waits()
         self.rates: list[tuple[float, float]] = []
         self.notes: list[str] = []
         self._starved: float | None = None  # since when there has been no input
+        self._paused: float | None = None  # since when only calls that wait are left
         self._chunks = array("d")  # as ``spans``, of backends that do not tell
         self._lock = threading.Lock()
 
@@ -153,6 +155,14 @@ class RunRecord:
             return
         self.input.add(self._starved or began, _clock())
         self._starved = None
+
+    def pause(self, *, waits: bool) -> None:
+        """Records whether nothing can start but calls that wait for another attempt."""
+        if waits:
+            self._paused = self._paused or _clock()
+        elif self._paused is not None:
+            self.pauses.add(self._paused, _clock())
+            self._paused = None
 
     def take(self, result: ChunkResult) -> None:
         """Records that results arrived."""
