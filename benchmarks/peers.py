@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import importlib
 import io
 import multiprocessing
@@ -75,6 +76,12 @@ def ours_known_as_tiny(function: Function, *, tiny: list[Any], **options: Any) -
 @contextlib.contextmanager
 def loop(function: Function) -> Iterator[Function]:
     yield lambda items: [function(item) for item in items]
+
+
+@contextlib.contextmanager
+def folding_loop(function: Function, *, combine: Callable[[Any, Any], Any]) -> Iterator[Function]:
+    """A plain loop that combines what calls return."""
+    yield lambda items: functools.reduce(combine, map(function, items))
 
 
 @contextlib.contextmanager

@@ -1,10 +1,11 @@
-"""What must run beside a row while it is measured: nothing, a web server, a local Ray, a Ray behind ``ray://``."""
+"""What must be there while a row is measured: nothing, files, a web server, a local Ray, a Ray behind ``ray://``."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -43,6 +44,21 @@ def server() -> Iterator[str]:
     importlib.import_module("aiohttp")
     with program("benchmarks.server") as address:
         yield address
+
+
+@contextlib.contextmanager
+def log_files() -> Iterator[str]:
+    """A folder with 2,000 log files of 200 requests each, by 500 addresses for 1,000 pages."""
+    numbers = random.Random(7)
+    with tempfile.TemporaryDirectory(prefix="jd-bench-") as folder:
+        for number in range(2_000):
+            requests = (
+                f"10.0.{numbers.randrange(2)}.{numbers.randrange(250)} GET /page/{numbers.randrange(1000)} "
+                f"{numbers.choice((200, 200, 304, 404))} {numbers.randrange(5000)}"
+                for _ in range(200)
+            )
+            Path(folder, f"{number}.log").write_text("\n".join(requests), encoding="utf-8")
+        yield folder
 
 
 @contextlib.contextmanager

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import functools
 import importlib
+import operator
 import random
 from collections.abc import Callable
 from typing import Any
 
 import numpy
+from just_distribute import Fold
 
 from benchmarks import loops, peers, work
 from benchmarks.measure import Memory, Row, against
-from benchmarks.places import local_ray, nothing, ray_client, server
+from benchmarks.places import local_ray, log_files, nothing, ray_client, server
 
 Inputs = tuple[Any, dict[str, Any]]
 
@@ -55,6 +57,10 @@ def table(megabytes: int) -> Callable[[int, object], Inputs]:
 
 def urls(size: int, address: str) -> Inputs:
     return [f"{address}/{number}" for number in range(size)], {}
+
+
+def files(size: int, folder: str) -> Inputs:
+    return [f"{folder}/{number}.log" for number in range(size)], {}
 
 
 def ours(job: str, **options: Any) -> Any:
@@ -101,6 +107,10 @@ ROWS: list[Row | Memory] = [
         [HALF(1.1)], pairs=9),
     Row("seeded-calls", "20,000 calls that draw a number, each of a generator of its own", work.draw, numbers, 20_000, 200,
         ours("compute", seed=7), [against("plain loop", peers.seeded_loop, 1.0, seed=7)], pairs=9),
+    *(Row(f"log-files-{name}", f"2,000 log files, counted to one Counter by `{name}`, a call per file", work.count_words,
+          files, 2_000, 100, ours("compute", aggregate=Fold(combine)),
+          [against("plain loop", peers.folding_loop, limit, combine=combine)], pairs=9, place=log_files)
+      for name, combine, limit in (("add", operator.add, 0.5), ("update", work.updated, 0.6))),
     Row("arrays-in", "25 fresh arrays of 8 MB in", work.touch, arrays, 25, 3, compute, [EXECUTOR(0.3), JOBLIB(0.5)]),
     Row("arrays-in-out", "25 fresh arrays of 8 MB in and out", work.increment, arrays, 25, 3, compute,
         [EXECUTOR(0.3), JOBLIB(0.3)]),

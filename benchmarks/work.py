@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import urllib.request
+from collections import Counter
 from typing import Any
 
 import numpy
@@ -52,6 +53,18 @@ def increment_batch(array: numpy.ndarray) -> numpy.ndarray:
 
 def pick(index: int, *, table: Any) -> float:
     return float(table[index])
+
+
+def count_words(path: str) -> Counter[str]:
+    """Counts the words of a log file."""
+    with open(path, encoding="utf-8") as file:
+        return Counter(file.read().split())
+
+
+def updated(left: Counter[str], right: Counter[str]) -> Counter[str]:
+    """Adds to the first of two counts."""
+    left.update(right)
+    return left
 
 
 def draw(_: int, rng: numpy.random.Generator) -> float:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import polars as pl
 from jd_core import per_worker
-from just_distribute import Distributed, Retry, distribute
+from just_distribute import Distributed, Fold, Retry, distribute
 
 T = TypeVar("T")
 
@@ -555,6 +555,39 @@ async def awaited_aggregates() -> None:
     assert_type(await aggregated.aio([1]), int)
     assert_type(await risky.aio([1]), list[str | Exception])
 
+
+# Results that are combined two by two.
+
+
+def counted_words(path: str) -> Counter[str]:
+    return Counter()
+
+
+def merged(left: Counter[str], right: Counter[str]) -> Counter[str]:
+    return left + right
+
+
+@distribute(aggregate=Fold(merged, initial=Counter()))
+def word_counts(path: str) -> Counter[str]:
+    return Counter()
+
+
+@distribute("io", aggregate=Fold(merged), return_exceptions=True)
+def kept_words(path: str) -> Counter[str]:
+    return Counter()
+
+
+async def awaited_words() -> None:
+    assert_type(await word_counts.aio(["a"]), Counter[str])
+
+
+assert_type(word_counts(["a"]), Counter[str])
+assert_type(next(word_counts.stream(["a"])), Counter[str])
+assert_type(kept_words(["a"]), tuple[Counter[str], dict[int, Exception]])
+assert_type(next(kept_words.stream(["a"])), Counter[str] | Exception)
+assert_type(distribute(counted_words, aggregate=Fold(merged))(["a"]), Counter[str])
+assert_type(word_counts.options(aggregate=Fold(merged), return_exceptions=True)(["a"])[1], dict[int, Exception])
+assert_type(Fold(merged).check([Counter("a"), Counter("b"), Counter("c")]), Counter[str])
 
 # A random generator behind what is distributed is left out: each call gets its own. It can be passed all the same.
 

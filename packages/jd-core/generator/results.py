@@ -47,9 +47,14 @@ RETURNS = (
 #: The values of ``aggregate`` and ``return_exceptions`` that are told apart, as parameters.
 NEVER_JOINED = 'aggregate: Literal["list"]'
 AGGREGATED = "aggregate: Callable[[list[Any]], {}]"
+FOLDED = "aggregate: Fold[{}]"
 NAMED = 'aggregate: Literal["auto", "list"] = ...'
 RAISED = "return_exceptions: Literal[False] = ..."
 RETURNED = "return_exceptions: bool"
+KEPT = "return_exceptions: Literal[True]"
+
+#: What a call returns that combines results and keeps exceptions, by index.
+PAIR = "tuple[{}, dict[int, Exception]]"
 
 #: Their types where they leave results as they are.
 UNCHANGED = {"aggregate": 'Literal["auto"]', "return_exceptions": "Literal[False]"}
@@ -88,9 +93,12 @@ def distribute() -> Iterator[str]:
     yield with_options(NAME, f"{NEVER_JOINED}, {RAISED}", "ListDecorator[Never]")
     yield with_options(NAME, f"{AGGREGATED.format('T')}, {RAISED}", "AggregateDecorator[T, Never]")
     yield with_options(NAME, f"{RETURNED}, {NAMED}", "ListDecorator[Exception]")
+    yield with_options(NAME, f"{FOLDED.format('T')}, {KEPT}", f"AggregateDecorator[{PAIR.format('T')}, Exception]")
     yield with_options(NAME, f"{AGGREGATED.format('T')}, {RETURNED}", "AggregateDecorator[T, Exception]")
     function = "function: Callable[P, T]"
     yield with_options(function, f"{NAMED}, {RETURNED} = ...", "Distributed[Callable[P, T], Any, list[Any], list[Any]]")
+    pair = PAIR.format("U")
+    yield with_options(function, f"{FOLDED.format('U')}, {KEPT}", f"Distributed[Callable[P, T], Any, {pair}, {pair}]")
     yield with_options(function, f"{AGGREGATED.format('U')}, {RETURNED} = ...", "Distributed[Callable[P, T], Any, U, U]")
 
 
@@ -117,12 +125,13 @@ def decorator(whole: str, never: str) -> Iterator[str]:
 
 def override() -> Iterator[str]:
     """`.options`, which knows the results so far, and not how they were joined."""
-    beside = "Each | Exception"
+    beside, pair = "Each | Exception", PAIR.format("T")
     for changing, results in [
         (f"{NEVER_JOINED}, {RAISED}", "Each, list[Each], list[Each]"),
         (f"{AGGREGATED.format('T')}, {RAISED}", "Each, T, T"),
         (f'aggregate: Literal["auto"], {RAISED}', "Each, list[Each], Any"),
         (f"{RETURNED}, {NAMED}", f"{beside}, list[{beside}], list[{beside}]"),
+        (f"{FOLDED.format('T')}, {KEPT}", f"{beside}, {pair}, {pair}"),
         (f"{AGGREGATED.format('T')}, {RETURNED}", f"{beside}, T, T"),
         ("aggregate: Never = ..., return_exceptions: Never = ...", "Each, Whole, Joined"),
     ]:
@@ -141,7 +150,7 @@ one result per call (``Whole``) and where the input was cut (``Joined``). They f
 - an iterator of ``T``, as generator functions are hinted: each ``list[T]``, whole ``list[list[T]]``, joined ``list[T]``;
 
 and from two options: ``return_exceptions`` puts ``Exception`` beside what each call returns, and does not join; with
-``aggregate``, whole and joined are what the callable returns, or ``list[T]``.
+``aggregate``, whole and joined are what the callable returns, or ``list[T]``; a `Fold` returns exceptions beside its value.
 
 The overloads are tried from the top, and the first that fits is taken: what is more special stands first. Those that take
 the parameters of a `ParamSpec` fit where the two options leave results as they are.
@@ -297,6 +306,7 @@ def decorator_stub(_: str) -> str:
             "collections.abc: AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator",
             "contextlib: AbstractContextManager",
             "typing: Any, Generic, Literal, Never, ParamSpec, TypeVar, overload",
+            "jd_core._collections.fold: Fold",
             "jd_core._typing.distributed: Distributed",
             "jd_core._typing.shapes: Join, Value",
         ),
@@ -319,6 +329,7 @@ def distributed_stub(_: str) -> str:
             "collections.abc: AsyncGenerator, Callable, Coroutine, Generator",
             "typing: Any, Concatenate, Generic, Literal, Never, ParamSpec, Self, TypeVar, overload",
             "typing_extensions: TypeVar as Defaulted",
+            "jd_core._collections.fold: Fold",
             "jd_core._typing.call: Call, Function, OnLoop",
         ),
         override="".join(override()),

@@ -172,3 +172,9 @@ def test_parts_of_what_is_given_back(left: int, calls: int, seconds: float, full
     assert -(-left // size) <= MOST_PARTS * workers
     if seconds and size > -(-left // (MOST_PARTS * workers)):
         assert size == 1 or size * seconds / calls <= full * 1.001
+
+
+def test_combined_results_make_chunks_larger() -> None:
+    """Section 4: where a chunk sends one combined result, it is worth as many calls as take a fifth of a second."""
+    alone, combined = (made(GivesBack, 0.001, total=100_000, combined=flag) for flag in (False, True))
+    assert (alone.next(), combined.next()) == (50, 200)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from jd_core._api.per_worker import per_worker
+from jd_core._collections.fold import Fold
 from jd_core._hints.members import Batch, Each
 from jd_core._options.retry import Retry
 from jd_core.backend.registry import shutdown
@@ -38,6 +39,7 @@ __all__ = [
     "DistributeError",
     "Distributed",
     "Each",
+    "Fold",
     "Rate",
     "RemoteError",
     "Retry",

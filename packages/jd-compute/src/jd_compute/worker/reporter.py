@@ -8,7 +8,8 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from jd_core.worker import Span, traceback_text
+from jd_core.worker import Span, combine, traceback_text
+from jd_core.worker.wrappers.folding import Folding
 
 from jd_compute.codec import failures as outcome
 from jd_compute.codec.codec import Encoded, dumps, dumps_exception, encode, packed
@@ -16,7 +17,7 @@ from jd_compute.transport import messages, status_page
 from jd_compute.worker.outbox import Outbox
 from jd_compute.worker.process import NO_TERMINAL
 
-#: Seconds after which the results that a running chunk has so far are sent.
+#: Seconds after which the results that a running chunk has so far are sent, unless they are combined to one.
 FLUSH_SECONDS = 0.1
 
 #: A worker must have been at a chunk for at least this long to know how long the rest of it will take.
@@ -26,11 +27,22 @@ KNOWN_SECONDS = 0.001
 class Reporter:
     """Tells the caller how far a chunk is: in shared memory before each block, by message now and then and at the end.
 
+    Args:
+        outbox: the way to the caller.
+        run: the run's number.
+        number: the chunk's.
+        start: index of its first call over the run.
+        count: its calls.
+        recorded: whether the caller wants to know when each call ran.
+        function: what is called, which may say that results are to be combined.
+
     Attributes:
         spans: those of the calls since the last message; None if the caller does not want them.
     """
 
-    def __init__(self, outbox: Outbox, run: int, number: int, start: int, count: int, *, recorded: bool) -> None:
+    def __init__(
+        self, outbox: Outbox, run: int, number: int, start: int, count: int, *, recorded: bool, function: Any = None
+    ) -> None:
         self.spans: list[Span] | None = [] if recorded else None
         self._outbox = outbox
         self._status = outbox.status
@@ -39,6 +51,7 @@ class Reporter:
         self._start = start
         self._count = count
         self._values: Sequence[Any] = ()
+        self._function = function
         self._gives_back = False
         self._sent = 0  # how many values
         self._failed = 0  # how many failures
@@ -54,7 +67,7 @@ class Reporter:
             self._gives_back = page.is_wanted_back(self._number)
             if self._gives_back:
                 return True
-        if now - self._began > FLUSH_SECONDS and done > self._sent:
+        if now - self._began > FLUSH_SECONDS and done > self._sent and not isinstance(self._function, Folding):
             self.send(values, failures, done=False)
         if page is None:
             return False
@@ -70,10 +83,11 @@ class Reporter:
         outbox = self._outbox
         if outbox.is_forked:
             outbox.leave()
-        seconds = time.perf_counter() - self._began
         first, self._sent = self._sent, len(values)
         fresh, self._failed = failures[self._failed :], len(failures)
         outbox.enter(status_page.ENCODING, self._number)
+        combine(self._function, values, fresh, first)
+        seconds = time.perf_counter() - self._began
         described = [(offset, describe(error)) for offset, error in fresh]
         for _, error in fresh:
             error.with_traceback(None)  # its frames hold the arguments, and in a cycle: itself

@@ -74,6 +74,7 @@ class Server:
         self._busy_seconds = 0.0  # how long this was at work in its last run
         self._run = 0
         self._surroundings: Any = None  # comes with the first orders
+        self._function: Any = None
         self._call: Callable[..., Any] | None = None
         self._unloadable: messages.Unloadable | None = None
         self._has_failed = False
@@ -145,9 +146,9 @@ class Server:
             self.release()
             self._unloadable = None
             try:
-                function, constants = _decode(body[code:], message)
-                self._call = plain(function, constants)
-                if is_async(function):
+                self._function, constants = _decode(body[code:], message)
+                self._call = plain(self._function, constants)
+                if is_async(self._function):
                     open_loop()
             except BaseException as error:
                 self._unloadable = _unloadable("function", error)
@@ -167,7 +168,7 @@ class Server:
         """Drops the function and its constants, and closes what was made for the run."""
         if self._call is not None:
             release(self._call)
-            self._call = None
+            self._call = self._function = None
 
     def _begin(self, run: int) -> None:
         self._run = run
@@ -203,7 +204,7 @@ class Server:
             outbox.send(messages.UNLOADABLE, messages.CHUNK_NUMBER.pack(number), messages.pack(report))
             return
         began = time.perf_counter()
-        reporter = Reporter(outbox, run, number, start, count, recorded=recorded)
+        reporter = Reporter(outbox, run, number, start, count, recorded=recorded, function=self._function)
         outbox.position = reporter.position
         values, failures = run_calls(
             call,

@@ -39,7 +39,8 @@ def distribute(function: Any = None, /, *more: Any, **options: Any) -> Any:  # n
             calls share what they change, such as a random generator. With 1, a call whose worker dies is never run again for
             the sake of others.
         aggregate: ``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never
-            joins; a callable, such as ``sum``, gets the list of results and makes the value that is returned.
+            joins; a callable, such as ``sum``, gets the list of results and makes the value that is returned;
+            ``Fold(function)`` combines them two by two, in the workers first.
         seed: what the random numbers follow from of calls with a parameter hinted ``numpy.random.Generator`` or
             ``random.Random``, for which nothing is passed: each call gets a stream of its own, by its index; None: a drawn
             one, which is logged.

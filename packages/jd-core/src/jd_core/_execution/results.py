@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from jd_core._collections.fold import Failed, Fold, Total
 from jd_core._collections.table import Kind
 from jd_core._execution.chunk_size import CallDurations
 from jd_core._execution.failures import HiddenInternals, assign, to_user
@@ -54,9 +55,7 @@ class Results:
         order: in which the caller gets them.
         workers: how many calls run at once.
         record: what is recorded of the run; None where nobody traces it.
-
-    Attributes:
-        kept: results in order that the caller does not have yet; for a caller that wants all of them at once.
+        fold: combines the results; None: they are kept one by one.
     """
 
     def __init__(
@@ -70,8 +69,10 @@ class Results:
         *,
         workers: int,
         record: RunRecord | None = None,
+        fold: Fold[Any] | None = None,
     ) -> None:
-        self.kept: list[Any] = []
+        self._kept: list[Any] = []
+        self._total = None if fold is None else Total(fold)
         self._plan = plan
         self._feed = feed
         self._options = options
@@ -133,12 +134,20 @@ class Results:
             if self._record is not None:
                 self._record.failed += 1
             if self._options.return_exceptions:
-                values[position] = error
+                values[position] = error if self._total is None else Failed(error)
             else:
                 yield from self._settle(start + first, values[first:position])
                 self._internals.failure = error
                 raise error
         yield from self._settle(start + first, values[first:])
+
+    def keep(self, values: Sequence[Any]) -> None:
+        """Keeps results, in order, for a caller that wants all of them at once; raises what combining them raises."""
+        if self._total is None:
+            self._kept.extend(values)
+        else:
+            with self._internals.watching():
+                self._total.extend(values)
 
     def finish(self) -> None:
         """Refuses to pass off some results as all of them, whatever a backend does.
@@ -166,13 +175,19 @@ class Results:
         """
         self.finish()
         with self._internals.watching():
-            return aggregate(self.kept, self._options.aggregate, joined)
+            if self._total is None:
+                return aggregate(self._kept, self._options.aggregate, joined)
+            value = self._total.value()
+        return (value, self._total.failed) if self._options.return_exceptions else value
 
     def failed(self, error: Exception) -> None:
         """Puts the results that the caller does not have on an exception, by index, as ``partial``."""
-        partial = dict(enumerate(self.kept))
-        for start, values in sorted(self._order.held.items()):
-            partial.update(enumerate(values, start))
+        if self._total is None:
+            partial = dict(enumerate(self._kept))
+            for start, values in sorted(self._order.held.items()):
+                partial.update(enumerate(values, start))
+        else:
+            partial = self._total.partial(self._order.held)
         # An exception class with __slots__ and no __dict__ takes no attribute; its results are lost, not its message.
         with contextlib.suppress(AttributeError):
             assign(error, "partial", partial)

@@ -12,11 +12,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from jd_core._collections.fold import Fold
 from jd_core._collections.table import Kind
 from jd_core._execution.chunk_size import CallDurations, sizer
 from jd_core._execution.failures import HiddenInternals
@@ -33,6 +35,7 @@ from jd_core._planning.plan import Plan, plan
 from jd_core._tracing import active
 from jd_core.backend import Backend, Work, registry
 from jd_core.worker import is_ending
+from jd_core.worker.wrappers.folding import folding
 from jd_core.worker.wrappers.seeded import seeded, stream_of_run
 
 if TYPE_CHECKING:
@@ -83,6 +86,9 @@ class Target:
             planned.stream = stream_of_run(call.name, options.seed)
             function = seeded(function, planned.stream, call.generators)
         streamed = stop is not None
+        fold = options.aggregate if isinstance(options.aggregate, Fold) and not streamed else None
+        if fold is not None:
+            function = folding(function, fold.function)
         record = active.new_record(call.name, backend, workers(), planned.calls, options.backend, streamed=streamed)
         work = Work(
             function=function,
@@ -104,8 +110,8 @@ class Target:
         joined = self.signature.returns if planned.cut and not options.return_exceptions else None
         if joined is not None and planned.calls == 0:
             joined = joined.empty_like(argument.value for argument in call.distributed)
-        durations = self.durations
-        return Run(planned, work, backend, options, durations, stop=stop, ordered=ordered, joined=joined, record=record)
+        run = functools.partial(Run, planned, work, backend, options, self.durations)
+        return run(stop=stop, ordered=ordered, joined=joined, record=record, fold=fold)
 
 
 class Run:
@@ -121,6 +127,7 @@ class Run:
         ordered: whether it takes them in the order of the calls.
         joined: the collection type into which ``aggregate="auto"`` joins the results; None: they stay a list.
         record: what is recorded of it; None where nobody traces it.
+        fold: combines the results; None: they are kept one by one.
     """
 
     def __init__(
@@ -135,14 +142,16 @@ class Run:
         ordered: bool = True,
         joined: Kind | None = None,
         record: RunRecord | None = None,
+        fold: Fold[Any] | None = None,
     ) -> None:
         internals = HiddenInternals(backend)
         rule, workers, buffer = options.retry, work.workers, options.buffersize
-        sizes = sizer(backend, durations, workers, total=plan.calls, fixed=work.chunksize, buffer=buffer)
+        known = {"total": plan.calls, "fixed": work.chunksize, "buffer": buffer}
+        sizes = sizer(backend, durations, workers, **known, combined=fold is not None)
         retries = None if rule is None else Retries(rule, workers, work.name, shared=backend.shares_calls)
         feed = Feed(plan, sizes, retries, internals, buffersize=buffer, streamed=stop is not None, record=record)
         order = InOrder() if ordered else AsCompleted()
-        self._results = Results(plan, feed, options, durations, internals, order, workers=workers, record=record)
+        self._results = Results(plan, feed, options, durations, internals, order, workers=workers, record=record, fold=fold)
         self._feed = feed
         self._stop = stop or Stop()
         self._work = work
@@ -159,7 +168,7 @@ class Run:
             with contextlib.closing(self._backend.run(self._work, iter(self._feed))) as chunk_results:
                 for chunk_result in chunk_results:
                     for values in results.take(chunk_result):
-                        results.kept.extend(values)
+                        results.keep(values)
             return results.aggregate(self._joined)
 
     async def acollect(self) -> Any:
@@ -168,7 +177,7 @@ class Run:
             async with contextlib.aclosing(self._backend.arun(self._work, iter(self._feed))) as chunk_results:
                 async for chunk_result in chunk_results:
                     for values in results.take(chunk_result):
-                        results.kept.extend(values)
+                        results.keep(values)
             return results.aggregate(self._joined)
 
     def stream(self) -> Generator[Any, None, None]:

@@ -84,7 +84,8 @@ class Options:
             accepts=lambda value: value in ("auto", "list") if isinstance(value, str) else callable(value),
         ),
         '``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never joins; a '
-        "callable, such as ``sum``, gets the list of results and makes the value that is returned",
+        "callable, such as ``sum``, gets the list of results and makes the value that is returned; ``Fold(function)`` "
+        "combines them two by two, in the workers first",
     )
     seed: int | None = _option(
         None,

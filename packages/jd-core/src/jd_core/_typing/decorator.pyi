@@ -10,7 +10,7 @@ one result per call (``Whole``) and where the input was cut (``Joined``). They f
 - an iterator of ``T``, as generator functions are hinted: each ``list[T]``, whole ``list[list[T]]``, joined ``list[T]``;
 
 and from two options: ``return_exceptions`` puts ``Exception`` beside what each call returns, and does not join; with
-``aggregate``, whole and joined are what the callable returns, or ``list[T]``.
+``aggregate``, whole and joined are what the callable returns, or ``list[T]``; a `Fold` returns exceptions beside its value.
 
 The overloads are tried from the top, and the first that fits is taken: what is more special stands first. Those that take
 the parameters of a `ParamSpec` fit where the two options leave results as they are.
@@ -24,6 +24,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from contextlib import AbstractContextManager
 from typing import Any, Generic, Literal, Never, ParamSpec, TypeVar, overload
 
+from jd_core._collections.fold import Fold
 from jd_core._options.retry import Retry
 from jd_core._typing.distributed import Distributed
 from jd_core._typing.shapes import Join, Value
@@ -119,6 +120,14 @@ class Distribute(Generic[Offered]):
     ) -> ListDecorator[Exception]: ...
     @overload
     def __call__(
+        self, name: str | None = None, /, *, aggregate: Fold[T], return_exceptions: Literal[True],
+        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        **backend_options: Any,
+    ) -> AggregateDecorator[tuple[T, dict[int, Exception]], Exception]: ...
+    @overload
+    def __call__(
         self, name: str | None = None, /, *, aggregate: Callable[[list[Any]], T], return_exceptions: bool,
         job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
@@ -133,6 +142,14 @@ class Distribute(Generic[Offered]):
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> Distributed[Callable[P, T], Any, list[Any], list[Any]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, T], /, *, aggregate: Fold[U], return_exceptions: Literal[True],
+        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        **backend_options: Any,
+    ) -> Distributed[Callable[P, T], Any, tuple[U, dict[int, Exception]], tuple[U, dict[int, Exception]]]: ...
     @overload
     def __call__(
         self, function: Callable[P, T], /, *, aggregate: Callable[[list[Any]], U], return_exceptions: bool = ...,
@@ -226,7 +243,8 @@ def distribute(function: Any = None, /, **backend_options: Any) -> Any:
             calls share what they change, such as a random generator. With 1, a call whose worker dies is never run again for
             the sake of others.
         aggregate: ``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never
-            joins; a callable, such as ``sum``, gets the list of results and makes the value that is returned.
+            joins; a callable, such as ``sum``, gets the list of results and makes the value that is returned;
+            ``Fold(function)`` combines them two by two, in the workers first.
         seed: what the random numbers follow from of calls with a parameter hinted ``numpy.random.Generator`` or
             ``random.Random``, for which nothing is passed: each call gets a stream of its own, by its index; None: a drawn
             one, which is logged.

@@ -10,6 +10,7 @@ from typing import Any, Concatenate, Generic, Literal, Never, ParamSpec, Self, T
 
 from typing_extensions import TypeVar as Defaulted
 
+from jd_core._collections.fold import Fold
 from jd_core._options.retry import Retry
 from jd_core._typing.call import Call, Function, OnLoop
 
@@ -78,6 +79,14 @@ class Override(Generic[Function, Each, Whole, Joined]):
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each | Exception, list[Each | Exception], list[Each | Exception]]: ...
+    @overload
+    def __call__(
+        self, name: str | None = None, /, *, aggregate: Fold[T], return_exceptions: Literal[True],
+        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
+        timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        **backend_options: Any,
+    ) -> Distributed[Function, Each | Exception, tuple[T, dict[int, Exception]], tuple[T, dict[int, Exception]]]: ...
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Callable[[list[Any]], T], return_exceptions: bool,

@@ -5,6 +5,7 @@ from .coroutines import close_loop, open_loop, run_coroutine
 from .resources import Resources, is_per_worker, release
 from .returned import finish_async, innermost, is_async, returned_by
 from .state import as_worker, inside_worker, is_ending, is_inside_worker, mark_process
+from .wrappers.folding import combine
 
 __all__ = [
     "BLOCK_SECONDS",
@@ -13,6 +14,7 @@ __all__ = [
     "Span",
     "as_worker",
     "close_loop",
+    "combine",
     "failure_of",
     "finish_async",
     "innermost",

@@ -20,7 +20,7 @@ from typing import Any
 from jd_core import worker
 from jd_core.worker import calls, coroutines, pickling, resources, returned, state, unpicklable, wrappers
 from jd_core.worker.pickling import exceptions, known, recipes, reducers
-from jd_core.worker.wrappers import seeded
+from jd_core.worker.wrappers import folding, seeded
 
 from jd_ray.cluster.connection import through_client
 from jd_ray.shipped import codec, housekeeping, interruption, remote
@@ -55,8 +55,8 @@ def function() -> Any:
     """Returns `remote.run_piece` as a function that can be sent anywhere; `received` takes what it returns."""
     # Each needs only those before it.
     pickles = (state, known, recipes, exceptions, reducers, pickling, unpicklable)
-    own = (seeded, wrappers)
-    modules = (*pickles, coroutines, resources, returned, *own, calls, worker, codec, interruption, housekeeping, remote)
+    around = (seeded, folding, wrappers)
+    modules = (*pickles, coroutines, resources, returned, calls, *around, worker, codec, interruption, housekeeping, remote)
     sources = {_name_there(module): inspect.getsource(module) for module in modules}
     digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:12]
     package = f"_just_distribute_{digest}"

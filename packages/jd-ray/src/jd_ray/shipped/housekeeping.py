@@ -21,14 +21,19 @@ class Housekeeping:
     """What this worker holds between pieces, each until some seconds later: runs made ready, and keys that it has set."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, tuple[Callable[..., Any], float]] = {}
+        self._calls: dict[str, tuple[tuple[Callable[..., Any], Callable[..., Any]], float]] = {}
         self._keys: list[bytes] = []
         self._running: str | None = None  # what it was made ready for last, and may be using however long that takes
         self._lock = threading.Lock()
         self._sweeping = False
 
-    def prepare(self, run: str, work: Any) -> Callable[..., Any]:
-        """Returns a plain callable of one call's arguments, made from the pickled function and constants if need be."""
+    def prepare(self, run: str, work: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Returns a function, and a plain callable of one call's arguments; unpickled and made if need be.
+
+        Args:
+            run: names the run.
+            work: the function and its constants, encoded; or a list with the reference to them.
+        """
         with self._lock:
             self._running = run
             held = self._calls.get(run)
@@ -43,8 +48,8 @@ class Housekeeping:
         data, buffers, _ = work
         if not buffers or len(memoryview(data)) >= SMALL_BYTES or isinstance(call, worker.resources.WithResources):
             with self._lock:
-                self._calls[run] = call, time.monotonic() + KEEP_SECONDS
-        return call
+                self._calls[run] = (function, call), time.monotonic() + KEEP_SECONDS
+        return function, call
 
     def set_key(self, key: bytes) -> None:
         """Sets a key in Ray's key-value store."""
@@ -72,7 +77,7 @@ class Housekeeping:
             with self._lock:
                 now = time.monotonic()
                 expired = [run for run, (_, until) in self._calls.items() if until <= now and run != self._running]
-                calls = [self._calls.pop(run)[0] for run in expired]
+                calls = [self._calls.pop(run)[0][1] for run in expired]
                 keys, self._keys = self._keys, []
             for call in calls:
                 worker.release(call, everywhere=True)

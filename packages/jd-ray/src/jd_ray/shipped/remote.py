@@ -107,7 +107,7 @@ def run_piece(
     """
     with worker.as_worker(), Cancellation() as cancellation:
         try:
-            call = housekeeping.prepare(run, work)
+            function, call = housekeeping.prepare(run, work)
         except BaseException as error:
             return _refused("work", error)
         try:
@@ -135,6 +135,8 @@ def run_piece(
         finally:
             if cancellation.requested:
                 worker.close_loop()  # a coroutine that was interrupted must not go on in the next piece's loop
+        if not cancellation.requested:
+            worker.combine(function, values, failures)
         seconds = time.perf_counter() - began
         housekeeping.finish(run, started)
         if cancellation.requested:
