@@ -34,6 +34,7 @@ def check_output(out: str) -> None:
     assert not re.search(r"[\x1b\r]", out), "control sequences where there is no terminal"
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(380)
 @best_of_three
@@ -154,7 +155,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(start: Callable[..., Any]) -> N
         "compute: distributed, with warm",
         "io: distributed, and first",
         "web: the plain loop … 20 of",
-        pytest.param("ray: distributed, with warm", marks=pytest.mark.slow),
+        pytest.param("ray: distributed, with warm", marks=[pytest.mark.ray, pytest.mark.slow]),
     ],
 )
 @best_of_three
