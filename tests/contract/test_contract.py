@@ -29,6 +29,14 @@ class TestSerial(BackendContract):
     }
 
 
+class TestAuto(BackendContract):
+    """Its first calls run here, and the suite's calls are too few, or too short, to run elsewhere."""
+
+    job = "auto"
+    workers = 1
+    cannot = TestSerial.cannot
+
+
 @needs_package("jd_compute")
 @pytest.mark.process
 class TestCompute(BackendContract):

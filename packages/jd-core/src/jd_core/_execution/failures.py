@@ -87,6 +87,10 @@ class HiddenInternals:
         self._hidden = {__name__.partition(".")[0], type(backend).__module__.partition(".")[0]}
         self.failure: BaseException | None = None
 
+    def hide(self, backend: Backend) -> None:
+        """Hides the frames of another backend's package as well."""
+        self._hidden.add(type(backend).__module__.partition(".")[0])
+
     def __enter__(self) -> Self:
         """Returns itself."""
         return self

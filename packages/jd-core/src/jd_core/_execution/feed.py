@@ -79,6 +79,12 @@ class Feed:
             with self._internals.watching():
                 raise self._error
 
+    def resize(self, sizer: Sizer, workers: int, *, shared: bool) -> None:
+        """Has the chunks from here on suit another backend, whose workers may share the calls of a chunk."""
+        self._sizer = sizer
+        if self.retries is not None:
+            self.retries.resize(workers, shared=shared)
+
     def settle(self, start: int, calls: int) -> None:
         """Records that ``calls`` calls from ``start`` on have their results, or failed for good."""
         self.settled += calls

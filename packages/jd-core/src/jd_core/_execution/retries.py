@@ -56,6 +56,11 @@ class Retries:
         """Whether there are calls that wait for another attempt."""
         return bool(self._waiting or self._queued)
 
+    def resize(self, workers: int, *, shared: bool) -> None:
+        """Has so many calls run at once from here on; see the class."""
+        self._workers = workers
+        self._shared = shared
+
     def attempt(self, error: Exception, index: int, chunk: Chunk) -> bool:
         """Keeps a failed call for another attempt.
 

@@ -153,8 +153,11 @@ class Run:
         order = InOrder() if ordered else AsCompleted()
         self._results = Results(plan, feed, options, durations, internals, order, workers=workers, record=record, fold=fold)
         self._feed = feed
+        self._internals = internals
         self._stop = stop or Stop()
-        self._work = work
+        self._work = work if options.job != "auto" else replace(work, moved=self._moved)
+        self._durations = durations
+        self._buffersize = buffer
         self._backend = backend
         self._joined = joined
 
@@ -196,6 +199,16 @@ class Run:
                         self._feed.taken += len(values)
             if not self._stop.is_set():
                 results.finish()
+
+    def _moved(self, job: str, workers: int) -> None:
+        """Has the rest of the run suit the job to which a backend hands it."""
+        backend, work = registry.backend(job), self._work
+        left = None if work.calls is None else work.calls - self._feed.fed
+        sizes = sizer(backend, self._durations, workers, total=left, fixed=work.chunksize, buffer=self._buffersize)
+        self._feed.resize(sizes, workers, shared=backend.shares_calls)
+        self._internals.hide(backend)
+        if backend.in_processes:
+            warn_of_generators(work.name, work.function, work.constants)
 
     async def astream(self) -> AsyncGenerator[Any, None]:
         """Like `stream`, on the caller's event loop."""

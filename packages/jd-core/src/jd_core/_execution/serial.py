@@ -60,7 +60,7 @@ class SerialBackend(Backend):
                 if work.cancelled is not None and work.cancelled():
                     return
                 if chunk is not None:
-                    yield _run(work, call, chunk)
+                    yield run_chunk(work, call, chunk)
                     continue
                 event.wait(POLL_SECONDS)
                 event.clear()
@@ -85,7 +85,7 @@ class SerialBackend(Backend):
                 if work.cancelled is not None and work.cancelled():
                     return
                 if chunk is not None:
-                    yield _run(work, call, chunk) if resources is None else await _await(work, resources, chunk)
+                    yield run_chunk(work, call, chunk) if resources is None else await _await(work, resources, chunk)
                     continue
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
@@ -97,7 +97,8 @@ class SerialBackend(Backend):
                 await resources.close()
 
 
-def _run(work: Work, call: Callable[..., Any], chunk: Chunk) -> ChunkResult:
+def run_chunk(work: Work, call: Callable[..., Any], chunk: Chunk) -> ChunkResult:
+    """Runs the calls of a chunk in this thread; ``call`` is `jd_core.worker.plain` of the function."""
     began = time.perf_counter()
     if (rate := work.options.get("max_per_second")) is not None:
         call = _limited(call, rate)

@@ -56,7 +56,8 @@ class Options:
         "compute",
         Option("the name of a job, such as 'compute' or 'io'", (str,)),
         'where calls run: ``"compute"`` (processes), ``"io"`` (threads), ``"web"`` (coroutines), ``"ray"`` (a cluster), '
-        '``"serial"`` (here, one after the other), or another installed backend\'s name',
+        '``"serial"`` (here, one after the other), ``"auto"`` (where the first calls show that they belong), or another '
+        "installed backend's name",
     )
     workers: int | None = _option(None, _or_none(WHOLE), "how many calls run at once", "the backend's default")
     autobatch: bool = _option(True, _FLAG, "cut flat collections for parameters that are hinted as collections")

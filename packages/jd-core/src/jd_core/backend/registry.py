@@ -47,6 +47,7 @@ OWN = {
     "web": Own("jd-web", "jd_web.backend:WebBackend"),
     "ray": Own("jd-ray", "jd_ray.backend:RayBackend"),
     "serial": Own("jd-core", "jd_core._execution.serial:SerialBackend"),
+    "auto": Own("jd-core", "jd_core._auto.backend:AutoBackend"),
 }
 
 #: The major version of this project, which an install line names: below 1.0, the name just-distribute is other code.
@@ -129,6 +130,11 @@ def backend(job: str) -> Backend:
         with _lock:
             found = _instances.setdefault(job, made)
     return found
+
+
+def loaded() -> list[str]:
+    """Returns the jobs whose backends were used in this process."""
+    return [*_instances]
 
 
 def shutdown() -> None:

@@ -83,6 +83,8 @@ class Work:
             `Backend.run`, on the caller's loop where by `Backend.arun`. None where nobody can tell.
         recorder: is told of each call that ran, before `Backend.run` returns. None, nearly always, where nobody asked for
             it: then it must cost nothing.
+        moved: is told by a backend that hands the rest of a run to that of another job, before that one pulls a chunk: to
+            which, and how many calls run at once there. The chunks have the size for it from then on.
     """
 
     function: Callable[..., Any]
@@ -98,6 +100,7 @@ class Work:
     workers_given: bool = True
     on_input: Callable[[Callable[[], None]], None] | None = field(default=None, repr=False)
     recorder: Recorder | None = field(default=None, repr=False)
+    moved: Callable[[str, int], None] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,113 @@
+"""What some calls cost, measured while they run here, one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from jd_core.backend import Chunk, ChunkResult
+
+#: Bytes that a process writes and another one reads in shared memory, per second; a cautious figure of today's machines.
+BYTES_PER_SECOND = 1e9
+
+#: A buffer of this size or more does not go through a message, but through shared memory.
+LARGE = 1 << 16
+
+#: What so many calls are passed and return is serialized, to see how large it is.
+WEIGHED_CALLS = 4
+
+
+@dataclass
+class Sample:
+    """What calls cost that were measured.
+
+    Attributes:
+        calls: how many.
+        seconds: what they took.
+        cpu: CPU time of their thread, in seconds.
+        late: for how long that thread was ready to run and had no CPU, because others had them; 0.0 where the system does
+            not say. Without it, computing on a busy machine looks like waiting.
+        everywhere: CPU time of all threads of the process meanwhile: more than ``cpu`` where a library has its own.
+        weighed: calls whose arguments and results were serialized.
+        moving: seconds that it would take to send what those were passed and returned.
+        nbytes: how much that is.
+        sendable: whether all of it can be serialized.
+    """
+
+    calls: int = 0
+    seconds: float = 0.0
+    cpu: float = 0.0
+    late: float = 0.0
+    everywhere: float = 0.0
+    weighed: int = 0
+    moving: float = 0.0
+    nbytes: int = 0
+    sendable: bool = True
+
+    @contextlib.contextmanager
+    def measuring(self) -> Any:
+        """A ``with`` block in which calls run, in this thread; `count` says afterwards how many."""
+        late, everywhere, cpu, began = _runqueue_seconds(), time.process_time(), time.thread_time(), time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - began
+        self.cpu += time.thread_time() - cpu
+        self.everywhere += time.process_time() - everywhere
+        self.late += _runqueue_seconds() - late
+
+    def count(self, result: ChunkResult) -> None:
+        """Counts the calls that were measured, and weighs what the first ones were passed and returned."""
+        self.calls += len(result.values)
+        if self.sendable and not self.weighed:
+            calls = min(WEIGHED_CALLS, len(result.values))
+            self._weigh(result.chunk.part(0, calls), result.values[:calls])
+
+    def renewed(self) -> Sample:
+        """Returns a sample of no calls yet, which knows how large their data is."""
+        return Sample(weighed=self.weighed, moving=self.moving, nbytes=self.nbytes, sendable=self.sendable)
+
+    @property
+    def per_call(self) -> float:
+        """Seconds that one call takes, on a CPU of its own."""
+        return self._own / self.calls
+
+    @property
+    def waiting(self) -> float:
+        """Share of their time in which the calls used no CPU, from 0 to 1."""
+        used = max(self.cpu, min(self.everywhere, self._own))
+        return max(0.0, 1.0 - used / self._own) if self._own else 0.0
+
+    @property
+    def moving_per_call(self) -> float:
+        """Seconds that it takes to send one call's arguments and result."""
+        return self.moving / self.weighed if self.weighed else 0.0
+
+    @property
+    def _own(self) -> float:
+        """Seconds that the calls would have taken on a CPU of their own."""
+        return max(self.seconds - self.late, self.cpu)
+
+    def _weigh(self, chunk: Chunk, values: Any) -> None:
+        buffers: list[Any] = []
+        began = time.perf_counter()
+        try:
+            text = pickle.dumps((chunk.columns, values), 5, buffer_callback=buffers.append)
+        except Exception:
+            self.sendable = False
+            return
+        nbytes = sum(buffer.raw().nbytes for buffer in buffers)
+        # Serialized there and back, and copied once on each way; large buffers are only copied.
+        self.moving += 2 * (time.perf_counter() - began) + (len(text) + nbytes) / BYTES_PER_SECOND
+        self.nbytes += len(text) + nbytes
+        self.weighed += len(values)
+
+
+def _runqueue_seconds() -> float:
+    """Returns for how long this thread was ready and had no CPU (Linux: see schedstats); or 0.0."""
+    try:
+        with open("/proc/thread-self/schedstat", "rb") as file:
+            return int(file.read().split()[1]) * 1e-9
+    except (OSError, IndexError, ValueError):
+        return 0.0

@@ -1,0 +1,188 @@
+"""``job="auto"``: the first calls run here and count; the others run where they belong."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from jd_core import Retry, distribute
+from jd_core._auto import choose as choosing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@distribute(job="auto")
+def pause(seconds: float) -> tuple[int, str]:
+    """Waits; returns where."""
+    time.sleep(seconds)
+    return os.getpid(), threading.current_thread().name
+
+
+@distribute(job="auto")
+def square(number: int) -> int:
+    """Too little to be worth a message."""
+    return number * number
+
+
+@distribute(job="auto")
+def compute(rounds: int) -> int:
+    """Computes for so many rounds; returns where."""
+    sum(number * number for number in range(rounds))
+    return os.getpid()
+
+
+def test_calls_that_wait_run_in_threads(caplog: pytest.LogCaptureFixture) -> None:
+    """The first ones ran here and are results like the others; the log says what was decided, and why."""
+    with caplog.at_level(logging.INFO, "just_distribute"):
+        places = pause(30 * [0.015])
+    names = [name for _, name in places]
+    assert names[0] == threading.current_thread().name
+    assert names[-1].startswith("just-distribute-io")
+    assert {pid for pid, _ in places} == {os.getpid()}
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("pause(): job='auto' runs its calls under 'io': calls of ")
+
+
+@pytest.mark.process
+def test_calls_that_compute_run_in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is enough of them, and more CPUs than one."""
+    monkeypatch.setattr(choosing, "usable_cpus", lambda: 4)
+    monkeypatch.setattr(choosing, "_start", lambda job: 0.0)
+    pids = compute(60 * [200_000])
+    assert pids[0] == os.getpid()
+    assert pids[-1] != os.getpid()
+
+
+def test_tiny_calls_stay_here(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is started for them."""
+    with caplog.at_level(logging.INFO, "just_distribute"):
+        assert square(range(500)) == [number * number for number in range(500)]
+    assert not caplog.records
+
+
+def test_tiny_calls_that_become_long() -> None:
+    """What stays here is measured on: calls that get longer move."""
+    places = pause(200 * [0.0] + 20 * [0.02])
+    assert places[0][1] == threading.current_thread().name
+    assert places[-1][1].startswith("just-distribute-io")
+
+
+def test_coroutines_run_on_a_loop() -> None:
+    """From the first call on."""
+
+    @distribute(job="auto")
+    async def nap(seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return threading.current_thread().name
+
+    assert set(nap(5 * [0.001])) == {"just-distribute-web-loop"}
+
+    async def main() -> set[str]:
+        return set(await nap.aio(5 * [0.001]))
+
+    assert asyncio.run(main()) == {threading.current_thread().name}
+
+
+@pytest.mark.process
+def test_a_timeout_is_kept() -> None:
+    """A call that must be ended runs in a process from the start."""
+    results = pause.options(timeout=0.3, workers=2, return_exceptions=True)([0.0, 60.0])
+    assert isinstance(results[1], TimeoutError)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 19, 20, 21, 300])
+def test_every_call_runs_once_in_order(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the calls are divided between here and there."""
+    made: list[int] = []
+    monkeypatch.setattr(choosing, "_computing", choosing._waiting)  # threads, which share this list
+
+    @distribute(job="auto", workers=3)
+    def note(number: int) -> int:
+        made.append(number)
+        time.sleep(0.0005)
+        return -number
+
+    assert note(range(length)) == [-number for number in range(length)]
+    assert sorted(made) == list(range(length))
+    made.clear()
+    assert list(note.stream(iter(range(length)))) == [-number for number in range(length)]
+    assert dict(note.options(chunksize=7).as_completed(range(length))) == {number: -number for number in range(length)}
+    assert len(made) == 2 * length
+
+
+def test_results_come_as_they_are_there() -> None:
+    """A stream has the first result before the sample is complete, and reads no further than it must."""
+    read: list[int] = []
+
+    def source() -> Iterator[float]:
+        for number in range(1000):
+            read.append(number)
+            yield 0.01
+
+    with pause.stream(source()) as results:
+        assert next(results)[1]
+        assert len(read) < 200
+
+
+def test_the_loop_stays_free() -> None:
+    """Calls that run here run in a thread, where the caller is on an event loop."""
+    loop_thread = threading.get_ident()
+
+    @distribute(job="auto")
+    def where(number: int) -> int:
+        return threading.get_ident()
+
+    async def main() -> list[int]:
+        return await where.aio(range(3))
+
+    assert loop_thread not in asyncio.run(main())
+
+
+def test_failures_are_those_of_any_job() -> None:
+    """With index and note; in the sample and after it."""
+
+    @distribute(job="auto", workers=2)
+    def check(number: int) -> int:
+        time.sleep(0.002)
+        if number in (1, 40):
+            raise ValueError(number)
+        return number
+
+    with pytest.raises(ValueError, match="1") as caught:
+        check(range(50))
+    assert "call 1 of 50" in caught.value.__notes__[0]
+    assert caught.value.partial == {0: 0}  # type: ignore[attr-defined]
+    kept = check.options(return_exceptions=True)(range(50))
+    assert [index for index, result in enumerate(kept) if isinstance(result, ValueError)] == [1, 40]
+
+
+def test_retries_go_on_elsewhere() -> None:
+    """A call that fails in the sample is attempted again, wherever that is."""
+    attempts: dict[int, int] = {}
+
+    @distribute(job="auto", workers=2, retries=Retry(2, initial=0.001))
+    def flaky(number: int) -> int:
+        attempts[number] = attempts.get(number, 0) + 1
+        time.sleep(0.003)
+        if attempts[number] < 2:
+            raise OSError
+        return number
+
+    assert flaky(range(40)) == list(range(40))
+    assert set(attempts.values()) == {2}
+
+
+def test_batches() -> None:
+    """A parameter that is hinted as a collection is cut as under any job."""
+
+    @distribute(job="auto")
+    def double(numbers: list[int]) -> list[int]:
+        return [2 * number for number in numbers]
+
+    assert double(range(100)) == [2 * number for number in range(100)]
