@@ -81,7 +81,14 @@ class Scripted(Backend):
 
 
 def started(
-    backend: Backend, values: Iterable[Any], *, streamed: bool = False, ordered: bool = True, workers: int = 2, **given: Any
+    backend: Backend,
+    values: Iterable[Any],
+    *,
+    streamed: bool = False,
+    ordered: bool = True,
+    workers: int = 2,
+    workers_given: bool = True,
+    **given: Any,
 ) -> Run:
     """Makes a run of calls of a function of one value."""
 
@@ -98,6 +105,7 @@ def started(
         calls=made.calls,
         stop_at_failure=not (options.return_exceptions or options.retry),
         chunksize=options.chunksize if isinstance(options.chunksize, int) else None,
+        workers_given=workers_given,
     )
     return Run(made, work, backend, options, CallDurations(), stop=Stop() if streamed else None, ordered=ordered)
 
@@ -369,3 +377,40 @@ def test_the_pace_is_learnt() -> None:
     run.collect()
     assert backend.sizes[0] == 1
     assert max(backend.sizes) > 10
+
+
+class Growing(Backend):
+    """Takes all calls that it can get, then has more workers, and takes all again.
+
+    Attributes:
+        taken: number of calls that it had both times.
+    """
+
+    name = "growing"
+    message_seconds = 0.001
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+
+    def default_workers(self, options: Any) -> int:
+        return 2
+
+    def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
+        held: list[Chunk] = []
+        for workers in (2, 12):
+            if work.resized is not None:
+                work.resized(workers)
+            while chunk := next(chunks):
+                held.append(chunk)
+            self.taken.append(sum(map(len, held)))
+        yield ChunkResult(held[0], held[0].columns[0])
+
+
+@pytest.mark.parametrize(("workers_given", "taken"), [(False, [8, 48]), (True, [8, 8])])
+def test_buffers_follow_the_number_of_workers(workers_given: bool, taken: list[int]) -> None:
+    """Promise 9: where a backend's workers become more, a stream is read further ahead; not where the user chose them."""
+    backend = Growing()
+    stream = started(backend, itertools.count(), streamed=True, chunksize=1, workers_given=workers_given).stream()
+    assert next(stream) == 0
+    stream.close()
+    assert backend.taken == taken

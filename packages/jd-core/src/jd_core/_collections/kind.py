@@ -138,6 +138,11 @@ def is_value(value: Any) -> bool:
     return isinstance(value, (str, bytes, bytearray, memoryview, Mapping))
 
 
+def is_reference(value: Any) -> bool:
+    """Whether ``value`` stands for one on a cluster, of which only a call there learns what it is: a ``ray.ObjectRef``."""
+    return isinstance(value, getattr(sys.modules.get("ray"), "ObjectRef", ()))
+
+
 def is_frame(value: Any) -> bool:
     """Whether ``value`` has rows, but iterating it does not yield them (a DataFrame, a Table)."""
     kind = kind_of_value(value)

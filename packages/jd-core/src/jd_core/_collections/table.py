@@ -13,13 +13,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jd_core._collections import libraries, standard
-from jd_core._collections.kind import Kind, is_frame, is_value, kind_of_return, kind_of_type, kind_of_value, named, register
+from jd_core._collections.kind import (
+    Kind,
+    is_frame,
+    is_reference,
+    is_value,
+    kind_of_return,
+    kind_of_type,
+    kind_of_value,
+    named,
+    register,
+)
 
 __all__ = [
     "ANY",
     "Kind",
     "is_collection",
     "is_frame",
+    "is_reference",
     "is_value",
     "kind_of_return",
     "kind_of_type",

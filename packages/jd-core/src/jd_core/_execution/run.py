@@ -25,7 +25,7 @@ from jd_core._execution.failures import HiddenInternals
 from jd_core._execution.feed import Feed
 from jd_core._execution.results import AsCompleted, InOrder, Results
 from jd_core._execution.retries import Retries
-from jd_core._execution.stop import Stop
+from jd_core._execution.stop import Stop, waking
 from jd_core._hints.signature import Signature
 from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options
@@ -102,12 +102,13 @@ class Target:
             options=options.backend,
             workers_given=options.workers is not None,
             cancelled=None if stop is None else stop.is_set,
-            on_input=_waking(planned, stop),
+            on_input=waking(planned, stop),
             recorder=record,
         )
         if backend.in_processes:
             warn_of_generators(call.name, self.function, call.constants)
-        joined = self.signature.returns if planned.cut and not options.return_exceptions else None
+        may_join = planned.cut and not options.return_exceptions and backend.returns_values(options.backend)
+        joined = self.signature.returns if may_join else None
         if joined is not None and planned.calls == 0:
             joined = joined.empty_like(argument.value for argument in call.distributed)
         run = functools.partial(Run, planned, work, backend, options, self.durations)
@@ -155,7 +156,9 @@ class Run:
         self._feed = feed
         self._internals = internals
         self._stop = stop or Stop()
-        self._work = work if options.job != "auto" else replace(work, moved=self._moved)
+        moved = self._moved if options.job == "auto" else None
+        resized = self._resized if stop is not None and not work.workers_given else None
+        self._work = replace(work, moved=moved, resized=resized) if moved or resized else work
         self._durations = durations
         self._buffersize = buffer
         self._backend = backend
@@ -200,12 +203,17 @@ class Run:
             if not self._stop.is_set():
                 results.finish()
 
-    def _moved(self, job: str, workers: int) -> None:
-        """Has the rest of the run suit the job to which a backend hands it."""
-        backend, work = registry.backend(job), self._work
+    def _resized(self, workers: int, backend: Backend | None = None) -> None:
+        """Has the rest of the run suit so many workers of a backend, or of its own."""
+        backend, work = backend or self._backend, self._work
         left = None if work.calls is None else work.calls - self._feed.fed
         sizes = sizer(backend, self._durations, workers, total=left, fixed=work.chunksize, buffer=self._buffersize)
         self._feed.resize(sizes, workers, shared=backend.shares_calls)
+
+    def _moved(self, job: str, workers: int) -> None:
+        """Has the rest of the run suit the job to which a backend hands it."""
+        backend, work = registry.backend(job), self._work
+        self._resized(workers, backend)
         self._internals.hide(backend)
         if backend.in_processes:
             warn_of_generators(work.name, work.function, work.constants)
@@ -221,18 +229,6 @@ class Run:
                         self._feed.taken += len(values)
             if not self._stop.is_set():
                 results.finish()
-
-
-def _waking(plan: Plan, stop: Stop | None) -> Callable[[Callable[[], None]], None] | None:
-    """Returns what takes the callable that wakes a backend's run; None if nothing ever has reason to."""
-    if stop is None:
-        return plan.call_on_arrival if plan.arriving else None
-
-    def on_input(wake: Callable[[], None]) -> None:
-        plan.call_on_arrival(wake)
-        stop.call(wake)
-
-    return on_input
 
 
 class _Workers:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from jd_core._planning.plan import Plan
+
 
 class Stop:
     """Ends a run from any thread, as closing its generator does from the thread that takes results.
@@ -33,3 +35,15 @@ class Stop:
 
 def _nobody() -> None:
     """Is woken before anybody waits."""
+
+
+def waking(plan: Plan, stop: Stop | None) -> Callable[[Callable[[], None]], None] | None:
+    """Returns what takes the callable that wakes a backend's run; None if nothing ever has reason to."""
+    if stop is None:
+        return plan.call_on_arrival if plan.arriving else None
+
+    def on_input(wake: Callable[[], None]) -> None:
+        plan.call_on_arrival(wake)
+        stop.call(wake)
+
+    return on_input

@@ -9,7 +9,15 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from jd_core._collections.table import Kind, is_collection, is_frame, kind_of_type, kind_of_value, never_ends
+from jd_core._collections.table import (
+    Kind,
+    is_collection,
+    is_frame,
+    is_reference,
+    kind_of_type,
+    kind_of_value,
+    never_ends,
+)
 from jd_core._hints.matching import fits, fits_member
 from jd_core._hints.members import Member, members
 from jd_core.errors import BatchingError
@@ -78,7 +86,8 @@ class Parameter:
         """Whether the elements of what was passed are batches themselves, so that each call gets one of them.
 
         The first of them decides. If it fits the hint's element type, what was passed is flat: it is to be cut. If not, it
-        is a batch where it fits the hint, or is another collection with such elements, as tuples are for ``list[int]``.
+        is a batch where it fits the hint, or is another collection with such elements, as tuples are for ``list[int]``. A
+        reference to what lies on a cluster is taken for one to a batch.
 
         Args:
             value: what was passed.
@@ -92,6 +101,8 @@ class Parameter:
         alternatives = members(self.hint)
         if any(_is_element(value, first, member) for member in alternatives):
             return False
+        if is_reference(first):
+            return True
         if isinstance(first, (list, tuple)):
             self._refuse_nested(first, alternatives)
         return _can_be_batch(first, alternatives)

@@ -95,6 +95,9 @@ class Reader:
         self._asked.put(None)
         if self._thread is not None and not self._is_in_source:
             self._thread.join()
+        # They refer to this, and the caller's constants are not to wait for a collection of cycles.
+        self.call = dataclasses.replace(self.call, distributed=())
+        self.decides = []
 
     def ask(self, one: ThreadInput) -> None:
         """Has an input read as far as is wanted."""

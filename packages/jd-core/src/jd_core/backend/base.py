@@ -76,6 +76,10 @@ class Backend(ABC):
     def default_workers(self, options: Mapping[str, Any]) -> int:
         """Returns how many calls run at once where the user did not say; at least 1."""
 
+    def returns_values(self, options: Mapping[str, Any]) -> bool:
+        """Returns whether results are what the calls returned; if they only stand for that, they are never joined."""
+        return True
+
     @abstractmethod
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs the calls in ``chunks``; see the class for the contract."""

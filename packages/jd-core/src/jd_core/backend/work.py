@@ -85,6 +85,8 @@ class Work:
             it: then it must cost nothing.
         moved: is told by a backend that hands the rest of a run to that of another job, before that one pulls a chunk: to
             which, and how many calls run at once there. The chunks have the size for it from then on.
+        resized: to be told how many calls run at once from now on, where the user did not choose that and it changes, so
+            that chunks and buffers fit. None where nobody wants to know.
     """
 
     function: Callable[..., Any]
@@ -101,6 +103,7 @@ class Work:
     on_input: Callable[[Callable[[], None]], None] | None = field(default=None, repr=False)
     recorder: Recorder | None = field(default=None, repr=False)
     moved: Callable[[str, int], None] | None = field(default=None, repr=False)
+    resized: Callable[[int], None] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
