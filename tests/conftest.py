@@ -67,7 +67,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[str]:
-    """A local Ray with two CPUs, on loopback, started once, with a temporary folder of its own; yields its address."""
+    """A local Ray with two CPUs and a GPU that is but a number, on loopback, started once; yields its address.
+
+    It has a temporary folder of its own.
+    """
     ray = pytest.importorskip("ray", reason="ray is not installed", exc_type=ImportError)
     # A short path: the sockets in it may have 107 characters.
     folder = tempfile.mkdtemp(prefix="jd-ray-", dir="/tmp")
@@ -79,6 +82,7 @@ def ray_cluster() -> Iterator[str]:
         try:
             started = ray.init(
                 num_cpus=2,
+                num_gpus=1,
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level="ERROR",

@@ -1,8 +1,9 @@
 """Holds a Ray cluster of several nodes on this machine until it is told to end. Needs Ray, and nothing of this repository.
 
 Usage: python cluster_process.py FOLDER CLIENT_PORT CPUS...: a head without CPUs, and a node for each number of CPUs.
-Prints the head's address. Commands on the standard input: ``kill N`` kills the N-th node, ``add CPUS`` adds one, ``end``
-(or the end of the input) ends all.
+Prints the head's address. Commands on the standard input: ``kill N`` kills the N-th node, ``add CPUS`` adds one,
+``head NAME`` kills a process of the head (``gcs_server``, ``ray_client_server``), ``end`` (or the end of the input) ends
+all.
 """
 
 import contextlib
@@ -52,6 +53,8 @@ def main() -> None:
             break
         if command == "kill":
             lose(cluster, nodes[int(*number)])
+        elif command == "head":
+            cluster.head_node.all_processes[number[0]][0].process.kill()
         else:
             nodes.append(cluster.add_node(num_cpus=int(*number), node_ip_address="127.0.0.1"))
         print("done", flush=True)

@@ -140,7 +140,7 @@ class ClusterProcess:
                 if not attempts_left:
                     raise
         if client_port:
-            from jd_ray.cluster import probe
+            from jd_ray.connection import probe
 
             # The cluster does not wait for its client server, which takes seconds to start on a busy machine.
             try:
@@ -232,6 +232,16 @@ def new_cluster(new_environment: Callable[[], dict[str, str]]) -> Iterator[Calla
 @pytest.fixture(scope="session")
 def free_port() -> int:
     """A port of this machine that nobody listens at, and that nobody takes before it is used."""
+    return _free_port()
+
+
+@pytest.fixture
+def another_port() -> int:
+    """One for a test by itself."""
+    return _free_port()
+
+
+def _free_port() -> int:
     for port in random.sample(PORTS, len(PORTS)):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from jd_ray.cluster import capacity
+from jd_ray.cluster import capacity, waiting
 
 
 def cluster(*nodes: dict[str, float], dead: int = 0) -> Any:
@@ -17,7 +18,14 @@ def cluster(*nodes: dict[str, float], dead: int = 0) -> Any:
     for node in nodes:
         for name, amount in node.items():
             total[name] = total.get(name, 0) + amount
-    return SimpleNamespace(nodes=lambda: rows, cluster_resources=lambda: total, available_resources=lambda: {"memory": 5.0})
+    context = SimpleNamespace(worker=SimpleNamespace(mode=0))
+    return SimpleNamespace(
+        nodes=lambda: rows,
+        cluster_resources=lambda: total,
+        available_resources=lambda: {"memory": 5.0},
+        get_runtime_context=lambda: context,
+        WORKER_MODE=1,
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,8 +39,8 @@ def cluster(*nodes: dict[str, float], dead: int = 0) -> Any:
         ({"num_gpus": 1}, 1),
         ({"num_cpus": 0.1, "num_gpus": 0.1}, 10),
         ({"resources": {"disk": 1}}, 2),
-        ({"num_cpus": 100}, 1),
-        ({"memory": 10}, 1),
+        ({"num_cpus": 100}, capacity.EXPECTED),
+        ({"memory": 10}, capacity.EXPECTED),
         ({"accelerator_type": "A100"}, 4),
     ],
 )
@@ -54,13 +62,67 @@ def test_offered_by_a_placement_group_or_a_node() -> None:
     assert capacity.offered(ray, {"scheduling_strategy": pinned}) == 4
 
 
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [({"zone": "a"}, 3), ({"zone": "!a"}, 4), ({"zone": "in(a, b)"}, 7), ({"zone": "!in(a)", "kind": "x"}, 4)],
+)
+def test_offered_by_nodes_with_labels(selector: dict[str, str], expected: int) -> None:
+    """A label selector leaves the nodes that it selects, and those that a fallback does."""
+    ray = cluster({"CPU": 3.0}, {"CPU": 4.0}, {"CPU": 8.0})
+    for node, zone, kind in zip(ray.nodes(), "aba", "-xy", strict=True):
+        node["Labels"] = {"zone": zone, "kind": kind}
+    ray.nodes()[2]["Alive"] = False
+    assert capacity.offered(ray, {"label_selector": selector}) == expected
+    ray.nodes()[2]["Alive"] = True
+    fallback = [{"label_selector": {"kind": "y"}}]
+    assert capacity.offered(ray, {"label_selector": {"zone": "b"}, "fallback_strategy": fallback}) == 12
+
+
+def captured(ray: Any, **bundle: float) -> Any:
+    """Makes it a task of a placement group that captures its child tasks."""
+    group = SimpleNamespace(bundle_specs=[bundle])
+    context = ray.get_runtime_context()
+    context.worker.mode, context.should_capture_child_tasks_in_placement_group = 1, True
+    ray.util = SimpleNamespace(get_current_placement_group=lambda: group)
+    return ray
+
+
+def test_offered_inside_a_placement_group() -> None:
+    """Calls that a placement group captures have its bundles, unless their strategy says that they have the cluster."""
+    ray = captured(cluster({"CPU": 8.0}), CPU=2.0)
+    assert capacity.offered(ray, {}) == 2
+    assert capacity.offered(ray, {"scheduling_strategy": "DEFAULT"}) == 8
+
+
 def test_waiting_names_what_is_asked_and_what_is_there() -> None:
-    """Section 6, Ray: the warning names what one call asks for, what the cluster has of it, and the remedy."""
+    """Section 6, Ray: the warning names what one call asks for, what the cluster has of it, why it waits, and the remedy."""
     ray = cluster({"CPU": 3.0})
-    busy = capacity.waiting(ray, "area", {"num_cpus": 2}, 10)
+    busy = waiting.warning(ray, "area", {"num_cpus": 2}, 10)
     assert "no call of area for 10 s" in busy
-    assert "each asks for CPU 2; of it the cluster has CPU 3, free CPU 0: they start when other work" in busy
-    impossible = capacity.waiting(ray, "area", {"num_gpus": 2, "runtime_env": {"pip": []}}, 10)
+    assert "each asks for CPU 2; of it the cluster has CPU 3, free CPU 0: others use it (`ray list tasks`" in busy
+    impossible = waiting.warning(ray, "area", {"num_gpus": 2, "runtime_env": {"pip": []}}, 10)
     assert "each asks for CPU 1, GPU 2; of it the cluster has CPU 3, GPU 0" in impossible
-    assert "no node has so much" in impossible
+    assert "no node has so much: ask for less, add a node that has it, or wait for nodes that are being" in impossible
     assert "runtime_env" in impossible
+    nowhere = waiting.warning(ray, "area", {"label_selector": {"zone": "a"}}, 10)
+    assert "no node that option label_selector={'zone': 'a'} selects has so much" in nowhere
+    ray.available_resources = lambda: {"CPU": 1.0}
+    assert "Ray is starting workers" in waiting.warning(ray, "area", {}, 10)
+    assert "waiting for the objects that they are passed" in waiting.warning(ray, "area", {}, 10, dereferences=True)
+    captured(ray, CPU=1.0)
+    inside = waiting.warning(ray, "area", {}, 10)
+    assert "only its bundles (CPU 1): with option scheduling_strategy='DEFAULT' they run on the whole cluster" in inside
+
+
+def test_waiting_in_another_thread_of_a_task() -> None:
+    """A call in a thread of a task on a full cluster waits for that task's own CPU: the warning says so."""
+    ray = cluster({"CPU": 1.0})
+    ray.available_resources = dict
+    ray.get_runtime_context().worker.mode = 1
+    ray.get_runtime_context().should_capture_child_tasks_in_placement_group = False
+    assert "others use it" in waiting.warning(ray, "area", {}, 10)
+    said: list[str] = []
+    thread = threading.Thread(target=lambda: said.append(waiting.warning(ray, "area", {}, 10)))
+    thread.start()
+    thread.join()
+    assert "call f(...) there, not f.aio(...), or start the task with num_cpus=0" in said[0]

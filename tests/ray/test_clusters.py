@@ -15,8 +15,9 @@ LIMIT = 170
 BEGIN = """
 import os, sys, time, threading
 from pathlib import Path
-folder, address = Path(sys.argv[1]), sys.argv[2]
+folder, address, client_address = Path(sys.argv[1]), *sys.argv[2:]
 import ray
+from jd_core import BackendError, distribute
 from jd_core.backend import Chunk, Work
 from jd_core.testing import wait_until
 from jd_ray.backend import RayBackend
@@ -42,19 +43,23 @@ options = {"address": address}
 
 @pytest.fixture
 def conversation(new_cluster, tmp_path_factory):
-    """Runs a program that can have its cluster's nodes killed and added; fails if the program does."""
+    """Runs programs that can have their cluster's nodes killed and added, one after the other; fails if one does."""
     import subprocess
     import sys
     import textwrap
     import threading
 
-    def run(code, *, workers):
-        cluster = new_cluster(workers=workers)
+    def run(*programs, **settings):
+        cluster = new_cluster(**settings)
+        for code in programs:
+            converse(cluster, code)
+
+    def converse(cluster, code):
         folder = tmp_path_factory.mktemp("conversation")
         errors = folder.with_suffix(".errors")
         with errors.open("w") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-c", BEGIN + textwrap.dedent(code), str(folder), cluster.address],
+                [sys.executable, "-c", BEGIN + textwrap.dedent(code), str(folder), cluster.address, cluster.client_address],
                 env=cluster.environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -193,6 +198,56 @@ def test_a_cluster_that_grows(conversation):
     )
 
 
+def test_a_lost_connection(conversation, another_port):
+    """Section 6, Ray: a run whose connection to Ray ends fails within seconds, with what had arrived.
+
+    Ray itself would connect anew after ``ray.shutdown()``, end this process a minute after the head, and look for the client
+    server for half a minute.
+    """
+    begin = """
+        import pytest
+
+        @distribute(job="ray", num_cpus=0, workers=2)
+        def call(x, *, folder):
+            import time
+            if x < 2:
+                return x
+            (folder / "running").touch()
+            time.sleep(600)
+
+        def end(address, action):
+            ended = []
+            done = []
+
+            def act():
+                wait_until(lambda: (folder / "running").exists() and done)
+                ended.append(time.monotonic())
+                action()
+
+            ender = threading.Thread(target=act)
+            ender.start()
+            with pytest.raises(BackendError, match="call cannot go on: ") as caught:
+                call.options(address=address, progress=lambda *counts: done.append(counts))(range(8), folder=folder)
+            assert time.monotonic() - ended[0] < 20
+            assert caught.value.partial
+            assert caught.value.partial.items() <= {0: 0, 1: 1}.items()
+            ender.join()
+            wait_until(lambda: not ray.is_initialized())
+            (folder / "running").unlink()
+            return str(caught.value)
+    """
+    through_client = """
+        assert "no longer answers" in end(client_address, lambda: tell("head ray_client_server"))
+    """
+    directly = """
+        assert "Ray was shut down in this process" in end(address, ray.shutdown)
+        assert "no longer answers" in end(address, lambda: tell("head gcs_server"))
+        with pytest.raises(BackendError, match="no Ray cluster answers"):
+            call.options(address=address)(range(2), folder=folder)
+    """
+    conversation(begin + through_client, begin + directly, workers=[1], client_port=another_port)
+
+
 CLIENT = """
 import sys
 from pathlib import Path
@@ -240,6 +295,23 @@ time_out()
 import ray
 from ray.util import client
 assert client.ray.is_connected()
+import ray
+refs = [ray.put(bytes(200_000)), ray.put(b"12")]
+lengths = distribute(lambda data, *, extra: len(data) + len(extra), job="ray")
+assert lengths(refs, extra=ray.put(b"x")) == [200_001, 3]
+assert lengths(distribute(lambda x: bytes(x), job="ray", keep="cluster")([5, 6]), extra=b"") == [5, 6]
+
+@ray.remote(num_cpus=0)
+class Counter:
+    def add(self, x):
+        return x + 1
+
+def made(x, *, counter):
+    import ray
+    return ray.get(counter.add.remote(x)), [ray.put(x)]
+
+results = distribute(made, job="ray")([1, 2], counter=Counter.remote())
+assert [(x, ray.get(inside[0])) for x, inside in results] == [(2, 1), (3, 2)]
 constant = bytes(20_000_000)
 assert distribute(lambda x, constant: len(constant), job="ray")(range(10), constant=constant) == [20_000_000] * 10
 """

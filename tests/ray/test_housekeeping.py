@@ -26,13 +26,13 @@ def test_what_a_piece_uses_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> Non
         return value
 
     monkeypatch.setattr(housekeeping_module, "KEEP_SECONDS", 0.02)
-    monkeypatch.setattr(codec, "decode", lambda work, _: (function, {"client": per_worker(lambda: Client(work[0]))}))
+    monkeypatch.setattr(codec, "decode", lambda work, *_: (function, {"client": per_worker(lambda: Client(work[0]))}))
     housekeeping: Any = housekeeping_module.Housekeeping()
     housekeeping._sweeping = True  # it begins below
     for run in ("long", "over"):
-        assert housekeeping.prepare(run, (run, [], None))(1) == 1
+        assert housekeeping.prepare(run, (run, [], [], []))[1](1) == 1
         housekeeping.finish(run, None)
-    housekeeping.prepare("long", ("long", [], None))
+    housekeeping.prepare("long", ("long", [], [], []))
     threading.Thread(target=housekeeping._sweep, daemon=True).start()
     assert closed["over"].wait(SECONDS)
     assert not closed["long"].is_set()

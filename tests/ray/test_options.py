@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from jd_core import distribute
-from jd_core.backend import Work
+from jd_core.backend import Chunk, Work
+from jd_ray.run.outcomes import Piece
 from jd_ray.run.submission import Submission
 
 #: A value of each option that is one of Ray's; the other one, ``address``, is the connection's.
@@ -20,16 +22,19 @@ GIVEN: dict[str, Any] = {
     "max_retries": 2,
     "scheduling_strategy": "SPREAD",
     "accelerator_type": "A100",
+    "label_selector": {"zone": "in(a,b)"},
+    "fallback_strategy": [{"label_selector": {"zone": "c"}}],
+    "enable_task_events": False,
 }
 
 
 class Recorder:
-    """Stands for Ray, and for a remote function; notes the options that tasks are given."""
+    """Stands for Ray, and for a remote function; records the options that tasks are given."""
 
     def __init__(self) -> None:
         self.given: list[dict[str, Any]] = []
 
-    def remote(self, _: object) -> Recorder:
+    def remote(self, *_: object) -> Recorder:
         return self
 
     def options(self, **given: Any) -> Recorder:
@@ -38,17 +43,20 @@ class Recorder:
 
 
 def task_options(**options: Any) -> dict[str, Any]:
-    """Returns the options of a run's tasks."""
+    """Returns the options of a task for the last three calls of a run."""
     recorder = Recorder()
-    Submission(recorder, Work(abs, {}, 2, "area", options=options))
+    session: Any = SimpleNamespace(ask=lambda request: request())
+    submission = Submission(recorder, Work(abs, {}, 2, "area", options=options), session)
+    piece = Piece(Chunk(4, (range(6),)), 3, 3)
+    submission.send(piece, submission.encode(piece), None, 1.0)
     (given,) = recorder.given
     return given
 
 
 def test_options_go_to_ray_under_its_names() -> None:
     """Section 6, Ray: what is given reaches Ray as it is; only max_retries has a default of this package's own."""
-    assert task_options(**GIVEN) == {**GIVEN, "name": "area"}
-    assert task_options() == {"max_retries": 0, "name": "area"}
+    assert task_options(**GIVEN) == {**GIVEN, "name": "area[7:10]"}
+    assert task_options() == {"max_retries": 0, "name": "area[7:10]"}
     distribute(abs, job="ray", **GIVEN)
 
 
@@ -64,6 +72,7 @@ def test_options_go_to_ray_under_its_names() -> None:
         ("max_retry", "max_retries"),
         ("scheduling", "scheduling_strategy"),
         ("accelerator", "accelerator_type"),
+        ("label_selectors", "label_selector"),
     ],
 )
 def test_unknown_options(given: str, meant: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from jd_core.errors import BackendError
 from jd_core.testing.harness import best_of_three
-from jd_ray.cluster import connection, probe
+from jd_ray.connection import connection, probe
 
 
 @pytest.fixture

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jd_core import per_worker
 from jd_core.backend import Chunk, Work
 from jd_core.errors import BackendError, RemoteError, SerializationError, WorkerDiedError
 from jd_core.testing import functions, wait_until
 from jd_core.testing.harness import SOON_SECONDS, best_of_three
-from jd_ray.cluster import connection, started_tasks
-from jd_ray.run import dispatch, remote_function
+from jd_ray.cluster import started_tasks
+from jd_ray.connection import connection
+from jd_ray.run import remote_function, window
 
 pytestmark = pytest.mark.ray
 
@@ -79,14 +81,15 @@ def test_ray_stays_initialised(ray, caplog: pytest.LogCaptureFixture, monkeypatc
 
 
 def test_tasks_have_the_name_of_the_function(ray) -> None:
-    """Task names in Ray's dashboard are the user's function names."""
+    """Section 6, Ray: tasks have the function's name and the calls that they make, for the dashboard."""
 
     def task_name(_: int) -> str:
         import ray as module
 
         return module.get_runtime_context().get_task_name()
 
-    assert ray.run(task_name, [1], name="area").ordered() == ["area"]
+    assert ray.run(task_name, [1], name="area").ordered() == ["area[0]"]
+    assert ray.run(task_name, range(5), size=3, name="area").ordered() == ["area[0:3]"] * 3 + ["area[3:5]"] * 2
 
 
 def test_the_function_is_unpickled_once_per_worker(ray, folder: str) -> None:
@@ -396,27 +399,27 @@ def test_errors_of_ray_are_backend_errors(ray) -> None:
 
 def test_waiting_is_said(ray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Where no call can start for 10 s, a warning names what is asked and what is there, once."""
-    assert dispatch.WAITING_SECONDS == 10
-    monkeypatch.setattr(dispatch, "WAITING_SECONDS", 0.2)
+    assert window.WAITING_SECONDS == 10
+    monkeypatch.setattr(window, "WAITING_SECONDS", 0.2)
     results = ray.start(abs, range(3), options={"num_gpus": 3}, cancelled=lambda: bool(caplog.records))
     with caplog.at_level(logging.WARNING, "just_distribute.ray"):
         assert list(results) == []
     (record,) = caplog.records
-    assert "each asks for CPU 1, GPU 3; of it the cluster has CPU 2, GPU 0" in record.message
+    assert "each asks for CPU 1, GPU 3; of it the cluster has CPU 2, GPU 1" in record.message
 
 
 def test_nothing_is_said_of_long_calls(
     ray, folder: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A call that takes its time has started: no warning."""
-    monkeypatch.setattr(dispatch, "time", clock := Clock())
+    monkeypatch.setattr(window, "time", clock := Clock())
     looks = 0
 
     def go_on() -> bool:
         nonlocal looks
         if functions.count(folder):
             looks += 1
-            clock.now += dispatch.WAITING_SECONDS
+            clock.now += window.WAITING_SECONDS
             if looks == 3:
                 Path(folder, functions.GO).touch()
         return False
@@ -524,3 +527,26 @@ def test_calls_in_calls_run_in_place(ray) -> None:
         return set(inner(range(value + 2))) == {os.getpid()}
 
     assert ray.run(outer, range(2)).ordered() == [True, True]
+
+
+def test_gpu_workers_end_with_the_run(ray, folder: str) -> None:
+    """Section 6, Ray: workers that held GPUs are reused within a run, for ``per_worker``, and end with it."""
+    model = per_worker(lambda: functions.record(folder, "loaded"))
+
+    def use(_: int, *, model: Any) -> int:
+        return os.getpid()
+
+    options = {"num_gpus": 0.5, "num_cpus": 0.1}
+    used = ray.run(use, range(8), chunksize=1, constants={"model": model}, options=options).ordered()
+    # Ray may have replaced one.
+    assert functions.count(folder, "loaded") == len(set(used)) < 8
+    wait_until(lambda: not any(is_alive(pid) for pid in used))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has not ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Option, Work
 from jd_core.backend.splitting import full_seconds
 
-from jd_ray.cluster import capacity, connection
+from jd_ray.cluster import capacity
+from jd_ray.connection import connection
 
 _AMOUNT = Option("a number, 0 or more, as for ray.remote", (int, float), lambda value: value >= 0)
 
@@ -23,6 +24,10 @@ def _are_resources(value: Mapping[Any, Any]) -> bool:
         isinstance(name, str) and name not in ("CPU", "GPU") and isinstance(amount, (int, float)) and amount >= 0
         for name, amount in value.items()
     )
+
+
+def _are_labels(value: Mapping[Any, Any]) -> bool:
+    return all(isinstance(part, str) for item in value.items() for part in item)
 
 
 class RayBackend(Backend):
@@ -54,12 +59,30 @@ class RayBackend(Backend):
             (object,),
             lambda value: value in ("DEFAULT", "SPREAD") if isinstance(value, str) else hasattr(value, "__dict__"),
         ),
+        "label_selector": Option(
+            "a mapping of node labels to what is asked of them, as for ray.remote", (Mapping,), _are_labels
+        ),
+        "fallback_strategy": Option(
+            "a list of mappings with a label_selector each, as for ray.remote",
+            (list,),
+            lambda value: all(isinstance(one, Mapping) for one in value),
+        ),
+        "enable_task_events": Option("True or False", (bool,)),
+        "keep": Option(
+            "'cluster': results stay on the cluster, and those of the call are references to them (ray.ObjectRef)",
+            (str,),
+            lambda value: value == "cluster",
+        ),
         "accelerator_type": Option("the name of an accelerator, as in ray.util.accelerators", (str,), bool),
     }
 
     def default_workers(self, options: Mapping[str, Any]) -> int:
         """Returns how many calls the cluster can run at once, connecting to it (or starting one) if need be."""
         return capacity.offered(connection.connect(options.get("address")), options)
+
+    def returns_values(self, options: Mapping[str, Any]) -> bool:
+        """Returns whether results come back, and do not stay on the cluster."""
+        return "keep" not in options
 
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs the calls in ``chunks``; see `jd_core.backend.Backend` for the contract."""

@@ -34,6 +34,7 @@ from jd_core._planning.binding import BoundCall
 from jd_core._planning.plan import Plan, plan
 from jd_core._tracing import active
 from jd_core.backend import Backend, Work, registry
+from jd_core.errors import BackendError
 from jd_core.worker import is_ending
 from jd_core.worker.wrappers.folding import folding
 from jd_core.worker.wrappers.seeded import seeded, stream_of_run
@@ -88,6 +89,9 @@ class Target:
         streamed = stop is not None
         fold = options.aggregate if isinstance(options.aggregate, Fold) and not streamed else None
         if fold is not None:
+            if not backend.returns_values(options.backend):
+                what = f"{call.name}(): a Fold combines results, and these stay elsewhere"
+                raise BackendError(f"{what}: leave out aggregate, or the option of job={options.job!r} that keeps them")
             function = folding(function, fold.function)
         record = active.new_record(call.name, backend, workers(), planned.calls, options.backend, streamed=streamed)
         work = Work(

@@ -1,1 +1,1 @@
-"""The cluster: connecting to it, what it offers, and cancelling tasks on it."""
+"""The cluster: what it offers, which tasks have begun on it, and cancelling them."""

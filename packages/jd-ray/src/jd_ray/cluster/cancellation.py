@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from jd_ray.cluster.connection import through_client
+from jd_ray.connection.connection import through_client
 
 #: Seconds to wait for a cancel to be carried out; through Ray's client a process may have to be started for it.
 CARRIED_OUT_SECONDS = 5.0

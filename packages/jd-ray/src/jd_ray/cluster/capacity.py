@@ -1,10 +1,16 @@
-"""How many calls a Ray cluster can run at once, for the number of workers; and in words, for a warning."""
+"""How many calls a Ray cluster can run at once, for the number of workers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from jd_ray.cluster import labels
+from jd_ray.connection.connection import through_client
+
+#: How many calls an autoscaler is taken to make room for where no node can run any; half as many again wait, and are seen.
+EXPECTED = 32
 
 
 def demand(options: Mapping[str, Any]) -> dict[str, float]:
@@ -21,12 +27,13 @@ def demand(options: Mapping[str, Any]) -> dict[str, float]:
 
 
 def offered(ray: Any, options: Mapping[str, Any]) -> int:
-    """Returns how many calls with these options the cluster runs at once when it is idle, at least 1.
+    """Returns how many calls with these options the cluster runs at once when it is idle.
 
-    Calls that ask for nothing (``num_cpus=0``) count as one per CPU.
+    Calls that ask for nothing (``num_cpus=0``) count as one per CPU. Where no node can run any, it is `EXPECTED`: an
+    autoscaler starts nodes for the calls that it sees waiting.
     """
     asked = demand(options) or {"CPU": 1.0}
-    return max(1, sum(fitting(asked, place) for place in _places(ray, options)))
+    return sum(fitting(asked, place) for place in places(ray, options)) or EXPECTED
 
 
 def fitting(asked: Mapping[str, float], place: Mapping[str, float]) -> int:
@@ -35,9 +42,10 @@ def fitting(asked: Mapping[str, float], place: Mapping[str, float]) -> int:
     return min(math.floor(round(place.get(name, 0) / amount, 4)) for name, amount in asked.items())
 
 
-def _places(ray: Any, options: Mapping[str, Any]) -> Iterable[Mapping[str, float]]:
+def places(ray: Any, options: Mapping[str, Any]) -> Iterable[Mapping[str, float]]:
+    """Returns the resources of each place where the calls may run: nodes, or bundles of a placement group."""
     strategy = options.get("scheduling_strategy")
-    group = getattr(strategy, "placement_group", None)
+    group = getattr(strategy, "placement_group", None) or capturing(ray, options)
     if group is not None:
         index = getattr(strategy, "placement_group_bundle_index", -1)
         bundles: list[Mapping[str, float]] = group.bundle_specs
@@ -46,30 +54,27 @@ def _places(ray: Any, options: Mapping[str, Any]) -> Iterable[Mapping[str, float
     pinned = getattr(strategy, "node_id", None)
     if pinned is not None and not getattr(strategy, "soft", False):
         nodes = [node for node in nodes if node["NodeID"] == pinned]
+    if alternatives := selectors(options):
+        nodes = [node for node in nodes if any(labels.match(node.get("Labels") or {}, one) for one in alternatives)]
     return [node["Resources"] for node in nodes]
 
 
-def waiting(ray: Any, name: str, options: Mapping[str, Any], seconds: float) -> str:
-    """Returns the warning for a run none of whose calls could be started for some time."""
-    asked = demand(options)
-    possible = any(fitting(asked, place) for place in _places(ray, options)) if asked else True
-    remedy = (
-        "they start when other work gives it back, and Ray has workers ready for them"
-        if possible
-        else "no node has so much: ask for less, or add a node that has it"
-    )
-    present = _words(_only(asked, ray.cluster_resources()))
-    free = _words(_only(asked, ray.available_resources()))
-    preparing = "; its runtime_env may still be being prepared" if options.get("runtime_env") else ""
-    return (
-        f"distribute: Ray has started no call of {name} for {seconds:.0f} s: each asks for {_words(asked)}; of it the "
-        f"cluster has {present}, free {free}: {remedy}{preparing}"
-    )
+def selectors(options: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """Returns the label selectors any of which a node may match; none if all nodes do."""
+    first = options.get("label_selector")
+    if not first:
+        return []
+    return [first, *(other.get("label_selector", {}) for other in options.get("fallback_strategy") or ())]
 
 
-def _only(asked: Mapping[str, float], present: Mapping[str, float]) -> dict[str, float]:
-    return {name: present.get(name, 0.0) for name in asked}
+def capturing(ray: Any, options: Mapping[str, Any]) -> Any:
+    """Returns the placement group that gets the calls since they are made in a task or actor of it; None if none does."""
+    if options.get("scheduling_strategy") is not None or not is_in_task(ray):
+        return None
+    context = ray.get_runtime_context()
+    return ray.util.get_current_placement_group() if context.should_capture_child_tasks_in_placement_group else None
 
 
-def _words(resources: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {amount:.12g}" for name, amount in resources.items()) or "nothing"
+def is_in_task(ray: Any) -> bool:
+    """Whether the calls are made inside a task or actor of Ray's."""
+    return not through_client() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import math
 import time
 from collections import deque
@@ -27,23 +26,17 @@ from jd_core.backend.splitting import PATIENCE, part
 from jd_core.errors import BackendError, CallTimeoutError, SerializationError
 from jd_core.worker.unpicklable import REFUSALS
 
-from jd_ray.cluster import cancellation, capacity
+from jd_ray.cluster import cancellation, gpu_workers
 from jd_ray.cluster.started_tasks import LOOK_SECONDS, Starts
+from jd_ray.connection.session import Session
 from jd_ray.run import outcomes, remote_function
 from jd_ray.run.outcomes import Piece
-from jd_ray.run.submission import Submission
+from jd_ray.run.submission import Sent, Submission
+from jd_ray.run.window import Window
 from jd_ray.shipped import remote
-
-logger = logging.getLogger("just_distribute.ray")
 
 #: How often a piece that was lost with a node is run again before the run is given up.
 MOST_LOSSES = 5
-
-#: Seconds without any call having started after which a warning says what is asked for and what is there.
-WAITING_SECONDS = 10.0
-
-#: Seconds between two looks at the size of the cluster.
-GROWTH_SECONDS = 2.0
 
 #: Seconds that running calls have to end after an abandoned run interrupted them, before their workers are killed.
 GRACE_SECONDS = 0.3
@@ -66,15 +59,15 @@ class Dispatch:
         self._chunks: Iterator[Chunk | None] | None = chunks
         self._full = full  # seconds that the calls of a chunk are to take together at most
         self._waiting: deque[Piece] = deque()
-        self._in_flight: dict[Any, tuple[Piece, int]] = {}
-        self._submission = Submission(ray, work)
+        self._in_flight: dict[Any, Sent] = {}
+        self._session = Session(ray, work.name)
+        self._submission = Submission(ray, work, self._session)
         self._starts = Starts(every_task=work.timeout is not None)
-        self._looked_at_cluster = time.monotonic()
-        self._window = self._window_for(capacity.offered(ray, work.options) if work.workers_given else work.workers)
-        self._warn_at: float | None = time.monotonic() + WAITING_SECONDS
+        self._gpu_workers: set[tuple[str, int]] = set()
+        self._window = Window(ray, work, self._session, self._starts)
 
     def results(self) -> Generator[ChunkResult, None, None]:
-        """Gives the results of all pieces, as they come."""
+        """Yields the results of all pieces, as they come."""
         while self.work.cancelled is None or not self.work.cancelled():
             yield from self._fill()
             if self._in_flight:
@@ -90,24 +83,21 @@ class Dispatch:
         abandoned = bool(left)
         self._in_flight.clear()
         self._waiting.clear()
+        self._session.close()
+        if self._session.is_gone():
+            return
         with contextlib.suppress(Exception):
             for force, seconds in ((False, GRACE_SECONDS), (True, KILL_SECONDS)):
                 cancellation.cancel(self.ray, left, force=force)
                 if left:
                     left = self.ray.wait(left, num_returns=len(left), timeout=seconds)[1]
+            if self._gpu_workers:
+                gpu_workers.end(self.ray, self._gpu_workers, self.work.options)
         self._starts.close(abandoned)
 
-    def _window_for(self, offered: int) -> int:
-        """Returns how many tasks may be in flight so that no more than the run's workers run at once.
-
-        Where the cluster cannot run more than that anyway, half as many again wait there for a free worker.
-        """
-        workers = self.work.workers if self.work.workers_given else offered
-        return workers + (workers + 1) // 2 if workers >= offered else workers
-
     def _fill(self) -> Iterator[ChunkResult]:
-        """Starts tasks until the window is full or nothing is there to start; gives calls that cannot be sent."""
-        while len(self._in_flight) < self._window:
+        """Starts tasks until the window is full or nothing is there to start; yields calls that cannot be sent."""
+        while len(self._in_flight) < self._window.size:
             if not self._waiting:
                 chunk = self._pull()
                 if chunk is None:
@@ -117,17 +107,17 @@ class Dispatch:
                 self._waiting.extend([piece] if self.work.timeout is None else piece.calls())
             piece = self._waiting.popleft()
             try:
-                columns = self._submission.encode(piece)
+                arguments = self._submission.encode(piece)
             except REFUSALS as error:
                 if piece.count > 1:
-                    self._waiting.extendleft(reversed(piece.calls()))
+                    self._try_each(piece)
                 else:
                     yield piece.failed(outcomes.argument_error(self.work, piece, error))
                 continue
             key = self._starts.key()
-            ref = self._submission.send(columns, key, math.inf if self.work.chunksize else PATIENCE * self._full)
-            self._in_flight[ref] = piece, self._submission.edition
-            self._starts.submitted(ref, key)
+            sent = self._submission.send(piece, arguments, key, math.inf if self.work.chunksize else PATIENCE * self._full)
+            self._in_flight[sent.outcome] = sent
+            self._starts.submitted(sent.outcome, key)
 
     def _pull(self) -> Chunk | None:
         if self._chunks is None:
@@ -141,46 +131,36 @@ class Dispatch:
     def _collect(self) -> Iterator[ChunkResult]:
         """Waits for the next tasks that end, or until something else has to be looked at."""
         refs = list(self._in_flight)
-        ready, _ = self._submission.ask(lambda: self.ray.wait(refs, num_returns=1, timeout=self._patience()))
+        ready, _ = self._session.ask(lambda: self.ray.wait(refs, num_returns=1, timeout=self._patience()))
         if ready and len(refs) > 1:
-            ready, _ = self._submission.ask(lambda: self.ray.wait(refs, num_returns=len(refs), timeout=0))
+            ready, _ = self._session.ask(lambda: self.ray.wait(refs, num_returns=len(refs), timeout=0))
         for ref in ready:
             # A result that is given out may end the run: the task must not be in flight any more then.
-            piece, edition = self._in_flight.pop(ref)
+            sent = self._in_flight.pop(ref)
             self._starts.ended(ref)
-            self._warn_at = None
-            yield from self._ended(piece, ref, edition)
-        self._look_around()
+            self._window.started()
+            yield from self._ended(sent)
+        self._session.look()
+        self._window.look(dereferences=any(sent.dereferences for sent in self._in_flight.values()))
         yield from self._time_out()
 
     def _patience(self) -> float:
         """Returns for how many seconds to wait for results at most."""
-        if len(self._in_flight) < self._window and self._chunks is not None:
+        if len(self._in_flight) < self._window.size and self._chunks is not None:
             return POLL_SECONDS
         seconds = 1.0 if self.work.cancelled is None else CANCEL_SECONDS
         return seconds if self.work.timeout is None else min(seconds, LOOK_SECONDS, self.work.timeout / 4)
-
-    def _look_around(self) -> None:
-        """Follows the size of the cluster, and warns where nothing could be started for long."""
-        now = time.monotonic()
-        if not self.work.workers_given and now - self._looked_at_cluster > GROWTH_SECONDS:
-            self._looked_at_cluster = now
-            self._window = self._window_for(capacity.offered(self.ray, self.work.options))
-        if self._warn_at is not None and now > self._warn_at:
-            self._warn_at = None
-            if not self._starts.any():
-                logger.warning(capacity.waiting(self.ray, self.work.name, self.work.options, WAITING_SECONDS))
 
     def _time_out(self) -> Iterator[ChunkResult]:
         late = [] if self.work.timeout is None else self._starts.running_for(self.work.timeout)
         if late:
             # What ended while the caller was busy with a result waits to be collected, wherever its own result lies.
-            _, late = self._submission.ask(lambda: self.ray.wait(late, num_returns=len(late), timeout=0, fetch_local=False))
+            _, late = self._session.ask(lambda: self.ray.wait(late, num_returns=len(late), timeout=0, fetch_local=False))
         for ref in late:
-            piece, _ = self._in_flight.pop(ref)
+            piece = self._in_flight.pop(ref).piece
             self._starts.ended(ref)
             self._submission.recording.ended(ref, piece, None)
-            self._submission.ask(functools.partial(self._end, ref))
+            self._session.ask(functools.partial(self._end, ref))
             error = CallTimeoutError(
                 f"{self.work.name}(): call {piece.start} took longer than timeout={self.work.timeout:g} seconds, "
                 f"and its Ray worker was killed; allow more time, or None for no limit"
@@ -192,36 +172,50 @@ class Dispatch:
         cancellation.cancel(self.ray, [ref], force=True)
         self.ray.wait([ref], timeout=KILL_SECONDS)
 
-    def _ended(self, piece: Piece, ref: Any, edition: int) -> Iterator[ChunkResult]:
-        errors = self.ray.exceptions
+    def _ended(self, sent: Sent) -> Iterator[ChunkResult]:
+        errors, piece = self.ray.exceptions, sent.piece
+        self._session.check()
         try:
-            outcome = remote_function.received(self.ray.get(ref))
-            self._submission.recording.ended(ref, piece, outcome)
-        except (errors.NodeDiedError, errors.ObjectLostError, errors.LocalRayletDiedError) as error:
-            self._submission.recording.ended(ref, piece, None)
-            yield from self._lost(piece, error)
-        except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
-            self._submission.recording.ended(ref, piece, None)
-            if piece.count > 1 and self.work.chunksize != 1:
-                self._waiting.extendleft(reversed(piece.calls()))
+            outcome = remote_function.received(self.ray.get(sent.outcome))
+            self._submission.recording.ended(sent.outcome, piece, outcome)
+        except (Exception, SystemExit) as error:
+            if sent.dereferences and isinstance(error, errors.RayTaskError):
+                # A task of ours raises nothing: Ray could not pass it a value.
+                if piece.count > 1:
+                    self._try_each(piece)
+                else:
+                    yield piece.failed(outcomes.argument_failed(error))
+            elif isinstance(error, (errors.NodeDiedError, errors.ObjectLostError, errors.LocalRayletDiedError)):
+                self._submission.recording.ended(sent.outcome, piece, None)
+                yield from self._lost(piece, error)
+            elif isinstance(error, (errors.WorkerCrashedError, errors.OutOfMemoryError)):
+                self._submission.recording.ended(sent.outcome, piece, None)
+                if piece.count > 1 and self.work.chunksize != 1:
+                    self._try_each(piece)
+                else:
+                    yield piece.failed(outcomes.died(self.work, piece.start, str(error)))
             else:
-                yield piece.failed(outcomes.died(self.work, piece.start, str(error)))
-        except Exception as error:
-            raise self._submission.trouble(error) from error
+                raise self._session.trouble(error) from error
         else:
             if isinstance(outcome, remote.Done):
+                if outcome.node is not None:
+                    self._gpu_workers.add((outcome.node, outcome.where[1]))
                 if outcome.calls < piece.count and not (self.work.stop_at_failure and outcome.failures):
                     self._share_out(piece, outcome)
-                yield outcomes.result(self.work, piece, outcome)
+                yield outcomes.result(self.work, piece, outcome, sent.results)
             else:
-                yield from self._refused(piece, outcome, edition)
+                yield from self._refused(sent, outcome)
+
+    def _try_each(self, piece: Piece) -> None:
+        """Puts up each call of a piece by itself, to find the one that is at fault."""
+        self._waiting.extendleft(reversed(piece.calls()))
 
     def _share_out(self, piece: Piece, done: remote.Done) -> None:
         """Puts what a worker gave back up for all of them."""
         step = part(piece.count - done.calls, done.calls, done.seconds, self._full, self.work.workers)
         self._waiting.extend(piece.rest(done.calls, step))
 
-    def _lost(self, piece: Piece, error: Exception) -> Iterator[ChunkResult]:
+    def _lost(self, piece: Piece, error: BaseException) -> Iterator[ChunkResult]:
         """Runs a piece again that was lost with its node."""
         if self.work.chunksize == 1:
             yield piece.failed(outcomes.lost(self.work, piece.start, error))
@@ -233,9 +227,10 @@ class Dispatch:
         else:
             self._waiting.appendleft(replace(piece, losses=piece.losses + 1))
 
-    def _refused(self, piece: Piece, refused: remote.Refused, edition: int) -> Iterator[ChunkResult]:
+    def _refused(self, sent: Sent, refused: remote.Refused) -> Iterator[ChunkResult]:
         """Sends a piece again, of which no call was run: with more by value, or each call alone to find the one."""
-        if self._submission.extend(refused, edition):
+        piece = sent.piece
+        if self._submission.extend(refused, sent.edition):
             self._waiting.appendleft(piece)
         elif refused.what == "work":
             missing = f"its machine has no module {refused.missing!r}: " if refused.missing else ""
@@ -245,6 +240,6 @@ class Dispatch:
                 f"{{'py_modules': [...]}}\n\n{refused.traceback}"
             )
         elif piece.count > 1:
-            self._waiting.extendleft(reversed(piece.calls()))
+            self._try_each(piece)
         else:
             yield piece.failed(outcomes.refused_argument(self.work, piece.start, refused))

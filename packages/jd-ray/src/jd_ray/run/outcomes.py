@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,6 +40,11 @@ class Piece:
         """Index of the first call over the whole run."""
         return self.chunk.start + self.offset
 
+    @property
+    def shown(self) -> str:
+        """The calls, as Ray's dashboard shows them: ``7``, or from the first up to the last but not with it, ``7:10``."""
+        return f"{self.start}" if self.count == 1 else f"{self.start}:{self.start + self.count}"
+
     def columns(self) -> list[Sequence[Any]]:
         """Returns the arguments, one sequence per parameter."""
         whole = self.count == len(self.chunk)
@@ -62,10 +66,21 @@ class Piece:
         return ChunkResult(self.chunk, [None], (Failure(self.start, exception, traceback),), 0.0, self.offset)
 
 
-def result(work: Work, piece: Piece, done: remote.Done) -> ChunkResult:
-    """Returns the result of a piece that was run."""
+def result(work: Work, piece: Piece, done: remote.Done, kept: Sequence[Any]) -> ChunkResult:
+    """Returns the result of a piece that was run.
+
+    Args:
+        work: the run's.
+        piece: the calls.
+        done: what became of them.
+        kept: references to the results if they stay on the cluster.
+    """
     failures = [_failure(work, piece, remote.Raised(*fields)) for fields in done.failures]
-    if done.together:
+    values: list[Any]
+    if kept:
+        failed = {failure.index - piece.start for failure in failures}
+        values = [None if at in failed else reference for at, reference in enumerate(kept[: done.calls])]
+    elif done.together:
         try:
             values = codec.decode(done.values, codec.copy_all)
         except REFUSALS as error:
@@ -90,7 +105,7 @@ def _failure(work: Work, piece: Piece, raised: remote.Raised) -> Failure:
     why = "does not pickle"
     if raised.exception is not None:
         try:
-            return Failure(index, pickle.loads(raised.exception), raised.traceback)
+            return Failure(index, codec.decode(raised.exception, codec.copy_all), raised.traceback)
         except REFUSALS as error:
             why = f"does not unpickle: {show(error)}"
     return Failure(index, serialization.exception(raised.kind, raised.message, raised.traceback, why), raised.traceback)
@@ -126,9 +141,15 @@ def died(work: Work, index: int, what: str) -> WorkerDiedError:
     )
 
 
-def lost(work: Work, index: int, error: Exception) -> WorkerDiedError:
+def lost(work: Work, index: int, error: BaseException) -> WorkerDiedError:
     """Returns the error for a call that was lost with its node, and may not run twice."""
     return WorkerDiedError(
         f"{work.name}(): call {index} was lost with its node ({type(error).__name__}), and with chunksize=1 no call runs "
         "twice: leave chunksize out, or let the call be tried again by retries="
     )
+
+
+def argument_failed(error: BaseException) -> BaseException:
+    """Returns the failure of a call whose argument is a reference to what could not be made, or is lost."""
+    cause: Any = getattr(error, "cause", None)  # what the task raised that was to make it, as a RayTaskError has it
+    return cause if isinstance(cause, Exception) else error

@@ -48,6 +48,7 @@ class Recording:
             spans = [(first, calls, began + offset, end + offset, cpu) for first, calls, began, end, cpu in outcome.spans]
             self._recorder.ran(f"process {process} on {machine}", piece.start, spans)
             encoded = [outcome.values] if outcome.together else outcome.values
+            encoded = encoded if outcome.values is not None else []  # they stay on the cluster
             self._recorder.moved(received=sum(codec.size(one) for one in encoded if not isinstance(one, str)))
 
     def _offset(self, machine: str, done: remote.Done, submitted: float) -> float:

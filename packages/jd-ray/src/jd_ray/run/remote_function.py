@@ -22,17 +22,17 @@ from jd_core.worker import calls, coroutines, pickling, resources, returned, sta
 from jd_core.worker.pickling import exceptions, known, recipes, reducers
 from jd_core.worker.wrappers import folding, seeded
 
-from jd_ray.cluster.connection import through_client
-from jd_ray.shipped import codec, housekeeping, interruption, remote
+from jd_ray.connection.connection import through_client
+from jd_ray.shipped import codec, housekeeping, interruption, references, remote
 
 
-def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
+def _run_task(fields: Any, *values: Any, package: str, sources: dict[str, str]) -> Any:
     import sys
     import types
 
     parent: Any = sys.modules.get(package)
     # A task that is cancelled may have left it half loaded.
-    if not hasattr(parent, "run_piece"):
+    if not hasattr(parent, "run_task"):
         parent = sys.modules[package] = types.ModuleType(package)
         for name in sorted(sources):  # a package comes before its modules
             loaded = sys.modules[f"{package}.{name}"] = types.ModuleType(f"{package}.{name}")
@@ -45,18 +45,17 @@ def _run_piece(*arguments: Any, package: str, sources: dict[str, str]) -> Any:
         for name, source in sources.items():
             loaded = sys.modules[f"{package}.{name}"]
             exec(compile(source, str(loaded.__file__), "exec"), loaded.__dict__)
-        parent.run_piece = parent.remote.run_piece
-    outcome = parent.run_piece(*arguments)
-    return type(outcome).__name__, tuple(outcome)
+        parent.run_task = parent.remote.run_task
+    return parent.run_task(fields, *values)
 
 
 @functools.cache
 def function() -> Any:
-    """Returns `remote.run_piece` as a function that can be sent anywhere; `received` takes what it returns."""
+    """Returns `remote.run_task` as a function that can be sent anywhere; `received` takes what it returns."""
     # Each needs only those before it.
     pickles = (state, known, recipes, exceptions, reducers, pickling, unpicklable)
-    around = (seeded, folding, wrappers)
-    modules = (*pickles, coroutines, resources, returned, calls, *around, worker, codec, interruption, housekeeping, remote)
+    calling = (coroutines, resources, returned, calls, seeded, folding, wrappers, worker)
+    modules = (*pickles, *calling, references, codec, interruption, housekeeping, remote)
     sources = {_name_there(module): inspect.getsource(module) for module in modules}
     digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:12]
     package = f"_just_distribute_{digest}"
@@ -66,7 +65,7 @@ def function() -> Any:
         there = codec.names_there[module.__name__] = f"{package}.{_name_there(module)}"
         sys.modules[there] = module
     globals_ = {"__name__": package, "__builtins__": builtins}
-    sent = types.FunctionType(_run_piece.__code__, globals_, "run_piece")
+    sent = types.FunctionType(_run_task.__code__, globals_, "run_task")
     sent.__kwdefaults__ = {"package": package, "sources": sources}
     return sent
 
@@ -88,7 +87,7 @@ def task(ray: Any) -> Any:
 
 
 def received(returned: tuple[str, tuple[Any, ...]]) -> remote.Done | remote.Refused:
-    """Returns what `function` returned, plain tuples, as what `remote.run_piece` returned."""
+    """Returns what `function` says became of a piece, plain tuples, as a `remote.Done` or `Refused`."""
     kind, fields = returned
     return remote.Done(*fields) if kind == "Done" else remote.Refused(*fields)
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from jd_core.backend import Work
-from jd_core.errors import BackendError, SerializationError
+from jd_core.errors import SerializationError
 from jd_core.worker.unpicklable import REFUSALS
 
-from jd_ray.cluster.connection import through_client
+from jd_ray.connection.connection import through_client
+from jd_ray.connection.session import Session
 from jd_ray.run import outcomes, remote_function
 from jd_ray.run.outcomes import Piece
 from jd_ray.run.recording import Recording
-from jd_ray.shipped import codec, remote
-
-Answer = TypeVar("Answer")
+from jd_ray.shipped import codec, references, remote
 
 #: A function with its constants of at most so many bytes goes with each task: that is cheaper than to look it up.
 INLINE_BYTES = 1 << 13
@@ -32,7 +32,42 @@ _TASK_OPTIONS = (
     "max_retries",
     "scheduling_strategy",
     "accelerator_type",
+    "label_selector",
+    "fallback_strategy",
+    "enable_task_events",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The arguments of a piece.
+
+    Attributes:
+        columns: encoded, with places for values.
+        references: what Ray passes the values of.
+    """
+
+    columns: codec.Encoded
+    references: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A piece that was submitted.
+
+    Attributes:
+        piece: the calls.
+        edition: that of the `Submission` at that time.
+        outcome: Ray's reference to what becomes of it.
+        results: those to the results, one per call, if they stay on the cluster.
+        dereferences: whether Ray passes it values in place of references.
+    """
+
+    piece: Piece
+    edition: int
+    outcome: Any
+    results: list[Any]
+    dereferences: bool
 
 
 class Submission:
@@ -41,32 +76,65 @@ class Submission:
     Attributes:
         edition: grows each time that more has to go by value; what was sent before may not arrive.
         recording: is to be told what becomes of each task.
+        holds_gpus: whether its calls hold GPUs.
     """
 
-    def __init__(self, ray: Any, work: Work) -> None:
+    def __init__(self, ray: Any, work: Work, session: Session) -> None:
         self.edition = 0
         self.recording = Recording(work.recorder)
+        self.holds_gpus = bool(work.options.get("num_gpus"))
+        self._session = session
         self._ray = ray
         self._work = work
-        self._through_client = through_client()
+        self._beside = not through_client()  # Ray's client takes no buffers
+        self._keeps = work.options.get("keep") == "cluster"
         self._by_value: set[str] = set()
-        options = {"max_retries": 0, **{name: work.options[name] for name in _TASK_OPTIONS if name in work.options}}
-        self._task = self.ask(lambda: remote_function.task(ray).options(**options, name=work.name))
-        self._run, self._sent = self._put()
+        self._takes_references = False
+        self._options = {"max_retries": 0, **{name: work.options[name] for name in _TASK_OPTIONS if name in work.options}}
+        self._task = self._session.ask(lambda: remote_function.task(ray))
+        self._constants: list[Any] = []  # those that are references
+        self._sent: Any = None  # the work, or what leads to it, in each piece; None if Ray passes it
+        self._shared: list[Any] = []  # the reference in place of which it does
+        self._put()
 
-    def encode(self, piece: Piece) -> codec.Encoded:
+    def encode(self, piece: Piece) -> Arguments:
         """Returns the arguments of a piece, encoded. Raises whatever they raise."""
         columns = piece.columns()
+        refs: list[Any] = []
+        if self._takes_references:
+            columns = [references.dereferenced(one, refs) if _has_reference(one) else one for one in columns]
         with codec.by_value(self._by_value):
-            return codec.encode(columns, not self._through_client, lambda: itertools.chain(*columns))
+            encoded = codec.encode(columns, self._beside, lambda: itertools.chain(*columns))
+        counted = encoded[-1]
+        if counted and not self._takes_references and any(map(_has_reference, columns)):
+            self._takes_references = True  # so that those of other runs are not searched for any
+            return self.encode(piece)
+        return Arguments(encoded, refs)
 
-    def send(self, columns: codec.Encoded, key: bytes | None, patience: float) -> Any:
-        """Submits a piece with these arguments and returns Ray's reference to its outcome; see `remote.run_piece`."""
-        beside = not self._through_client
-        stop, recorded = self._work.stop_at_failure, self._work.recorder is not None
-        ref = self.ask(lambda: self._task.remote(self._run, self._sent, columns, stop, patience, key, beside, recorded))
-        self.recording.submitted(ref, columns)
-        return ref
+    def send(self, piece: Piece, arguments: Arguments, key: bytes | None, patience: float) -> Sent:
+        """Submits a piece with these arguments; see `remote.Assignment`."""
+        kept = piece.count if self._keeps else 0
+        assigned = remote.Assignment(
+            self._run,
+            self._sent,
+            arguments.columns,
+            self._work.stop_at_failure,
+            patience,
+            key,
+            self._beside,
+            kept,
+            len(self._constants),
+            self.holds_gpus,
+            self._work.recorder is not None,
+        )
+        settings: dict[str, Any] = {"name": f"{self._work.name}[{piece.shown}]"}
+        if kept:
+            settings["num_returns"] = 1 + kept
+        values = (tuple(assigned), *self._shared, *self._constants, *arguments.references)
+        returned = self._session.ask(lambda: self._task.options(**self._options, **settings).remote(*values))
+        outcome, *results = returned if kept else [returned]
+        self.recording.submitted(outcome, arguments.columns)
+        return Sent(piece, self.edition, outcome, results, bool(self._constants or arguments.references))
 
     def extend(self, refused: remote.Refused, edition: int) -> bool:
         """Sees to it that what workers cannot import goes by value.
@@ -86,38 +154,34 @@ class Submission:
                 return False
             self._by_value.add(module)
             self.edition += 1
-            self._run, self._sent = self._put()
+            self._put()
         return True
-
-    def ask(self, request: Callable[[], Answer]) -> Answer:
-        """Makes a request of Ray; that Ray refuses it or fails is a BackendError."""
-        try:
-            return request()
-        except Exception as error:
-            raise self.trouble(error) from error
-
-    def trouble(self, error: Exception) -> BackendError:
-        """Returns the error for what Ray itself raised."""
-        return BackendError(f"distribute: Ray could not run {self._work.name}: {type(error).__name__}: {error}")
 
     def _encode_work(self) -> codec.Encoded | SerializationError:
         constants = dict(self._work.constants)
+        self._constants.clear()
+        placed = dict(zip(constants, references.dereferenced(constants.values(), self._constants), strict=True))
         try:
             with codec.by_value(self._by_value):
-                return codec.encode((self._work.function, constants), not self._through_client, constants.values)
+                return codec.encode((self._work.function, placed), self._beside, constants.values)
         except REFUSALS as error:
             return outcomes.serialization.code(self._work, error)
 
-    def _put(self) -> tuple[str, Any]:
-        """Encodes the function and its constants; returns a new name for the run, and how a task is given them."""
+    def _put(self) -> None:
+        """Encodes the function and its constants, with a new name for the run, and decides how a task is given them."""
         encoded = self._encode_work()
         if isinstance(encoded, SerializationError):
             raise encoded  # here, so that it has no context: the frames of a pickler hold what was pickled
-        name = uuid.uuid4().hex
-        data, buffers, _ = encoded
+        self._run = uuid.uuid4().hex
+        data, buffers, _, _ = encoded
         if not buffers and len(memoryview(data)) <= INLINE_BYTES:
-            return name, encoded
-        ref = self.ask(lambda: self._ray.put(encoded))
-        # Ray gives a task the object that it refers to; without buffers beside it, that is a copy for each task. A worker
-        # that gets a list asks for the object once.
-        return name, [ref] if self._through_client else ref
+            self._sent, self._shared = encoded, []
+            return
+        ref = self._session.ask(lambda: self._ray.put(encoded))
+        # Ray passes a task the object in place of a reference; without buffers beside it, that is a copy for each task. A
+        # worker that gets a list asks for the object once.
+        self._sent, self._shared = ([ref], []) if not self._beside else (None, [ref])
+
+
+def _has_reference(column: Iterable[Any]) -> bool:
+    return any(map(references.is_reference, column))

@@ -2,6 +2,8 @@
 
 Everything is pickled here, explicitly, rather than by Ray on the way: so that what does not pickle is known by call and
 by part, and large buffers (arrays) go beside the pickle, into Ray's object store, where a worker maps them uncopied.
+What Ray counts, references to its objects and handles of its actors, goes beside the pickle, too: only Ray's own serializer
+knows who holds one, and through Ray's client nothing else can send it.
 
 This module is sent to workers as source (see `jd_ray.run.remote_function`): it imports only `jd_core.worker`, the standard
 library and Ray.
@@ -15,14 +17,14 @@ import pickle
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import ray.cloudpickle
 
-from . import pickling, unpicklable
+from . import pickling, references, unpicklable
 
 #: Ray's own copy, at both ends the same.
 cloudpickle: Any = ray.cloudpickle
@@ -37,9 +39,8 @@ _registering = threading.Lock()
 
 
 #: One pickled object, as it is sent: the pickle (protocol 5; bytes, or a buffer if it is large), the buffers
-#: that go beside it, in order, and for each of these whether it was writable.
-Encoded: TypeAlias = tuple[Any, list[Any], list[bool]]
-
+#: that go beside it, in order, for each of these whether it was writable, and what Ray counts, in order.
+Encoded: TypeAlias = tuple[Any, list[Any], list[bool], list[Any]]
 
 #: The names that this package's own modules have on a worker, by those which they have in the caller. Empty on a worker.
 names_there: dict[str, str] = {}
@@ -60,12 +61,20 @@ class _Pickler(pickling.Reducers, cloudpickle.Pickler):  # type: ignore[misc]
 
     Attributes:
         foreign: whether anything was pickled that might not unpickle: an instance of a class from elsewhere.
+        counted: what has to go with the pickle, since Ray counts it.
     """
 
     cloudpickle = cloudpickle
     foreign = False
 
+    def __init__(self, file: io.BytesIO, counted: list[Any], **settings: Any) -> None:
+        super().__init__(file, protocol=5, **settings)
+        self.counted = counted
+
     def reducer_override(self, obj: Any) -> Any:
+        if references.is_counted(obj):
+            self.counted.append(obj)
+            return references.counted, (len(self.counted) - 1,)
         if not self.foreign and type(obj).__module__.partition(".")[0] not in _DEPENDABLE:
             self.foreign = True
         if isinstance(obj, (types.FunctionType, type)) and obj.__module__ in names_there:
@@ -138,33 +147,35 @@ def _encode(obj: Any, beside: bool, passed: Callable[[], Iterable[Any]]) -> tupl
         return inside
 
     file = io.BytesIO()
-    pickler = _Pickler(file, protocol=5, buffer_callback=goes_inside if beside else None)
+    pickler = _Pickler(file, [], buffer_callback=goes_inside if beside else None)
     pickler.dump(obj)
     if pickler.has_shared:
         pickling.refuse_shared(passed())
     data: Any = file.getvalue()
     if beside and len(data) >= BESIDE_BYTES:
         data = pickle.PickleBuffer(data)
-    return (data, list(buffers), [not buffer.raw().readonly for buffer in buffers]), pickler.foreign
+    return (data, buffers, [not buffer.raw().readonly for buffer in buffers], pickler.counted), pickler.foreign
 
 
-def decode(encoded: Encoded, copy: Callable[[bool], type | None]) -> Any:
+def decode(encoded: Encoded, copy: Callable[[bool], type | None], values: Sequence[Any] = ()) -> Any:
     """Unpickles one object. Raises whatever the object raises.
 
     Args:
-        encoded: what `encode` gave.
+        encoded: what `encode` returned.
         copy: for a buffer that was writable or not, the type (``bytes``, ``bytearray``) to copy it to; None: use it
             where it is, in the object store, read-only.
+        values: what Ray passed in place of the references of `references.dereferenced`.
     """
-    data, buffers, writable = encoded
+    data, buffers, writable, counted = encoded
     kinds = map(copy, writable)
     placed = [buffer if kind is None else kind(buffer) for buffer, kind in zip(buffers, kinds, strict=True)]
-    return pickle.loads(data, buffers=placed)
+    with references.arriving(counted, values):
+        return pickle.loads(data, buffers=placed)
 
 
 def size(encoded: Encoded) -> int:
     """Returns how many bytes are sent for an object."""
-    data, buffers, _ = encoded
+    data, buffers, *_ = encoded
     return sum(memoryview(part).nbytes for part in (data, *buffers))
 
 
@@ -183,9 +194,11 @@ def copy_none(writable: bool) -> type | None:
     return None
 
 
-def encode_exception(error: BaseException) -> bytes | None:
+def encode_exception(error: BaseException) -> Encoded | None:
     """Pickles an exception with what led to it; None if it cannot be pickled."""
-    return pickling.dumps_exception(error, lambda file: _Pickler(file, protocol=5))
+    counted: list[Any] = []
+    data = pickling.dumps_exception(error, lambda file: _Pickler(file, counted))
+    return None if data is None else (data, [], [], counted)
 
 
 def missing_module(error: BaseException) -> str | None:

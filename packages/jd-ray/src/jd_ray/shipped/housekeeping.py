@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import codec, worker
@@ -12,8 +12,8 @@ from . import codec, worker
 #: Seconds for which a worker keeps a run's function and constants after a piece.
 KEEP_SECONDS = 10.0
 
-#: A pickle of fewer bytes, whose buffers are in the object store, is unpickled anew for each piece: what is kept would pin
-#: the buffers there after the run.
+#: A pickle of fewer bytes that goes with something which Ray counts, such as buffers in the object store, is unpickled anew
+#: for each piece: what is kept would pin that after the run.
 SMALL_BYTES = 1 << 20
 
 
@@ -27,12 +27,13 @@ class Housekeeping:
         self._lock = threading.Lock()
         self._sweeping = False
 
-    def prepare(self, run: str, work: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def prepare(self, run: str, work: Any, values: Sequence[Any] = ()) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Returns a function, and a plain callable of one call's arguments; unpickled and made if need be.
 
         Args:
             run: names the run.
             work: the function and its constants, encoded; or a list with the reference to them.
+            values: what stands for references among the constants.
         """
         with self._lock:
             self._running = run
@@ -43,10 +44,11 @@ class Housekeeping:
             import ray
 
             work = ray.get(work[0])
-        function, constants = codec.decode(work, codec.copy_none)
+        function, constants = codec.decode(work, codec.copy_none, values)
         call = worker.plain(function, constants)
-        data, buffers, _ = work
-        if not buffers or len(memoryview(data)) >= SMALL_BYTES or isinstance(call, worker.resources.WithResources):
+        data, buffers, _, counted = work
+        pins = buffers or counted or values
+        if not pins or len(memoryview(data)) >= SMALL_BYTES or isinstance(call, worker.resources.WithResources):
             with self._lock:
                 self._calls[run] = (function, call), time.monotonic() + KEEP_SECONDS
         return function, call

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from . import codec, worker
@@ -25,19 +26,49 @@ else:
     worker.state.call_stream = getattr(_installed, "call_stream", worker.state.call_stream)
 
 
+class Assignment(NamedTuple):
+    """A piece to run: consecutive calls. Its fields go to a worker together: each argument of a task costs the caller.
+
+    Attributes:
+        run: names the run, the same for all its pieces.
+        work: the function and its constants, encoded; a list with the reference to them; None: Ray passes them.
+        columns: the arguments, encoded: one sequence per parameter.
+        stop_at_failure: end with the first failed call.
+        patience: seconds after which no further call is begun: others may have nothing to do.
+        started: set this key in Ray's key-value store when the calls begin; None: do not.
+        beside: whether large buffers may go back beside the pickle of the results.
+        kept: 0, or the number of calls if each result stays on the cluster, as an object of Ray's own.
+        constants: how many constants are references.
+        ends: whether the worker is to end with the run, and says on which node it is.
+        recorded: whether to say when the calls ran.
+    """
+
+    run: str
+    work: Any
+    columns: codec.Encoded
+    stop_at_failure: bool
+    patience: float
+    started: bytes | None
+    beside: bool
+    kept: int
+    constants: int
+    ends: bool
+    recorded: bool
+
+
 class Raised(NamedTuple):
     """A failed call.
 
     Attributes:
         offset: its position in the piece.
-        exception: the pickled exception; None if it does not pickle, or if the call itself did not fail.
+        exception: the exception, encoded; None if it does not pickle, or if the call itself did not fail.
         kind: the type's qualified name; empty if the call returned what cannot be pickled.
         message: the exception's message, or which part of the result cannot be pickled.
         traceback: as text.
     """
 
     offset: int
-    exception: bytes | None
+    exception: codec.Encoded | None
     kind: str
     message: str
     traceback: str
@@ -49,11 +80,12 @@ class Done(NamedTuple):
     Attributes:
         calls: number of calls that were run, failed ones included.
         together: whether ``values`` is one pickle of all results.
-        values: the results as `codec.encode_values` gives them, with None at a failed call.
+        values: the results as `codec.encode_values` returns them, with None at a failed call; None if they are kept.
         failures: in order, each the fields of a `Raised`.
         seconds: what the calls took.
         spans: when they ran, on this machine's performance counter, if that is wanted.
         where: this machine's name and this process's id.
+        node: the id of the node, if the worker is to end with the run.
     """
 
     calls: int
@@ -63,6 +95,7 @@ class Done(NamedTuple):
     seconds: float
     spans: list[worker.Span]
     where: tuple[str, int]
+    node: str | None
 
 
 class Refused(NamedTuple):
@@ -83,51 +116,56 @@ class Refused(NamedTuple):
     traceback: str
 
 
-def run_piece(
-    run: str,
-    work: Any,
-    columns: codec.Encoded,
-    stop_at_failure: bool,
-    patience: float,
-    started: bytes | None,
-    beside: bool,
-    recorded: bool,
-) -> Done | Refused:
+def run_task(fields: tuple[Any, ...], *values: Any) -> Any:
+    """Runs a piece and returns what its task returns, in plain tuples; after these, results that stay on the cluster.
+
+    Args:
+        fields: those of an `Assignment`.
+        values: what Ray passes in place of references: the work unless the assignment holds it, constants, arguments.
+    """
+    assigned = Assignment(*fields)
+    if assigned.work is None:
+        assigned, values = assigned._replace(work=values[0]), values[1:]
+    outcome = run_piece(assigned, values)
+    if not assigned.kept:
+        return type(outcome).__name__, tuple(outcome)
+    results: list[Any] = []
+    if isinstance(outcome, Done):
+        outcome, results = outcome._replace(values=None), outcome.values
+    return (type(outcome).__name__, tuple(outcome)), *results, *[None] * (assigned.kept - len(results))
+
+
+def run_piece(assigned: Assignment, values: Sequence[Any] = ()) -> Done | Refused:
     """Runs consecutive calls.
 
     Args:
-        run: names the run, the same for all its pieces.
-        work: the function and its constants, encoded; or a list with the reference to them.
-        columns: the arguments, encoded: one sequence per parameter.
-        stop_at_failure: end with the first failed call.
-        patience: seconds after which no further call is begun: others may have nothing to do.
-        started: set this key in Ray's key-value store when the calls begin; None: do not.
-        beside: whether large buffers may go back beside the pickle of the results.
-        recorded: whether to say when the calls ran.
+        assigned: the piece.
+        values: what Ray passes in place of references: constants, then arguments.
     """
+    run, started = assigned.run, assigned.started
     with worker.as_worker(), Cancellation() as cancellation:
         try:
-            function, call = housekeeping.prepare(run, work)
+            function, call = housekeeping.prepare(run, assigned.work, values[: assigned.constants])
         except BaseException as error:
             return _refused("work", error)
         try:
-            arguments = codec.decode(columns, codec.copy_writable)
+            arguments = codec.decode(assigned.columns, codec.copy_writable, values[assigned.constants :])
         except BaseException as error:
             housekeeping.finish(run, None)
             return _refused("arguments", error)
         if started is not None:
             housekeeping.set_key(started)
         began = time.perf_counter()
-        spans: list[worker.Span] | None = [] if recorded else None
+        spans: list[worker.Span] | None = [] if assigned.recorded else None
         try:
             with cancellation.interrupting():
-                values, failures = worker.run_calls(
+                results, failures = worker.run_calls(
                     call,
                     arguments,
                     len(arguments[0]),
-                    stop_at_failure=stop_at_failure,
-                    between=lambda values, *_: (
-                        cancellation.requested or (bool(values) and time.perf_counter() - began > patience)
+                    stop_at_failure=assigned.stop_at_failure,
+                    between=lambda results, *_: (
+                        cancellation.requested or (bool(results) and time.perf_counter() - began > assigned.patience)
                     ),
                     clock=time.perf_counter,
                     spans=spans,
@@ -136,18 +174,31 @@ def run_piece(
             if cancellation.requested:
                 worker.close_loop()  # a coroutine that was interrupted must not go on in the next piece's loop
         if not cancellation.requested:
-            worker.combine(function, values, failures)
+            worker.combine(function, results, failures)
         seconds = time.perf_counter() - began
         housekeeping.finish(run, started)
         if cancellation.requested:
-            raise KeyboardInterrupt  # as a task that does not catch it: nobody waits for what it has done
-        together, encoded = codec.encode_values(values, beside)
+            # As a task that does not catch it: nobody waits for what it has done. One that held GPUs ends its worker, too.
+            raise SystemExit(0) if assigned.ends else KeyboardInterrupt
+        together, encoded = codec.encode_values(results, assigned.beside)
         raised = [_raised(offset, error) for offset, error in failures]
+        failures.clear()  # the frames of their tracebacks hold it, and with it whatever the calls held
         if not together:
-            raised += [Raised(at, None, "", one, "") for at, one in enumerate(encoded) if isinstance(one, str)]
-            raised.sort(key=lambda failure: failure.offset)
-        where = platform.node(), os.getpid()
-        return Done(len(values), together, encoded, [tuple(failure) for failure in raised], seconds, spans or [], where)
+            refused = [Raised(at, None, "", one, "") for at, one in enumerate(encoded) if isinstance(one, str)]
+            raised = sorted([*raised, *refused], key=lambda failure: failure.offset)
+        if assigned.kept:
+            encoded = results  # they were encoded to see whether they can be: Ray does it again
+            for failure in raised:
+                results[failure.offset] = None
+        where, node = (platform.node(), os.getpid()), _node() if assigned.ends else None
+        in_order = [tuple(failure) for failure in raised]
+        return Done(len(results), together, encoded, in_order, seconds, spans or [], where, node)
+
+
+def _node() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def _raised(offset: int, error: BaseException) -> Raised:

@@ -6,23 +6,17 @@ cluster that was started last on this machine, else one that is started now, on 
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import importlib.metadata
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
 from typing import Any
 
-from jd_core.backend import SIGNAL_SECONDS
 from jd_core.errors import BackendError
 
-from jd_ray.cluster import probe
+from jd_ray.connection import initialisation, private_files, probe
 
 logger = logging.getLogger("just_distribute.ray")
 
@@ -69,7 +63,8 @@ def _check_connected(ray: Any, address: str | None) -> None:
     if _connected is not None and _connected[1] == _identity(ray):
         raise BackendError(
             f"distribute: address={address!r} cannot be used: an earlier call connected this process to the Ray cluster "
-            f"{_named(where)}, and Ray has one cluster per process: call ray.shutdown() in between, or leave the address out"
+            f"{initialisation.named(where)}, and Ray has one cluster per process: call ray.shutdown() in between, or leave "
+            "the address out"
         )
     if address not in _unused:
         _unused.add(str(address))
@@ -92,12 +87,23 @@ def _identity(ray: Any) -> str:
     return f"{_gcs_address(ray)} {ray.get_runtime_context().get_job_id()}"
 
 
-def _named(where: str | None) -> str:
-    return "on this machine" if where in (None, "local") else f"at {where!r}"
+def identity(ray: Any) -> str:
+    """Returns what tells this process's connection from one that is made after it; empty if there is none."""
+    if through_client():
+        return "client"  # to ask for more would be a message each time
+    return _identity(ray) if ray.is_initialized() else ""
+
+
+def head(ray: Any) -> str | None:
+    """Returns the address at which the cluster answers as long as it is there; None if that is not known."""
+    if not through_client():
+        return _gcs_address(ray)
+    return _connected[0] if _connected is not None and _connected[0].startswith("ray://") else None
 
 
 def _initialise(ray: Any, address: str | None) -> str:
     """Connects to a cluster or starts one; returns its address, "local" for one that was started."""
+    private_files.check_token()
     if address in (None, "auto"):
         running = _running_here()
         if running is None and address == "auto":
@@ -109,7 +115,8 @@ def _initialise(ray: Any, address: str | None) -> str:
     else:
         where = address
     if where in (None, "local"):
-        _init(ray, "local", bind_loopback=True, include_dashboard=False, _node_ip_address="127.0.0.1")
+        settings = {"include_dashboard": False, "_node_ip_address": "127.0.0.1", **private_files.session_folder()}
+        initialisation.init(ray, "local", bind_loopback=True, **settings)
         logger.info("started Ray %s on this machine, at %s", ray.__version__, _gcs_address(ray))
         return "local"
     assert where is not None
@@ -120,7 +127,7 @@ def _initialise(ray: Any, address: str | None) -> str:
     elif "://" not in where:
         bind_loopback = _check_head(ray, where, found=where is not address)
     # With no address, or "auto", Ray also takes the token that the machine keeps for its own clusters.
-    _init(ray, where if where.startswith("ray://") else address, bind_loopback=bind_loopback)
+    initialisation.init(ray, where if where.startswith("ray://") else address, bind_loopback=bind_loopback)
     logger.info("connected to Ray %s at %s", ray.__version__, where)
     return where
 
@@ -135,80 +142,6 @@ def _check_head(ray: Any, address: str, *, found: bool) -> bool:
     if not found:
         probe.check_cluster(address)
     return host in ("localhost", "127.0.0.1", "::1") and not probe.answers(ray.util.get_node_ip_address(), port)
-
-
-def _init(ray: Any, address: str | None, *, bind_loopback: bool = False, **settings: Any) -> None:
-    """Calls ``ray.init`` quietly; what this process had set up for itself (log level, SIGTERM) stays as it was."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    on_terminate = signal.getsignal(signal.SIGTERM) if in_main_thread else None
-    attempts = {} if address == "local" else {"NUM_REDIS_GET_RETRIES": 5}
-    loopback = {"ENABLE_RAY_CLUSTER": False} if bind_loopback else {}
-    level = logging.getLogger("ray").level
-    try:
-        with _ray_constants(**attempts, **loopback):
-            initialise = functools.partial(ray.init, address=address, logging_level=logging.ERROR, **settings)
-            if address == "local" and not in_main_thread:
-                _in_lasting_thread(initialise)
-            else:
-                try:
-                    initialise()
-                except ConnectionAbortedError:
-                    # The client server could not start the process for this client: those of several clusters on one
-                    # machine race for ports.
-                    initialise()
-    except Exception as error:
-        with contextlib.suppress(Exception):
-            ray.shutdown()
-        raise _explained(address, error) from error
-    finally:
-        logging.getLogger("ray").setLevel(level or logging.WARNING)
-        if in_main_thread and on_terminate not in (None, signal.SIG_DFL):
-            signal.signal(signal.SIGTERM, on_terminate)
-
-
-def _in_lasting_thread(start: Callable[[], Any]) -> None:
-    """Calls ``start`` in a thread that lives as long as the interpreter: Linux ends Ray's processes with it."""
-    outcome: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(start())
-        except Exception as error:
-            outcome.set_exception(error)
-        else:
-            threading.Event().wait()
-
-    threading.Thread(target=run, name="just-distribute-ray", daemon=True).start()
-    while not outcome.done():
-        wait([outcome], SIGNAL_SECONDS)
-    outcome.result()
-
-
-def _explained(address: str | None, error: Exception) -> BackendError:
-    where = _named(None if address == "auto" else address)
-    if probe.is_refusal(error):
-        return BackendError(probe.refused(str(address)))
-    if "Version mismatch" in str(error):
-        versions = " ".join(str(error).split())
-        return BackendError(
-            f"distribute: the Ray cluster {where} does not match this process: {versions}. Install the cluster's "
-            "version of Ray here, and run the same minor version of Python"
-        )
-    return BackendError(f"distribute: Ray could not be initialised {where}: {type(error).__name__}: {error}")
-
-
-@contextlib.contextmanager
-def _ray_constants(**values: Any) -> Iterator[None]:
-    """Sets constants of Ray, that it has no argument for and reads at the time of use, while ``ray.init`` runs."""
-    constants = importlib.import_module("ray._private.ray_constants")
-    before = {name: getattr(constants, name) for name in values if hasattr(constants, name)}
-    try:
-        for name in before:
-            setattr(constants, name, values[name])
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(constants, name, value)
 
 
 def _running_here() -> str | None:

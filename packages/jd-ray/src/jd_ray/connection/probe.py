@@ -57,6 +57,15 @@ def answers(host: str, port: int) -> bool:
     return True
 
 
+def listens(address: str) -> bool:
+    """Whether anything takes a connection at ``address``."""
+    try:
+        socket.create_connection(split_address(address), timeout=OPEN_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
 def check_answers(address: str) -> None:
     """Raises a BackendError unless something that speaks HTTP/2 answers at ``address``."""
     host, port = split_address(address)

@@ -1,0 +1,61 @@
+"""Why no call of a run starts, and what to do about it: the warning for who waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from jd_ray.cluster import capacity
+
+
+def warning(ray: Any, name: str, options: Mapping[str, Any], seconds: float, *, dereferences: bool = False) -> str:
+    """Returns the warning for a run none of whose calls could be started for some time.
+
+    Args:
+        ray: the module, connected.
+        name: the function's.
+        options: the run's.
+        seconds: how long nothing was started.
+        dereferences: whether calls wait for objects that they are passed references to.
+    """
+    asked = capacity.demand(options)
+    present, free = ray.cluster_resources(), ray.available_resources()
+    preparing = "; its runtime_env may still be being prepared" if options.get("runtime_env") else ""
+    return (
+        f"distribute: Ray has started no call of {name} for {seconds:.0f} s: each asks for {_words(asked)}; of it the "
+        f"cluster has {_words(_only(asked, present))}, free {_words(_only(asked, free))}: "
+        f"{_reason(ray, asked, free, options, dereferences)}{preparing}"
+    )
+
+
+def _reason(
+    ray: Any, asked: Mapping[str, float], free: Mapping[str, float], options: Mapping[str, Any], dereferences: bool
+) -> str:
+    group = capacity.capturing(ray, options)
+    if group is not None:
+        bundles = "; ".join(_words(bundle) for bundle in group.bundle_specs)
+        return (
+            f"they are made inside a task of a placement group that captures its child tasks, and have only its bundles "
+            f"({bundles}): with option scheduling_strategy='DEFAULT' they run on the whole cluster"
+        )
+    if asked and not any(capacity.fitting(asked, place) for place in capacity.places(ray, options)):
+        if capacity.selectors(options):
+            return f"no node that option label_selector={dict(options['label_selector'])} selects has so much: change either"
+        return "no node has so much: ask for less, add a node that has it, or wait for nodes that are being started"
+    if all(free.get(name, 0.0) >= amount for name, amount in asked.items()):
+        return "waiting for the objects that they are passed" if dereferences else "Ray is starting workers for them"
+    if capacity.is_in_task(ray) and threading.current_thread() is not threading.main_thread():
+        return (
+            "they are made in another thread of a task that holds CPUs itself, and Ray lends these to others only while the "
+            "task's own thread waits: call f(...) there, not f.aio(...), or start the task with num_cpus=0"
+        )
+    return "others use it (`ray list tasks` and `ray list actors` say who), and calls start when it is given back"
+
+
+def _only(asked: Mapping[str, float], present: Mapping[str, float]) -> dict[str, float]:
+    return {name: present.get(name, 0.0) for name in asked}
+
+
+def _words(resources: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {amount:.12g}" for name, amount in resources.items()) or "nothing"

@@ -1,0 +1,101 @@
+"""The connection of one run to Ray. When it is gone, what the run asks of Ray fails with a `BackendError`, at once.
+
+Ray itself does something else then. After ``ray.shutdown()`` it connects anew when it is asked for anything, to whatever
+cluster it finds. It waits for a head that is gone, and after a minute ends the process. A client looks for its server for
+half a minute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from jd_core.errors import BackendError
+
+from jd_ray.connection import connection, probe
+
+Answer = TypeVar("Answer")
+
+logger = logging.getLogger("just_distribute.ray")
+
+#: Seconds between two looks at whether the head answers, and before the first.
+LOOK_SECONDS = 1.0
+
+#: Looks in vain, one after the other, after which the head is gone.
+MOST_MISSES = 2
+
+
+class Session:
+    """What a run asks of Ray, by one thread at a time.
+
+    Args:
+        ray: the module, connected.
+        name: the function's, for messages.
+    """
+
+    def __init__(self, ray: Any, name: str) -> None:
+        self._ray = ray
+        self._name = name
+        self._identity = connection.identity(ray)
+        self._through_client = connection.through_client()
+        self._why: str | None = None  # the connection is gone
+        self._closed = threading.Event()
+        self._watch_at: float | None = time.monotonic() + LOOK_SECONDS
+
+    def ask(self, request: Callable[[], Answer]) -> Answer:
+        """Makes a request of Ray; that Ray refuses it or fails, or is gone, is a BackendError."""
+        self.check()
+        try:
+            return request()
+        except (Exception, SystemExit) as error:  # that is what Ray raises in a thread that waits while it is shut down
+            raise self.trouble(error) from error
+
+    def check(self) -> None:
+        """Raises a BackendError if there is no connection, before Ray makes another one."""
+        # Through a client, Ray's own question is one to the server.
+        connected = connection.through_client() if self._through_client else self._ray.is_initialized()
+        if self._why is not None or not connected:
+            raise self._gone()
+
+    def is_gone(self) -> bool:
+        """Whether the connection is gone: the head, or the client's server, or somebody has shut Ray down."""
+        return self._why is not None or connection.identity(self._ray) != self._identity
+
+    def trouble(self, error: BaseException) -> BackendError:
+        """Returns the error for what Ray itself raised."""
+        if self.is_gone() or isinstance(error, SystemExit):
+            return self._gone()
+        return BackendError(f"distribute: Ray could not run {self._name}: {type(error).__name__}: {error}")
+
+    def look(self) -> None:
+        """Has a thread watch whether the head still answers, once the run has lasted for a while; to be called often."""
+        if self._watch_at is not None and time.monotonic() > self._watch_at:
+            self._watch_at = None
+            threading.Thread(target=self._watch, name="just-distribute-ray-head", daemon=True).start()
+
+    def close(self) -> None:
+        """Ends the watch."""
+        self._closed.set()
+
+    def _gone(self) -> BackendError:
+        why = self._why or "Ray was shut down in this process (ray.shutdown())"
+        return BackendError(
+            f"distribute: {self._name} cannot go on: {why}. The results that had arrived are in the attribute `partial` of "
+            "this error; the next call connects anew"
+        )
+
+    def _watch(self) -> None:
+        address = connection.head(self._ray)
+        misses = 0
+        while address is not None and not self._closed.wait(LOOK_SECONDS) and not self.is_gone():
+            misses = 0 if probe.listens(address) else misses + 1
+            if misses == MOST_MISSES:
+                self._why = f"the Ray cluster at {address!r} no longer answers"
+                logger.warning("distribute: %s: this process is disconnected from it", self._why)
+                # Who waits for it is told, and Ray does not end this process in a minute's time.
+                with contextlib.suppress(Exception):
+                    self._ray.shutdown()

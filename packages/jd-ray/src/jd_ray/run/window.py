@@ -1,0 +1,80 @@
+"""How many tasks of a run are in flight, as the cluster grows and shrinks; and the warning where none of them starts."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from typing import Any
+
+from jd_core.backend import Work
+
+from jd_ray.cluster import capacity, waiting
+from jd_ray.cluster.started_tasks import Starts
+from jd_ray.connection.session import Session
+
+logger = logging.getLogger("just_distribute.ray")
+
+#: Seconds without any call having started after which a warning says what is asked for and what is there.
+WAITING_SECONDS = 10.0
+
+#: Seconds between two looks at the size of the cluster.
+GROWTH_SECONDS = 2.0
+
+
+class Window:
+    """How many tasks may be in flight, so that no more than the run's workers run at once.
+
+    Where the cluster cannot run more than that anyway, half as many again wait there for a free worker.
+
+    Args:
+        ray: the module, connected.
+        work: what the core handed over.
+        session: asks Ray.
+        starts: tells whether any task has begun.
+
+    Attributes:
+        size: number of tasks.
+    """
+
+    def __init__(self, ray: Any, work: Work, session: Session, starts: Starts) -> None:
+        self._ray = ray
+        self._work = work
+        self._session = session
+        self._starts = starts
+        self._looked = time.monotonic()
+        self._warn_at: float | None = self._looked + WAITING_SECONDS
+        self.size = self._size_for(self._offered() if work.workers_given else work.workers)
+
+    def look(self, *, dereferences: bool) -> None:
+        """Follows the size of the cluster, and warns where nothing could be started for long; to be called often.
+
+        Args:
+            dereferences: whether calls wait for objects that they are passed references to.
+        """
+        now = time.monotonic()
+        if not self._work.workers_given and now - self._looked > GROWTH_SECONDS:
+            self._looked = now
+            offered = self._offered()
+            size, self.size = self.size, self._size_for(offered)
+            if size != self.size and self._work.resized is not None:
+                self._work.resized(offered)
+        if self._warn_at is not None and now > self._warn_at:
+            self._warn_at = None
+            if not self._starts.any():
+                logger.warning(self._session.ask(functools.partial(self._warning, dereferences)))
+
+    def started(self) -> None:
+        """Records that a task ended, so that there is nothing to warn of."""
+        self._warn_at = None
+
+    def _warning(self, dereferences: bool) -> str:
+        work = self._work
+        return waiting.warning(self._ray, work.name, work.options, WAITING_SECONDS, dereferences=dereferences)
+
+    def _offered(self) -> int:
+        return self._session.ask(lambda: capacity.offered(self._ray, self._work.options))
+
+    def _size_for(self, offered: int) -> int:
+        workers = self._work.workers if self._work.workers_given else offered
+        return workers + (workers + 1) // 2 if workers >= offered else workers
