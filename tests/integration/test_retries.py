@@ -271,12 +271,42 @@ def test_a_service_that_is_down(job: str, function: Any, workers: int, retries: 
         assert len(service.calls) - healthy <= workers * (retries + 1) + workers
 
 
-def test_a_service_that_is_down_apart(parallel: Parallel, folder: str) -> None:
-    """Section 5: under every job it gets no first attempt at the whole input."""
-    function = parallel(flaky, retries=Retry(2, **QUICK), chunksize="auto")
-    with pytest.raises(ConnectionError):
-        function(range(3000), folder=folder, failures=99, at=range(3000))
-    assert sum(attempts(folder, 300)) == sum(attempts(folder, 400)) <= 2 * 2 * 4
+@pytest.mark.parametrize("way", ["call", "stream", "as_completed", "aio", "astream"])
+@pytest.mark.parametrize("chunksize", ["auto", 500])
+def test_a_service_that_goes_down(parallel: Parallel, chunksize: Any, way: str) -> None:
+    """Promise 14, on every job: it gets about as many calls as workers and attempts allow, however large chunks are by then."""
+    with contextlib.closing(Service(down_after=600)) as service:
+        function = parallel(ask, retries=Retry(3, **QUICK), chunksize=chunksize)
+        with pytest.raises(ConnectionError, match="down"):
+            each_way(function, range(100_000), port=service.port)[way]()
+        assert len(service.calls) - 600 <= 2 * (3 + 1) + 2 * 4
+
+
+def fails_first(value: int, *, folder: str) -> int:
+    """Fails the first time for one value in fifty."""
+    if value % 50 == 7:
+        functions.record(folder, f"call{value}")
+        if functions.count(folder, f"call{value}") == 1:
+            raise ConnectionError
+    functions.record(folder, f"made{value}")
+    return value
+
+
+@pytest.mark.parametrize("chunksize", ["auto", 60])
+def test_the_rest_of_a_chunk_with_a_failure(parallel: Parallel, folder: str, chunksize: Any) -> None:
+    """Section 5: what follows a failed call in its chunk runs, and runs once, at its place."""
+    numbers = range(300)
+    assert parallel(fails_first, chunksize=chunksize, retries=Retry(1, **QUICK))(numbers, folder=folder) == [*numbers]
+    assert len(list(Path(folder).glob("made*"))) == 300
+
+
+@pytest.mark.usefixtures("only_apart")
+def test_failures_now_and_then(parallel: Parallel, folder: str) -> None:
+    """Section 5: while others succeed, calls that wait for another attempt do not stop them, though there are many."""
+    function = parallel(fails_first, retries=Retry(1, initial=120, maximum=120))
+    with function.as_completed(range(1000), folder=folder) as results:
+        found = {index for index, _ in itertools.islice(results, 980)}
+    assert found == {number for number in range(1000) if number % 50 != 7}
 
 
 @pytest.mark.slow

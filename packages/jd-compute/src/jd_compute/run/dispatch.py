@@ -79,9 +79,9 @@ class Dispatch:
                 if any(each.tasks for each in self._workers.assignments):
                     self._spread()
                     for assignment in self._wait():
-                        yield from self._received.take(assignment)
+                        yield from self._with_returned(self._received.take(assignment))
                     if self._work.timeout is not None:
-                        yield from self._lost.end_overdue(self._work.timeout)
+                        yield from self._with_returned(self._lost.end_overdue(self._work.timeout))
                 elif self._exhausted and not self._again:
                     return
                 elif self._paused:
@@ -92,6 +92,17 @@ class Dispatch:
                     return
         finally:
             self._workers.release()
+
+    def _with_returned(self, results: Iterator[ChunkResult]) -> Iterator[ChunkResult]:
+        """Yields results, and after a failed call what has not begun, where the core is to say when it may."""
+        for result in results:
+            yield result
+            if result.failures and self._work.return_at_failure:
+                kept = [(chunk, deaths) for chunk, deaths in self._again if deaths]
+                returned = [chunk for chunk, deaths in self._again if not deaths]
+                self._again.clear()
+                self._again.extend(kept)
+                yield from (ChunkResult(chunk, ()) for chunk in returned)
 
     def _assign(self) -> Iterator[ChunkResult]:
         """Sends every worker that can take one a chunk, while there are any."""
@@ -180,7 +191,10 @@ class Dispatch:
         worker.calls += len(chunk)
         one_by_one = self._work.timeout is not None or self._work.chunksize == 1
         recorder = self._work.recorder
-        manner = self._work.stop_at_failure, one_by_one, recorder is not None
+        after_failure = messages.STOP if self._work.stop_at_failure else messages.GO_ON
+        if self._work.return_at_failure:
+            after_failure = messages.GIVE_BACK
+        manner = after_failure, one_by_one, recorder is not None
         if recorder is not None:
             recorder.moved(sent=len(encoded.data) + sum(buffer.nbytes for buffer in encoded.buffers))
         header = messages.CHUNK_HEADER.pack(self._workers.number, task.number, chunk.start, len(chunk), *manner)

@@ -90,17 +90,22 @@ class Received:
         if task.finished:
             assignment.short = seconds < SHORT_SECONDS
         if state == messages.GIVEN_BACK:
-            self._share_out(assignment, task, count, seconds)
+            self._share_out(assignment, task, count, seconds, whole=bool(raised) and self._work.return_at_failure)
         self._finish(assignment, task)
         if values:
             yield ChunkResult(task.chunk, values, failed, seconds, first)
 
-    def _share_out(self, assignment: Assignment, task: Task, calls: int, seconds: float) -> None:
-        """Puts back what a worker returned, for those that are idle; its last ``calls`` calls took ``seconds``."""
+    def _share_out(self, assignment: Assignment, task: Task, calls: int, seconds: float, *, whole: bool) -> None:
+        """Puts back what a worker returned, for those that are idle; its last ``calls`` calls took ``seconds``.
+
+        Args:
+            whole: as one chunk: it goes back to the core.
+        """
         count = len(task.chunk)
         assignment.worker.calls -= count - task.done
         busy = sum(any(other is not task for other in each.tasks) for each in self._workers.assignments)
-        step = part(count - task.done, calls, seconds, self._full, max(1, self._workers.size - busy))
+        left = count - task.done
+        step = left if whole else part(left, calls, seconds, self._full, max(1, self._workers.size - busy))
         spans = [(start, min(start + step, count)) for start in range(task.done, count, step)]
         self._again.extend((chunk, 0) for chunk in parts(task.chunk, *spans))
         if task.done:

@@ -35,9 +35,12 @@ FILES = struct.Struct("!??")
 
 LENGTH = struct.Struct("!Q")
 
-#: Run, number of the chunk, index of its first call, number of calls; whether to end with the first failed call, to publish
-#: every call and not blocks of calls, to say when they ran.
-CHUNK_HEADER = struct.Struct("!QQQQ???")
+#: Run, number of the chunk, index of its first call, number of calls; what to do after a failed call; whether to publish every
+#: call and not blocks of calls, to say when they ran.
+CHUNK_HEADER = struct.Struct("!QQQQB??")
+
+#: After a failed call: go on, give the rest of the chunk back, or do nothing more for the run.
+GO_ON, GIVE_BACK, STOP = range(3)
 
 #: Number of the chunk, offset of the first value, number of values, how far the chunk is, seconds since the last such
 #: message, length in bytes of the failures, and of the spans.

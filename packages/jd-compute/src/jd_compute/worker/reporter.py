@@ -38,6 +38,7 @@ class Reporter:
 
     Attributes:
         spans: those of the calls since the last message; None if the caller does not want them.
+        gives_back: whether the chunk ends here, and the caller is to do something else with the rest of it.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Reporter:
         self._count = count
         self._values: Sequence[Any] = ()
         self._function = function
-        self._gives_back = False
+        self.gives_back = False
         self._sent = 0  # how many values
         self._failed = 0  # how many failures
         self._started = self._began = time.perf_counter()
@@ -64,8 +65,8 @@ class Reporter:
         self._values = values
         now, done, page = time.perf_counter(), len(values), self._status
         if page is not None and done and now - self._started >= KNOWN_SECONDS:
-            self._gives_back = page.is_wanted_back(self._number)
-            if self._gives_back:
+            self.gives_back = page.is_wanted_back(self._number)
+            if self.gives_back:
                 return True
         if now - self._began > FLUSH_SECONDS and done > self._sent and not isinstance(self._function, Folding):
             self.send(values, failures, done=False)
@@ -95,7 +96,7 @@ class Reporter:
         encoded, described = _encode_values(sent, first, described)
         failed = messages.pack(described) if described else b""
         spans = b"".join(itertools.starmap(messages.SPAN.pack, self.spans or ()))
-        state = (messages.GIVEN_BACK if self._gives_back else messages.DONE) if done else messages.GOING_ON
+        state = (messages.GIVEN_BACK if self.gives_back else messages.DONE) if done else messages.GOING_ON
         lengths = len(failed), len(spans)
         header = messages.RESULT_HEADER.pack(self._number, first, len(values) - first, state, seconds, *lengths)
         if done:

@@ -179,7 +179,7 @@ class Server:
 
     def _run_chunk(self, message: Message) -> None:
         body = memoryview(message.body)
-        run, number, start, count, stop_at_failure, one_by_one, recorded = messages.CHUNK_HEADER.unpack_from(body)
+        run, number, start, count, after_failure, one_by_one, recorded = messages.CHUNK_HEADER.unpack_from(body)
         outbox = self._outbox
         if run != self._run:
             self._begin(run)
@@ -210,7 +210,7 @@ class Server:
             call,
             columns,
             count,
-            stop_at_failure=stop_at_failure,
+            stop_at_failure=after_failure != messages.GO_ON,
             between=reporter.between,
             one_by_one=one_by_one,
             clock=time.perf_counter,
@@ -218,8 +218,10 @@ class Server:
         )
         del columns  # before the results are sent, so that their message gives the memory of large arguments back
         # What is at hand already must not start after the failure that ends the run.
-        self._has_failed = bool(failures) and stop_at_failure
+        self._has_failed = bool(failures) and after_failure == messages.STOP
         self._busy_seconds += time.perf_counter() - began
+        if failures and after_failure == messages.GIVE_BACK and len(values) < count:
+            reporter.gives_back = True
         reporter.send(values, failures, done=True)
 
 

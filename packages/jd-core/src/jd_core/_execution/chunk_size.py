@@ -93,6 +93,11 @@ class Sizer(ABC):
         if self._left is not None:
             self._left -= calls
 
+    def put_back(self, calls: int) -> None:
+        """Records that ``calls`` calls that were handed out did not start, and will be handed out again."""
+        if self._left is not None:
+            self._left += calls
+
     @abstractmethod
     def ahead(self, size: int) -> int:
         """Returns how many calls keep all workers busy, in chunks of ``size``."""

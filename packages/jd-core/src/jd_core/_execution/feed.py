@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ class Feed:
         record: gets the times that it took to read; None where nobody traces the run.
 
     Attributes:
-        fed: calls that were yielded for the first time.
+        fed: calls that were yielded, and were not put back since.
         settled: calls that have their result, or failed for good.
         taken: calls whose results the caller of a stream has taken.
         exhausted: whether there are no new calls any more.
@@ -60,6 +61,7 @@ class Feed:
         self._buffersize = buffersize
         self._streamed = streamed
         self._record = record
+        self._put_back: deque[Chunk] = deque()
         self._error: Exception | None = None  # of the user's input
 
     def __iter__(self) -> Iterator[Chunk | None]:
@@ -91,6 +93,13 @@ class Feed:
         if self.retries is not None:
             self.retries.settle(start, calls)
 
+    def put_back(self, chunk: Chunk) -> None:
+        """Takes back a chunk that was yielded, none of whose calls has started, and yields it again before new ones."""
+        self.fed -= len(chunk)
+        self.exhausted = False
+        self._put_back.append(chunk)
+        self._sizer.put_back(len(chunk))
+
     def _waits_for_results(self) -> bool:
         return self.settled < self.fed and (self.retries is not None or self._error is not None)
 
@@ -104,8 +113,11 @@ class Feed:
         size = 0 if self.exhausted else self._size()
         if size <= 0:
             return None
-        chunk = self._read(size) if self._record is None else self._read_recorded(size, self._record)
-        self.exhausted = self._plan.ended or self._error is not None
+        if self._put_back:
+            chunk: Chunk | None = self._first_put_back(size)
+        else:
+            chunk = self._read(size) if self._record is None else self._read_recorded(size, self._record)
+        self.exhausted = not self._put_back and (self._plan.ended or self._error is not None)
         if chunk is not None:
             self.fed += len(chunk)
             self._sizer.handed_out(len(chunk))
@@ -122,6 +134,13 @@ class Feed:
         if self._streamed and ahead + size > CHUNKS_AHEAD * self._sizer.ahead(size):
             return 0
         return size
+
+    def _first_put_back(self, size: int) -> Chunk:
+        chunk = self._put_back.popleft()
+        if len(chunk) > size:
+            self._put_back.appendleft(chunk.part(size, len(chunk)))
+            chunk = chunk.part(0, size)
+        return chunk
 
     def _read_recorded(self, size: int, record: RunRecord) -> Chunk | None:
         began = time.perf_counter()

@@ -14,7 +14,7 @@ from jd_core._execution.feed import Feed
 from jd_core._options.options import Options
 from jd_core._planning.plan import Plan
 from jd_core._progress import progress
-from jd_core.backend import Chunk, ChunkResult
+from jd_core.backend import ChunkResult
 from jd_core.errors import BackendError
 
 if TYPE_CHECKING:
@@ -113,7 +113,12 @@ class Results:
         Raises:
             Exception: that of a call that failed for good, after the results before it.
         """
-        if self._feed.retries is None or not result.failures:  # how fast a service refuses tells nothing about its calls
+        if not len(result.values):
+            self._feed.put_back(result.chunk)
+            return
+        retries = self._feed.retries
+        # How fast a service refuses tells nothing about its calls.
+        if retries is None or len(result.failures) < len(result.values):
             self._durations.record(len(result.values), result.seconds)
         if self._record is not None:
             self._record.take(result)
@@ -127,10 +132,14 @@ class Results:
             position = failure.index - start
             self._internals.strip(failure.exception)
             error = to_user(failure, result.chunk, self._plan)
-            if self._retried(error, failure.index, result.chunk):
+            if retries is not None:
                 yield from self._settle(start + first, values[first:position])
-                first = position + 1
-                continue
+                first = position
+                if retries.attempt(error, failure.index, result.chunk):
+                    if self._record is not None:
+                        self._record.retried += 1
+                    first += 1
+                    continue
             if self._record is not None:
                 self._record.failed += 1
             if self._options.return_exceptions:
@@ -191,13 +200,6 @@ class Results:
         # An exception class with __slots__ and no __dict__ takes no attribute; its results are lost, not its message.
         with contextlib.suppress(AttributeError):
             assign(error, "partial", partial)
-
-    def _retried(self, error: Exception, index: int, chunk: Chunk) -> bool:
-        retries = self._feed.retries
-        retried = retries is not None and retries.attempt(error, index, chunk)
-        if retried and self._record is not None:
-            self._record.retried += 1
-        return retried
 
     def _settle(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
         if len(values):

@@ -1,9 +1,11 @@
 """The calls of a run that are attempted again: which wait, for how long, and what may start meanwhile.
 
 A service that fails must not get a first attempt at the whole input. So calls that wait count as in flight: no more than
-``workers`` are being retried, beside as many others. And if a failure says when to come back (``Retry-After``), nothing of
-the run starts before. Afterwards calls start one after the other, at the rate at which they succeeded before; it grows until
-the service refuses again.
+``workers`` are being retried, beside as many others. Where a worker runs whole chunks, each of which ends with its first
+failed call, that holds from the first failure to the next success: calls that fail now and then do not stop the others.
+
+And if a failure says when to come back (``Retry-After``), nothing of the run starts before. Afterwards calls start one after
+the other, at the rate at which they succeeded before; it grows until the service refuses again.
 """
 
 from __future__ import annotations
@@ -12,13 +14,15 @@ import heapq
 import sys
 import time
 from collections import deque
+from typing import NamedTuple
 
 from jd_core._options.retry import Retry
 from jd_core.backend import Chunk
 from jd_core.worker.refusals import retry_after
 
-#: Calls per worker that may be retried at once, where a worker runs whole chunks: with fewer, all would be messages.
-MOST_PER_WORKER = 64
+#: Calls per worker that may be retried at once while others succeed, where a worker runs whole chunks: with fewer, a run of
+#: short calls of which one in a hundred fails would mostly wait.
+MOST_PER_WORKER = 16
 
 #: What waited for a service is spread over at most so many seconds after the pause.
 SPREAD_SECONDS = 1.0
@@ -29,6 +33,22 @@ GROWING_SECONDS = 60.0
 
 #: A start that is late by at most so many seconds is made up for: a backend that has nothing to start asks that often.
 LATE_SECONDS = 0.02
+
+
+class _Waiting(NamedTuple):
+    """A call that waits for another attempt.
+
+    Attributes:
+        due: when, in monotonic seconds.
+        index: the call's.
+        made: how many attempts were made.
+        chunk: holds that one call.
+    """
+
+    due: float
+    index: int
+    made: int
+    chunk: Chunk
 
 
 class Retries:
@@ -46,9 +66,10 @@ class Retries:
         self._workers = workers
         self._shared = shared
         self._attempts: dict[int, int] = {}  # failed attempts of each call that is being retried
-        self._waiting: list[tuple[float, int, Chunk]] = []  # heap of (monotonic time due, index, chunk of that one call)
-        self._queued: deque[tuple[float, int, Chunk]] = deque()  # the same, once fewer are being retried
+        self._waiting: list[_Waiting] = []  # heap, of those of them that are not with the backend
+        self._queued: deque[_Waiting] = deque()  # until fewer are being retried
         self._succeeded = 0
+        self._failed_in_a_row = 0
         self._pause = Pause(name)
 
     @property
@@ -76,32 +97,33 @@ class Retries:
         asked = retry_after(error)
         if asked is not None:
             self._pause.ask(asked, self._rule.maximum_retry_after)
-        if not self._rule.again(error, made):
-            self._succeeded -= 1  # it will be settled, without having succeeded
-            self._retry_next()
-            return False
-        columns = tuple([argument] for argument in chunk.arguments(index - chunk.start))
-        due = time.monotonic() + self._rule.wait(error, made)
-        if made > 1 or len(self._attempts) < self._most_retried():
-            self._attempts[index] = made
-            heapq.heappush(self._waiting, (due, index, Chunk(index, columns)))
+        again = self._rule.again(error, made)
+        if again:
+            columns = tuple([argument] for argument in chunk.arguments(index - chunk.start))
+            call = _Waiting(time.monotonic() + self._rule.wait(error, made), index, made, Chunk(index, columns))
+            # One that is being retried goes on: what fails for good is to be known soon.
+            (self._queued.appendleft if made > 1 else self._queued.append)(call)
         else:
-            self._queued.append((due, index, Chunk(index, columns)))
-        return True
+            self._succeeded -= 1  # it will be settled, without having succeeded
+        self._retry_next()
+        self._failed_in_a_row += 1
+        return again
 
     def settle(self, start: int, calls: int) -> None:
         """Records that ``calls`` calls from ``start`` on need no further attempt."""
         self._succeeded += calls
-        if self._attempts.pop(start, None) is not None:  # what is attempted again is alone in its chunk
-            self._retry_next()
+        self._failed_in_a_row = 0
+        self._attempts.pop(start, None)  # what is attempted again is alone in its chunk
+        self._retry_next()
 
     def room(self, in_flight: int) -> int:
         """Returns how many new calls may start, given how many started and are not settled, those that wait included."""
         waiting = len(self._waiting) + len(self._queued)
-        room = self._most_retried() + self._workers - in_flight
         if self._shared or self._pause.is_set:
-            return min(1, room, self._workers - (in_flight - waiting))
-        return room if waiting else sys.maxsize
+            return min(1, 2 * self._workers - in_flight, self._workers - (in_flight - waiting))
+        if self._failed_in_a_row:
+            return 2 * self._workers - self._failed_in_a_row - (in_flight - waiting)
+        return sys.maxsize if waiting < MOST_PER_WORKER * self._workers else 0
 
     def may_start(self) -> bool:
         """Returns whether calls may start now, as far as the service has said."""
@@ -109,8 +131,8 @@ class Retries:
 
     def due(self) -> Chunk | None:
         """Returns a call whose wait is over; None if there is none."""
-        if self._waiting and self._waiting[0][0] <= time.monotonic():
-            return heapq.heappop(self._waiting)[2]
+        if self._waiting and self._waiting[0].due <= time.monotonic():
+            return heapq.heappop(self._waiting).chunk
         return None
 
     def started(self) -> None:
@@ -118,14 +140,13 @@ class Retries:
         if self._pause.is_set:
             self._pause.started()
 
-    def _most_retried(self) -> int:
-        """Returns how many calls may be retried at once: more where many have succeeded, and messages are dear."""
-        return self._workers if self._shared else min(MOST_PER_WORKER * self._workers, max(self._workers, self._succeeded))
-
     def _retry_next(self) -> None:
-        if self._queued and len(self._attempts) < self._most_retried():
+        """Retries as many of those that are queued as may be retried at once."""
+        succeeding = not self._shared and self._failed_in_a_row < self._workers
+        most = (MOST_PER_WORKER if succeeding else 1) * self._workers
+        while self._queued and len(self._attempts) < most:
             call = self._queued.popleft()
-            self._attempts[call[1]] = 1
+            self._attempts[call.index] = call.made
             heapq.heappush(self._waiting, call)
 
 

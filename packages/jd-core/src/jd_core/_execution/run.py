@@ -102,6 +102,7 @@ class Target:
             calls=planned.calls,
             timeout=options.timeout,
             stop_at_failure=not (options.return_exceptions or options.retry),
+            return_at_failure=options.retry is not None and not backend.shares_calls,
             chunksize=options.chunksize if isinstance(options.chunksize, int) else None,
             options=options.backend,
             workers_given=options.workers is not None,

@@ -60,7 +60,8 @@ class SerialBackend(Backend):
                 if work.cancelled is not None and work.cancelled():
                     return
                 if chunk is not None:
-                    yield run_chunk(work, call, chunk)
+                    yield (result := run_chunk(work, call, chunk))
+                    yield from _rest(work, result)
                     continue
                 event.wait(POLL_SECONDS)
                 event.clear()
@@ -85,7 +86,10 @@ class SerialBackend(Backend):
                 if work.cancelled is not None and work.cancelled():
                     return
                 if chunk is not None:
-                    yield run_chunk(work, call, chunk) if resources is None else await _await(work, resources, chunk)
+                    result = run_chunk(work, call, chunk) if resources is None else await _await(work, resources, chunk)
+                    yield result
+                    for rest in _rest(work, result):
+                        yield rest
                     continue
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
@@ -111,13 +115,24 @@ def run_chunk(work: Work, call: Callable[..., Any], chunk: Chunk) -> ChunkResult
         watch: dict[str, Any] = {} if pressed is None else {"between": is_interrupted}
         if watch or spans is not None:
             watch |= {"clock": time.perf_counter, "spans": spans}
-        values, failed = run_calls(call, chunk.columns, len(chunk), stop_at_failure=work.stop_at_failure, **watch)
+        values, failed = run_calls(call, chunk.columns, len(chunk), stop_at_failure=_stops(work), **watch)
         if is_interrupted(None, failed, None):
             raise failed[-1][1]
     if work.recorder is not None:
         work.recorder.ran(_WORKER, chunk.start, spans or ())
     failures = tuple(Failure(chunk.start + offset, error) for offset, error in failed)
     return ChunkResult(chunk, values, failures, time.perf_counter() - began)
+
+
+def _stops(work: Work) -> bool:
+    return work.stop_at_failure or work.return_at_failure
+
+
+def _rest(work: Work, result: ChunkResult) -> Iterator[ChunkResult]:
+    """Yields what returns the calls after a failed one to the core, where it is to say when they may start."""
+    chunk, done = result.chunk, len(result.values)
+    if work.return_at_failure and done < len(chunk):
+        yield ChunkResult(chunk.part(done, len(chunk)), ())
 
 
 @contextlib.contextmanager
@@ -182,7 +197,7 @@ async def _await(work: Work, resources: LoopResources, chunk: Chunk) -> ChunkRes
             values.append(None)
         if work.recorder is not None:
             spans.append((len(values) - 1, 1, started, time.perf_counter(), math.nan))
-        if failures and work.stop_at_failure:
+        if failures and _stops(work):
             break
     if work.recorder is not None:
         work.recorder.ran(_WORKER, chunk.start, spans)

@@ -32,7 +32,8 @@ class Backend(ABC):
     The contract, line by line, as the suite in `jd_core.testing` checks it:
 
     1. `run` gives every call of every chunk exactly one place in exactly one `ChunkResult`, in any order. With
-       ``work.stop_at_failure``, calls after a failed one may be left out of its chunk's result.
+       ``work.stop_at_failure``, calls after a failed one may be left out of its chunk's result; with
+       ``work.return_at_failure``, they and others that have not begun may be returned to be handed out again.
     2. ``chunks`` is pulled only as fast as workers take calls: at most two chunks per worker are with the backend. It is
        pulled by one thread at a time. It may give ``None``: nothing to start now; ask again after the next result, after
        `POLL_SECONDS`, or when ``work.on_input`` tells. When it ends, no more calls come.

@@ -71,6 +71,9 @@ class Work:
         calls: number of calls of the run; None if unknown.
         timeout: seconds allowed to one call; None: no limit.
         stop_at_failure: a failed call ends the run, so what is left of its chunk need not run.
+        return_at_failure: a failed call ends its chunk, and what a backend has not begun then is returned, each chunk or part
+            of one as a `ChunkResult` without values: the core decides when it may start. A backend may ignore this, and one
+            whose workers share the calls of a chunk is not asked.
         chunksize: calls per chunk if the user fixed it, else None. With 1, no call may run twice.
         name: the function's qualified name, for messages.
         options: the backend's own options, checked, as given.
@@ -96,6 +99,7 @@ class Work:
     calls: int | None = None
     timeout: float | None = None
     stop_at_failure: bool = True
+    return_at_failure: bool = False
     chunksize: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     cancelled: Callable[[], bool] | None = field(default=None, repr=False)
@@ -123,7 +127,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ChunkResult:
-    """The results of some consecutive calls of one chunk: usually, but not necessarily, of all of them. Never of none.
+    """The results of some consecutive calls of one chunk: usually, but not necessarily, of all of them.
+
+    Of none only after ``work.return_at_failure``: then no call of ``chunk`` has begun or will, until it is handed out again.
 
     Attributes:
         chunk: the chunk that was handed over, or a part of it.

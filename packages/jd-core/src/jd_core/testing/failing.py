@@ -102,6 +102,16 @@ class FailingContract(Contract):
         assert {index: gathered[index] for index in range(3)} == {0: 0, 1: 1, 2: 2}
         assert all(gathered[index] == index for index in gathered if index != 3)
 
+    @pytest.mark.parametrize("workers", [1, 3])
+    def test_return_at_failure(self, backend: Backend, way: Way, workers: int) -> None:
+        """With ``return_at_failure`` a call after a failed one has its result or is returned; none is lost or done twice."""
+        constants = {"at": (3, 8, 20), "error": ValueError}
+        work = self.work(functions.raise_at, constants, return_at_failure=True, workers=workers)
+        gathered = self.gather(backend, work, chunks_of(range(40), sizes=(8,)), way)
+        assert sorted([*gathered, *gathered.returned]) == list(range(40))
+        assert {3, 8} <= set(gathered.failures) <= {3, 8, 20}
+        assert gathered.keys() >= {*range(4), 8}
+
     @needs("keep a timeout")
     @pytest.mark.parametrize("size", [1, 4])
     @best_of_three

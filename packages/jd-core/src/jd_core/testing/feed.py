@@ -74,16 +74,23 @@ class Feed:
         first = result.chunk.start + result.offset
         # Of a copy, for another thread may be pulling.
         start = max(start for start in list(self.with_backend) if start <= first)
-        self.with_backend[start] -= len(result.values)
+        self.with_backend[start] -= len(result.values) or len(result.chunk)
         if not self.with_backend[start]:
             del self.with_backend[start]
 
 
 class Gathered(dict[int, Any]):
-    """The results of a run by the calls' indices, each a value or, in ``failures``, an exception (line 1)."""
+    """The results of a run by the calls' indices, each a value or, in ``failures``, an exception (line 1).
+
+    Attributes:
+        failures: by the call's index.
+        tracebacks: of the failures, as text.
+        returned: the indices of calls that were returned without having begun.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.returned: list[int] = []
         self.failures: dict[int, BaseException] = {}
         self.tracebacks: dict[int, str | None] = {}
 
@@ -91,10 +98,12 @@ class Gathered(dict[int, Any]):
         """Adds the calls of one result; fails if it is not as `ChunkResult` says."""
         first = result.chunk.start + result.offset
         assert isinstance(result.values, Sequence)
-        assert len(result.values), "a result is never empty"
         assert result.offset >= 0
         assert result.offset + len(result.values) <= len(result.chunk)
         assert result.seconds >= 0.0
+        if not len(result.values):
+            assert self.failures, "calls are returned only after a failure"
+            self.returned.extend(range(result.chunk.start, result.chunk.start + len(result.chunk)))
         for index, value in enumerate(result.values, first):
             assert index not in self, f"call {index} has two results"
             self[index] = value

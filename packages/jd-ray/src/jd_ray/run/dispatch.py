@@ -71,11 +71,20 @@ class Dispatch:
         while self.work.cancelled is None or not self.work.cancelled():
             yield from self._fill()
             if self._in_flight:
-                yield from self._collect()
+                yield from self._with_returned(self._collect())
             elif self._chunks is None:
                 return
             else:
                 time.sleep(POLL_SECONDS)
+
+    def _with_returned(self, results: Iterator[ChunkResult]) -> Iterator[ChunkResult]:
+        """Yields results, and after a failed call what has not begun, where the core is to say when it may."""
+        for result in results:
+            yield result
+            if result.failures and self.work.return_at_failure:
+                returned = [piece for piece in self._waiting if not piece.losses]
+                self._waiting = deque(piece for piece in self._waiting if piece.losses)
+                yield from (piece.unbegun() for piece in returned)
 
     def close(self) -> None:
         """Cancels what is in flight: what has not started at once, what runs by an interrupt and then by force."""
@@ -200,9 +209,10 @@ class Dispatch:
             if isinstance(outcome, remote.Done):
                 if outcome.node is not None:
                     self._gpu_workers.add((outcome.node, outcome.where[1]))
-                if outcome.calls < piece.count and not (self.work.stop_at_failure and outcome.failures):
-                    self._share_out(piece, outcome)
-                yield outcomes.result(self.work, piece, outcome, sent.results)
+                result = outcomes.result(self.work, piece, outcome, sent.results)
+                if outcome.calls < piece.count and not (self.work.stop_at_failure and result.failures):
+                    self._share_out(piece, outcome, whole=bool(result.failures) and self.work.return_at_failure)
+                yield result
             else:
                 yield from self._refused(sent, outcome)
 
@@ -210,9 +220,10 @@ class Dispatch:
         """Puts up each call of a piece by itself, to find the one that is at fault."""
         self._waiting.extendleft(reversed(piece.calls()))
 
-    def _share_out(self, piece: Piece, done: remote.Done) -> None:
-        """Puts what a worker gave back up for all of them."""
-        step = part(piece.count - done.calls, done.calls, done.seconds, self._full, self.work.workers)
+    def _share_out(self, piece: Piece, done: remote.Done, *, whole: bool) -> None:
+        """Puts what a worker gave back up for all of them; ``whole``, as one piece, if it goes back to the core."""
+        left = piece.count - done.calls
+        step = left if whole else part(left, done.calls, done.seconds, self._full, self.work.workers)
         self._waiting.extend(piece.rest(done.calls, step))
 
     def _lost(self, piece: Piece, error: BaseException) -> Iterator[ChunkResult]:

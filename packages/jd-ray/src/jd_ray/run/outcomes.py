@@ -61,6 +61,10 @@ class Piece:
             replace(self, offset=self.offset + at, count=min(step, self.count - at)) for at in range(done, self.count, step)
         ]
 
+    def unbegun(self) -> ChunkResult:
+        """Returns the result that returns the piece to the core."""
+        return ChunkResult(self.chunk.part(self.offset, self.offset + self.count), ())
+
     def failed(self, exception: BaseException, traceback: str | None = None) -> ChunkResult:
         """Returns the result of a piece of one call that failed."""
         return ChunkResult(self.chunk, [None], (Failure(self.start, exception, traceback),), 0.0, self.offset)

@@ -118,7 +118,7 @@ class Submission:
             self._run,
             self._sent,
             arguments.columns,
-            self._work.stop_at_failure,
+            self._work.stop_at_failure or self._work.return_at_failure,
             patience,
             key,
             self._beside,
