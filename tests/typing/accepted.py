@@ -133,6 +133,61 @@ async def awaited_batches() -> None:
         assert_type(values, list[float])
 
 
+# Or None, which a call on a batch may return only if it is not joined.
+
+
+@distribute
+def positive(values: list[float]) -> list[float] | None:
+    return [value for value in values if value > 0] or None
+
+
+@distribute
+async def positive_later(values: list[float]) -> set[float] | None:
+    return set(values) or None
+
+
+@distribute
+def first_text(values: list[str]) -> str | None:
+    return values[0] if values else None
+
+
+@distribute
+async def first_text_later(values: list[str]) -> bytes | None:
+    return None
+
+
+@distribute
+def nothing(values: list[str]) -> None: ...
+
+
+@distribute
+async def nothing_later(values: list[str]) -> None: ...
+
+
+@distribute
+def array_or_none(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+    return values
+
+
+@distribute
+def number_or_none(values: list[float]) -> int | None:
+    return None
+
+
+assert_type(positive([1.0, 2.0]), list[float])
+assert_type(next(positive.stream([1.0, 2.0])), list[float] | None)
+assert_type(positive.local([1.0]), list[float] | None)
+assert_type(positive([[1.0], [2.0]]), list[list[float] | None])
+assert_type(positive_later([1.0, 2.0]), set[float])
+assert_type(next(positive_later.stream([1.0, 2.0])), set[float] | None)
+assert_type(first_text(["a", "b"]), list[str | None])
+assert_type(first_text_later(["a", "b"]), list[bytes | None])
+assert_type(nothing(["a", "b"]), list[None])
+assert_type(nothing_later(["a", "b"]), list[None])
+assert_type(array_or_none(np.zeros(3)), npt.NDArray[np.float64])
+assert_type(number_or_none([1.0]), list[int | None])
+
+
 @distribute
 def total(values: Sequence[float]) -> float:
     return sum(values)

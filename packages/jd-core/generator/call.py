@@ -44,6 +44,8 @@ def case(
     looks = [takes(*parameters, "Q"), *([takes(*again, "...")] if again else ["Any"] if on_loop else [])]
     if on_loop:
         looks += ["Any", "Any", "OnLoop"]
+    elif returns == "Joined":  # a None that a call may return is not joined
+        looks, returns = [*looks, *["Any"] * (3 - len(looks)), "J | None"], "J"
     arguments = ", ".join(f"{name}: {kind}" for name, kind in zip(NAMES, passed, strict=False))
     return (
         f"    @overload\n"
@@ -134,7 +136,8 @@ Written by ``hatch run types:generate``; change ``packages/jd-core/generator/cal
 An overload is chosen by the function's parameters and by what is passed for them:
 
 - a parameter hinted ``A`` takes an ``Iterable[A]``, one element per call: the result is ``Whole``;
-- a parameter hinted as a collection of ``V`` takes an ``Iterable[V]`` too, which is cut: the result is ``Joined``;
+- a parameter hinted as a collection of ``V`` takes an ``Iterable[V]`` too, which is cut: the result is ``Joined``, without the
+  None that a call may return, as this is not joined (a caller on an event loop is not told so: there it is a coroutine's);
 - an array or frame is cut as well: the result is ``Joined``.
 
 To a checker a text is a sequence of texts, and an array an iterable of anything. So arrays and frames stand first; then, up
@@ -168,6 +171,7 @@ E = TypeVar("E")
 K = TypeVar("K", bound=Own[Any])
 V = TypeVar("V")
 W = TypeVar("W")
+J = TypeVar("J")
 
 #: The user's function, as a type; the second time, to look at it in another way.
 Function = TypeVar("Function", covariant=True)

@@ -145,7 +145,7 @@ Written by ``hatch run types:generate``; change ``packages/jd-core/generator/res
 A `Distributed` is typed by four things: the function, what one call returns (``Each``), and what all return together, with
 one result per call (``Whole``) and where the input was cut (``Joined``). They follow from the function's return type
 
-- ``T``: each ``T``, whole ``list[T]``, joined ``T`` where that is a collection, else ``list[T]``;
+- ``T``: each ``T``, whole ``list[T]``, joined ``T`` where that is a collection, or one or None, else ``list[T]``;
 - a coroutine of ``T``: the same; `Distributed.local` keeps the coroutine;
 - an iterator of ``T``, as generator functions are hinted: each ``list[T]``, whole ``list[list[T]]``, joined ``list[T]``;
 

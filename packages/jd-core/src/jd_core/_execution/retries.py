@@ -40,13 +40,13 @@ class _Waiting(NamedTuple):
 
     Attributes:
         due: when, in monotonic seconds.
-        index: the call's.
+        number: the call's index.
         made: how many attempts were made.
         chunk: holds that one call.
     """
 
     due: float
-    index: int
+    number: int
     made: int
     chunk: Chunk
 
@@ -146,7 +146,7 @@ class Retries:
         most = (MOST_PER_WORKER if succeeding else 1) * self._workers
         while self._queued and len(self._attempts) < most:
             call = self._queued.popleft()
-            self._attempts[call.index] = call.made
+            self._attempts[call.number] = call.made
             heapq.heappush(self._waiting, call)
 
 

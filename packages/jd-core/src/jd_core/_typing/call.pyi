@@ -5,7 +5,8 @@ Written by ``hatch run types:generate``; change ``packages/jd-core/generator/cal
 An overload is chosen by the function's parameters and by what is passed for them:
 
 - a parameter hinted ``A`` takes an ``Iterable[A]``, one element per call: the result is ``Whole``;
-- a parameter hinted as a collection of ``V`` takes an ``Iterable[V]`` too, which is cut: the result is ``Joined``;
+- a parameter hinted as a collection of ``V`` takes an ``Iterable[V]`` too, which is cut: the result is ``Joined``, without the
+  None that a call may return, as this is not joined (a caller on an event loop is not told so: there it is a coroutine's);
 - an array or frame is cut as well: the result is ``Joined``.
 
 To a checker a text is a sequence of texts, and an array an iterable of anything. So arrays and frames stand first; then, up
@@ -39,6 +40,7 @@ E = TypeVar("E")
 K = TypeVar("K", bound=Own[Any])
 V = TypeVar("V")
 W = TypeVar("W")
+J = TypeVar("J")
 
 #: The user's function, as a type; the second time, to look at it in another way.
 Function = TypeVar("Function", covariant=True)
@@ -64,10 +66,10 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     def __call__(self, owner: type, /) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, B, C, D, E, Q]]],
+        self: Call[Takes[Concatenate[K, B, C, D, E, Q]], Any, Any, J | None],
         a: Own[K], b: Given[B], c: Given[C], d: Given[D], e: Given[E],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, C, D, E, Q]]],
@@ -76,40 +78,40 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None],
         a: Iterable[V], b: Iterable[Any], c: Iterable[Any], d: Iterable[Any], e: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Batch[V], ...]], Any, J | None],
         a: Iterable[Any], b: Iterable[V], c: Iterable[Any], d: Iterable[Any], e: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]], Any, J | None],
         a: Iterable[Any], b: Iterable[Any], c: Iterable[V], d: Iterable[Any], e: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Any, Any, Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Any, Any, Batch[V], ...]], Any, J | None],
         a: Iterable[Any], b: Iterable[Any], c: Iterable[Any], d: Iterable[V], e: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Any, Any, Any, Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Any, Any, Any, Batch[V], ...]], Any, J | None],
         a: Iterable[Any], b: Iterable[Any], c: Iterable[Any], d: Iterable[Any], e: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, B, C, D, Q]]],
+        self: Call[Takes[Concatenate[K, B, C, D, Q]], Any, Any, J | None],
         a: Own[K], b: Given[B], c: Given[C], d: Given[D],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, C, D, Q]]],
@@ -118,34 +120,34 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None],
         a: Iterable[V], b: Iterable[Any], c: Iterable[Any], d: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Any, Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Any, Batch[V], ...]], Any, J | None],
         a: Iterable[Any], b: Iterable[V], c: Iterable[Any], d: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]], Any, J | None],
         a: Iterable[Any], b: Iterable[Any], c: Iterable[V], d: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Any, Any, Any, Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Any, Any, Any, Batch[V], ...]], Any, J | None],
         a: Iterable[Any], b: Iterable[Any], c: Iterable[Any], d: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, B, C, Q]]],
+        self: Call[Takes[Concatenate[K, B, C, Q]], Any, Any, J | None],
         a: Own[K], b: Given[B], c: Given[C],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, C, Q]]],
@@ -154,34 +156,34 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None],
         a: Iterable[V], b: Iterable[Any], c: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Any, Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Any, Batch[V], ...]], Any, J | None],
         a: Iterable[Any], b: Iterable[V], c: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]], Any, J | None],
         a: Iterable[Any], b: Iterable[Any], c: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, B, Q]]],
+        self: Call[Takes[Concatenate[K, B, Q]], Any, Any, J | None],
         a: Own[K], b: Given[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, K, Q]]],
+        self: Call[Takes[Concatenate[A, K, Q]], Any, Any, J | None],
         a: Given[A], b: Own[K],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[int | str, ...]]],
@@ -190,10 +192,10 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[str], ...]]],
+        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[str], ...]], Any, J | None],
         a: Iterable[str], b: Iterable[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, int | str, ...]]],
@@ -202,10 +204,10 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, Batch[str], ...]]],
+        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, Batch[str], ...]], Any, J | None],
         a: Iterable[A], b: Iterable[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Q]]],
@@ -214,34 +216,34 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[W], ...]]],
+        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[W], ...]], Any, J | None],
         a: Iterable[V], b: Iterable[W],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None],
         a: Iterable[V], b: Given[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, Batch[V], ...]], Any, J | None],
         a: Given[A], b: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, Q]]],
+        self: Call[Takes[Concatenate[K, Q]], Any, Any, J | None],
         a: Own[K],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[Any], ...]]],
+        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[Any], ...]], Any, J | None],
         a: Array[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[int | str, ...]]],
@@ -250,10 +252,10 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[str], ...]]],
+        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[str], ...]], Any, J | None],
         a: Iterable[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, Q]]],
@@ -262,23 +264,23 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[V], ...]]],
+        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None],
         a: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     # The random generator behind these parameters is not passed.
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, B, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]]],
+        self: Call[Takes[Concatenate[K, B, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]], Any, J | None],
         a: Own[K], b: Given[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, K, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]]],
+        self: Call[Takes[Concatenate[A, K, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]], Any, J | None],
         a: Given[A], b: Own[K],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[int | str, Any, RandomNumbers, ...]]],
@@ -287,10 +289,10 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[str], Any, RandomNumbers, ...]]],
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[str], Any, RandomNumbers, ...]], Any, J | None],
         a: Iterable[str], b: Iterable[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, int | str, RandomNumbers, ...]]],
@@ -299,10 +301,10 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Batch[str], RandomNumbers, ...]]],
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Batch[str], RandomNumbers, ...]], Any, J | None],
         a: Iterable[A], b: Iterable[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]]],
@@ -311,34 +313,34 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[V], Batch[W], RandomNumbers, ...]]],
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[V], Batch[W], RandomNumbers, ...]], Any, J | None],
         a: Iterable[V], b: Iterable[W],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[V], Any, RandomNumbers, ...]]],
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[V], Any, RandomNumbers, ...]], Any, J | None],
         a: Iterable[V], b: Given[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Batch[V], RandomNumbers, ...]]],
+        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Batch[V], RandomNumbers, ...]], Any, J | None],
         a: Given[A], b: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, Any, Q]], Takes[Concatenate[Any, RandomNumbers, ...]]],
+        self: Call[Takes[Concatenate[K, Any, Q]], Takes[Concatenate[Any, RandomNumbers, ...]], Any, J | None],
         a: Own[K],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[Any], RandomNumbers, ...]]],
+        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[Any], RandomNumbers, ...]], Any, J | None],
         a: Array[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[int | str, RandomNumbers, ...]]],
@@ -347,10 +349,10 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[str], RandomNumbers, ...]]],
+        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[str], RandomNumbers, ...]], Any, J | None],
         a: Iterable[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     @overload
     def __call__(
         self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Any, RandomNumbers, ...]]],
@@ -359,10 +361,10 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[V], RandomNumbers, ...]]],
+        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[V], RandomNumbers, ...]], Any, J | None],
         a: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
-    ) -> Joined: ...
+    ) -> J: ...
     # From here on for callers on a loop.
     @overload
     def __call__(

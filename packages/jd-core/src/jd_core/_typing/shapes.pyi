@@ -64,9 +64,9 @@ Own: TypeAlias = Array[A] | Pandas[A] | Polars[A] | Arrow[A]
 Given: TypeAlias = Own[A] | Iterable[A]
 Source: TypeAlias = Iterable[A] | AsyncIterable[A]
 
-#: What never is a collection, though a checker thinks so: text, bytes and tuples of a fixed length.
-Value = TypeVar("Value", bound=str | bytes | bytearray | memoryview | tuple[()] | tuple[Any, *tuple[Any, ...]])
+#: What never is a collection, though a checker thinks so: text, bytes and tuples of a fixed length; or one of them or None.
+Value = TypeVar("Value", bound=str | bytes | bytearray | memoryview | tuple[()] | tuple[Any, *tuple[Any, ...]] | None)
 
 #: What is joined where the input was cut. No ``Mapping``, ``Iterable`` or ``Collection``: a ``TypedDict`` is the first, and
-#: many a class of one's own the others.
-Join = TypeVar("Join", bound=Sequence[Any] | AbstractSet[Any] | MutableMapping[Any, Any] | Own[Any])
+#: many a class of one's own the others. Or None beside it, which is taken off where the rest is joined.
+Join = TypeVar("Join", bound=Sequence[Any] | AbstractSet[Any] | MutableMapping[Any, Any] | Own[Any] | None)
