@@ -274,7 +274,7 @@ def test_a_service_that_is_down(job: str, function: Any, workers: int, retries: 
 @pytest.mark.parametrize("way", ["call", "stream", "as_completed", "aio", "astream"])
 @pytest.mark.parametrize("chunksize", ["auto", 500])
 def test_a_service_that_goes_down(parallel: Parallel, chunksize: Any, way: str) -> None:
-    """Promise 14, on every job: it gets about as many calls as workers and attempts allow, however large chunks are by then."""
+    """Promise 14, on every job: it gets about as many calls as workers and attempts allow, however large chunks are."""
     with contextlib.closing(Service(down_after=600)) as service:
         function = parallel(ask, retries=Retry(3, **QUICK), chunksize=chunksize)
         with pytest.raises(ConnectionError, match="down"):

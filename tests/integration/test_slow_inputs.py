@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from jd_core import BatchingError
+from jd_core._execution import run
 from jd_core.testing import functions, wait_until
 
 Parallel = Callable[..., Any]
@@ -74,6 +75,19 @@ def test_a_source_may_depend_on_its_results(parallel: Parallel, way: Any, functi
         elif len(found) == 79:
             todo.put(None)
     assert sorted(found) == list(range(1, 80))
+
+
+def test_the_arrival_of_input_is_told(parallel: Parallel, way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise 13: a run that waits for input, or for its consumer, is told, and does not look for it again and again."""
+    monkeypatch.setattr(run, "UNTOLD_SECONDS", 3600.0)
+    todo: queue.Queue[int | None] = queue.Queue()
+    todo.put(0)
+    found = []
+    for value in way(parallel(functions.same), iter(todo.get, None)):
+        found.append(value)
+        todo.put(value + 1 if value < 30 else None)
+    assert found == list(range(31))
+    assert sorted(way(parallel(functions.same, buffersize=1), iter(range(30)))) == list(range(30))
 
 
 def test_a_source_that_is_fast_and_then_waits(parallel: Parallel, way: Any) -> None:

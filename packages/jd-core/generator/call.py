@@ -50,7 +50,7 @@ def case(
     return (
         f"    @overload\n"
         f"    def __call__(\n"
-        f"        self: Call[{', '.join(looks)}],\n"
+        f"        self: Call[\n            {', '.join(looks)}\n        ],\n"
         f"        {arguments},\n"
         f"        surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,\n"
         f"    ) -> {returns}: ...\n"
@@ -136,8 +136,8 @@ Written by ``hatch run types:generate``; change ``packages/jd-core/generator/cal
 An overload is chosen by the function's parameters and by what is passed for them:
 
 - a parameter hinted ``A`` takes an ``Iterable[A]``, one element per call: the result is ``Whole``;
-- a parameter hinted as a collection of ``V`` takes an ``Iterable[V]`` too, which is cut: the result is ``Joined``, without the
-  None that a call may return, as this is not joined (a caller on an event loop is not told so: there it is a coroutine's);
+- a parameter hinted as a collection of ``V`` takes an ``Iterable[V]`` too, which is cut: the result is ``Joined``, without
+  the None that a call may return, which is not joined (but for callers on an event loop, who get a coroutine of it);
 - an array or frame is cut as well: the result is ``Joined``.
 
 To a checker a text is a sequence of texts, and an array an iterable of anything. So arrays and frames stand first; then, up

@@ -21,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator
 
-from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, Failure, Work
+from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, Failure, Work
 from jd_core.errors import BackendError
 
 from jd_compute.codec import codec, failures
@@ -85,7 +85,7 @@ class Dispatch:
                 elif self._exhausted and not self._again:
                     return
                 elif self._paused:
-                    time.sleep(POLL_SECONDS)
+                    self._workers.wait(min(self._work.poll_seconds, SIGNAL_SECONDS))
                 elif self._lacks_workers:
                     self._workers.wait_for_one(CANCEL_SECONDS)
                 if self._work.cancelled is not None and self._work.cancelled():
@@ -139,6 +139,8 @@ class Dispatch:
             return None
         try:
             chunk = next(self._chunks)
+            if chunk is None and self._workers.learn_of_input():
+                chunk = next(self._chunks)  # it may have come before
         except StopIteration:
             self._exhausted = True
             return None
@@ -214,7 +216,7 @@ class Dispatch:
         """Waits for messages, or until it is time to look after something else."""
         limits = [SIGNAL_SECONDS]
         if self._paused and (self._free() is not None or not self._workers.is_complete):
-            limits.append(POLL_SECONDS)
+            limits.append(self._work.poll_seconds)
         if self._lacks_workers:
             limits.append(LOOK_SECONDS)
         if self._work.cancelled is not None:

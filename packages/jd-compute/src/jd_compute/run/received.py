@@ -98,8 +98,7 @@ class Received:
     def _share_out(self, assignment: Assignment, task: Task, calls: int, seconds: float, *, whole: bool) -> None:
         """Puts back what a worker returned, for those that are idle; its last ``calls`` calls took ``seconds``.
 
-        Args:
-            whole: as one chunk: it goes back to the core.
+        What goes back to the core is left ``whole``.
         """
         count = len(task.chunk)
         assignment.worker.calls -= count - task.done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import selectors
+import socket
 import time
 
 from jd_core.backend import Work
@@ -46,6 +47,7 @@ class RunWorkers:
         self.size = work.workers if work.calls is None else min(work.workers, work.calls)
         self._pool = pool
         self._share = pool.join(settings, work.workers)
+        self._bell: tuple[socket.socket, socket.socket] | None = None
         self._cpus = waiting_cpus(self.size)
         self._work = work
         self._orders = Orders(work, pool.hear_idle)
@@ -142,8 +144,28 @@ class RunWorkers:
         return message
 
     def wait(self, seconds: float) -> list[Assignment]:
-        """Waits for messages, at most so long, and returns the assignments of the workers that have sent any."""
-        return [key.data for key, _ in self._selector.select(seconds)]
+        """Waits for messages or input, at most so long, and returns the assignments of the workers that have sent any."""
+        found = [key.data for key, _ in self._selector.select(seconds)]
+        if None in found and self._bell is not None:
+            found.remove(None)
+            self._bell[0].recv(1 << 12)
+        return found
+
+    def learn_of_input(self) -> bool:
+        """Has `wait` end when there may be calls to start; false if it does so already, or nobody can tell."""
+        if self._bell is not None or self._work.on_input is None:
+            return False
+        self._bell = heard, rung = socket.socketpair()
+        heard.setblocking(False)
+        rung.setblocking(False)
+        self._selector.register(heard, selectors.EVENT_READ)
+
+        def ring() -> None:
+            with contextlib.suppress(OSError):  # full, so it was rung; or closed, so the run is over
+                rung.send(b"\0")
+
+        self._work.on_input(ring)
+        return True
 
     def brief_again(self) -> None:
         """Tells all workers once more what the run is about: it must be encoded in another way."""
@@ -154,6 +176,7 @@ class RunWorkers:
     def release(self) -> None:
         """Checks the workers in; those that still do something for this run get a moment to stop, and are then killed."""
         if self.has_ended:
+            self._silence()
             return  # a stream that was left unfinished is closed with the interpreter's last breath, or in a forked child
         if self._pool.puts_off(self.release):
             return
@@ -172,6 +195,11 @@ class RunWorkers:
                 self._pool.leave(self._share)
                 self._orders.close()
                 self._selector.close()
+                self._silence()
+
+    def _silence(self) -> None:
+        for end in self._bell or ():
+            end.close()
 
     def _part_with(self, assignment: Assignment) -> None:
         """Checks a worker in if it can serve another run."""

@@ -37,6 +37,7 @@ class Feed:
         settled: calls that have their result, or failed for good.
         taken: calls whose results the caller of a stream has taken.
         exhausted: whether there are no new calls any more.
+        held_back: whether calls wait for the caller of a stream to take results.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Feed:
         self.settled = 0
         self.taken = 0
         self.exhausted = False
+        self.held_back = False
         self.retries = retries
         self._plan = plan
         self._sizer = sizer
@@ -130,9 +132,10 @@ class Feed:
             size = min(size, self.retries.room(self.fed - self.settled))
         ahead = self.fed - (self.taken if self._streamed else self.settled)
         if self._buffersize is not None:
-            return min(size, self._buffersize - ahead)
-        if self._streamed and ahead + size > CHUNKS_AHEAD * self._sizer.ahead(size):
-            return 0
+            size = min(size, self._buffersize - ahead)
+        elif self._streamed and ahead + size > CHUNKS_AHEAD * self._sizer.ahead(size):
+            size = 0
+        self.held_back = self._streamed and size <= 0
         return size
 
     def _first_put_back(self, size: int) -> Chunk:

@@ -33,7 +33,7 @@ from jd_core._planning.arguments import warn_of_generators
 from jd_core._planning.binding import BoundCall
 from jd_core._planning.plan import Plan, plan
 from jd_core._tracing import active
-from jd_core.backend import Backend, Work, registry
+from jd_core.backend import POLL_SECONDS, Backend, Work, registry
 from jd_core.errors import BackendError
 from jd_core.worker import is_ending
 from jd_core.worker.wrappers.folding import folding
@@ -41,6 +41,9 @@ from jd_core.worker.wrappers.seeded import seeded, stream_of_run
 
 if TYPE_CHECKING:
     from jd_core._tracing.record import RunRecord
+
+#: Seconds after which a backend asks for calls again of whose arrival it is told: nothing but another attempt comes untold.
+UNTOLD_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ class Target:
             cancelled=None if stop is None else stop.is_set,
             on_input=waking(planned, stop),
             recorder=record,
+            poll_seconds=UNTOLD_SECONDS if planned.arriving and options.retry is None else POLL_SECONDS,
         )
         if backend.in_processes:
             warn_of_generators(call.name, self.function, call.constants)
@@ -232,6 +236,9 @@ class Run:
                         for value in values:
                             yield value
                         self._feed.taken += len(values)
+                        if self._feed.held_back:  # another thread may be waiting for that
+                            self._feed.held_back = False
+                            self._stop.wake()
             if not self._stop.is_set():
                 results.finish()
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Failure, Work
+from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
 from jd_core.worker import (
     Span,
     as_worker,
@@ -63,7 +63,7 @@ class SerialBackend(Backend):
                     yield (result := run_chunk(work, call, chunk))
                     yield from _rest(work, result)
                     continue
-                event.wait(POLL_SECONDS)
+                event.wait(work.poll_seconds)
                 event.clear()
         finally:
             release(call)
@@ -92,7 +92,7 @@ class SerialBackend(Backend):
                         yield rest
                     continue
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_SECONDS):
+                    async with asyncio.timeout(work.poll_seconds):
                         await event.wait()
                 event.clear()
         finally:

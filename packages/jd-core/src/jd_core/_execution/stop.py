@@ -12,12 +12,13 @@ class Stop:
 
     Attributes:
         thread: takes the results of the run, since it was asked for them last.
+        wake: wakes the run.
     """
 
     def __init__(self) -> None:
         self.thread = 0
         self._is_set = False
-        self._wake: Callable[[], None] = _nobody
+        self.wake: Callable[[], None] = _nobody
 
     def is_set(self) -> bool:
         """Returns whether the run is to end."""
@@ -26,11 +27,7 @@ class Stop:
     def set(self) -> None:
         """Ends the run; returns at once."""
         self._is_set = True
-        self._wake()
-
-    def call(self, wake: Callable[[], None]) -> None:
-        """Has ``wake`` called when the run is to end."""
-        self._wake = wake
+        self.wake()
 
 
 def _nobody() -> None:
@@ -44,6 +41,6 @@ def waking(plan: Plan, stop: Stop | None) -> Callable[[Callable[[], None]], None
 
     def on_input(wake: Callable[[], None]) -> None:
         plan.call_on_arrival(wake)
-        stop.call(wake)
+        stop.wake = wake
 
     return on_input

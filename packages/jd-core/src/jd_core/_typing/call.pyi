@@ -5,8 +5,8 @@ Written by ``hatch run types:generate``; change ``packages/jd-core/generator/cal
 An overload is chosen by the function's parameters and by what is passed for them:
 
 - a parameter hinted ``A`` takes an ``Iterable[A]``, one element per call: the result is ``Whole``;
-- a parameter hinted as a collection of ``V`` takes an ``Iterable[V]`` too, which is cut: the result is ``Joined``, without the
-  None that a call may return, as this is not joined (a caller on an event loop is not told so: there it is a coroutine's);
+- a parameter hinted as a collection of ``V`` takes an ``Iterable[V]`` too, which is cut: the result is ``Joined``, without
+  the None that a call may return, which is not joined (but for callers on an event loop, who get a coroutine of it);
 - an array or frame is cut as well: the result is ``Joined``.
 
 To a checker a text is a sequence of texts, and an array an iterable of anything. So arrays and frames stand first; then, up
@@ -66,399 +66,531 @@ class Call(Generic[Function, Again, Whole, Joined, Place]):
     def __call__(self, owner: type, /) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, B, C, D, E, Q]], Any, Any, J | None],
+        self: Call[
+            Takes[Concatenate[K, B, C, D, E, Q]], Any, Any, J | None
+        ],
         a: Own[K], b: Given[B], c: Given[C], d: Given[D], e: Given[E],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, E, Q]]],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, E, Q]]
+        ],
         a: Iterable[A], b: Iterable[B], c: Iterable[C], d: Iterable[D], e: Iterable[E],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[V], b: Iterable[Any], c: Iterable[Any], d: Iterable[Any], e: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[Any], b: Iterable[V], c: Iterable[Any], d: Iterable[Any], e: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[Any], b: Iterable[Any], c: Iterable[V], d: Iterable[Any], e: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Any, Any, Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Any, Any, Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[Any], b: Iterable[Any], c: Iterable[Any], d: Iterable[V], e: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Any, Any, Any, Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, E, Q]], Takes[Concatenate[Any, Any, Any, Any, Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[Any], b: Iterable[Any], c: Iterable[Any], d: Iterable[Any], e: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, B, C, D, Q]], Any, Any, J | None],
+        self: Call[
+            Takes[Concatenate[K, B, C, D, Q]], Any, Any, J | None
+        ],
         a: Own[K], b: Given[B], c: Given[C], d: Given[D],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, Q]]],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, Q]]
+        ],
         a: Iterable[A], b: Iterable[B], c: Iterable[C], d: Iterable[D],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[V], b: Iterable[Any], c: Iterable[Any], d: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Any, Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Any, Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[Any], b: Iterable[V], c: Iterable[Any], d: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[Any], b: Iterable[Any], c: Iterable[V], d: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Any, Any, Any, Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, Q]], Takes[Concatenate[Any, Any, Any, Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[Any], b: Iterable[Any], c: Iterable[Any], d: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, B, C, Q]], Any, Any, J | None],
+        self: Call[
+            Takes[Concatenate[K, B, C, Q]], Any, Any, J | None
+        ],
         a: Own[K], b: Given[B], c: Given[C],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, Q]]],
+        self: Call[
+            Takes[Concatenate[A, B, C, Q]]
+        ],
         a: Iterable[A], b: Iterable[B], c: Iterable[C],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[V], b: Iterable[Any], c: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Any, Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Any, Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[Any], b: Iterable[V], c: Iterable[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, C, Q]], Takes[Concatenate[Any, Any, Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[Any], b: Iterable[Any], c: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, B, Q]], Any, Any, J | None],
+        self: Call[
+            Takes[Concatenate[K, B, Q]], Any, Any, J | None
+        ],
         a: Own[K], b: Given[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, K, Q]], Any, Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, K, Q]], Any, Any, J | None
+        ],
         a: Given[A], b: Own[K],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[int | str, ...]]],
+        self: Call[
+            Takes[Concatenate[A, B, Q]], Takes[Concatenate[int | str, ...]]
+        ],
         a: Iterable[str], b: Iterable[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[str], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[str], ...]], Any, J | None
+        ],
         a: Iterable[str], b: Iterable[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, int | str, ...]]],
+        self: Call[
+            Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, int | str, ...]]
+        ],
         a: Iterable[A], b: Iterable[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, Batch[str], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, Batch[str], ...]], Any, J | None
+        ],
         a: Iterable[A], b: Iterable[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]]],
+        self: Call[
+            Takes[Concatenate[A, B, Q]]
+        ],
         a: Iterable[A], b: Iterable[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[W], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[W], ...]], Any, J | None
+        ],
         a: Iterable[V], b: Iterable[W],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[V], b: Given[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, Q]], Takes[Concatenate[Any, Batch[V], ...]], Any, J | None
+        ],
         a: Given[A], b: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, Q]], Any, Any, J | None],
+        self: Call[
+            Takes[Concatenate[K, Q]], Any, Any, J | None
+        ],
         a: Own[K],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[Any], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[Any], ...]], Any, J | None
+        ],
         a: Array[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[int | str, ...]]],
+        self: Call[
+            Takes[Concatenate[A, Q]], Takes[Concatenate[int | str, ...]]
+        ],
         a: Iterable[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[str], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[str], ...]], Any, J | None
+        ],
         a: Iterable[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]]],
+        self: Call[
+            Takes[Concatenate[A, Q]]
+        ],
         a: Iterable[A],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[V], ...]], Any, J | None
+        ],
         a: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     # The random generator behind these parameters is not passed.
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, B, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[K, B, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]], Any, J | None
+        ],
         a: Own[K], b: Given[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, K, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, K, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]], Any, J | None
+        ],
         a: Given[A], b: Own[K],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[int | str, Any, RandomNumbers, ...]]],
+        self: Call[
+            Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[int | str, Any, RandomNumbers, ...]]
+        ],
         a: Iterable[str], b: Iterable[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[str], Any, RandomNumbers, ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[str], Any, RandomNumbers, ...]], Any, J | None
+        ],
         a: Iterable[str], b: Iterable[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, int | str, RandomNumbers, ...]]],
+        self: Call[
+            Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, int | str, RandomNumbers, ...]]
+        ],
         a: Iterable[A], b: Iterable[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Batch[str], RandomNumbers, ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Batch[str], RandomNumbers, ...]], Any, J | None
+        ],
         a: Iterable[A], b: Iterable[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]]],
+        self: Call[
+            Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]]
+        ],
         a: Iterable[A], b: Iterable[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[V], Batch[W], RandomNumbers, ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[V], Batch[W], RandomNumbers, ...]], Any, J | None
+        ],
         a: Iterable[V], b: Iterable[W],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[V], Any, RandomNumbers, ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Batch[V], Any, RandomNumbers, ...]], Any, J | None
+        ],
         a: Iterable[V], b: Given[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Batch[V], RandomNumbers, ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Batch[V], RandomNumbers, ...]], Any, J | None
+        ],
         a: Given[A], b: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[K, Any, Q]], Takes[Concatenate[Any, RandomNumbers, ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[K, Any, Q]], Takes[Concatenate[Any, RandomNumbers, ...]], Any, J | None
+        ],
         a: Own[K],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[Any], RandomNumbers, ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[Any], RandomNumbers, ...]], Any, J | None
+        ],
         a: Array[Any],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[int | str, RandomNumbers, ...]]],
+        self: Call[
+            Takes[Concatenate[A, Any, Q]], Takes[Concatenate[int | str, RandomNumbers, ...]]
+        ],
         a: Iterable[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[str], RandomNumbers, ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[str], RandomNumbers, ...]], Any, J | None
+        ],
         a: Iterable[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Any, RandomNumbers, ...]]],
+        self: Call[
+            Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Any, RandomNumbers, ...]]
+        ],
         a: Iterable[A],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[V], RandomNumbers, ...]], Any, J | None],
+        self: Call[
+            Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[V], RandomNumbers, ...]], Any, J | None
+        ],
         a: Iterable[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> J: ...
     # From here on for callers on a loop.
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[int | str, ...]], Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, Q]], Takes[Concatenate[int | str, ...]], Any, Any, OnLoop
+        ],
         a: Source[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[str], ...]], Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[str], ...]], Any, Any, OnLoop
+        ],
         a: Source[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]], Any, Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, Q]], Any, Any, Any, OnLoop
+        ],
         a: Source[A],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[V], ...]], Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, Q]], Takes[Concatenate[Batch[V], ...]], Any, Any, OnLoop
+        ],
         a: Source[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[int | str, RandomNumbers, ...]], Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, Any, Q]], Takes[Concatenate[int | str, RandomNumbers, ...]], Any, Any, OnLoop
+        ],
         a: Source[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[str], RandomNumbers, ...]], Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[str], RandomNumbers, ...]], Any, Any, OnLoop
+        ],
         a: Source[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Any, RandomNumbers, ...]], Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Any, RandomNumbers, ...]], Any, Any, OnLoop
+        ],
         a: Source[A],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[V], RandomNumbers, ...]], Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, Any, Q]], Takes[Concatenate[Batch[V], RandomNumbers, ...]], Any, Any, OnLoop
+        ],
         a: Source[V],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[str], Batch[W], ...]], Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[str], Batch[W], ...]], Any, Any, OnLoop
+        ],
         a: Source[str], b: Source[W],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[str], ...]], Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[str], ...]], Any, Any, OnLoop
+        ],
         a: Source[V], b: Source[str],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Any, Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, B, Q]], Any, Any, Any, OnLoop
+        ],
         a: Source[A], b: Source[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[W], ...]], Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, B, Q]], Takes[Concatenate[Batch[V], Batch[W], ...]], Any, Any, OnLoop
+        ],
         a: Source[V], b: Source[W],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Joined: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]], Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, B, Any, Q]], Takes[Concatenate[Any, Any, RandomNumbers, ...]], Any, Any, OnLoop
+        ],
         a: Source[A], b: Source[B],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, Q]], Any, Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, B, C, Q]], Any, Any, Any, OnLoop
+        ],
         a: Source[A], b: Source[B], c: Source[C],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, Q]], Any, Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, Q]], Any, Any, Any, OnLoop
+        ],
         a: Source[A], b: Source[B], c: Source[C], d: Source[D],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...
     @overload
     def __call__(
-        self: Call[Takes[Concatenate[A, B, C, D, E, Q]], Any, Any, Any, OnLoop],
+        self: Call[
+            Takes[Concatenate[A, B, C, D, E, Q]], Any, Any, Any, OnLoop
+        ],
         a: Source[A], b: Source[B], c: Source[C], d: Source[D], e: Source[E],
         surplus: Never = ..., /, *args: Q.args, **constants: Q.kwargs,
     ) -> Whole: ...

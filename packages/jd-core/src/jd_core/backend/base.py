@@ -12,10 +12,8 @@ from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from typing import Any, ClassVar
 
 from jd_core.backend.option import Option
+from jd_core.backend.work import POLL_SECONDS as POLL_SECONDS
 from jd_core.backend.work import Chunk, ChunkResult, Work
-
-#: Seconds a backend waits before it asks ``chunks`` again after it got None, if no result comes in first.
-POLL_SECONDS = 0.01
 
 #: Seconds between two looks at ``work.cancelled``, where it is given, while a backend waits for results.
 CANCEL_SECONDS = 0.05
@@ -36,7 +34,7 @@ class Backend(ABC):
        ``work.return_at_failure``, they and others that have not begun may be returned to be handed out again.
     2. ``chunks`` is pulled only as fast as workers take calls: at most two chunks per worker are with the backend. It is
        pulled by one thread at a time. It may give ``None``: nothing to start now; ask again after the next result, after
-       `POLL_SECONDS`, or when ``work.on_input`` tells. When it ends, no more calls come.
+       ``work.poll_seconds``, or when ``work.on_input`` tells. When it ends, no more calls come.
     3. A user's exception comes back as a `Failure`, `SystemExit` and its like too; so do what happened to a single call:
        a death, a timeout, a value that cannot travel. Only the infrastructure's trouble is raised, as
        `jd_core.errors.BackendError`. Nothing hangs.

@@ -13,6 +13,9 @@ from typing import Any, Protocol
 from jd_core._collections.table import cut
 from jd_core.worker import Span
 
+#: Seconds a backend waits before it asks ``chunks`` again after it got None, if no result comes in first.
+POLL_SECONDS = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -71,9 +74,9 @@ class Work:
         calls: number of calls of the run; None if unknown.
         timeout: seconds allowed to one call; None: no limit.
         stop_at_failure: a failed call ends the run, so what is left of its chunk need not run.
-        return_at_failure: a failed call ends its chunk, and what a backend has not begun then is returned, each chunk or part
-            of one as a `ChunkResult` without values: the core decides when it may start. A backend may ignore this, and one
-            whose workers share the calls of a chunk is not asked.
+        return_at_failure: a failed call ends its chunk; what has not begun then is returned, as `ChunkResult`s without
+            values, and the core decides when it may start. A backend may ignore this; one whose workers share the calls of
+            a chunk is not asked.
         chunksize: calls per chunk if the user fixed it, else None. With 1, no call may run twice.
         name: the function's qualified name, for messages.
         options: the backend's own options, checked, as given.
@@ -82,7 +85,7 @@ class Work:
         workers_given: whether the user chose ``workers``. If not, they are the backend's default, and it may use more or
             fewer as the run goes on.
         on_input: takes a callable that a run wants called when chunks that yielded None may have a chunk now, or
-            ``cancelled`` turned true, so that it need not wait for `POLL_SECONDS`: from any thread where it was passed by
+            ``cancelled`` turned true, so that it need not wait for ``poll_seconds``: from any thread where it was passed by
             `Backend.run`, on the caller's loop where by `Backend.arun`. None where nobody can tell.
         recorder: is told of each call that ran, before `Backend.run` returns. None, nearly always, where nobody asked for
             it: then it must cost nothing.
@@ -90,6 +93,7 @@ class Work:
             which, and how many calls run at once there. The chunks have the size for it from then on.
         resized: to be told how many calls run at once from now on, where the user did not choose that and it changes, so
             that chunks and buffers fit. None where nobody wants to know.
+        poll_seconds: after so many seconds ``chunks`` that yielded None may have a chunk, though nothing has told.
     """
 
     function: Callable[..., Any]
@@ -108,6 +112,7 @@ class Work:
     recorder: Recorder | None = field(default=None, repr=False)
     moved: Callable[[str, int], None] | None = field(default=None, repr=False)
     resized: Callable[[int], None] | None = field(default=None, repr=False)
+    poll_seconds: float = POLL_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

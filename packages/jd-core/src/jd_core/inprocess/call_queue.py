@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, Work
+from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, Work
 from jd_core.inprocess.open_chunk import OpenChunk
 
 #: Seconds without a finished chunk after which the finished calls of unfinished chunks are returned.
@@ -135,7 +135,7 @@ class CallQueue:
         limit = SIGNAL_SECONDS if self._work.cancelled is None else CANCEL_SECONDS
         if self._large:
             limit = min(limit, QUIET_SECONDS)
-        return min(limit, POLL_SECONDS) if self._nothing_now else limit
+        return min(limit, self._work.poll_seconds) if self._nothing_now else limit
 
     def next_chunk(self, previous: OpenChunk | None) -> OpenChunk | None:
         """Returns the chunk to take calls from after ``previous``, whose calls are all taken. Call it holding `lock`.

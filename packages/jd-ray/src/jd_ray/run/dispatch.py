@@ -23,7 +23,7 @@ from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
 from jd_core.backend.splitting import PATIENCE, part
-from jd_core.errors import BackendError, CallTimeoutError, SerializationError
+from jd_core.errors import BackendError, SerializationError
 from jd_core.worker.unpicklable import REFUSALS
 
 from jd_ray.cluster import cancellation, gpu_workers
@@ -82,9 +82,8 @@ class Dispatch:
         for result in results:
             yield result
             if result.failures and self.work.return_at_failure:
-                returned = [piece for piece in self._waiting if not piece.losses]
-                self._waiting = deque(piece for piece in self._waiting if piece.losses)
-                yield from (piece.unbegun() for piece in returned)
+                waiting, self._waiting = self._waiting, deque(piece for piece in self._waiting if piece.losses)
+                yield from (piece.unbegun() for piece in waiting if not piece.losses)
 
     def close(self) -> None:
         """Cancels what is in flight: what has not started at once, what runs by an interrupt and then by force."""
@@ -129,13 +128,10 @@ class Dispatch:
             self._starts.submitted(sent.outcome, key)
 
     def _pull(self) -> Chunk | None:
-        if self._chunks is None:
-            return None
-        try:
-            return next(self._chunks)
-        except StopIteration:
-            self._chunks = None
-            return None
+        for chunk in self._chunks or ():
+            return chunk
+        self._chunks = None
+        return None
 
     def _collect(self) -> Iterator[ChunkResult]:
         """Waits for the next tasks that end, or until something else has to be looked at."""
@@ -170,11 +166,7 @@ class Dispatch:
             self._starts.ended(ref)
             self._submission.recording.ended(ref, piece, None)
             self._session.ask(functools.partial(self._end, ref))
-            error = CallTimeoutError(
-                f"{self.work.name}(): call {piece.start} took longer than timeout={self.work.timeout:g} seconds, "
-                f"and its Ray worker was killed; allow more time, or None for no limit"
-            )
-            yield piece.failed(error)
+            yield piece.failed(outcomes.timed_out(self.work, piece.start))
 
     def _end(self, ref: Any) -> None:
         """Kills the worker that runs a task, and waits until it is dead: the call must not come to its end."""

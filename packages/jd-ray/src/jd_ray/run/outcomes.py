@@ -11,7 +11,7 @@ from typing import Any
 
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
 from jd_core.backend.serialization import SerializationErrors
-from jd_core.errors import SerializationError, WorkerDiedError
+from jd_core.errors import CallTimeoutError, SerializationError, WorkerDiedError
 from jd_core.worker.unpicklable import REFUSALS, show
 
 from jd_ray.shipped import codec, remote
@@ -142,6 +142,14 @@ def died(work: Work, index: int, what: str) -> WorkerDiedError:
     return WorkerDiedError(
         f"{work.name}(): the Ray worker died while it ran call {index}: {' '.join(what.split())}: look for a "
         f"crash in native code, os._exit or too little memory (option memory=)"
+    )
+
+
+def timed_out(work: Work, index: int) -> CallTimeoutError:
+    """Returns the error for a call that had its time."""
+    return CallTimeoutError(
+        f"{work.name}(): call {index} took longer than timeout={work.timeout:g} seconds, and its Ray worker was killed; "
+        f"allow more time, or None for no limit"
     )
 
 
