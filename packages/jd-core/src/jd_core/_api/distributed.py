@@ -30,6 +30,10 @@ from jd_core._planning.binding import BoundCall, Constants, bind
 from jd_core._planning.thread_input import Reader, may_any_block
 
 
+#: What frames of a call hold in the place of its arguments, which may be large, once these are bound.
+NOTHING: tuple[tuple[()], Constants] = (), Constants()
+
+
 @HelpText.shown
 class Distributed:
     """A function that runs its calls in parallel. Made by `distribute`, whose docstring says how it behaves.
@@ -75,7 +79,7 @@ class Distributed:
         if self._is_classmethod_of(args):
             return self._bound_to(args[0])(*args[1:], **kwargs)
         target, call = self._bind(args, kwargs)
-        del args, kwargs
+        args, kwargs = NOTHING  # not deleted, for IPython's tracebacks show the arguments of each frame
         return target.start(call).collect()
 
     @CallMethod
@@ -87,7 +91,7 @@ class Distributed:
         """
         kwargs = Constants(kwargs)
         target, call = self._bind(args, kwargs, on_loop=True)
-        del args, kwargs
+        args, kwargs = NOTHING  # not deleted, for IPython's tracebacks show the arguments of each frame
         async with _opened(call) as call:
             return await target.start(call).acollect()
 
