@@ -29,7 +29,6 @@ from jd_core._planning.arguments import is_asynchronous
 from jd_core._planning.binding import BoundCall, Constants, bind
 from jd_core._planning.thread_input import Reader, may_any_block
 
-
 #: What frames of a call hold in the place of its arguments, which may be large, once these are bound.
 NOTHING: tuple[tuple[()], Constants] = (), Constants()
 

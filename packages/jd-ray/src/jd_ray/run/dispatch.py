@@ -23,7 +23,7 @@ from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
 from jd_core.backend.splitting import PATIENCE, part
-from jd_core.errors import BackendError, SerializationError
+from jd_core.errors import SerializationError
 from jd_core.worker.unpicklable import REFUSALS
 
 from jd_ray.cluster import cancellation, gpu_workers
@@ -223,10 +223,7 @@ class Dispatch:
         if self.work.chunksize == 1:
             yield piece.failed(outcomes.lost(self.work, piece.start, error))
         elif piece.losses == MOST_LOSSES:
-            raise BackendError(
-                f"distribute: call {piece.start} of {self.work.name} was lost with its node {piece.losses + 1} times, "
-                f"and is not tried again: {type(error).__name__}: {error}"
-            ) from error
+            raise outcomes.lost_too_often(self.work, piece, error) from error
         else:
             self._waiting.appendleft(replace(piece, losses=piece.losses + 1))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
 from jd_core.backend.serialization import SerializationErrors
-from jd_core.errors import CallTimeoutError, SerializationError, WorkerDiedError
+from jd_core.errors import BackendError, CallTimeoutError, SerializationError, WorkerDiedError
 from jd_core.worker.unpicklable import REFUSALS, show
 
 from jd_ray.shipped import codec, remote
@@ -142,6 +142,14 @@ def died(work: Work, index: int, what: str) -> WorkerDiedError:
     return WorkerDiedError(
         f"{work.name}(): the Ray worker died while it ran call {index}: {' '.join(what.split())}: look for a "
         f"crash in native code, os._exit or too little memory (option memory=)"
+    )
+
+
+def lost_too_often(work: Work, piece: Piece, error: Exception) -> BackendError:
+    """Returns the error for a piece that one node after the other has lost."""
+    return BackendError(
+        f"distribute: call {piece.start} of {work.name} was lost with its node {piece.losses + 1} times, and is not tried "
+        f"again: {type(error).__name__}: {error}"
     )
 
 
