@@ -118,8 +118,8 @@ async def arun(queue: CallQueue, workers: Workers, work: Work, event: asyncio.Ev
 class WholeLines:
     """Stands for a notebook's ``sys.stdout`` while workers of this process print: their lines do not mix.
 
-    Python prints a line in several pieces, between which a notebook shows those of other threads. What the caller prints, and
-    all else that is done with the stream, is left to the original.
+    Python prints a line in several pieces, between which a notebook shows those of other threads. What the caller prints,
+    and all else that is done with the stream, is left to the original.
 
     Args:
         original: the stream that it stands for.
@@ -174,7 +174,7 @@ def whole_lines() -> Iterator[None]:
     with _replacing:
         lines: WholeLines = out if type(out) is WholeLines else WholeLines(out)
         lines.runs += 1
-        sys.stdout = lines  # type: ignore[assignment]
+        sys.stdout = lines
     try:
         yield
     finally:
