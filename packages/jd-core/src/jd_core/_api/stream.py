@@ -70,14 +70,13 @@ class Stream(_Once[Generator[R_co, None, None]], Generator[R_co, None, None]):
         """Cancels what has not finished; does nothing if all has. From any thread; a loop over the results then ends."""
         results: Any = self._ask()
         self._stop.set()
-        while not (results.gi_running and self._stop.thread == threading.get_ident()):  # else it is called by the run itself
-            try:
-                results.close()
-                return
-            except ValueError:
-                if not results.gi_running:
-                    raise
+        # Not closed while it runs in another thread: Python 3.11 and 3.12 may crash then, instead of raising ValueError. No
+        # thread switch comes between looking and closing.
+        while results.gi_running:
+            if self._stop.thread == threading.get_ident():
+                return  # it is called by the run itself
             time.sleep(LOOK_SECONDS)  # another thread is waiting for a result, and is about to leave
+        results.close()
 
     def __enter__(self) -> Stream[R_co]:
         """Returns itself."""
