@@ -7,11 +7,12 @@ from typing import Any
 
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
 from jd_core.backend.cpus import usable_cpus
+from jd_core.errors import BackendError
 from jd_core.inprocess import driver
 from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.rate_limit import MAX_PER_SECOND
 from jd_core.inprocess.threads import ThreadWorkers
-from jd_core.worker import plain, release
+from jd_core.worker import is_async, plain, release, threads_are_greenlets
 
 
 class IoBackend(Backend):
@@ -33,6 +34,11 @@ class IoBackend(Backend):
 
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs the calls; see `Backend`. A running call cannot be cancelled: its thread is left behind."""
+        if is_async(work.function) and threads_are_greenlets():
+            raise BackendError(
+                f"{work.name}() is a coroutine function, and gevent has replaced threads by greenlets, which cannot run "
+                f"a loop each: use job='web', or a plain function"
+            )
         signal = driver.Signal()
         queue = CallQueue(work, chunks, signal.set)
         call = plain(work.function, work.constants)

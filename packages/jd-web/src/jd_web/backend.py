@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mappi
 from typing import Any, TypeAlias
 
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
+from jd_core.backend.bridge import nested
 from jd_core.inprocess import driver
 from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.rate_limit import MAX_PER_SECOND
@@ -75,7 +76,7 @@ class WebBackend(Backend):
         queue = CallQueue(work, chunks, event.set if is_async(work.function) else _from_threads(loop, event.set))
         workers = _workers(work, queue, loop, own_loop=False)
         try:
-            async with contextlib.aclosing(driver.arun(queue, workers, work, event)) as results:
+            async with nested(driver.arun(queue, workers, work, event)) as results:
                 async for result in results:
                     yield result
         finally:

@@ -15,6 +15,8 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 
+from jd_core.worker import threads_are_greenlets
+
 #: Seconds that tasks left on a loop have to end when the loop is closed.
 CLOSING_SECONDS = 1.0
 
@@ -67,7 +69,12 @@ class LoopThread:
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Returns a new loop: uvloop's where that is installed, else asyncio's."""
+    """Returns a new loop: uvloop's where that is installed, else asyncio's.
+
+    Where gevent has replaced threads by greenlets, asyncio's: it waits in Python, where gevent lets other greenlets run.
+    """
+    if threads_are_greenlets():
+        return asyncio.new_event_loop()
     try:
         make: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
     except (ImportError, AttributeError):  # an uninstalled one may leave an empty folder behind

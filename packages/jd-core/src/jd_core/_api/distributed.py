@@ -14,7 +14,6 @@ import sys
 import threading
 import types
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from jd_core._api.methods import CallMethod, HelpText
@@ -91,8 +90,12 @@ class Distributed:
         kwargs = Constants(kwargs)
         target, call = self._bind(args, kwargs, on_loop=True)
         args, kwargs = NOTHING  # not deleted, for IPython's tracebacks show the arguments of each frame
-        async with _opened(call) as call:
-            return await target.start(call).acollect()
+        from jd_core._planning.async_input import (
+            opened,  # here, because it imports asyncio, which the other ways do not need
+        )
+
+        async with contextlib.AsyncExitStack() as stack:
+            return await target.start(await opened(stack, call)).acollect()
 
     @CallMethod
     def stream(self, /, *args: Any, **kwargs: Any) -> Stream[Any]:
@@ -232,12 +235,10 @@ def _read(reader: Reader, stop: Stop, run: Run | None, start: Callable[[], Run])
 
 
 async def _opened_stream(target: Target, call: BoundCall, stop: Stop) -> AsyncGenerator[Any, None]:
-    async with _opened(call, stop) as call, contextlib.aclosing(target.start(call, stop=stop).astream()) as results:
-        async for result in results:
+    from jd_core._planning.async_input import opened
+    from jd_core.backend.bridge import nested
+
+    async with contextlib.AsyncExitStack() as stack:
+        run = target.start(await opened(stack, call, stop.is_set), stop=stop)
+        async for result in await stack.enter_async_context(nested(run.astream())):
             yield result
-
-
-def _opened(call: BoundCall, stop: Stop | None = None) -> AbstractAsyncContextManager[BoundCall]:
-    from jd_core._planning import async_input  # here, because it imports asyncio, which the other ways do not need
-
-    return async_input.opened(call, (stop or Stop()).is_set)

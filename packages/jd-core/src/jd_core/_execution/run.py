@@ -188,8 +188,10 @@ class Run:
 
     async def acollect(self) -> Any:
         """Like `collect`, on the caller's event loop."""
+        from jd_core.backend.bridge import nested  # here, because it imports asyncio, which the other ways do not need
+
         with self._results as results:
-            async with contextlib.aclosing(self._backend.arun(self._work, iter(self._feed))) as chunk_results:
+            async with nested(self._backend.arun(self._work, iter(self._feed))) as chunk_results:
                 async for chunk_result in chunk_results:
                     for values in results.take(chunk_result):
                         results.keep(values)
@@ -229,8 +231,11 @@ class Run:
 
     async def astream(self) -> AsyncGenerator[Any, None]:
         """Like `stream`, on the caller's event loop."""
+        from jd_core.backend.bridge import nested, running_loop
+
+        running_loop(self._work.name)
         with self._results as results:
-            async with contextlib.aclosing(self._backend.arun(self._work, iter(self._feed))) as chunk_results:
+            async with nested(self._backend.arun(self._work, iter(self._feed))) as chunk_results:
                 async for chunk_result in chunk_results:
                     for values in results.take(chunk_result):
                         for value in values:

@@ -30,7 +30,7 @@ from jd_core._planning.binding import BoundCall
 from jd_core._planning.columns import Arriving
 from jd_core._planning.thread_input import Reader
 from jd_core.backend import CANCEL_SECONDS
-from jd_core.backend.bridge import wait_until_done
+from jd_core.backend.bridge import running_loop, wait_until_done
 
 #: Seconds for which elements that arrive one by one gather before the run is told of them.
 GATHER_SECONDS = 0.001
@@ -147,32 +147,32 @@ class AsyncInput(Arriving):
         self._wake()
 
 
-@contextlib.asynccontextmanager
-async def opened(call: BoundCall, is_given_up: Callable[[], bool]) -> AsyncIterator[BoundCall]:
-    """Yields a call with an `AsyncInput` in the place of each async iterable, and a `ThreadInput` for what may block.
+async def opened(
+    stack: contextlib.AsyncExitStack, call: BoundCall, is_given_up: Callable[[], bool] = lambda: False
+) -> BoundCall:
+    """Returns a call with an `AsyncInput` in the place of each async iterable, and a `ThreadInput` for what may block.
 
     Waits for the first element where it decides how the argument is cut, unless it is given up. They are closed with the
-    block.
+    stack.
     """
-    loop = asyncio.get_running_loop()
+    loop = running_loop(call.name)
 
     def tell(wake: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more
             loop.call_soon_threadsafe(wake)
 
-    async with contextlib.AsyncExitStack() as stack:
-        distributed = []
-        for argument in call.distributed:
-            if is_asynchronous(argument.value):
-                input_ = AsyncInput(argument.value)
-                stack.push_async_callback(input_.close)
-                argument = dataclasses.replace(argument, value=input_)
-            distributed.append(argument)
-        reader = stack.enter_context(Reader(dataclasses.replace(call, distributed=tuple(distributed)), tell))
-        for argument in reader.call.distributed:
-            if isinstance(argument.value, Arriving) and argument.parameter.role is Role.BATCH:
-                await arrival(argument.value, is_given_up)
-        yield reader.call
+    distributed = []
+    for argument in call.distributed:
+        if is_asynchronous(argument.value):
+            input_ = AsyncInput(argument.value)
+            stack.push_async_callback(input_.close)
+            argument = dataclasses.replace(argument, value=input_)
+        distributed.append(argument)
+    reader = stack.enter_context(Reader(dataclasses.replace(call, distributed=tuple(distributed)), tell))
+    for argument in reader.call.distributed:
+        if isinstance(argument.value, Arriving) and argument.parameter.role is Role.BATCH:
+            await arrival(argument.value, is_given_up)
+    return reader.call
 
 
 async def arrival(arriving: Arriving, is_given_up: Callable[[], bool] = lambda: False) -> None:

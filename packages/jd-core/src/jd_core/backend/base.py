@@ -6,7 +6,6 @@ them travel chunks: runs of consecutive calls in columns, so that the cost of an
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from typing import Any, ClassVar
@@ -90,7 +89,7 @@ class Backend(ABC):
         """
         from jd_core.backend import bridge  # here, because it imports asyncio, which the other ways do not need
 
-        async with contextlib.aclosing(bridge.iterate_in_thread(self.run, work, chunks)) as results:
+        async with bridge.nested(bridge.iterate_in_thread(self.run, work, chunks)) as results:
             async for result in results:
                 yield result
 

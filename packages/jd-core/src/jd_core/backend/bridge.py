@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import contextvars
 import dataclasses
+import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from jd_core.errors import BackendError
 
 if TYPE_CHECKING:
     from jd_core.backend import Chunk, ChunkResult, Work
@@ -20,6 +23,75 @@ _WAITING = 2
 _LOOK_SECONDS = 1.0
 
 _END = object()
+
+T = TypeVar("T")
+
+#: The generators in `nested` blocks.
+_nested: set[AsyncGenerator[Any, None]] = set()
+
+
+def running_loop(name: str) -> asyncio.AbstractEventLoop:
+    """Returns the loop that the caller of a function's ``aio`` or ``astream`` is on.
+
+    Args:
+        name: the function's, for messages.
+
+    Raises:
+        BackendError: there is none.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise BackendError(
+            f"{name}(): .aio and .astream need asyncio, and no loop of asyncio runs here. Under trio, call it in a "
+            f"thread: await trio.to_thread.run_sync({name}, ...), or anyio.to_thread.run_sync, which suits both"
+        ) from None
+
+
+class nested(Generic[T]):  # noqa: N801 - as contextlib.aclosing
+    """As `contextlib.aclosing`, for an async generator within another one: the outer one alone closes it.
+
+    What a consumer drops in a cycle, as exceptions make them, garbage collection finalizes all at once, and the end of a
+    loop closes all generators at once: one that is being closed by the one around it would be closed a second time,
+    "aclose(): asynchronous generator is already running". So the loop is not told of it (`sys.set_asyncgen_hooks`), and it
+    is kept until it is closed.
+
+    Args:
+        generator: the inner generator, which nobody has iterated over yet.
+    """
+
+    def __init__(self, generator: AsyncGenerator[T, None]) -> None:
+        self._generator = generator
+        self._begun = False
+
+    async def __aenter__(self) -> Self:
+        """Returns itself, to be iterated over."""
+        _nested.add(self._generator)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Closes the generator."""
+        try:
+            if self._begun:
+                await self._generator.aclose()
+        finally:
+            _nested.discard(self._generator)
+
+    def __aiter__(self) -> Self:
+        """Returns itself."""
+        return self
+
+    def __anext__(self) -> Awaitable[T]:
+        """Returns what the generator yields next."""
+        if self._begun:
+            return self._generator.__anext__()
+        self._begun = True
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            return self._generator.__anext__()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
 
 
 async def iterate_in_thread(

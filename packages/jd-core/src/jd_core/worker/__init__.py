@@ -1,7 +1,7 @@
 """What runs inside a worker. It needs only the standard library, so that it can be sent to where these packages are not."""
 
 from .calls import BLOCK_SECONDS, Bound, Span, failure_of, plain, run_calls, traceback_text
-from .coroutines import close_loop, open_loop, run_coroutine
+from .coroutines import close_loop, open_loop, run_coroutine, threads_are_greenlets
 from .resources import Resources, is_per_worker, release
 from .returned import finish_async, innermost, is_async, returned_by
 from .state import as_worker, inside_worker, is_ending, is_inside_worker, mark_process
@@ -30,5 +30,6 @@ __all__ = [
     "returned_by",
     "run_calls",
     "run_coroutine",
+    "threads_are_greenlets",
     "traceback_text",
 ]

@@ -6,6 +6,7 @@ Imports nothing but the standard library: it is sent by value where `jd_core.wor
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,12 @@ def run_coroutine(coroutine: Coroutine[Any, Any, Any], *, context: contextvars.C
     return open_loop().run(coroutine, context=context)
 
 
+def threads_are_greenlets() -> bool:
+    """Returns whether gevent has replaced threads by greenlets: all are in one thread, which can run one event loop."""
+    gevent: Any = sys.modules.get("gevent.monkey")
+    return gevent is not None and bool(gevent.is_module_patched("threading"))
+
+
 def open_loop() -> asyncio.Runner:
     """Returns the runner of the event loop that this thread keeps, which is made if there is none yet.
 
@@ -70,6 +77,12 @@ def close_loop() -> None:
 def _in_other_thread(coroutine: Coroutine[Any, Any, Any], context: contextvars.Context) -> Any:
     import asyncio
 
+    if threads_are_greenlets():
+        coroutine.close()
+        raise RuntimeError(
+            f"{coroutine!r} cannot be run here: an event loop runs in another greenlet, and gevent "
+            f"has replaced threads by greenlets; use job='web', whose loop serves all of them"
+        )
     outcome: list[tuple[bool, Any]] = []
 
     def run() -> None:
