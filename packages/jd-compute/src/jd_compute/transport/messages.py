@@ -35,8 +35,8 @@ FILES = struct.Struct("!??")
 
 LENGTH = struct.Struct("!Q")
 
-#: Run, number of the chunk, index of its first call, number of calls; what to do after a failed call; whether to publish every
-#: call and not blocks of calls, to say when they ran.
+#: Run, number of the chunk, index of its first call, number of calls; what to do after a failed call; whether to publish
+#: every call and not blocks of calls, to say when they ran.
 CHUNK_HEADER = struct.Struct("!QQQQB??")
 
 #: After a failed call: go on, give the rest of the chunk back, or do nothing more for the run.
