@@ -18,12 +18,10 @@ SUITE = Path(__file__).parent / "scripts" / "suite"
 JOBS = [job for job in ("compute", "io", "web") if importlib.util.find_spec(f"jd_{job}")]
 
 
-@pytest.mark.parametrize("processes", [[], ["-n", "2"]], ids=["one process", "xdist"])
-def test_a_suite(processes: list[str]) -> None:
-    """What capsys, caplog, monkeypatch and warning filters do holds in calls, whatever the order of the tests."""
-    if processes:
-        pytest.importorskip("xdist")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *processes, str(SUITE)]
+def test_a_suite() -> None:
+    """What capsys, caplog, monkeypatch and warning filters do holds in calls, in each of xdist's processes."""
+    pytest.importorskip("xdist")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-n", "2", str(SUITE)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
     environment["JOBS"] = " ".join([*JOBS, "serial"])
     done = subprocess.run(command, cwd=SUITE, env=environment, capture_output=True, text=True, timeout=170, check=False)
