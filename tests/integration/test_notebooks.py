@@ -1,4 +1,4 @@
-"""Section 5: distributed calls in a notebook, run by a real kernel, on every job."""
+"""Section 5: distributed calls in a notebook, run by a real kernel."""
 
 from __future__ import annotations
 
@@ -81,11 +81,18 @@ def kernel() -> Iterator[Notebook]:
         yield notebook
 
 
+@pytest.fixture(params=["compute", "io", "web"])
+def job(request: pytest.FixtureRequest) -> str:
+    """Each job of this machine: a kernel would start a Ray of its own."""
+    found: str = request.param
+    pytest.importorskip(f"jd_{found}")
+    return found
+
+
 @pytest.fixture
-def notebook(kernel: Notebook, job: str, request: pytest.FixtureRequest) -> Notebook:
+def notebook(kernel: Notebook, job: str) -> Notebook:
     """The same, where ``parallel`` distributes a function for the job."""
-    address = f", address={request.getfixturevalue('ray_cluster')!r}" if job == "ray" else ""
-    assert not kernel.run(f"parallel = distribute(job={job!r}, workers=2{address})")
+    assert not kernel.run(f"parallel = distribute(job={job!r}, workers=2)")
     return kernel
 
 
@@ -115,10 +122,8 @@ def test_await(notebook: Notebook) -> None:
     assert notebook.value("[x async for x in g.astream(iter(range(4)))]") == "[0, -1, -2, -3]"
 
 
-def test_prints(notebook: Notebook, job: str) -> None:
+def test_prints(notebook: Notebook) -> None:
     """What calls print is in the cell that made them, in whole lines, also what began a line and did not end it."""
-    if job == "ray":
-        pytest.skip("Ray shows what its workers print, in its own time and with their names")
     notebook.run("@parallel\ndef f(x):\n    for n in range(5): print('call', x, 'line', n)\n    print('end', x, end='!')")
     notebook.run("@parallel\nasync def g(x):\n    print('call', x)\n    await asyncio.sleep(0.01)\n    print('call', x)")
     lines = {f"call {x} line {n}" for x in range(20) for n in range(5)}
@@ -133,7 +138,7 @@ def test_prints(notebook: Notebook, job: str) -> None:
     assert notebook.printed("import sys\nprint(type(sys.stdout).__name__)") == ["OutStream\n"]
 
 
-def test_the_callers_prints_come_at_once(notebook: Notebook, job: str) -> None:
+def test_the_callers_prints_come_at_once(notebook: Notebook) -> None:
     """While calls run, what the cell itself prints is shown as it prints it."""
     notebook.run("@parallel\ndef f(x): return x")
     (text,) = ["".join(notebook.printed("for x in f.stream(range(3)): print(x, end=' ')"))]

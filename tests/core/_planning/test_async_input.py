@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -203,7 +204,8 @@ def test_an_error_while_closing_is_logged(caplog: pytest.LogCaptureFixture) -> N
         return value
 
     async def run() -> None:
-        async with opened(bind(inspect_function(function), (source(),), {}, on_loop=True), bool) as call:
+        async with contextlib.AsyncExitStack() as stack:
+            call = await opened(stack, bind(inspect_function(function), (source(),), {}, on_loop=True))
             input_ = call.distributed[0].value
             input_.ready(1)
             await until(lambda: input_.first() == 1)
