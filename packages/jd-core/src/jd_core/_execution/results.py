@@ -117,8 +117,7 @@ class Results:
             self._feed.put_back(result.chunk)
             return
         retries = self._feed.retries
-        # How fast a service refuses tells nothing about its calls.
-        if retries is None or len(result.failures) < len(result.values):
+        if retries is None or len(result.failures) < len(result.values):  # how fast a service refuses tells nothing
             self._durations.record(len(result.values), result.seconds)
         if self._record is not None:
             self._record.take(result)
@@ -166,10 +165,8 @@ class Results:
         """
         feed = self._feed
         if not feed.exhausted or feed.settled != feed.fed:
-            raise BackendError(
-                f"job={self._options.job!r} returned {feed.settled} results for {feed.fed} calls of {self._plan.name}(): "
-                f"this is a bug in that backend"
-            )
+            counts = f"{feed.settled} results for {feed.fed} calls of {self._plan.name}()"
+            raise BackendError(f"job={self._options.job!r} returned {counts}: this is a bug in that backend")
 
     def aggregate(self, joined: Kind | None) -> Any:
         """Returns what a plain call returns, made of all results, which were kept.
