@@ -300,6 +300,16 @@ def test_the_rest_of_a_chunk_with_a_failure(parallel: Parallel, folder: str, chu
     assert len(list(Path(folder).glob("made*"))) == 300
 
 
+@pytest.mark.parametrize("job", ["serial", "auto"])
+@pytest.mark.parametrize("way", ["call", "stream", "as_completed", "aio", "astream"])
+def test_the_rest_of_a_chunk_that_runs_here(job: str, way: str, folder: str) -> None:
+    """Section 5: as above, where the chunks run here, or the first of them do."""
+    function = distribute(fails_first, job=job, retries=Retry(1, **QUICK))
+    found = each_way(function, range(300), folder=folder)[way]()
+    assert sorted(found) == ([*enumerate(range(300))] if way == "as_completed" else [*range(300)])
+    assert len(list(Path(folder).glob("made*"))) == 300
+
+
 @pytest.mark.usefixtures("only_apart")
 def test_failures_now_and_then(parallel: Parallel, folder: str) -> None:
     """Section 5: while others succeed, calls that wait for another attempt do not stop them, though there are many."""

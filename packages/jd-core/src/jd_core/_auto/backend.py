@@ -12,8 +12,8 @@ from typing import Any
 
 from jd_core._auto.choose import Choice, choose, is_installed
 from jd_core._auto.sample import Sample
-from jd_core._execution.serial import run_chunk
-from jd_core.backend import POLL_SECONDS, Backend, Chunk, ChunkResult, Work, registry
+from jd_core._execution.serial import rest_of, run_chunk
+from jd_core.backend import Backend, Chunk, ChunkResult, Work, registry
 from jd_core.backend.cpus import usable_cpus
 from jd_core.worker import close_loop, is_async, plain, release
 
@@ -58,14 +58,16 @@ class AutoBackend(Backend):
 
     async def arun(self, work: Work, chunks: Iterator[Chunk | None]) -> AsyncGenerator[ChunkResult, None]:
         """Like `run`, for a caller on an event loop, which stays free: calls that run here run in a thread."""
+        from jd_core.backend.bridge import nested  # here, because it imports asyncio, which the other way does not need
+
         choice = _at_once(work)
         if choice is None:
             results = super().arun(work, chunks)
         else:
             backend, moved = _moved(work, choice)
             results = backend.arun(moved, chunks)
-        async with contextlib.aclosing(results):
-            async for result in results:
+        async with nested(results) as chunk_results:
+            async for result in chunk_results:
                 yield result
 
 
@@ -96,9 +98,10 @@ class _Trial:
                 if work.cancelled is not None and work.cancelled():
                     return
                 if chunk is not None:
-                    yield self._measured(call, chunk)
+                    yield (result := self._measured(call, chunk))
+                    yield from rest_of(work, result)
                 else:
-                    event.wait(POLL_SECONDS)
+                    event.wait(work.poll_seconds)
                     event.clear()
         finally:
             release(call)

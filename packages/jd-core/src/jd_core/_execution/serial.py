@@ -61,7 +61,7 @@ class SerialBackend(Backend):
                     return
                 if chunk is not None:
                     yield (result := run_chunk(work, call, chunk))
-                    yield from _rest(work, result)
+                    yield from rest_of(work, result)
                     continue
                 event.wait(work.poll_seconds)
                 event.clear()
@@ -88,7 +88,7 @@ class SerialBackend(Backend):
                 if chunk is not None:
                     result = run_chunk(work, call, chunk) if resources is None else await _await(work, resources, chunk)
                     yield result
-                    for rest in _rest(work, result):
+                    for rest in rest_of(work, result):
                         yield rest
                     continue
                 with contextlib.suppress(TimeoutError):
@@ -128,7 +128,7 @@ def _stops(work: Work) -> bool:
     return work.stop_at_failure or work.return_at_failure
 
 
-def _rest(work: Work, result: ChunkResult) -> Iterator[ChunkResult]:
+def rest_of(work: Work, result: ChunkResult) -> Iterator[ChunkResult]:
     """Yields what returns the calls after a failed one to the core, where it is to say when they may start."""
     chunk, done = result.chunk, len(result.values)
     if work.return_at_failure and done < len(chunk):
