@@ -37,7 +37,6 @@ class Feed:
         settled: calls that have their result, or failed for good.
         taken: calls whose results the caller of a stream has taken.
         exhausted: whether there are no new calls any more.
-        held_back: whether calls wait for the caller of a stream to take results.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Feed:
         self.settled = 0
         self.taken = 0
         self.exhausted = False
-        self.held_back = False
+        self._held_back = False  # until the caller of a stream takes results
         self.retries = retries
         self._plan = plan
         self._sizer = sizer
@@ -94,6 +93,12 @@ class Feed:
         self.settled += calls
         if self.retries is not None:
             self.retries.settle(start, calls)
+
+    def take(self, calls: int) -> bool:
+        """Records that the caller of a stream has taken so many results; returns whether others were held back until then."""
+        self.taken += calls
+        held_back, self._held_back = self._held_back, False
+        return held_back
 
     def put_back(self, chunk: Chunk) -> None:
         """Takes back a chunk that was yielded, none of whose calls has started, and yields it again before new ones."""
@@ -135,7 +140,7 @@ class Feed:
             size = min(size, self._buffersize - ahead)
         elif self._streamed and ahead + size > CHUNKS_AHEAD * self._sizer.ahead(size):
             size = 0
-        self.held_back = self._streamed and size <= 0
+        self._held_back = self._streamed and size <= 0
         return size
 
     def _first_put_back(self, size: int) -> Chunk:

@@ -210,7 +210,7 @@ class Run:
                     for values in results.take(chunk_result):
                         yield from values
                         self._stop.thread = threading.get_ident()
-                        self._feed.taken += len(values)
+                        self._feed.take(len(values))
             if not self._stop.is_set():
                 results.finish()
 
@@ -240,9 +240,7 @@ class Run:
                     for values in results.take(chunk_result):
                         for value in values:
                             yield value
-                        self._feed.taken += len(values)
-                        if self._feed.held_back:  # another thread may be waiting for that
-                            self._feed.held_back = False
+                        if self._feed.take(len(values)):
                             self._stop.wake()
             if not self._stop.is_set():
                 results.finish()

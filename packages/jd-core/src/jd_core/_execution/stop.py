@@ -1,4 +1,4 @@
-"""How a run is ended from outside."""
+"""How a run is ended, or woken, from outside."""
 
 from __future__ import annotations
 
@@ -28,6 +28,18 @@ class Stop:
         """Ends the run; returns at once."""
         self._is_set = True
         self.wake()
+
+
+def waking(plan: Plan, stop: Stop | None) -> Callable[[Callable[[], None]], None] | None:
+    """Returns what takes the callable that wakes a backend's run; None if nothing ever has reason to."""
+    if stop is None:
+        return plan.call_on_arrival if plan.arriving else None
+
+    def on_input(wake: Callable[[], None]) -> None:
+        plan.call_on_arrival(wake)
+        stop.wake = wake
+
+    return on_input
 
 
 def _nobody() -> None:
