@@ -95,7 +95,7 @@ class Feed:
             self.retries.settle(start, calls)
 
     def take(self, calls: int) -> bool:
-        """Records that the caller of a stream has taken so many results; returns whether others were held back until then."""
+        """Records that the caller of a stream has taken results; returns whether others were held back until then."""
         self.taken += calls
         held_back, self._held_back = self._held_back, False
         return held_back
