@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from jd_core._collections.fold import Fold
 from jd_core._collections.table import Kind
-from jd_core._execution.chunk_size import CallDurations, sizer
+from jd_core._execution.chunk_size import CallDurations, Workers, sizer
 from jd_core._execution.failures import HiddenInternals
 from jd_core._execution.feed import Feed
 from jd_core._execution.results import AsCompleted, InOrder, Results
@@ -79,12 +79,12 @@ class Target:
         if is_ending():
             options = replace(options, job="serial", workers=1)
         backend = registry.backend(options.job)
-        workers = _Workers(backend, options)
+        workers = Workers(backend, options)
         planned = plan(call, autobatch=options.autobatch, batch_size=options.batch_size, workers=workers)
         if planned.calls == 0:
             # There is no call to make: the job's backend need not even be asked how many workers it has.
             backend = registry.backend("serial")
-            workers = _Workers(backend, options)
+            workers = Workers(backend, options)
         function: Callable[..., Any] = self.function
         if call.generators or options.seed is not None:  # stated, it is for the calls inside the calls as well
             planned.stream = stream_of_run(call.name, options.seed)
@@ -244,17 +244,3 @@ class Run:
                             self._stop.wake()
             if not self._stop.is_set():
                 results.finish()
-
-
-class _Workers:
-    """How many calls run at once; the backend is asked only when it matters, and once: Ray must connect to know."""
-
-    def __init__(self, backend: Backend, options: Options) -> None:
-        self._backend = backend
-        self._options = options
-        self._number = options.workers
-
-    def __call__(self) -> int:
-        if self._number is None:
-            self._number = self._backend.default_workers(self._options.backend)
-        return self._number

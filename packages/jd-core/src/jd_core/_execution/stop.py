@@ -30,18 +30,6 @@ class Stop:
         self.wake()
 
 
-def waking(plan: Plan, stop: Stop | None) -> Callable[[Callable[[], None]], None] | None:
-    """Returns what takes the callable that wakes a backend's run; None if nothing ever has reason to."""
-    if stop is None:
-        return plan.call_on_arrival if plan.arriving else None
-
-    def on_input(wake: Callable[[], None]) -> None:
-        plan.call_on_arrival(wake)
-        stop.wake = wake
-
-    return on_input
-
-
 def _nobody() -> None:
     """Is woken before anybody waits."""
 

@@ -145,7 +145,7 @@ def died(work: Work, index: int, what: str) -> WorkerDiedError:
     )
 
 
-def lost_too_often(work: Work, piece: Piece, error: Exception) -> BackendError:
+def lost_too_often(work: Work, piece: Piece, error: BaseException) -> BackendError:
     """Returns the error for a piece that one node after the other has lost."""
     return BackendError(
         f"distribute: call {piece.start} of {work.name} was lost with its node {piece.losses + 1} times, and is not tried "
