@@ -38,11 +38,114 @@ atexit.register(say)
 """
 
 
+FIRST = """
+from jd_core import distribute
+
+class Last:
+    def __init__(self):
+        self.call = distribute(lambda value: value, job=JOB)
+
+    def __del__(self):
+        self.call([1])
+
+last = Last()
+"""
+
+
+def test_the_first_call_of_all_at_the_very_end(job: str) -> None:
+    """A ``__del__`` after the modules are gone gets one clear error: what a first call needs is imported no more."""
+    program = f"JOB = {job!r}\n{FIRST}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.returncode) == ("", 0)
+    assert "BackendError: the interpreter is shutting down" in done.stderr
+    assert done.stderr.count("Error") == 1
+
+
+ENDS = {
+    "a daemon thread": """
+def call_for_ever():
+    while True:
+        plain(range(4))
+        list(plain.stream(iter(range(4))))
+
+for _ in range(2):
+    threading.Thread(target=call_for_ever, daemon=True).start()
+plain(range(4))
+said(plain)
+""",
+    "a thread that outlives the main one": """
+def call_late():
+    threading.main_thread().join()
+    said(plain)
+    said(later)
+
+threading.Thread(target=call_late).start()
+""",
+    "a dying thread": """
+class Last:
+    def __del__(self):
+        said(plain)
+        said(later)
+
+local = threading.local()
+def keep():
+    local.last = Last()
+
+thread = threading.Thread(target=keep)
+thread.start()
+thread.join()
+""",
+    "an open stream": """
+streams = [one.stream(iter(range(1000))) for one in (plain, later)]
+for stream in streams:
+    assert next(stream) == 0
+atexit.register(lambda: [print(sum(1 for _ in stream)) for stream in streams])
+""",
+}
+
+BEFORE = """
+import asyncio, atexit, threading
+from jd_core import distribute
+
+def square(value):
+    return value * value
+
+async def square_later(value):
+    await asyncio.sleep(0)
+    return value * value
+
+plain, later = (distribute(one, job=JOB, workers=3) for one in (square, square_later))
+
+def said(function):
+    print(function(range(4)), list(function.stream(iter(range(4)))))
+"""
+
+SAID = "[0, 1, 4, 9] [0, 1, 4, 9]\n"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("who", ENDS)
+def test_who_calls_at_the_end(job: str, who: str) -> None:
+    """Threads that end with the program, or after its main thread, have their results or one clear error."""
+    if job == "ray":
+        pytest.skip("it would start a Ray of its own; that calls are made here is decided before any backend is asked")
+    program = f"JOB = {job!r}\n{BEFORE}\n{ENDS[who]}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    expected = {"a daemon thread": SAID, "an open stream": "999\n999\n"}.get(who, 2 * SAID)
+    assert (done.stdout, done.returncode) == (expected, 0)
+    if who == "a daemon thread":  # its workers may end before it does
+        complaints = [line for line in done.stderr.splitlines() if "Error" in line]
+        assert all("the interpreter is shutting down" in line for line in complaints), done.stderr
+        assert len(complaints) <= 2
+    else:
+        assert done.stderr == ""
+
+
 @pytest.mark.parametrize("warm", [False, True])
 def test_calls_while_the_interpreter_shuts_down(job: str, warm: bool) -> None:
     """A call from ``atexit`` or ``__del__`` ends at once with its result, though no thread can be started any more."""
-    if job == "ray":
-        pytest.skip("it would start a Ray of its own; that calls are made here is decided before any backend is asked")
+    if job == "ray" and warm:
+        pytest.skip("it would start a Ray of its own")
     program = f"JOB, WARM = {job!r}, {warm}\n{PROGRAM}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     said = "atexit" + 4 * " [0, 1, 4, 9]" + "\n" + warm * "__del__ [0, 1, 4, 9] [4, 9]\n"

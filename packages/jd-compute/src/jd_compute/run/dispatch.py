@@ -23,6 +23,7 @@ from collections.abc import Generator, Iterator
 
 from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, Failure, Work
 from jd_core.errors import BackendError
+from jd_core.worker import is_ending
 
 from jd_compute.codec import codec, failures
 from jd_compute.pool.pool import Pool
@@ -74,7 +75,8 @@ class Dispatch:
         try:
             while True:
                 if self._workers.has_ended:
-                    raise BackendError(f"{self._work.name}(): the process that began this run has ended, or forked this one")
+                    why = "the interpreter is shutting down" if is_ending() else "this process was forked from the run's"
+                    raise BackendError(f"{self._work.name}(): its workers are gone: {why}")
                 yield from self._assign()
                 if any(each.tasks for each in self._workers.assignments):
                     self._spread()

@@ -7,8 +7,12 @@ happens, and no other user can reach it.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
+import threading
+import time
+from collections.abc import Iterator
 
 from jd_compute.transport.shared_memory import open_nameless
 
@@ -16,6 +20,9 @@ from jd_compute.transport.shared_memory import open_nameless
 IDLE, LOADING, DECODING, RUNNING, ENCODING = range(5)
 
 _SIZE = mmap.PAGESIZE
+
+#: In nanoseconds; longer than any timeout.
+_EVER = 1 << 60
 
 # Places in the array of 64-bit integers.
 _PHASE, _CHUNK, _FIRST, _BLOCK, _SINCE, _CANCELLED, _WANTED, _CPU = range(8)
@@ -26,6 +33,7 @@ class Status:
 
     def __init__(self, file: int | None = None) -> None:
         """Makes a new page, whose file is to be handed over; or opens the one of a file that was, which is closed."""
+        self._standing = threading.Lock()
         self.file = open_nameless("just-distribute-status") if file is None else file
         try:
             if file is None:
@@ -52,6 +60,18 @@ class Status:
         numbers[_BLOCK] = calls
         numbers[_FIRST] = first
         numbers[_PHASE] = RUNNING
+
+    @contextlib.contextmanager
+    def time_stands_still(self) -> Iterator[None]:
+        """Worker: does not count how long the block takes as time of the calls that run, nor while it lasts."""
+        numbers, began = self._numbers, time.monotonic_ns()
+        with self._standing:  # each of the threads that print in one call
+            since = numbers[_SINCE]
+            numbers[_SINCE] = began + _EVER
+            try:
+                yield
+            finally:
+                numbers[_SINCE] = since + time.monotonic_ns() - began
 
     def is_cancelled(self, run: int) -> bool:
         """Worker: whether the caller has given this run up."""

@@ -32,14 +32,20 @@ class Outbox:
     def __init__(self, channel: Channel, status: Status | None) -> None:
         self.status = status
         self.position: Callable[[], int] = int
-        self.output = output.Forwarding(
-            lambda where, data: channel.send(messages.OUTPUT, where, data), lambda: {"call": self.position()}
-        )
+        self.output = output.Forwarding(self._print, lambda: {"call": self.position()})
         self.is_forked = False
         self._channel = channel
         self._kept: dict[int, Sequence[Any]] = {}  # values of the last chunks, in case the caller cannot unpickle them
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
+
+    def _print(self, where: bytes, data: bytes) -> None:
+        """Sends what a call prints. It may have to wait until the caller reads, which is not the call's time."""
+        if self.status is None:
+            self._channel.send(messages.OUTPUT, where, data)
+            return
+        with self.status.time_stands_still():
+            self._channel.send(messages.OUTPUT, where, data)
 
     def _forked(self) -> None:
         self.is_forked = True

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -126,6 +127,11 @@ def backend(job: str) -> Backend:
     """Returns the one instance of the backend of a job given by its own name; raises as `backend_class`."""
     found = _instances.get(job)
     if found is None:
+        if sys.meta_path is None:
+            raise BackendError(
+                "the interpreter is shutting down, and the first distributed call of a program needs modules that can be "
+                "imported no more: make it in atexit or before"
+            )
         made = backend_class(job)()
         with _lock:
             found = _instances.setdefault(job, made)
