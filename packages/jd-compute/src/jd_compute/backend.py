@@ -11,6 +11,8 @@ from jd_core.backend import Backend, Chunk, ChunkResult, Option, Work
 from jd_core.backend.cpus import explain_cpus, usable_cpus
 from jd_core.errors import BackendError, SerializationError
 
+from jd_compute.run.devices import are_devices, visible
+
 _METHODS = multiprocessing.get_all_start_methods()
 
 #: Forking a process with threads can leave locks held in the child for ever, so the fork is made by a server without any.
@@ -44,11 +46,21 @@ class ComputeBackend(Backend):
         "max_calls_per_worker": _POSITIVE,
         "threads_per_worker": _POSITIVE,
         "idle_seconds": Option("a number of seconds above 0", (int, float), lambda seconds: seconds > 0),
+        "memory": Option(
+            'a number of bytes above 0, "auto", or None',
+            (int, float, str, type(None)),
+            lambda memory: memory is None or (memory == "auto" if isinstance(memory, str) else memory > 0),
+        ),
+        "devices": Option(
+            "a list of devices, by number or UUID as in CUDA_VISIBLE_DEVICES, or None",
+            (list, tuple, range, type(None)),
+            are_devices,
+        ),
     }
 
     def default_workers(self, options: Mapping[str, Any]) -> int:
-        """Returns the number of CPUs that this process may use."""
-        return usable_cpus()
+        """Returns the number of devices, if they are named, or else of CPUs that this process may use."""
+        return len(options.get("devices") or ()) or usable_cpus()
 
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs chunks on worker processes; see the contract."""
@@ -77,7 +89,10 @@ class ComputeBackend(Backend):
             threads=options.get("threads_per_worker", 1),
             idle_seconds=float(options.get("idle_seconds", IDLE_SECONDS)),
             most_calls=options.get("max_calls_per_worker"),
+            devices=visible(options.get("devices"), work.workers),
         )
+        if settings.devices and settings.method == "fork":
+            raise BackendError("option devices=... needs new processes, and start_method='fork' copies this one")
         full = full_seconds(self, work.workers)
         yield from Dispatch(shared_pool(), settings, work, chunks, full).results()
 

@@ -20,6 +20,7 @@ from jd_core.errors import (
     WorkerDiedError,
 )
 from jd_core.inprocess.rate_limit import Rate
+from jd_core.worker.state import worker_number
 
 if TYPE_CHECKING:
     from jd_core._api.trace import trace
@@ -51,6 +52,7 @@ __all__ = [
     "per_worker",
     "shutdown",
     "trace",
+    "worker_number",
 ]
 
 __version__ = "1.0.0"

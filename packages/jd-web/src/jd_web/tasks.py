@@ -132,13 +132,13 @@ class TaskWorkers:
             with self._queue.lock:
                 self._queue.waiting -= 1
         elif len(self._workers) < self._work.workers:
-            worker = Worker(self._call, f"task {len(self._workers) + 1}")
+            worker = Worker(self._call, len(self._workers), self._context)
             self._workers.append(worker)
         else:
             self._demand = 0
             return
         self._demand -= 1
-        self._loop.call_soon(self._serve, worker, context=self._context)
+        self._loop.call_soon(self._serve, worker, context=worker.context)
 
     def _add_workers(self) -> None:
         """Wakes or adds workers for all the demand there is. Called whenever a call has to wait."""
@@ -156,7 +156,7 @@ class TaskWorkers:
                     for offset, argument in worker.calls:
                         if queue.stopped:
                             break
-                        # In a copy of the current context, which is the run's.
+                        # In a copy of the current context, which is the worker's.
                         worker.task = asyncio.Task(self._make(worker, offset, argument), loop=loop, eager_start=True)
                         if not worker.task.done():
                             worker.waits = True
@@ -177,7 +177,7 @@ class TaskWorkers:
                 self._record(worker, offset)
             worker.done += 1
             if worker.waits:
-                self._context.run(self._serve, worker)
+                worker.context.run(self._serve, worker)
 
     else:
 
@@ -187,7 +187,7 @@ class TaskWorkers:
             worker.task = asyncio.Task(self._serve_in_task(worker), loop=self._loop)
 
         async def _serve_in_task(self, worker: Worker) -> None:
-            queue, own_context, add_workers = self._queue, self._context.copy, self._add_workers
+            queue, own_context, add_workers = self._queue, worker.context.copy, self._add_workers
             try:
                 while True:
                     call, values = worker.call, worker.values
@@ -225,7 +225,7 @@ class TaskWorkers:
             return False
         if previous is not None and done == len(previous.values):
             # Calls that never wait do not let others run; between chunks they do.
-            self._loop.call_soon(self._serve, worker, context=self._context)
+            self._loop.call_soon(self._serve, worker, context=worker.context)
             return False
         return True
 

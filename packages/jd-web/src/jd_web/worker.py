@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from jd_core.inprocess.open_chunk import OpenChunk
+from jd_core.worker import number_of_worker
 
 
 class Worker:
@@ -18,6 +20,7 @@ class Worker:
         calls: the calls of that chunk, shared with the other workers.
         values: the results of that chunk.
         call: makes a call of that chunk.
+        context: what its calls run in copies of.
         name: unique in the run.
         done: calls of the chunk that it has made.
         began: when it began with the chunk, on the performance counter.
@@ -25,10 +28,12 @@ class Worker:
         waits: that task goes on with the worker's calls when its own has ended.
     """
 
-    __slots__ = ("began", "call", "calls", "done", "name", "opened", "task", "values", "waits")
+    __slots__ = ("began", "call", "calls", "context", "done", "name", "opened", "task", "values", "waits")
 
-    def __init__(self, call: Callable[[Any], Coroutine[Any, Any, Any]], name: str) -> None:
-        self.name = name
+    def __init__(self, call: Callable[[Any], Coroutine[Any, Any, Any]], number: int, context: contextvars.Context) -> None:
+        self.context = context.copy()
+        self.context.run(number_of_worker.set, number)
+        self.name = f"task {number + 1}"
         self.task: asyncio.Task[None] | None = None
         self.waits = False
         self.take_from(None, call)

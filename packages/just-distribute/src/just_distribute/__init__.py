@@ -26,6 +26,7 @@ from jd_core import (
     distribute,
     per_worker,
     shutdown,
+    worker_number,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ __all__ = [
     "per_worker",
     "shutdown",
     "trace",
+    "worker_number",
 ]
 
 __version__ = "1.0.0"

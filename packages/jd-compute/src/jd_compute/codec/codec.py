@@ -22,7 +22,7 @@ from jd_core.worker import pickling
 from jd_core.worker.pickling import Reducers, refuse_shared
 from jd_core.worker.unpicklable import REFUSALS as REFUSALS
 
-from jd_compute.codec.libraries import dill_loads, imported
+from jd_compute.codec.libraries import any_temporary_folder, dill_loads
 from jd_compute.codec.reducers import CLOUDPICKLES, reduce_code
 from jd_compute.transport.channel import NEVER_BLOCKS
 from jd_compute.transport.shared_memory import LARGE
@@ -57,7 +57,8 @@ class _DillPickler(Pickler):
         try:
             return obj.__reduce_ex__(_PROTOCOL) if reduce is None else reduce(obj)
         except REFUSALS as refused:
-            dill = imported("dill")  # only here: it takes long to import, and most programs never need it
+            with any_temporary_folder():
+                import dill  # only here: it takes long to import, and most programs never need it
             try:
                 return dill_loads, (dill.dumps(obj, protocol=_PROTOCOL, recurse=True),)
             except REFUSALS:

@@ -1,15 +1,17 @@
-"""Imports what this package is built on, also where there is no temporary folder."""
+"""What this package is built on, where there is no temporary folder."""
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 
-def imported(name: str) -> Any:
-    """Returns dill, or multiprocess, which imports dill.
+@contextlib.contextmanager
+def any_temporary_folder() -> Iterator[None]:
+    """Lets dill, and multiprocess, which imports it, be imported in the ``with`` block.
 
     dill asks for a temporary folder when it is imported, for the sessions that it can save, which nobody does here. Where
     the whole file system is read-only or full there is none, and that is an error.
@@ -19,12 +21,15 @@ def imported(name: str) -> Any:
     except OSError:
         tempfile.tempdir = os.curdir
         try:
-            return importlib.import_module(name)
+            yield
         finally:
             tempfile.tempdir = None
-    return importlib.import_module(name)
+    else:
+        yield
 
 
 def dill_loads(data: bytes) -> Any:
     """Returns what dill has pickled."""
-    return imported("dill").loads(data)
+    with any_temporary_folder():
+        import dill
+    return dill.loads(data)

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Sequence
 
-from jd_compute.codec.libraries import imported
+from jd_compute.codec.libraries import any_temporary_folder
 from jd_compute.pool.worker import describe_exit
 from jd_compute.transport.channel import MESSAGE_SECONDS, Channel
 from jd_compute.worker import fork_server, process
@@ -99,7 +99,7 @@ class ForkServers:
         self._retired: list[ForkServer] = []
         self._unsafe: set[str] = set()  # modules that start threads when they are imported
 
-    def order(self, kind: int, threads: int | None, files: Sequence[int]) -> ForkServer:
+    def order(self, kind: int, threads: int | None, body: bytes, files: Sequence[int]) -> ForkServer:
         """Gives an order to the server for this number of threads, which is started if there is none.
 
         Returns:
@@ -111,7 +111,7 @@ class ForkServers:
         for attempt in range(_ATTEMPTS):
             server = self._server(threads)
             try:
-                server.order(kind, files=files)
+                server.order(kind, body, files)
                 return server
             except OSError:
                 if attempt == _ATTEMPTS - 1:
@@ -156,7 +156,9 @@ class ForkServers:
 
     def fork(self) -> ForkServer:
         """Returns a server that is forked from this process as it is now, and that has no worker yet."""
-        imported("multiprocess")  # here, or each server would import it for itself
+        with any_temporary_folder():
+            import multiprocess  # noqa: F401 - here, or each server would import it for itself
+
         server = ForkServer(_fork)
         with self._lock:
             self._sweep()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import selectors
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from jd_compute.pool.worker import Worker
 from jd_compute.transport import messages, output
@@ -33,9 +33,9 @@ class Idle:
         self._workers.remove(worker)
         self._selector.unregister(worker.channel)
 
-    def last(self, settings: object) -> Worker | None:
-        """Returns the worker with these settings that became idle last; what it needs is the most likely to be cached."""
-        return next((worker for worker in reversed(self._workers) if worker.settings == settings), None)
+    def last(self, can_use: Callable[[Worker], bool]) -> Worker | None:
+        """Returns the worker of use that became idle last; what it needs is the most likely to be cached."""
+        return next((worker for worker in reversed(self._workers) if can_use(worker)), None)
 
     def ready(self) -> list[Worker]:
         """Returns those that have said something, or have ended."""

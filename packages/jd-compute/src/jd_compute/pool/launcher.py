@@ -15,11 +15,12 @@ import selectors
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from jd_core.backend import CANCEL_SECONDS
 from jd_core.errors import BackendError, WorkerDiedError
 
+from jd_compute.memory.system import note_kills
 from jd_compute.pool.fork_server import ForkServer, ForkServers
 from jd_compute.pool.share import Settings
 from jd_compute.pool.worker import Worker
@@ -64,11 +65,11 @@ class Launch:
         self._refused: int | None = None
         self._attempts = MOST_ATTEMPTS
 
-    def workers(self, count: int) -> list[tuple[Worker, bytearray]]:
-        """Starts ``count`` workers and waits until each has run its initializer.
+    def workers(self, places: Sequence[int]) -> list[tuple[Worker, bytearray]]:
+        """Starts a worker at each place and waits until each has run its initializer.
 
         Returns:
-            Each worker with what its initializer raised: an encoded exception, or nothing. Fewer than ``count`` if others
+            Each worker with what its initializer raised: an encoded exception, or nothing. Fewer if others
             died, or the system allows no more, or they were given up; those that were not ready then are killed.
 
         Raises:
@@ -76,11 +77,11 @@ class Launch:
             WorkerDiedError: all died before they were ready.
         """
         deadline = time.monotonic() + START_SECONDS
+        note_kills()
         try:
-            for _ in range(count):
-                self._start()
+            for place in places:
+                self._start(place)
             self._tracker = _tracker()  # while they start
-            self._startup = self._tell()
             while self._starting and not self._is_given_up():
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -103,14 +104,14 @@ class Launch:
             if self._forked is not None:
                 self._forked.retire()
         if not self._ready and not self._is_given_up():
-            raise self._error(count)
+            raise self._error(len(places))
         return self._ready
 
-    def _start(self) -> None:
+    def _start(self, place: int) -> None:
         try:
-            server, worker = self._order()
+            server, worker = self._order(place)
         except ConnectionError:  # the server ended just now
-            self._try_again("the process that starts workers ended")
+            self._try_again("the process that starts workers ended", place)
             return
         except OSError as error:
             self._refused = error.errno or 0
@@ -119,19 +120,21 @@ class Launch:
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
         self._selector.register(worker.report, selectors.EVENT_READ, worker)
 
-    def _order(self) -> tuple[ForkServer, Worker]:
+    def _order(self, place: int) -> tuple[ForkServer, Worker]:
         settings, servers = self._settings, self._servers
         if settings.method == "fork":
             if self._forked is None or self._forked.has_ended:
                 self._forked = servers.fork()
             forked = self._forked
-            return forked, Worker(lambda files: forked.order(fork_server.FORK, files=files), settings)
+            return forked, Worker(lambda files: forked.order(fork_server.FORK, files=files), settings, place)
         found: list[ForkServer] = []
-        spawns = settings.method == "spawn"
+        # What a server has imported may have looked at the devices.
+        spawns = settings.method == "spawn" or settings.devices
         if not spawns:
             servers.preload(self._modules, settings.threads)
         kind = fork_server.SPAWN if spawns else fork_server.FORK
-        worker = Worker(lambda files: found.append(servers.order(kind, settings.threads, files)), settings)
+        body = messages.pack({**os.environ, **settings.variables(place)}) if spawns else b""
+        worker = Worker(lambda files: found.append(servers.order(kind, settings.threads, body, files)), settings, place)
         if spawns:
             worker.channel.introduce(introduction())
         return found[0], worker
@@ -169,35 +172,34 @@ class Launch:
         end = worker.reap()
         if worker.is_unsafe:
             self._servers.give_up(server)
-            self._start()
+            self._start(worker.place)
         elif worker.refused is not None:
             self._refused = worker.refused
         else:
             if worker.end is None and server.has_ended:
                 end = f"{server.close()} (the process that starts workers)"
-            self._try_again(end)
+            self._try_again(end, worker.place)
 
-    def _try_again(self, end: str) -> None:
+    def _try_again(self, end: str, place: int) -> None:
         """Starts another worker for one that has ended, unless too many have."""
         self._ends.append(end)
         if self._attempts:
             self._attempts -= 1
-            self._start()
+            self._start(place)
 
     def _introduce(self, worker: Worker) -> None:
         with contextlib.suppress(OSError):  # no memory or descriptor for it: it works without
             worker.status = Status()
         files = [] if worker.status is None else [worker.status.file]
         tracker = self._tracker
-        worker.channel.send(
-            messages.STARTUP, messages.FILES.pack(worker.status is not None, tracker is not None), self._startup
-        )
+        header = messages.FILES.pack(worker.status is not None, tracker is not None)
+        worker.channel.send(messages.STARTUP, header, self._tell(worker.place))
         for file in (*files, *([] if tracker is None else [tracker])):
             worker.channel.send_files([file])
         if worker.status is not None:
             worker.status.close_file()
 
-    def _tell(self) -> bytes:
+    def _tell(self, place: int) -> bytes:
         from multiprocessing import process
 
         settings = self._settings
@@ -207,6 +209,7 @@ class Launch:
                 threads=settings.threads,
                 idle_seconds=settings.idle_seconds,
                 environment=dict(os.environ),
+                own=settings.variables(place),
                 path=list(sys.path),
                 arguments=list(getattr(sys, "argv", ())),
                 authkey=bytes(process.current_process().authkey),
@@ -239,8 +242,6 @@ def _remedy(code: int) -> str:
 
 def _tracker() -> int | None:
     """Returns the pipe to the resource tracker of this process's ``multiprocessing``; None if the system refuses one."""
-    if sys.platform == "win32":
-        return None
     from multiprocessing import resource_tracker
 
     try:

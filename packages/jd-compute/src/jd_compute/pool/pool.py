@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from jd_compute.pool.endings import Endings
 from jd_compute.pool.fork_server import ForkServers
@@ -75,7 +75,7 @@ class Pool:
             worker, share.granted = share.granted, None
             if worker is not None:
                 return worker
-            if not self._shares.others_come_first(share) and (worker := self._idle.last(share.settings)) is not None:
+            if not self._shares.others_come_first(share) and (worker := self._idle.last(share.can_use)) is not None:
                 self._idle.remove(worker)
                 self._lend(worker, share)
                 return worker
@@ -84,14 +84,14 @@ class Pool:
             return None
 
     def start(
-        self, share: Share, wanted: int, modules: Collection[str], is_given_up: Callable[[], bool] | None
+        self, share: Share, places: Sequence[int], modules: Collection[str], is_given_up: Callable[[], bool] | None
     ) -> list[tuple[Worker, bytearray]]:
-        """Starts and lends as many workers as the run may have now; see `launcher.Launch`."""
-        count = self._allot(share, wanted)
+        """Starts and lends as many workers as the run may have now, at the first of these places; see `launcher.Launch`."""
+        count = self._allot(share, len(places))
         if not count:
             return []
         try:
-            started = Launch(self._servers, share.settings, modules, is_given_up).workers(count)
+            started = Launch(self._servers, share.settings, modules, is_given_up).workers(places[:count])
         finally:
             with self._lock:
                 self._shares.starting[share.settings] -= count
@@ -218,7 +218,7 @@ class Pool:
             if count:
                 return count
             count = max(0, min(wanted, self._room()))
-            for worker in [worker for worker in self._idle if worker.settings != share.settings][: wanted - count]:
+            for worker in [worker for worker in self._idle if not share.can_use(worker)][: wanted - count]:
                 self._idle.remove(worker)
                 self._endings.begin(worker)
                 count += 1

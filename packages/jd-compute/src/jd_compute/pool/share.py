@@ -26,6 +26,8 @@ class Settings:
         threads: threads of BLAS and OpenMP per worker; None: as they like.
         idle_seconds: how long a worker waits for work before it ends.
         most_calls: after so many calls a worker is replaced; None: never.
+        devices: what ``CUDA_VISIBLE_DEVICES`` is in the workers at each place, from 0 on; none: there is but one place, and
+            it is the caller's.
     """
 
     method: str
@@ -33,6 +35,11 @@ class Settings:
     threads: int | None
     idle_seconds: float
     most_calls: int | None
+    devices: tuple[str, ...] = ()
+
+    def variables(self, place: int) -> dict[str, str]:
+        """Returns the environment variables that a worker at a place has of its own."""
+        return {"CUDA_VISIBLE_DEVICES": self.devices[place]} if self.devices else {}
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +56,7 @@ class Share:
         waits_since: when it began to wait for a worker, having none.
         wanted_more: when it last asked for a worker and got none, having some.
         changed: set when it is given what it waits for.
+        places: where it can use another worker; None: anywhere.
     """
 
     settings: Settings
@@ -60,6 +68,11 @@ class Share:
     waits_since: float = 0.0
     wanted_more: float = float("-inf")
     changed: threading.Event = field(default_factory=threading.Event)
+    places: set[int] | None = None
+
+    def can_use(self, worker: Worker) -> bool:
+        """Whether the run can use a worker."""
+        return worker.settings == self.settings and (self.places is None or worker.place in self.places)
 
 
 class Shares:

@@ -29,6 +29,8 @@ class Worker:
 
     Args:
         order: has it started, given its ends of the connection and of ``life``, and where its server reports.
+        settings: what it has in common with other workers.
+        place: see `share.Settings.devices`.
 
     Attributes:
         channel: the connection.
@@ -38,7 +40,6 @@ class Worker:
         end: how it ended, in words; None while it lives, as far as is known.
         refused: the errno with which the system refused to start it; None if it did not.
         is_unsafe: its server had threads, and did not start it.
-        settings: what it has in common with other workers.
         share: the share of the run that has it; None while it is idle.
         calls: how many calls it was given.
         surroundings: what it was told last of the caller's.
@@ -48,8 +49,9 @@ class Worker:
         orders: identifies what it was told last to do.
     """
 
-    def __init__(self, order: Callable[[Sequence[int]], None], settings: Any) -> None:
+    def __init__(self, order: Callable[[Sequence[int]], None], settings: Any, place: int = 0) -> None:
         self.settings = settings
+        self.place = place
         self.share: object = None
         self.pid = 0
         self.status: Status | None = None

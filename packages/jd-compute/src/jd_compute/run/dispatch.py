@@ -26,6 +26,7 @@ from jd_core.errors import BackendError
 from jd_core.worker import is_ending
 
 from jd_compute.codec import codec, failures
+from jd_compute.memory.gate import Gate
 from jd_compute.pool.pool import Pool
 from jd_compute.pool.share import Settings
 from jd_compute.run.lost_workers import LostWorkers
@@ -61,10 +62,12 @@ class Dispatch:
 
     def __init__(self, pool: Pool, settings: Settings, work: Work, chunks: Iterator[Chunk | None], full: float) -> None:
         self._workers = RunWorkers(pool, settings, work, next(_runs))
+        memory = work.options.get("memory")
+        self._gate = None if memory is None else Gate(memory)
         self._work = work
         self._chunks = chunks
         self._again: deque[tuple[Chunk, int]] = deque()  # with the number of deaths
-        self._lost = LostWorkers(self._workers, work, self._again)
+        self._lost = LostWorkers(self._workers, work, self._again, self._gate)
         self._received = Received(self._workers, work, self._again, self._lost, full)
         self._exhausted = False
         self._paused = False  # the core has nothing to start just now
@@ -94,6 +97,8 @@ class Dispatch:
                     return
         finally:
             self._workers.release()
+            if self._gate is not None:
+                self._gate.close()
 
     def _with_returned(self, results: Iterator[ChunkResult]) -> Iterator[ChunkResult]:
         """Yields results, and after a failed call what has not begun, where the core is to say when it may."""
@@ -109,6 +114,8 @@ class Dispatch:
     def _assign(self) -> Iterator[ChunkResult]:
         """Sends every worker that can take one a chunk, while there are any."""
         self._paused = self._lacks_workers = False
+        if self._gate is not None:
+            self._gate.settle({each.worker.pid for each in self._workers.assignments if each.tasks})
         self._workers.check_in(all_idle=False)
         while True:
             assignment = self._free()
@@ -118,6 +125,10 @@ class Dispatch:
             if following is None:
                 self._workers.check_in(all_idle=True)
                 return
+            if assignment is not None and not self._may_start(assignment, *following):
+                if self._paused:
+                    return
+                continue
             if assignment is None:
                 yield from self._enlist(*following)
             else:
@@ -133,6 +144,24 @@ class Dispatch:
             if assignment.short and len(tasks) == 1 and not tasks[0].unread and self._workers.calls_left(assignment) > 0:
                 ahead = assignment
         return ahead if self._lacks_workers or self._workers.is_complete else None
+
+    def _may_start(self, assignment: Assignment, chunk: Chunk, deaths: int) -> bool:
+        """Whether a worker may start a chunk now. If not it is put back, and in parts if a call in it is to run alone."""
+        is_alone, worker = False, assignment.worker
+        if self._lost.alone:
+            is_alone = self._lost.is_to_run_alone(chunk)
+            running = [task.chunk for each in self._workers.assignments for task in each.tasks]
+            self._paused = bool(running) and (is_alone or any(map(self._lost.is_to_run_alone, running)))
+        if not self._paused and self._gate is not None:
+            self._paused = not self._gate.opens(worker.pid, assignment.is_at_work)
+        if self._paused:
+            self._again.appendleft((chunk, deaths))
+            return False
+        if not is_alone or len(chunk) == 1:
+            return True
+        spans = [(offset, offset + 1) for offset in range(len(chunk))]
+        self._again.extendleft((part, deaths) for part in reversed(parts(chunk, *spans)))
+        return False
 
     def _next_chunk(self) -> tuple[Chunk, int] | None:
         if self._again:
@@ -201,7 +230,8 @@ class Dispatch:
         manner = after_failure, one_by_one, recorder is not None
         if recorder is not None:
             recorder.moved(sent=len(encoded.data) + sum(buffer.nbytes for buffer in encoded.buffers))
-        header = messages.CHUNK_HEADER.pack(self._workers.number, task.number, chunk.start, len(chunk), *manner)
+        numbers = self._workers.number, assignment.number, task.number
+        header = messages.CHUNK_HEADER.pack(*numbers, chunk.start, len(chunk), *manner)
         self._workers.tell(assignment, messages.CHUNK, header, encoded.data, parcel=parcel)
         if parcel is not None:
             parcel.close()

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
 from jd_core.errors import CallTimeoutError, WorkerDiedError
 
+from jd_compute.memory.gate import Gate
+from jd_compute.memory.system import have_killed
 from jd_compute.run.tasks import Assignment, blame, was_at_work
 from jd_compute.run.workers import RunWorkers
 from jd_compute.transport import status_page
@@ -27,9 +29,15 @@ class LostWorkers:
         workers: the run's workers.
         work: what they do.
         again: gets what is to run again, with the number of deaths.
+        gate: knows how much memory workers had last; None: nobody does.
+
+    Attributes:
+        alone: indexes of calls whose worker was killed for memory; if they are attempted again, nothing else is to run.
     """
 
-    def __init__(self, workers: RunWorkers, work: Work, again: deque[tuple[Chunk, int]]) -> None:
+    def __init__(self, workers: RunWorkers, work: Work, again: deque[tuple[Chunk, int]], gate: Gate | None = None) -> None:
+        self.alone: set[int] = set()
+        self._gate = gate
         self._workers = workers
         self._work = work
         self._again = again
@@ -63,14 +71,25 @@ class LostWorkers:
             self._again.extendleft((rest, 0) for rest in reversed((*task.unread_parts(), *found.again)))
             if found.crashed_call is not None:
                 index = task.chunk.start + found.crashed_call
-                yield _one_failed(
-                    task.chunk,
-                    index,
-                    WorkerDiedError(
-                        f"{self._work.name}(): the worker process ended with {how} while it ran call {index}. "
-                        f"If it was out of memory, use fewer workers or smaller batches"
-                    ),
-                )
+                what = f"{self._work.name}(): the worker process ended with {how} while it ran call {index}"
+                if how.startswith("signal 9 "):
+                    self.alone.add(index)
+                    yield _one_failed(task.chunk, index, WorkerDiedError(f"{what}: {self._why_killed(assignment)}"))
+                else:
+                    yield _one_failed(task.chunk, index, WorkerDiedError(what))
+
+    def is_to_run_alone(self, chunk: Chunk) -> bool:
+        """Whether a call of a chunk is to run while no other does."""
+        return any(chunk.start <= index < chunk.start + len(chunk) for index in self.alone)
+
+    def _why_killed(self, assignment: Assignment) -> str:
+        last = None if self._gate is None else self._gate.last(assignment.worker.pid)
+        size = "" if last is None else f", when it had {last / 1e6:,.0f} MB"
+        if have_killed():
+            why = f"the system has killed it for memory{size}"
+        else:
+            why = f"nothing here has killed it, so the system probably has, for memory{size}"
+        return f"{why}. Use fewer workers, smaller batches, or memory= with what a call takes"
 
     def end_overdue(self, timeout: float) -> Iterator[ChunkResult]:
         """Kills workers whose present call has had its time.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class Assignment:
 
     Attributes:
         worker: the worker.
+        number: which of the run's workers it is, see `jd_core.worker_number`.
         tasks: what it was sent and has not finished, oldest first; at most two.
         short: whether its tasks take so little time that the next should be at hand; None before the first.
         spared: how many messages were awaited, since its last result, instead of killing it when its time was over.
@@ -69,6 +71,7 @@ class Assignment:
     """
 
     worker: Worker
+    number: int
     tasks: deque[Task] = field(default_factory=deque)
     short: bool | None = None
     spared: int = 0
@@ -79,6 +82,15 @@ class Assignment:
     def calls(self) -> int:
         """How many calls of its tasks have not come back yet."""
         return sum(len(task.chunk) - task.done for task in self.tasks)
+
+    def is_at_work(self) -> bool:
+        """Whether the worker has not done yet what it was sent, as far as can be seen without taking what it says."""
+        worker = self.worker
+        if not self.tasks:
+            return False
+        with contextlib.suppress(ValueError):  # it has ended
+            return worker.status is None or worker.status.phase != status_page.IDLE or not worker.channel.poll(0)
+        return False
 
     def want_back(self) -> bool:
         """Asks the worker for what it has not begun; false if it was asked before."""

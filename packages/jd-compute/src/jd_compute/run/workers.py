@@ -48,6 +48,7 @@ class RunWorkers:
         self._pool = pool
         self._share = pool.join(settings, work.workers)
         self._bell: tuple[socket.socket, socket.socket] | None = None
+        self._places = len(settings.devices) or 1
         self._cpus = waiting_cpus(self.size)
         self._work = work
         self._orders = Orders(work, pool.hear_idle)
@@ -84,6 +85,9 @@ class RunWorkers:
         Raises:
             BackendError: no worker can be started, and the run has none.
         """
+        numbers = self._free_numbers()
+        if self._places > 1:
+            self._share.places = {number % self._places for number in numbers}
         idle = self._pool.take(self._share)
         if idle is not None:
             self._brief(self._add(idle))
@@ -91,8 +95,8 @@ class RunWorkers:
         failed: bytearray | None = None
         added: list[Assignment] = []
         try:
-            wanted, work = self.size - len(self.assignments), self._work
-            started = self._pool.start(self._share, wanted, libraries(work), work.cancelled)
+            work, places = self._work, [number % self._places for number in numbers]
+            started = self._pool.start(self._share, places, libraries(work), work.cancelled)
         except BackendError:
             if not self.assignments:
                 raise
@@ -209,8 +213,14 @@ class RunWorkers:
         self._pool.check_in(self._share, assignment.worker)
         self._remove(assignment)
 
+    def _free_numbers(self) -> list[int]:
+        """Returns the numbers of the workers that are missing."""
+        taken = {assignment.number for assignment in self.assignments}
+        return [number for number in range(self._work.workers) if number not in taken][: self.size - len(taken)]
+
     def _add(self, worker: Worker) -> Assignment:
-        assignment = Assignment(worker)
+        numbers = self._free_numbers() or [0]
+        assignment = Assignment(worker, next((each for each in numbers if each % self._places == worker.place), numbers[0]))
         self.assignments.append(assignment)
         if worker.status is not None:
             worker.status.cpu = self._cpus[len(self.assignments) - 1]

@@ -35,9 +35,9 @@ FILES = struct.Struct("!??")
 
 LENGTH = struct.Struct("!Q")
 
-#: Run, number of the chunk, index of its first call, number of calls; what to do after a failed call; whether to publish
-#: every call and not blocks of calls, to say when they ran.
-CHUNK_HEADER = struct.Struct("!QQQQB??")
+#: Run, number of the worker in it, number of the chunk, index of its first call, number of calls; what to do after a failed
+#: call; whether to publish every call and not blocks of calls, to say when they ran.
+CHUNK_HEADER = struct.Struct("!QIQQQB??")
 
 #: After a failed call: go on, give the rest of the chunk back, or do nothing more for the run.
 GO_ON, GIVE_BACK, STOP = range(3)
@@ -67,6 +67,7 @@ class Startup:
         threads: how many threads BLAS and OpenMP may use; None: as they like.
         idle_seconds: how long the worker waits for work before it ends.
         environment: the caller's environment variables.
+        own: environment variables that are this worker's own.
         path: the caller's ``sys.path``, with which the initializer is unpickled.
         arguments: the caller's ``sys.argv``.
         authkey: the key by which processes of the caller's ``multiprocessing`` know each other.
@@ -76,6 +77,7 @@ class Startup:
     threads: int | None
     idle_seconds: float
     environment: dict[str, str]
+    own: dict[str, str]
     path: list[str]
     arguments: list[str]
     authkey: bytes

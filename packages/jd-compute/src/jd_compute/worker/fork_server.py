@@ -16,17 +16,18 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import pickle
 import select
 import signal
 import socket
 import struct
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jd_compute.codec.libraries import imported
+from jd_compute.codec.libraries import any_temporary_folder
 from jd_compute.transport.channel import Channel
 from jd_compute.transport.frame import Message
 from jd_compute.worker import process
@@ -35,7 +36,7 @@ from jd_compute.worker.server import serve as serve_caller
 
 # Orders.
 FORK = 1  # nothing: fork a worker; its connection, life and report follow
-SPAWN = 2  # the same, as a new interpreter
+SPAWN = 2  # names and values of environment variables, pickled, or nothing: the same, as a new interpreter
 PRELOAD = 3  # names of modules, a line each: import them
 RETIRE = 4  # nothing: there are no more orders; the server ends with its last worker
 
@@ -100,7 +101,10 @@ class ForkServer:
 
     def serve(self) -> None:
         """Follows orders and reports ends, until the caller has gone or, once retired, the last worker."""
-        self._context = imported("multiprocess").get_context("fork")
+        with any_temporary_folder():
+            import multiprocess
+
+        self._context: Any = multiprocess.get_context("fork")  # pyright: ignore[reportAttributeAccessIssue]
         poller = select.poll()
         poller.register(self._control, select.POLLIN)
         poller.register(self._wake_up, select.POLLIN)
@@ -132,7 +136,8 @@ class ForkServer:
             return
         connection, life, report = files = self._control.receive_files(3)
         try:
-            started: Any = self._fork(*files) if order.kind == FORK else Spawned(connection, life)
+            variables = pickle.loads(order.body) if order.body else {}
+            started: Any = self._fork(*files) if order.kind == FORK else Spawned(connection, life, variables)
         except OSError as error:
             _report(report, FAILED, error.errno or 0)
             os.close(report)
@@ -180,8 +185,8 @@ class ForkServer:
 class Spawned:
     """A worker that is a new interpreter; the part of `multiprocess.Process` that the server needs."""
 
-    def __init__(self, connection: int, life: int) -> None:
-        self.pid = start_interpreter("jd_compute.worker.spawned", [connection, life], {})
+    def __init__(self, connection: int, life: int, variables: Mapping[str, str]) -> None:
+        self.pid = start_interpreter("jd_compute.worker.spawned", [connection, life], variables)
 
     @property
     def exitcode(self) -> int | None:

@@ -30,6 +30,9 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
 )
 
+#: Environment variables that are this worker's own, whatever the caller's are.
+_own: dict[str, str] = {}
+
 #: Seconds that exit handlers, threads and child processes of a worker have to come to an end.
 END_SECONDS = 1.5
 
@@ -74,9 +77,11 @@ def prepare(startup: messages.Startup, tracker: int | None) -> None:
         tracker: the pipe to the resource tracker of the caller's ``multiprocessing``, or None.
     """
     give_way()
-    for name in os.environ.keys() - startup.environment.keys():
+    _own.update(startup.own)
+    environment = {**startup.environment, **_own}
+    for name in os.environ.keys() - environment.keys():
         del os.environ[name]
-    for name, value in startup.environment.items():
+    for name, value in environment.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
     if startup.threads is not None:
@@ -122,6 +127,7 @@ def adopt(surroundings: messages.Surroundings) -> None:
     """Makes this process look like the caller's, also where the user's function has changed it since the last run."""
     output.set_levels(surroundings.levels)
     others.adopt(surroundings.others, keep=THREAD_VARIABLES)
+    os.environ.update(_own)
     if sys.path != surroundings.path:
         sys.path[:] = surroundings.path
     if surroundings.folder is not None:  # else it was deleted

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from jd_core.worker import is_async, open_loop, plain, release, run_calls
+from jd_core.worker import is_async, open_loop, plain, release, run_calls, set_process_number
 
 from jd_compute.codec.codec import decode, loads
 from jd_compute.transport import messages, status_page
@@ -179,10 +179,11 @@ class Server:
 
     def _run_chunk(self, message: Message) -> None:
         body = memoryview(message.body)
-        run, number, start, count, after_failure, one_by_one, recorded = messages.CHUNK_HEADER.unpack_from(body)
+        run, worker, number, start, count, after_failure, one_by_one, recorded = messages.CHUNK_HEADER.unpack_from(body)
         outbox = self._outbox
         if run != self._run:
             self._begin(run)
+        set_process_number(worker)  # the run may have parted with this worker meanwhile
         call = self._call
         if self._has_failed or (outbox.status is not None and outbox.status.is_cancelled(run)):
             outbox.output.end()

@@ -23,7 +23,7 @@ class PerWorker(Generic[T]):
 
     makes_one_per_worker = True
 
-    def __init__(self, factory: Callable[[], T]) -> None:
+    def __init__(self, factory: Callable[[], T] | Callable[[int], T]) -> None:
         if not callable(factory):
             raise TypeError(
                 f"per_worker: {type(factory).__name__} object is not callable; pass what makes the object, "
@@ -36,14 +36,18 @@ class PerWorker(Generic[T]):
 
 
 @overload
-def per_worker(factory: Callable[[], Coroutine[Any, Any, T]]) -> T: ...
+def per_worker(factory: Callable[[], Coroutine[Any, Any, T]] | Callable[[int], Coroutine[Any, Any, T]]) -> T: ...
 @overload
-def per_worker(factory: Callable[[], AbstractAsyncContextManager[T, Any]]) -> T: ...
+def per_worker(
+    factory: Callable[[], AbstractAsyncContextManager[T, Any]] | Callable[[int], AbstractAsyncContextManager[T, Any]],
+) -> T: ...
 @overload
-def per_worker(factory: Callable[[], AbstractContextManager[T, Any]]) -> T: ...
+def per_worker(
+    factory: Callable[[], AbstractContextManager[T, Any]] | Callable[[int], AbstractContextManager[T, Any]],
+) -> T: ...
 @overload
-def per_worker(factory: Callable[[], T]) -> T: ...
-def per_worker(factory: Callable[[], Any]) -> Any:
+def per_worker(factory: Callable[[], T] | Callable[[int], T]) -> T: ...
+def per_worker(factory: Callable[[], Any] | Callable[[int], Any]) -> Any:
     """Makes a constant of which every worker has its own.
 
     As in::
@@ -57,8 +61,9 @@ def per_worker(factory: Callable[[], Any]) -> Any:
     where a worker process has to be killed, as one that is still in a call when its run is given up.
 
     Args:
-        factory: makes the object; called without arguments, in the worker, for coroutine functions on their event loop. May
-            be a coroutine function. An error in it is the call's error.
+        factory: makes the object; called in the worker, for coroutine functions on their event loop. Where it needs an
+            argument, it gets the worker's number (see `worker_number`; 0 where all workers share one object). May be a
+            coroutine function. An error in it is the call's error.
 
     Returns:
         To type checkers what the calls get, so that they type-check; at run time a mark that stands for it.

@@ -75,22 +75,34 @@ def cpu_quota(root: str | os.PathLike[str]) -> tuple[float, str] | None:
 
 
 def _limits(root: str) -> Iterator[tuple[str, float]]:
+    for version, folder in control_groups(root, "cpu"):
+        if version == 2:
+            # "200000 100000": microseconds in each period of so many microseconds; "max": no limit.
+            maximum = _words(f"{folder}/cpu.max")
+            if len(maximum) == 2 and maximum[0] != "max":
+                yield f"{folder}/cpu.max", int(maximum[0]) / int(maximum[1])
+        else:
+            quota, period = _words(f"{folder}/cpu.cfs_quota_us"), _words(f"{folder}/cpu.cfs_period_us")
+            if quota and period and int(quota[0]) > 0:  # -1: no limit
+                yield f"{folder}/cpu.cfs_quota_us", int(quota[0]) / int(period[0])
+
+
+def control_groups(root: str, controller: str) -> Iterator[tuple[int, str]]:
+    """Yields the control groups that this process is in, from its own up to the top: their version, 1 or 2, and folder.
+
+    Args:
+        root: the folder that holds ``proc`` and ``sys``.
+        controller: such as "cpu" or "memory". One of version 2 may lack it.
+    """
     mounted = f"{root}/sys/fs/cgroup"
     for line in _words(f"{root}/proc/self/cgroup", "\n"):
         _, controllers, group = line.split(":", 2)
         if not controllers:
-            for folder in _upwards(mounted, group):
-                # "200000 100000": microseconds in each period of so many microseconds; "max": no limit.
-                maximum = _words(f"{folder}/cpu.max")
-                if len(maximum) == 2 and maximum[0] != "max":
-                    yield f"{folder}/cpu.max", int(maximum[0]) / int(maximum[1])
-        elif "cpu" in controllers.split(","):
+            yield from ((2, folder) for folder in _upwards(mounted, group))
+        elif controller in controllers.split(","):
             # The controller may be mounted under its own name, or together with others under all their names.
-            for name in {"cpu", controllers}:
-                for folder in _upwards(f"{mounted}/{name}", group):
-                    quota, period = _words(f"{folder}/cpu.cfs_quota_us"), _words(f"{folder}/cpu.cfs_period_us")
-                    if quota and period and int(quota[0]) > 0:  # -1: no limit
-                        yield f"{folder}/cpu.cfs_quota_us", int(quota[0]) / int(period[0])
+            for name in {controller, controllers}:
+                yield from ((1, folder) for folder in _upwards(f"{mounted}/{name}", group))
 
 
 def _upwards(mounted: str, group: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from jd_core.backend.bridge import wait_until_done
-from jd_core.worker import Resources, is_per_worker
+from jd_core.worker import Resources, is_per_worker, number_of_worker
 from jd_core.worker.resources import Steps
 
 T = TypeVar("T")
@@ -67,6 +67,7 @@ class LoopResources:
         await wait_until_done(self._holder)
 
     async def _hold(self, opening: asyncio.Future[Mapping[str, Any]]) -> None:
+        number_of_worker.set(0)  # and not that of the worker whose call came first
         try:
             self._opened = await _drive(self._resources.open())
         except asyncio.CancelledError:

@@ -15,7 +15,7 @@ from jd_core.errors import BackendError, CallTimeoutError
 from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.open_chunk import OpenChunk, measured, unstarred
 from jd_core.inprocess.rate_limit import Rate
-from jd_core.worker import Span, close_loop, inside_worker, is_async, open_loop
+from jd_core.worker import Span, close_loop, inside_worker, is_async, number_of_worker, open_loop
 
 #: Seconds that an ended run waits for threads whose calls may be about to end. A thread cannot be killed.
 PARTING_SECONDS = 0.05
@@ -59,13 +59,12 @@ class ThreadWorkers:
         self._turn = threading.Lock()  # held by the thread whose call is the next to start
         self._release = release
         self._prefix = f"{prefix}-{next(_runs)}"
-        self._numbers = itertools.count(1)
+        self._started, self._free = itertools.count(1), list[int]()  # the numbers of those that were left behind are free
         self._watched = work.timeout is not None or rate is not None
         self._available = threading.Condition(queue.lock)
         self._stopped = threading.Event()
-        self._patience = 0.0
         self._workers: list[_Worker] = []
-        self._due = 0.0  # on the monotonic clock: when the next call may have taken too long
+        self._due = self._patience = 0.0  # on the monotonic clock: when the next call may have taken too long; see `join`
         self._context = contextvars.copy_context()
         self._context.run(inside_worker.set, True)
 
@@ -97,6 +96,7 @@ class ThreadWorkers:
                     continue
                 worker.left_behind = True
             self._workers.remove(worker)
+            self._free.append(worker.number)
             self._record(worker, opened, offset, now - began, math.nan)
             if self._work.recorder is not None:
                 self._work.recorder.died(worker.name)
@@ -125,11 +125,10 @@ class ThreadWorkers:
         return time.monotonic() < self._patience and any(worker.thread.is_alive() for worker in self._workers)
 
     def _start(self) -> None:
-        number = next(self._numbers)
-        worker = _Worker(f"thread {number}")
-        name = f"{self._prefix}-{number}"
-        context = self._context.copy()
-        worker.thread = threading.Thread(target=context.run, args=(self._serve, worker), name=name, daemon=True)
+        started = next(self._started)
+        worker = _Worker(f"thread {started}", self._free.pop() if self._free else len(self._workers))
+        run, name = self._context.copy().run, f"{self._prefix}-{started}"
+        worker.thread = threading.Thread(target=run, args=(self._serve, worker), name=name, daemon=True)
         try:
             worker.thread.start()
         except RuntimeError as error:
@@ -141,6 +140,7 @@ class ThreadWorkers:
 
     def _serve(self, worker: _Worker) -> None:
         try:
+            number_of_worker.set(worker.number)
             if is_async(self._work.function):
                 open_loop()
             opened: OpenChunk | None = None
@@ -240,11 +240,11 @@ class ThreadWorkers:
 class _Worker:
     """One thread, and the call that it runs: (chunk, offset, start on the monotonic clock); None between calls."""
 
-    __slots__ = ("current", "left_behind", "name", "thread")
+    __slots__ = ("current", "left_behind", "name", "number", "thread")
 
     thread: threading.Thread
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, number: int) -> None:
+        self.name, self.number = name, number
         self.current: tuple[OpenChunk, int, float] | None = None
         self.left_behind = False

@@ -4,7 +4,16 @@ from .calls import BLOCK_SECONDS, Bound, Span, failure_of, plain, run_calls, tra
 from .coroutines import close_loop, open_loop, run_coroutine, threads_are_greenlets
 from .resources import Resources, is_per_worker, release
 from .returned import finish_async, innermost, is_async, returned_by
-from .state import as_worker, inside_worker, is_ending, is_inside_worker, mark_process
+from .state import (
+    as_worker,
+    inside_worker,
+    is_ending,
+    is_inside_worker,
+    mark_process,
+    number_of_worker,
+    set_process_number,
+    worker_number,
+)
 from .wrappers.folding import combine
 
 __all__ = [
@@ -24,12 +33,15 @@ __all__ = [
     "is_inside_worker",
     "is_per_worker",
     "mark_process",
+    "number_of_worker",
     "open_loop",
     "plain",
     "release",
     "returned_by",
     "run_calls",
     "run_coroutine",
+    "set_process_number",
     "threads_are_greenlets",
     "traceback_text",
+    "worker_number",
 ]

@@ -3,11 +3,12 @@
 Only the order of the steps is decided here, in `Resources`, which yields what has to be awaited. Who drives it awaits that
 in its own way: `WithResources` in a thread, `jd_core.inprocess.loop_resources` on an event loop.
 
-Imports nothing but the standard library and `jd_core.worker.coroutines`: it is sent by value where `jd_core.worker` is.
+Imports nothing but the standard library and siblings: it is sent by value where `jd_core.worker` is.
 """
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import inspect
 import threading
@@ -15,6 +16,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .coroutines import kept_runner, run_coroutine
+from .state import worker_number
 
 if TYPE_CHECKING:
     import asyncio
@@ -90,8 +92,9 @@ class Resources:
                 yield from self.close()
                 raise
 
-    def _enter(self, factory: Callable[[], Any]) -> Steps[Any]:
-        made = (yield _call(factory)) if self._awaits else factory()
+    def _enter(self, factory: Callable[..., Any]) -> Steps[Any]:
+        arguments = (worker_number(),) if _takes_number(factory) else ()
+        made = (yield _call(factory, *arguments)) if self._awaits else factory(*arguments)
         if inspect.iscoroutine(made):
             made = yield made
         by_async_with = hasattr(made, "__aenter__") and (self._awaits or not hasattr(made, "__enter__"))
@@ -104,8 +107,21 @@ class Resources:
         return value
 
 
-async def _call(factory: Callable[[], Any]) -> Any:
-    return factory()
+async def _call(factory: Callable[..., Any], *arguments: int) -> Any:
+    return factory(*arguments)
+
+
+def _takes_number(factory: Callable[..., Any]) -> bool:
+    """Whether a factory must be given one argument, which is the worker's number."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # it is written in C
+        return False
+    for arguments in ((), (0,)):
+        with contextlib.suppress(TypeError):
+            signature.bind(*arguments)
+            return bool(arguments)
+    return False  # and is an error when it is called
 
 
 class WithResources:

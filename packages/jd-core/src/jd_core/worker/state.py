@@ -1,4 +1,4 @@
-"""Tells whether a worker runs the current code: a distributed call made there runs its calls in place."""
+"""Tells whether a worker runs the current code, since a distributed call made there runs its calls in place; and which."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ inside_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("just_distr
 #: The random numbers of the call that the current code is part of, a `Stream` of `jd_core.worker.wrappers.seeded`; or None.
 call_stream: contextvars.ContextVar[Any] = contextvars.ContextVar("just_distribute_call_stream", default=None)
 
+#: Which of its run's workers runs the current code; None: the process's worker, if any.
+number_of_worker: contextvars.ContextVar[int | None] = contextvars.ContextVar("just_distribute_worker", default=None)
+
 _whole_process = False
+_process_number = 0
 
 
 def mark_process() -> None:
@@ -30,18 +34,44 @@ def is_inside_worker() -> bool:
     return _whole_process or inside_worker.get()
 
 
+def set_process_number(number: int) -> None:
+    """Records which of its run's workers this process is, also for threads that the user's function starts."""
+    global _process_number
+    _process_number = number
+
+
+def worker_number() -> int:
+    """Returns which of the run's workers makes the call that runs this code: 0 to ``workers`` - 1.
+
+    No two calls of a run that run at the same time get the same number (but for "ray", where the cluster decides what runs
+    at the same time). A worker that takes another one's place, because that died or its call took too long, has its number.
+
+    Returns:
+        The number; 0 outside of distributed calls, and under "serial". A distributed call made inside a worker is made by
+        that worker, and has its number.
+    """
+    number = number_of_worker.get()
+    return _process_number if number is None else number
+
+
 def is_ending() -> bool:
     """Whether the interpreter is shutting down, as in ``atexit`` and ``__del__``: no thread can be started any more."""
     return sys.is_finalizing() or not threading.main_thread().is_alive()
 
 
 @contextmanager
-def as_worker() -> Iterator[None]:
-    """Marks the code inside the ``with`` block, in this context only, as run by a worker; its random numbers end with it."""
+def as_worker(number: int | None = None) -> Iterator[None]:
+    """Marks the code inside the ``with`` block, in this context only, as run by a worker; its random numbers end with it.
+
+    Args:
+        number: which of its run's workers that is; None: that of the code around, if any.
+    """
     token = inside_worker.set(True)
+    numbered = number_of_worker.set(number_of_worker.get() if number is None else number)
     stream = call_stream.set(call_stream.get())
     try:
         yield
     finally:
         call_stream.reset(stream)
+        number_of_worker.reset(numbered)
         inside_worker.reset(token)

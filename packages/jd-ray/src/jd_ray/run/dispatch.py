@@ -16,7 +16,7 @@ import contextlib
 import functools
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
@@ -123,7 +123,10 @@ class Dispatch:
                     yield piece.failed(outcomes.argument_error(self.work, piece, error))
                 continue
             key = self._starts.key()
-            sent = self._submission.send(piece, arguments, key, math.inf if self.work.chunksize else PATIENCE * self._full)
+            taken = Counter(other.number for other in self._in_flight.values())
+            number = min(range(self.work.workers), key=taken.__getitem__)
+            patience = math.inf if self.work.chunksize else PATIENCE * self._full
+            sent = self._submission.send(piece, arguments, key, patience, number)
             self._in_flight[sent.outcome] = sent
             self._starts.submitted(sent.outcome, key)
 

@@ -61,6 +61,7 @@ class Sent:
         outcome: Ray's reference to what becomes of it.
         results: those to the results, one per call, if they stay on the cluster.
         dereferences: whether Ray passes it values in place of references.
+        number: of the worker that is to run it, as far as the cluster runs no more than there are at once.
     """
 
     piece: Piece
@@ -68,6 +69,7 @@ class Sent:
     outcome: Any
     results: list[Any]
     dereferences: bool
+    number: int
 
 
 class Submission:
@@ -111,7 +113,7 @@ class Submission:
             return self.encode(piece)
         return Arguments(encoded, refs)
 
-    def send(self, piece: Piece, arguments: Arguments, key: bytes | None, patience: float) -> Sent:
+    def send(self, piece: Piece, arguments: Arguments, key: bytes | None, patience: float, number: int) -> Sent:
         """Submits a piece with these arguments; see `remote.Assignment`."""
         kept = piece.count if self._keeps else 0
         assigned = remote.Assignment(
@@ -126,6 +128,7 @@ class Submission:
             len(self._constants),
             self.holds_gpus,
             self._work.recorder is not None,
+            number,
         )
         settings: dict[str, Any] = {"name": f"{self._work.name}[{piece.shown}]"}
         if kept:
@@ -134,7 +137,7 @@ class Submission:
         returned = self._session.ask(lambda: self._task.options(**self._options, **settings).remote(*values))
         outcome, *results = returned if kept else [returned]
         self.recording.submitted(outcome, arguments.columns)
-        return Sent(piece, self.edition, outcome, results, bool(self._constants or arguments.references))
+        return Sent(piece, self.edition, outcome, results, bool(self._constants or arguments.references), number)
 
     def extend(self, refused: remote.Refused, edition: int) -> bool:
         """Sees to it that what workers cannot import goes by value.

@@ -24,6 +24,7 @@ except ImportError:
 else:
     worker.state.inside_worker = _installed.inside_worker
     worker.state.call_stream = getattr(_installed, "call_stream", worker.state.call_stream)
+    worker.state.number_of_worker = getattr(_installed, "number_of_worker", worker.state.number_of_worker)
 
 
 class Assignment(NamedTuple):
@@ -41,6 +42,7 @@ class Assignment(NamedTuple):
         constants: how many constants are references.
         ends: whether the worker is to end with the run, and says on which node it is.
         recorded: whether to say when the calls ran.
+        number: which of the run's workers this is.
     """
 
     run: str
@@ -54,6 +56,7 @@ class Assignment(NamedTuple):
     constants: int
     ends: bool
     recorded: bool
+    number: int
 
 
 class Raised(NamedTuple):
@@ -143,7 +146,7 @@ def run_piece(assigned: Assignment, values: Sequence[Any] = ()) -> Done | Refuse
         values: what Ray passes in place of references: constants, then arguments.
     """
     run, started = assigned.run, assigned.started
-    with worker.as_worker(), Cancellation() as cancellation:
+    with worker.as_worker(assigned.number), Cancellation() as cancellation:
         try:
             function, call = housekeeping.prepare(run, assigned.work, values[: assigned.constants])
         except BaseException as error:
