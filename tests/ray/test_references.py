@@ -240,3 +240,11 @@ def test_kept_results_of_calls_that_take_long(ray: Any, monkeypatch: pytest.Monk
     kept = distribute(lambda value: value, job="ray", keep="cluster")
     kept(range(200))  # so that the durations are known, and chunks are large
     assert ray.get(kept(range(200))) == list(range(200))
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_more_than_the_object_store_holds(ray: Any) -> None:
+    """References to more than fits into the store, 200 MB of 150, are passed all the same, from where Ray spills them to."""
+    data = [ray.put(bytes([number]) * 10 * LARGE) for number in range(20)]
+    ends = distribute(lambda data: (len(data), data[0], data[-1]), job="ray")
+    assert ends(data) == [(10 * LARGE, number, number) for number in range(20)]

@@ -206,15 +206,15 @@ def test_a_crash_is_blamed_alone(ray, folder: str) -> None:
     assert counts == [1, 1, 1, 1, 2, 2, 2, 2, 1, 1, 1, 1]
 
 
-def lose_first_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has Ray say, of the first result that is asked for, that it was lost with its node."""
+def lose_first_result(monkeypatch: pytest.MonkeyPatch, how: str = "NodeDiedError") -> None:
+    """Has Ray say, of the first result that is asked for, that it was lost with its node, or killed by its monitor."""
     import ray as module
 
     get = module.get
 
     def lose(_: object) -> None:
         monkeypatch.setattr(module, "get", get)
-        raise module.exceptions.NodeDiedError("its node is gone")
+        raise getattr(module.exceptions, how)("its node is gone")
 
     monkeypatch.setattr(module, "get", lose)
 
@@ -224,6 +224,18 @@ def test_a_lost_chunk_runs_again(ray, folder: str, monkeypatch: pytest.MonkeyPat
     lose_first_result(monkeypatch)
     assert ray.run(_recorded, range(4), size=4, constants={"folder": folder}).ordered() == [0, 1, 2, 3]
     assert functions.count(folder) == 8
+
+
+def test_a_worker_that_the_memory_monitor_killed(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 5: calls whose worker Ray ended since memory ran out are tried one by one; a single one is named."""
+    lose_first_result(monkeypatch, "OutOfMemoryError")
+    assert ray.run(_recorded, range(4), size=4, constants={"folder": folder}).ordered() == [0, 1, 2, 3]
+    assert functions.count(folder) == 8
+    lose_first_result(monkeypatch, "OutOfMemoryError")
+    ((index, failure),) = ray.run(_recorded, range(2), constants={"folder": folder}).failures.items()
+    assert isinstance(failure, WorkerDiedError)
+    assert f"died while it ran call {index}: its node is gone" in str(failure)
+    assert "too little memory (option memory=)" in str(failure)
 
 
 def test_a_lost_call_is_blamed_with_chunksize_one(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:

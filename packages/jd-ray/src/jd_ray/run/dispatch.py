@@ -38,6 +38,9 @@ from jd_ray.shipped import remote
 #: How often a piece that was lost with a node is run again before the run is given up.
 MOST_LOSSES = 5
 
+#: The outcomes of more tasks in flight are taken together, since Ray looks at each task for every answer.
+MANY = 32
+
 #: Seconds that running calls have to end after an abandoned run interrupted them, before their workers are killed.
 GRACE_SECONDS = 0.3
 
@@ -140,7 +143,7 @@ class Dispatch:
         """Waits for the next tasks that end, or until something else has to be looked at."""
         refs = list(self._in_flight)
         ready, _ = self._session.ask(lambda: self.ray.wait(refs, num_returns=1, timeout=self._patience()))
-        if ready and len(refs) > 1:
+        if ready and len(refs) > MANY:
             ready, _ = self._session.ask(lambda: self.ray.wait(refs, num_returns=len(refs), timeout=0))
         for ref in ready:
             # A result that is given out may end the run: the task must not be in flight any more then.
