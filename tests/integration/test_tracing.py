@@ -103,9 +103,9 @@ def test_failures_and_attempts_are_counted(job: str, tmp_path: Path):
         again = distribute(functions.fail_until, job=job, workers=2, retries=quick)
         again(range(4), folder=str(tmp_path), at=1, failures=2)
     raised, kept, retried = (found.record for found in run.report.runs)
-    assert (raised.failed, raised.error) == (1, "LookupError")
-    assert (kept.failed, kept.error, kept.done) == (1, None, 4)
-    assert (retried.failed, retried.retried, retried.done) == (0, 2, 4)
+    assert (raised.failures, raised.error) == (1, "LookupError")
+    assert (kept.failures, kept.error, kept.done) == (1, None, 4)
+    assert (retried.failures, retried.attempts, retried.done) == (0, 2, 4)
     assert sum(retried.spans[2::6]) == 6  # attempts
 
 

@@ -26,6 +26,7 @@ BREAKS = [
     ("private", "jd_io/backend.py", "from jd_core._hints import signature"),
     ("private", "jd_ray/run/dispatch.py", FOR_TYPES + "from jd_core._execution.run import Run"),
     ("core", "jd_core/_planning/plan.py", "from jd_core._execution import run"),
+    ("core", "jd_core/_execution/run.py", "from jd_core._insight import explain"),
     ("core", "jd_core/_tracing/record.py", "from jd_core._execution import run"),
     ("core", "jd_core/_hints/members.py", "from jd_core.backend.work import Work"),
     ("core", "jd_core/_collections/kind.py", FOR_TYPES + "from jd_core.inprocess import driver"),

@@ -38,6 +38,7 @@ assert_type(area.stream(range(3), range(3)).close(), None)
 assert_type(next(area.stream(range(3), range(3))), int)
 assert_type(next(area.as_completed(range(3), height=3)), tuple[int, int])
 assert_type(area.local(3, 4, unit="m"), int)
+assert_type(area.explain(range(3), [4], unit="m").calls, int | None)
 assert_type(area.local(height=3, width=4), int)
 
 

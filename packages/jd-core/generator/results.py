@@ -273,6 +273,10 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
 {astream}
 
     @property
+    def explain(self) -> Call[Function, Function, Explanation, Explanation, OnLoop]:
+{explain}
+
+    @property
     def local(self) -> Function:
 {local}
 
@@ -322,7 +326,7 @@ def decorator_stub(_: str) -> str:
 
 def distributed_stub(_: str) -> str:
     """Returns the text of ``_typing/distributed.pyi``."""
-    names = ("__signature__", "aio", "stream", "as_completed", "astream", "local", "options")
+    names = ("__signature__", "aio", "stream", "as_completed", "astream", "explain", "local", "options")
     return DISTRIBUTED.format(
         imports=parameters.imports(
             "inspect: Signature",
@@ -330,6 +334,7 @@ def distributed_stub(_: str) -> str:
             "typing: Any, Concatenate, Generic, Literal, Never, ParamSpec, Self, TypeVar, overload",
             "typing_extensions: TypeVar as Defaulted",
             "jd_core._collections.fold: Fold",
+            "jd_core._insight.explanation: Explanation",
             "jd_core._typing.call: Call, Function, OnLoop",
         ),
         override="".join(override()),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from jd_core import BatchingError
+from jd_core._collections.fold import aggregate
 from jd_core._collections.table import kind_of_type
-from jd_core._execution.results import aggregate
 
 RESULTS = [[1, 2], [3]]
 

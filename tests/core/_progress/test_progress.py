@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
-from jd_core import DistributeError
-from jd_core._progress import progress
+from jd_core import DistributeError, Retry, distribute
+from jd_core._progress import pace, progress
+from jd_core.testing import functions
 
 
 class Clock:
@@ -178,3 +180,57 @@ def test_a_bar_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with pytest.raises(DistributeError, match="pip install tqdm"):
         progress.start(True, "function", 5)
+
+
+def test_failures_and_attempts_are_shown(monkeypatch: pytest.MonkeyPatch, ticking: Clock) -> None:
+    """Section 1: in the same line, as soon as there are any; also where the line comes at the end of a brief run."""
+    for brief in (False, True):
+        stream = Terminal()
+        monkeypatch.setattr(sys, "stderr", stream)
+        shown = progress.start(True, "function", 5, brief=brief)
+        shown.advance(2)
+        assert "failed" not in stream.getvalue()
+        shown.failed()
+        shown.retried()
+        shown.retried()
+        shown.advance(3)
+        shown.close()
+        assert "1 failed, 2 attempted again" in stream.getvalue()
+
+
+def test_the_remaining_time_is_that_of_the_calls(monkeypatch: pytest.MonkeyPatch, ticking: Clock) -> None:
+    """Section 1: not of the time that workers took to start; of how fast results come, if that is slower."""
+    monkeypatch.setattr(pace, "_clock", ticking)
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    shown = progress.start(True, "function", 100, pace.Pace(2, lambda seconds: int(seconds / 4)))
+    ticking.now += 60.0  # until the first result
+    shown.advance(10)
+    assert "10/100 [01:00<03:00, " in stream.getvalue()  # 90 calls of 4 s, two at once
+    ticking.now += 100.0
+    shown.advance(10)  # each 10 s apart: 80 more
+    assert "20/100 [02:40<13:20, " in stream.getvalue()
+    shown.advance(80)
+    shown.close()
+    assert "100/100 [02:40<00:00, " in stream.getvalue()
+
+
+def test_the_remaining_time_is_unknown_at_first(monkeypatch: pytest.MonkeyPatch, ticking: Clock) -> None:
+    """Section 1: and so it says, instead of guessing."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    shown = progress.start(True, "function", 100, pace.Pace(2, lambda _: None))
+    assert "0/100 [00:00<?, " in stream.getvalue()
+    shown.close()
+
+
+def test_a_run_shows_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Section 1: what the run counts is what the line shows."""
+    pytest.importorskip("tqdm")
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    quick = Retry(1, initial=0.001, maximum=0.001)
+    run = distribute(functions.fail_until, job="io", workers=2, retries=quick, return_exceptions=True, progress=True)
+    run(range(20), folder=str(tmp_path), at=1, failures=9)
+    assert "20/20" in stream.getvalue()
+    assert "1 failed, 1 attempted again" in stream.getvalue()

@@ -41,6 +41,7 @@ class RayBackend(Backend):
     name: ClassVar[str] = "ray"
     #: Measured: from the last call of a chunk to the first of the next, on a warm local cluster that keeps all CPUs busy.
     message_seconds: ClassVar[float] = 3e-3
+    connects = True
     in_processes: ClassVar[bool] = True
     options: ClassVar[Mapping[str, Option]] = {
         "address": Option("the address of a cluster: 'host:port', 'ray://host:port', 'auto' or 'local'", (str,), bool),

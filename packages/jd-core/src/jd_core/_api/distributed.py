@@ -11,15 +11,14 @@ import dataclasses
 import functools
 import inspect
 import sys
-import threading
 import types
-from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from jd_core._api.methods import CallMethod, HelpText
 from jd_core._api.pickled import rebuilder, rebuilt
-from jd_core._api.stream import AsyncStream, Stream
-from jd_core._execution.run import Run, Target
+from jd_core._api.stream import AsyncStream, Stream, opened_stream, read_in_thread
+from jd_core._execution.run import Target
 from jd_core._execution.stop import Stop
 from jd_core._hints.signature import distributed_signature, inspect_function
 from jd_core._options.options import Options, resolve, with_job
@@ -27,6 +26,9 @@ from jd_core._options.shown import shows_options
 from jd_core._planning.arguments import is_asynchronous
 from jd_core._planning.binding import BoundCall, Constants, bind
 from jd_core._planning.thread_input import Reader, may_any_block
+
+if TYPE_CHECKING:
+    from jd_core._insight.explanation import Explanation
 
 #: What frames of a call hold in the place of its arguments, which may be large, once these are bound.
 NOTHING: tuple[tuple[()], Constants] = (), Constants()
@@ -90,9 +92,7 @@ class Distributed:
         kwargs = Constants(kwargs)
         target, call = self._bind(args, kwargs, on_loop=True)
         args, kwargs = NOTHING  # not deleted, for IPython's tracebacks show the arguments of each frame
-        from jd_core._planning.async_input import (
-            opened,  # here, because it imports asyncio, which the other ways do not need
-        )
+        from jd_core._planning.async_input import opened  # here: it imports asyncio, which the other ways do not need
 
         async with contextlib.AsyncExitStack() as stack:
             return await target.start(await opened(stack, call)).acollect()
@@ -124,8 +124,27 @@ class Distributed:
         target, call = self._bind(args, kwargs, on_loop=True)
         stop = Stop()
         if may_any_block(call) or any(is_asynchronous(argument.value) for argument in call.distributed):
-            return AsyncStream(self._name, _opened_stream(target, call, stop), stop)
+            return AsyncStream(self._name, opened_stream(target, call, stop), stop)
         return AsyncStream(self._name, target.start(call, stop=stop).astream(), stop)
+
+    @CallMethod
+    def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
+        """Returns what a call with these arguments would do, and why; starts nothing.
+
+        `print` it for a text that fits a screen; notebooks show tables. It has the job, the number of workers and of calls,
+        the role of each parameter, sizes of batches and chunks, how results are joined, how much is sent, and warnings of
+        what is probably not meant. At most one element of each argument is read, and none of an iterator, which a run may
+        still read from its start. Constants are never shown.
+
+        Raises:
+            SignatureError, BatchingError, BackendError: as the call would.
+        """
+        kwargs = Constants(kwargs)
+        target, call = self._bind(args, kwargs, on_loop=True)
+        args, kwargs = NOTHING
+        from jd_core._insight.explain import explain  # here, because no call needs it
+
+        return explain(target, call)
 
     @functools.partial(CallMethod, plain=True)
     def local(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -195,7 +214,7 @@ class Distributed:
         reader = Reader(call)
         start = functools.partial(target.start, reader.call, stop=stop, ordered=ordered)
         run = None if reader.decides else start()  # where no first element is needed for it, all is checked at once
-        return Stream(self._name, _read(reader, stop, run, start), stop)
+        return Stream(self._name, read_in_thread(reader, stop, run, start), stop)
 
     def _is_classmethod_of(self, args: tuple[Any, ...]) -> bool:
         """Whether this is the function of a classmethod, called with its class.
@@ -222,23 +241,3 @@ class Bound(Distributed):
         if owner is None:
             return Distributed, (self.__wrapped__, self._options)
         return getattr, (owner, self.__name__)
-
-
-def _read(reader: Reader, stop: Stop, run: Run | None, start: Callable[[], Run]) -> Generator[Any, None, None]:
-    """Yields the results of a run whose input a thread reads; starts it if the first elements were needed for that."""
-    with reader:
-        stop.thread = threading.get_ident()
-        for one in reader.decides:
-            one.wait(stop.is_set)
-        if not stop.is_set():
-            yield from (run or start()).stream()
-
-
-async def _opened_stream(target: Target, call: BoundCall, stop: Stop) -> AsyncGenerator[Any, None]:
-    from jd_core._planning.async_input import opened
-    from jd_core.backend.bridge import nested
-
-    async with contextlib.AsyncExitStack() as stack:
-        run = target.start(await opened(stack, call, stop.is_set), stop=stop)
-        async for result in await stack.enter_async_context(nested(run.astream())):
-            yield result

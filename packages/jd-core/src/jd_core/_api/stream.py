@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import warnings
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Generic, TypeVar
 
+from jd_core._execution.run import Run, Target
 from jd_core._execution.stop import Stop
+from jd_core._planning.binding import BoundCall
+from jd_core._planning.thread_input import Reader
 
 #: Seconds between two looks of who closes a stream at whether another thread or task has left it.
 LOOK_SECONDS = 0.002
@@ -123,3 +127,24 @@ class AsyncStream(_Once[AsyncGenerator[R_co, None]], AsyncGenerator[R_co, None])
     async def __aexit__(self, *error: object) -> None:
         """Closes."""
         await self.aclose()
+
+
+def read_in_thread(reader: Reader, stop: Stop, run: Run | None, start: Callable[[], Run]) -> Generator[Any, None, None]:
+    """Yields the results of a run whose input a thread reads; starts it if the first elements were needed for that."""
+    with reader:
+        stop.thread = threading.get_ident()
+        for one in reader.decides:
+            one.wait(stop.is_set)
+        if not stop.is_set():
+            yield from (run or start()).stream()
+
+
+async def opened_stream(target: Target, call: BoundCall, stop: Stop) -> AsyncGenerator[Any, None]:
+    """Yields the results of a run whose input is read on the running loop."""
+    from jd_core._planning.async_input import opened  # here, because it imports asyncio, which the other ways do not need
+    from jd_core.backend.bridge import nested
+
+    async with contextlib.AsyncExitStack() as stack:
+        run = target.start(await opened(stack, call, stop.is_set), stop=stop)
+        async for result in await stack.enter_async_context(nested(run.astream())):
+            yield result

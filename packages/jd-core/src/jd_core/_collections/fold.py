@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from jd_core._collections.table import Kind
 from jd_core.errors import BatchingError, RemoteTraceback
 from jd_core.worker.wrappers.folding import Absorbed, NotCombined
 
@@ -211,3 +212,16 @@ def _as_raised(what: NotCombined, note: str) -> Exception:
         error.__cause__ = RemoteTraceback(what.traceback)
         error.add_note(f"distribute: {note}")
     return error
+
+
+def aggregate(results: list[Any], how: str | Callable[[list[Any]], Any], joined: Kind | None) -> Any:
+    """Returns what a plain call returns.
+
+    Args:
+        results: one result per call, in order.
+        how: "auto", "list", or a callable of the list.
+        joined: the collection type into which "auto" joins the results; None: they stay a list.
+    """
+    if callable(how):
+        return how(results)
+    return joined.join(results) if how == "auto" and joined is not None else results

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from jd_core._collections.fold import Failed, Fold, Total
+from jd_core._collections.fold import Failed, Fold, Total, aggregate
 from jd_core._collections.table import Kind
 from jd_core._execution.chunk_size import CallDurations
 from jd_core._execution.failures import HiddenInternals, assign, to_user
@@ -14,6 +14,7 @@ from jd_core._execution.feed import Feed
 from jd_core._options.options import Options
 from jd_core._planning.plan import Plan
 from jd_core._progress import progress
+from jd_core._progress.pace import Pace
 from jd_core.backend import ChunkResult
 from jd_core.errors import BackendError
 
@@ -90,7 +91,8 @@ class Results:
         calls = self._plan.calls
         known = self._durations.calls_in(progress.INTERVAL * self._workers) or 0
         brief = calls is not None and calls <= known
-        self._progress = progress.start(self._options.progress, self._plan.name, calls, brief=brief)
+        pace = Pace(self._workers, self._durations.calls_in)
+        self._progress = progress.start(self._options.progress, self._plan.name, calls, pace, brief=brief)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -135,12 +137,12 @@ class Results:
                 yield from self._settle(start + first, values[first:position])
                 first = position
                 if retries.attempt(error, failure.index, result.chunk):
-                    if self._record is not None:
-                        self._record.retried += 1
+                    for watcher in self._watchers():
+                        watcher.retried()
                     first += 1
                     continue
-            if self._record is not None:
-                self._record.failed += 1
+            for watcher in self._watchers():
+                watcher.failed()
             if self._options.return_exceptions:
                 values[position] = error if self._total is None else Failed(error)
             else:
@@ -198,6 +200,9 @@ class Results:
         with contextlib.suppress(AttributeError):
             assign(error, "partial", partial)
 
+    def _watchers(self) -> list[progress.Progress | RunRecord]:
+        return [self._progress] if self._record is None else [self._progress, self._record]
+
     def _settle(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
         if len(values):
             self._feed.settle(start, len(values))
@@ -234,16 +239,3 @@ class AsCompleted:
     def push(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
         """Yields (index, result) for each of the results."""
         yield list(enumerate(values, start))
-
-
-def aggregate(results: list[Any], how: str | Callable[[list[Any]], Any], joined: Kind | None) -> Any:
-    """Returns what a plain call returns.
-
-    Args:
-        results: one result per call, in order.
-        how: "auto", "list", or a callable of the list.
-        joined: the collection type into which "auto" joins the results; None: they stay a list.
-    """
-    if callable(how):
-        return how(results)
-    return joined.join(results) if how == "auto" and joined is not None else results

@@ -16,7 +16,7 @@ import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jd_core._collections.fold import Fold
 from jd_core._collections.table import Kind
@@ -62,6 +62,19 @@ class Target:
     options: Options
     durations: CallDurations = field(default_factory=CallDurations)
 
+    def prepare(self, call: BoundCall, options: Options) -> Prepared:
+        """Decides where the calls run, and which they are; starts nothing and reads at most the first elements."""
+        if is_ending():
+            options = replace(options, job="serial", workers=1)
+        backend = registry.backend(options.job)
+        workers = Workers(backend, options)
+        planned = plan(call, autobatch=options.autobatch, batch_size=options.batch_size, workers=workers)
+        if planned.calls == 0:
+            # There is no call to make: the job's backend need not even be asked how many workers it has.
+            backend = registry.backend("serial")
+            workers = Workers(backend, options)
+        return Prepared(options, backend, workers, planned)
+
     def start(self, call: BoundCall, *, stop: Stop | None = None, ordered: bool = True) -> Run:
         """Makes the run of a call, of which nothing has started yet. Warns of random generators that processes would copy.
 
@@ -75,16 +88,7 @@ class Target:
             SignatureError: a frame for an element parameter.
             BackendError: the backend cannot be used.
         """
-        options = in_effect(self.options)
-        if is_ending():
-            options = replace(options, job="serial", workers=1)
-        backend = registry.backend(options.job)
-        workers = Workers(backend, options)
-        planned = plan(call, autobatch=options.autobatch, batch_size=options.batch_size, workers=workers)
-        if planned.calls == 0:
-            # There is no call to make: the job's backend need not even be asked how many workers it has.
-            backend = registry.backend("serial")
-            workers = Workers(backend, options)
+        options, backend, workers, planned = self.prepare(call, in_effect(self.options))
         function: Callable[..., Any] = self.function
         if call.generators or options.seed is not None:  # stated, it is for the calls inside the calls as well
             planned.stream = stream_of_run(call.name, options.seed)
@@ -122,6 +126,15 @@ class Target:
             joined = joined.empty_like(argument.value for argument in call.distributed)
         run = functools.partial(Run, planned, work, backend, options, self.durations)
         return run(stop=stop, ordered=ordered, joined=joined, record=record, fold=fold)
+
+
+class Prepared(NamedTuple):
+    """A call that is ready to start: the options in effect, where its calls run, how many at once, and which they are."""
+
+    options: Options
+    backend: Backend
+    workers: Callable[[], int]
+    plan: Plan
 
 
 class Run:

@@ -10,18 +10,26 @@ from jd_core._planning.columns import READ_SECONDS, ArrivingColumn, Column
 
 
 class BatchColumn:
-    """A column whose elements are cut into batches of the hinted type; counts elements in ``taken``."""
+    """A column whose elements are cut into batches of the hinted type; counts elements in ``taken``.
+
+    Attributes:
+        size: elements per batch; the last one may have fewer.
+    """
 
     def __init__(self, column: Column | ArrivingColumn, size: int) -> None:
         self.parameter = column.parameter
         self.length = column.length
         self._column = column
-        self._size = size
+        self.size = size
 
     @property
     def taken(self) -> int:
         """Number of elements, not batches, that were read."""
         return self._column.taken
+
+    def first(self) -> Any:
+        """Returns the first element without taking it; `MISSING` if there is none."""
+        return self._column.first()
 
     def ready(self, count: int) -> int | None:
         """Asks for ``count`` batches and returns how many can be taken now, as `Arriving.ready` does for elements.
@@ -30,10 +38,10 @@ class BatchColumn:
         """
         if not isinstance(self._column, ArrivingColumn):
             return count
-        elements = self._column.ready(count * self._size)
+        elements = self._column.ready(count * self.size)
         if elements is not None and self._column.value.is_over:
-            return -(-elements // self._size)
-        return (elements or 0) // self._size or None
+            return -(-elements // self.size)
+        return (elements or 0) // self.size or None
 
     def take_ready(self, count: int) -> list[Any]:
         """Like `take`, but does not wait for more than one batch where the iterator is slow."""
@@ -47,7 +55,7 @@ class BatchColumn:
     def _take(self, count: int, enough: Callable[[], bool]) -> list[Any]:
         batches: list[Any] = []
         while len(batches) < count and not (batches and enough()):
-            part = self._column.take(self._size)
+            part = self._column.take(self.size)
             if not len(part):
                 break
             batches.append(self.parameter.build(part, self._column.value))
@@ -67,6 +75,10 @@ class ReadyBatches:
     def taken(self) -> int:
         """Number of batches that were read."""
         return self._column.taken
+
+    def first(self) -> Any:
+        """Returns the first batch without taking it; `MISSING` if there is none."""
+        return self._column.first()
 
     def ready(self, count: int) -> int | None:
         """Asks for ``count`` batches and returns how many can be taken now; see `Arriving.ready`."""
@@ -91,11 +103,16 @@ class EmptyBatches:
     """The column of an empty collection beside elements: each call gets an empty batch."""
 
     taken = 0
+    length = 0
 
     def __init__(self, column: Column | ArrivingColumn, calls: int) -> None:
         self.parameter = column.parameter
         self._column = column
         self._left = calls
+
+    def first(self) -> Any:
+        """Returns `MISSING`: there is none."""
+        return self._column.first()
 
     def ready(self, count: int) -> int | None:
         """Returns ``count``: they are there."""

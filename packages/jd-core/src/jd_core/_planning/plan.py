@@ -52,6 +52,11 @@ class Plan:
         self._lockstep = [column for column in columns if not isinstance(column, (BatchColumn, EmptyBatches))] or columns
         self._start = 0
 
+    @property
+    def columns(self) -> Sequence[AnyColumn]:
+        """The arguments as calls get them, in order."""
+        return self._columns
+
     def take(self, count: int) -> Chunk | None:
         """Returns the next ``count`` calls, or fewer: the last ones, or those that a slow iterator has yielded so far.
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from jd_core._progress.pace import Pace
 from jd_core.errors import DistributeError
 
 #: Seconds between two reports, as tqdm's ``mininterval``: tiny calls must not pay for being counted.
 INTERVAL = 0.1
+
+#: tqdm's own format of a bar, but for the remaining time.
+FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{postfix}]"
 
 
 class Progress(Protocol):
@@ -18,6 +23,12 @@ class Progress(Protocol):
 
     def advance(self, calls: int) -> None:
         """Records that ``calls`` more calls have finished."""
+
+    def failed(self) -> None:
+        """Records that one of the calls that finish next has failed."""
+
+    def retried(self) -> None:
+        """Records that a call is attempted again."""
 
     def close(self) -> None:
         """Shows the last state and ends."""
@@ -29,11 +40,17 @@ class Silent:
     def advance(self, calls: int) -> None:
         """Does nothing."""
 
+    def failed(self) -> None:
+        """Does nothing."""
+
+    def retried(self) -> None:
+        """Does nothing."""
+
     def close(self) -> None:
         """Does nothing."""
 
 
-class Callback:
+class Callback(Silent):
     """Calls ``report(done, total)`` at most every `INTERVAL` seconds, and at the end."""
 
     def __init__(self, report: Callable[[int, int | None], object], total: int | None) -> None:
@@ -59,8 +76,8 @@ class Callback:
             self._report(self._done, self._total)
 
 
-class Bar:
-    """A tqdm bar that counts calls.
+class Bar(Silent):
+    """A tqdm bar that counts calls, with those that failed or were attempted again, the rate, and the remaining time.
 
     A run that is over in a blink gets a line at its end, formatted and written by tqdm, and no bar before: making a bar and
     drawing it twice takes as long as a few thousand tiny calls.
@@ -68,10 +85,11 @@ class Bar:
     Args:
         name: the function's name.
         total: number of calls; None if unknown.
+        pace: estimates the remaining time; None: tqdm does, by the rate so far.
         brief: whether the run is expected to be over within `INTERVAL`; if it is not, the bar comes then.
     """
 
-    def __init__(self, name: str, total: int | None, *, brief: bool = False) -> None:
+    def __init__(self, name: str, total: int | None, pace: Pace | None = None, *, brief: bool = False) -> None:
         try:
             from tqdm.auto import tqdm
         except ImportError:
@@ -81,7 +99,8 @@ class Bar:
         self._tqdm: Any = tqdm
         self._name = name
         self._total = total
-        self._done = 0
+        self._pace = pace
+        self._done = self._failed = self._retried = 0
         self._began = time.time()  # tqdm's clock
         self._closed = False
         self._bar: Any = None if brief and not _in_notebook() else self._opened()
@@ -90,11 +109,21 @@ class Bar:
         """Counts; tqdm itself decides when to draw."""
         self._done += calls
         if self._bar is not None:
+            self._tell()
             self._bar.update(calls)
         elif time.time() - self._began > INTERVAL:
             self._bar = self._opened()
             self._bar.start_t, self._bar.n = self._began, self._done
+            self._tell()
             self._bar.refresh()
+
+    def failed(self) -> None:
+        """Counts a call that failed."""
+        self._failed += 1
+
+    def retried(self) -> None:
+        """Counts an attempt that is made again."""
+        self._retried += 1
 
     def close(self) -> None:
         """Draws the last state and leaves the line."""
@@ -102,16 +131,52 @@ class Bar:
             self._bar.close()
         elif self._done and not self._closed:
             seconds = time.time() - self._began
-            line = self._tqdm.format_meter(self._done, self._total, seconds, prefix=self._name, unit="call")
+            what = {"prefix": self._name, "unit": "call", "postfix": self._trouble()}
+            line = self._tqdm.format_meter(self._done, self._total, seconds, **what)
             self._tqdm.write(line, file=sys.stderr)  # above any bars that are there
         self._closed = True
 
     def _opened(self) -> Any:
-        return self._tqdm(total=self._total, desc=self._name, unit="call", mininterval=INTERVAL)
+        how = {"total": self._total, "desc": self._name, "unit": "call", "mininterval": INTERVAL}
+        if self._total is None or self._pace is None:
+            return self._tqdm(**how)
+        return _estimating(self._tqdm)(**how, bar_format=FORMAT)
+
+    def _tell(self) -> None:
+        """Sets what the bar shows beside what tqdm itself counts."""
+        if self._failed or self._retried:
+            self._bar.set_postfix_str(self._trouble(), refresh=False)
+        if self._total is not None and self._pace is not None:
+            self._bar.remaining_seconds = self._pace.remaining(self._done, self._total)
+
+    def _trouble(self) -> str:
+        counts = (self._failed, "failed"), (self._retried, "attempted again")
+        return ", ".join(f"{number} {what}" for number, what in counts if number)
+
+
+@functools.cache
+def _estimating(tqdm: Any) -> Any:
+    """Returns a class of tqdm's bars that shows a remaining time which it is told."""
+
+    class Estimating(tqdm):  # type: ignore[misc]
+        remaining_seconds: float | None = None
+
+        @property
+        def format_dict(self) -> dict[str, Any]:
+            # As tqdm's documentation says for more fields of ``bar_format``.
+            seconds = self.remaining_seconds
+            return {**super().format_dict, "left": "?" if seconds is None else self.format_interval(seconds)}
+
+    return Estimating
 
 
 def start(
-    wanted: bool | Callable[[int, int | None], object], name: str, total: int | None, *, brief: bool = False
+    wanted: bool | Callable[[int, int | None], object],
+    name: str,
+    total: int | None,
+    pace: Pace | None = None,
+    *,
+    brief: bool = False,
 ) -> Progress:
     """Returns the progress of one run.
 
@@ -119,11 +184,12 @@ def start(
         wanted: the option: False, True for a bar, or a callable of (done, total or None).
         name: the function's name.
         total: number of calls; None if unknown.
+        pace: estimates the remaining time.
         brief: whether the run is expected to be over within `INTERVAL`.
     """
     if callable(wanted):
         return Callback(wanted, total)
-    return Bar(name, total, brief=brief) if wanted and _watched() else Silent()
+    return Bar(name, total, pace, brief=brief) if wanted and _watched() else Silent()
 
 
 def _watched() -> bool:

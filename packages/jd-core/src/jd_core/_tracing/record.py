@@ -68,8 +68,8 @@ class RunRecord:
         ended: when it ended; 0.0 if it did not yet.
         error: the type's name of the exception that it ended with; None if with none.
         done: calls that have their result or failed for good.
-        failed: of these, those that failed.
-        retried: attempts that were followed by another.
+        failures: of these, those that failed.
+        attempts: that failed, and were followed by another.
         sent: bytes sent to workers, as far as the backend tells.
         received: bytes received from them.
         deaths: workers that died, with the time.
@@ -96,7 +96,7 @@ class RunRecord:
         self.time = time.time()
         self.began = self.ended = 0.0
         self.error: str | None = None
-        self.done = self.failed = self.retried = 0
+        self.done = self.failures = self.attempts = 0
         self.sent = self.received = 0
         self.deaths: list[tuple[float, str]] = []
         self.names: dict[str, int] = {}
@@ -163,6 +163,14 @@ class RunRecord:
         elif self._paused is not None:
             self.pauses.add(self._paused, _clock())
             self._paused = None
+
+    def failed(self) -> None:
+        """Records that a call failed for good."""
+        self.failures += 1
+
+    def retried(self) -> None:
+        """Records that a failed call is attempted again."""
+        self.attempts += 1
 
     def take(self, result: ChunkResult) -> None:
         """Records that results arrived."""

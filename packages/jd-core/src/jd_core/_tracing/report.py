@@ -85,9 +85,9 @@ def _lines(run: Figures) -> Iterator[str]:
     yield "slowest  " + " · ".join(f"{slow} {short(slow.seconds)}" for slow in run.slowest[:3])
     if record.sent or record.received:
         yield f"bytes    {size(record.sent)} to workers · {size(record.received)} back"
-    if record.failed or record.retried or record.deaths:
+    if record.failures or record.attempts or record.deaths:
         deaths = f" · {_number(len(record.deaths), 'worker')} died" if record.deaths else ""
-        yield f"trouble  {record.failed:,} failed · {record.retried:,} attempted again{deaths}"
+        yield f"trouble  {record.failures:,} failed · {record.attempts:,} attempted again{deaths}"
     if record.rates:
         yield f"rate     {_rates(record)}"
     yield from record.notes

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, Generic, Literal, Never, ParamSpec, Self, T
 from typing_extensions import TypeVar as Defaulted
 
 from jd_core._collections.fold import Fold
+from jd_core._insight.explanation import Explanation
 from jd_core._options.retry import Retry
 from jd_core._typing.call import Call, Function, OnLoop
 
@@ -144,6 +145,19 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
         """Like `stream`, for ``async for``; async iterables may be passed, as to `aio`.
 
         Leaving the ``async with`` block of the iterator, or closing it, returns when the run has ended.
+        """
+
+    @property
+    def explain(self) -> Call[Function, Function, Explanation, Explanation, OnLoop]:
+        """Returns what a call with these arguments would do, and why; starts nothing.
+
+        `print` it for a text that fits a screen; notebooks show tables. It has the job, the number of workers and of calls,
+        the role of each parameter, sizes of batches and chunks, how results are joined, how much is sent, and warnings of
+        what is probably not meant. At most one element of each argument is read, and none of an iterator, which a run may
+        still read from its start. Constants are never shown.
+
+        Raises:
+            SignatureError, BatchingError, BackendError: as the call would.
         """
 
     @property

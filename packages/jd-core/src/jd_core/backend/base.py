@@ -59,6 +59,7 @@ class Backend(ABC):
         gives_back: whether a worker gives back calls that it has not begun when another one has nothing to do. Then chunks
             need not get smaller towards the end of a run, and a few calls that are expected to take less than a message
             go to one worker.
+        connects: whether `default_workers` has to connect to something, or start it, to know.
         in_processes: whether calls run in other processes than the caller's, so that each gets a copy of the constants.
         options: the backend's own options by name.
     """
@@ -67,6 +68,7 @@ class Backend(ABC):
     message_seconds: ClassVar[float]
     shares_calls: ClassVar[bool] = False
     gives_back: ClassVar[bool] = False
+    connects: ClassVar[bool] = False
     in_processes: ClassVar[bool] = False
     options: ClassVar[Mapping[str, Option]] = {}
 

@@ -1,0 +1,1 @@
+"""Says what a call would do, before it is made."""
