@@ -255,11 +255,20 @@ def test_spans_are_of_blocks():
     assert all(cpu >= 0.0 for _, _, _, _, cpu in spans)
 
 
-def test_spans_of_short_calls_grow():
-    """Calls that take no time are measured together, so that measuring costs nothing per call."""
+def test_short_calls_have_a_span_together():
+    """So that measuring costs nothing per call; a long one among them has its own."""
     spans: list[worker.Span] = []
     worker.run_calls(str, [range(1000)], 1000, stop_at_failure=True, clock=lambda: 0.0, spans=spans)
-    assert [calls for _, calls, _, _, _ in spans] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 489]
+    assert [(offset, calls) for offset, calls, _, _, _ in spans] == [(0, 1000)]
+    now = [0.0]
+
+    def take(value: int) -> None:
+        now[0] += 1.0 if value == 3 else 0.0
+
+    spans.clear()
+    worker.run_calls(take, [range(6)], 6, stop_at_failure=True, clock=lambda: now[0], one_by_one=True, spans=spans)
+    lengths = [(offset, calls, ended - began) for offset, calls, began, ended, _ in spans]
+    assert lengths == [(0, 3, 0.0), (3, 1, 1.0), (4, 2, 0.0)]
 
 
 @pytest.mark.parametrize("stop", [False, True])

@@ -93,18 +93,27 @@ def measured(calls: Iterable[tuple[int, Any]], spans: list[Span]) -> Generator[t
         spans: gets the spans, the last one when this is closed. In one of several calls there are gaps, whose calls other
             workers took.
     """
-    done, block, offset = 0, 1, 0
+    done, block, left, offset = 0, 1, 1, 0  # calls of the span; of a block, and of those how many are left
     began, cpu = time.perf_counter(), time.thread_time()
+    looked = began
     try:
         for call in calls:
             yield call
             done += 1
             offset = call[0]
-            if done == block:
-                now, used = time.perf_counter(), time.thread_time()
+            left -= 1
+            if left:
+                continue
+            now = time.perf_counter()
+            if block == 1 < done and now - looked >= BLOCK_SECONDS:  # a long call after short ones stands for itself
+                spans.append((offset - done + 1, done - 1, began, looked, 0.0))
+                done, began = 1, looked
+            if now - began >= BLOCK_SECONDS:
+                used = time.thread_time()
                 spans.append((offset - done + 1, done, began, now, used - cpu))
-                block = block * 2 if now - began < BLOCK_SECONDS else max(1, block // 2)
                 done, began, cpu = 0, now, used
+            left = block = block * 2 if now - looked < BLOCK_SECONDS else max(1, block // 2)
+            looked = now
     finally:
         if done:
             spans.append((offset - done + 1, done, began, time.perf_counter(), time.thread_time() - cpu))

@@ -118,7 +118,7 @@ def run_calls(
             to nothing per call.
         one_by_one: make every block one call.
         clock: returns seconds; needed with ``between`` and ``spans``.
-        spans: gets a `Span` for each block: of one call if calls take as long as a block or longer, else of several.
+        spans: gets the `Span` of each call that takes as long as a block or longer, and of shorter ones together.
 
     Returns:
         The results, in order (``None`` at a failed call), and for each failed call its offset and exception. Fewer than
@@ -129,12 +129,15 @@ def run_calls(
     values: list[Any] = []
     failures: list[tuple[int, BaseException]] = []
     block = count if between is None and spans is None else 1
+    span: tuple[int, float, float] | None = None  # one that grows: its first call, when it began, and the CPU time then
+    ended = 0.0
     while (done := len(values)) < count:
         expected = min(done + block, count)
         if between is not None and between(values, failures, expected - done):
             break
         began = clock() if clock is not None else 0.0
-        cpu = time.thread_time() if spans is not None else 0.0
+        if spans is not None and span is None:
+            span = done, began, time.thread_time()
         try:
             if direct:
                 for argument in columns[0][done:expected]:
@@ -150,12 +153,18 @@ def run_calls(
             values.append(None)
         if clock is not None:
             ended = clock()
-            if spans is not None:
-                spans.append((done, len(values) - done, began, ended, time.thread_time() - cpu))
+            if spans is not None and span is not None and ended - span[1] >= BLOCK_SECONDS:
+                if span[0] < done and ended - began >= BLOCK_SECONDS:  # a long call after short ones stands for itself
+                    spans.append((span[0], done - span[0], span[1], began, 0.0))
+                    span = done, began, span[2]
+                spans.append((span[0], len(values) - span[0], span[1], ended, time.thread_time() - span[2]))
+                span = None
             if not one_by_one:
                 block = min(block * 2, 1 << 16) if ended - began < BLOCK_SECONDS else max(1, block // 2)
         if failures and stop_at_failure:
             break
+    if spans is not None and span is not None and span[0] < len(values):
+        spans.append((span[0], len(values) - span[0], span[1], ended, time.thread_time() - span[2]))
     return values, failures
 
 
