@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from jd_core._api.methods import CallMethod, HelpText
 from jd_core._api.pickled import rebuilder, rebuilt
 from jd_core._api.stream import AsyncStream, Stream, opened_stream, read_in_thread
+from jd_core._execution.feed import Stop
 from jd_core._execution.run import Target
-from jd_core._execution.stop import Stop
 from jd_core._hints.signature import distributed_signature, inspect_function
 from jd_core._options.options import Options, resolve, with_job
 from jd_core._options.shown import shows_options

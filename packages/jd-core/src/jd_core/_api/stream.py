@@ -9,8 +9,8 @@ import warnings
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Generic, TypeVar
 
+from jd_core._execution.feed import Stop
 from jd_core._execution.run import Run, Target
-from jd_core._execution.stop import Stop
 from jd_core._planning.binding import BoundCall
 from jd_core._planning.thread_input import Reader
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from jd_core._options.options import Options
 from jd_core.backend import Backend
 from jd_core.backend.splitting import full_seconds
 
@@ -191,18 +190,3 @@ def sizer(
     if backend.shares_calls:
         return Shared(durations, workers, total, fixed, buffer)
     return Guided(backend, durations, workers, total, fixed, buffer, combined=combined)
-
-
-class Workers:
-    """How many calls run at once; the backend is asked only when it matters, and once: Ray must connect to know."""
-
-    def __init__(self, backend: Backend, options: Options) -> None:
-        self._backend = backend
-        self._options = options
-        self._number = options.workers
-
-    def __call__(self) -> int:
-        """Returns it."""
-        if self._number is None:
-            self._number = self._backend.default_workers(self._options.backend)
-        return self._number

@@ -16,26 +16,25 @@ import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from jd_core._collections.fold import Fold
 from jd_core._collections.table import Kind
-from jd_core._execution.chunk_size import CallDurations, Workers, sizer
+from jd_core._execution.chunk_size import CallDurations, sizer
 from jd_core._execution.failures import HiddenInternals
-from jd_core._execution.feed import Feed
+from jd_core._execution.feed import Feed, Stop, waking
+from jd_core._execution.prepared import prepare
 from jd_core._execution.results import AsCompleted, InOrder, Results
 from jd_core._execution.retries import Retries
-from jd_core._execution.stop import Stop, waking
 from jd_core._hints.signature import Signature
 from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options
 from jd_core._planning.arguments import warn_of_generators
 from jd_core._planning.binding import BoundCall
-from jd_core._planning.plan import Plan, plan
+from jd_core._planning.plan import Plan
 from jd_core._tracing import active
 from jd_core.backend import POLL_SECONDS, Backend, Work, registry
 from jd_core.errors import BackendError
-from jd_core.worker import is_ending
 from jd_core.worker.wrappers.folding import folding
 from jd_core.worker.wrappers.seeded import seeded, stream_of_run
 
@@ -62,19 +61,6 @@ class Target:
     options: Options
     durations: CallDurations = field(default_factory=CallDurations)
 
-    def prepare(self, call: BoundCall, options: Options) -> Prepared:
-        """Decides where the calls run, and which they are; starts nothing and reads at most the first elements."""
-        if is_ending():
-            options = replace(options, job="serial", workers=1)
-        backend = registry.backend(options.job)
-        workers = Workers(backend, options)
-        planned = plan(call, autobatch=options.autobatch, batch_size=options.batch_size, workers=workers)
-        if planned.calls == 0:
-            # There is no call to make: the job's backend need not even be asked how many workers it has.
-            backend = registry.backend("serial")
-            workers = Workers(backend, options)
-        return Prepared(options, backend, workers, planned)
-
     def start(self, call: BoundCall, *, stop: Stop | None = None, ordered: bool = True) -> Run:
         """Makes the run of a call, of which nothing has started yet. Warns of random generators that processes would copy.
 
@@ -88,7 +74,7 @@ class Target:
             SignatureError: a frame for an element parameter.
             BackendError: the backend cannot be used.
         """
-        options, backend, workers, planned = self.prepare(call, in_effect(self.options))
+        options, backend, workers, planned = prepare(call, in_effect(self.options))
         function: Callable[..., Any] = self.function
         if call.generators or options.seed is not None:  # stated, it is for the calls inside the calls as well
             planned.stream = stream_of_run(call.name, options.seed)
@@ -126,15 +112,6 @@ class Target:
             joined = joined.empty_like(argument.value for argument in call.distributed)
         run = functools.partial(Run, planned, work, backend, options, self.durations)
         return run(stop=stop, ordered=ordered, joined=joined, record=record, fold=fold)
-
-
-class Prepared(NamedTuple):
-    """A call that is ready to start: the options in effect, where its calls run, how many at once, and which they are."""
-
-    options: Options
-    backend: Backend
-    workers: Callable[[], int]
-    plan: Plan
 
 
 class Run:

@@ -11,7 +11,8 @@ from typing import Any
 from jd_core import settings
 from jd_core._collections.table import slicer
 from jd_core._execution.chunk_size import CallDurations, sizer
-from jd_core._execution.run import Prepared, Target
+from jd_core._execution.prepared import Prepared, prepare
+from jd_core._execution.run import Target
 from jd_core._hints.matching import MISSING
 from jd_core._hints.parameter import Parameter, Role
 from jd_core._insight.explanation import Explanation, ParameterRole, Setting
@@ -43,7 +44,7 @@ def explain(target: Target, call: BoundCall) -> Explanation:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         untouched = dataclasses.replace(call, distributed=tuple(map(_untouched, call.distributed)))
-        prepared = target.prepare(untouched, dataclasses.replace(options, workers=1) if asks else options)
+        prepared = prepare(untouched, dataclasses.replace(options, workers=1) if asks else options)
         if prepared.backend.in_processes:
             warn_of_generators(call.name, target.function, call.constants)
     plan = prepared.plan

@@ -102,6 +102,8 @@ class Figures:
         self.lanes = [Lane(name) for name in record.names]
         self.workers = max(1, min(record.workers, known or 1), len(self.lanes) if record.in_processes else 0)
         self.busy = sum(columns[4]) - sum(columns[3])
+        if self.busy > self.workers * self.seconds:  # there were more, as where a backend takes what it finds
+            self.workers = max(self.workers, len(self.lanes))
         self.cpu = sum(columns[5])
         self.mean = self.busy / self.calls if self.calls else 0.0
         self.median, self.histogram = _distribution(columns)

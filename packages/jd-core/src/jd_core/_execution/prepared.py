@@ -1,0 +1,67 @@
+"""A call before it runs: where its calls are made, and which they are. Nothing has started yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from jd_core._options.options import Options
+from jd_core._planning.binding import BoundCall
+from jd_core._planning.plan import Plan, plan
+from jd_core.backend import Backend, registry
+from jd_core.worker import is_ending
+
+
+class Prepared(NamedTuple):
+    """A call that is ready to start.
+
+    Attributes:
+        options: those in effect.
+        backend: where its calls run.
+        workers: returns how many run at once.
+        plan: which they are.
+    """
+
+    options: Options
+    backend: Backend
+    workers: Callable[[], int]
+    plan: Plan
+
+
+def prepare(call: BoundCall, options: Options) -> Prepared:
+    """Decides where the calls run, and which they are; reads at most the first elements.
+
+    Args:
+        call: the bound arguments.
+        options: those in effect.
+
+    Raises:
+        BatchingError: known lengths do not fit together.
+        SignatureError: a frame for an element parameter.
+        BackendError: the backend cannot be used.
+    """
+    if is_ending():
+        options = replace(options, job="serial", workers=1)
+    backend = registry.backend(options.job)
+    workers = _Workers(backend, options)
+    planned = plan(call, autobatch=options.autobatch, batch_size=options.batch_size, workers=workers)
+    if planned.calls == 0:
+        # There is no call to make: the job's backend need not even be asked how many workers it has.
+        backend = registry.backend("serial")
+        workers = _Workers(backend, options)
+    return Prepared(options, backend, workers, planned)
+
+
+class _Workers:
+    """How many calls run at once; the backend is asked only when it matters, and once: Ray must connect to know."""
+
+    def __init__(self, backend: Backend, options: Options) -> None:
+        self._backend = backend
+        self._options = options
+        self._number = options.workers
+
+    def __call__(self) -> int:
+        if self._number is None:
+            self._number = self._backend.default_workers(self._options.backend)
+        return self._number
