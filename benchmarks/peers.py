@@ -149,6 +149,20 @@ def process_executor(function: Function) -> Iterator[Function]:
 
 
 @contextlib.contextmanager
+def process_executor_singly(function: Function) -> Iterator[Function]:
+    """Each call a task of its own."""
+    with concurrent.futures.ProcessPoolExecutor(WORKERS, multiprocessing.get_context("forkserver")) as pool:
+        yield lambda items: list(pool.map(function, items))
+
+
+@contextlib.contextmanager
+def ours_on_executor(function: Function) -> Iterator[Function]:
+    """The distributed function on the same kind of executor."""
+    with concurrent.futures.ProcessPoolExecutor(WORKERS, multiprocessing.get_context("forkserver")) as pool:
+        yield distribute(function, job=pool, workers=WORKERS)
+
+
+@contextlib.contextmanager
 def thread_executor(function: Function, *, workers: int) -> Iterator[Function]:
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         yield lambda items: list(pool.map(function, items))

@@ -155,6 +155,11 @@ ROWS: list[Row | Memory] = [
     *(Row(f"{job}-urllib", f"the same through `urllib` in plain functions, {job}, 64 workers", work.fetch_plainly, urls,
           5_000, 100, ours(job, workers=64), [THREADS(1.05, workers=64)], place=server) for job in ("web", "io")),
 
+    Row("executor-tiny-calls", "200,000 calls of `x * x` on a `ProcessPoolExecutor`", work.square, numbers, 200_000, 2_000,
+        peers.ours_on_executor, [against("its own `map`, a call each", peers.process_executor_singly, 0.05, pairs=3)]),
+    Row("executor-even-calls", "100 calls of 20 ms on a `ProcessPoolExecutor`", work.spin, lengths(lambda index: 0.02),
+        100, 10, peers.ours_on_executor, [HALF(1.1)], pairs=9),
+
     Row("ray-tiny-calls", "20,000 calls of `x * x`, ray", work.square, numbers, 20_000, 100, ray,
         [RAY_POOL(0.4), RAY_TASKS(0.01, pairs=3)], place=local_ray),
     Row("ray-even-calls", "100 calls of 20 ms, ray", work.spin, lengths(lambda index: 0.02), 100, 10, ray,

@@ -28,6 +28,8 @@ BREAKS = [
     ("core", "jd_core/_planning/plan.py", "from jd_core._execution import run"),
     ("core", "jd_core/_execution/run.py", "from jd_core._insight import explain"),
     ("core", "jd_core/_tracing/record.py", "from jd_core._execution import run"),
+    ("core", "jd_core/_executors/dispatch.py", "from jd_core._planning.plan import Plan"),
+    ("worker", "jd_core/_executors/shipped/remote.py", "from jd_core.backend import Work"),
     ("core", "jd_core/_hints/members.py", "from jd_core.backend.work import Work"),
     ("core", "jd_core/_collections/kind.py", FOR_TYPES + "from jd_core.inprocess import driver"),
     ("core", "jd_core/_collections/kind.py", "from jd_core import Distributed"),

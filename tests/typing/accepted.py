@@ -9,6 +9,7 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple, TypedDict, TypeVar, assert_type
 
@@ -572,6 +573,8 @@ def counted(x: int) -> str:
 
 assert_type(with_all_options([1]), list[str])
 assert_type(distribute(power)(numbers, numbers), list[int])
+assert_type(distribute(power, job=ThreadPoolExecutor(2))(numbers, numbers), list[int])
+assert_type(distribute(power).options(job=ThreadPoolExecutor(2))(numbers, numbers), list[int])
 assert_type(distribute(power, job="io", workers=4)(numbers, exponent=3), list[int])
 assert_type(distribute(power, job="io", workers=4, max_per_second=3).local(1, 2), int)
 assert_type(distribute("io")(power)(numbers, numbers), list[int])

@@ -32,7 +32,7 @@ def distribute(function: Any = None, /, *more: Any, **options: Any) -> Any:  # n
         function: the function; or a job's name, as ``job``.
         job: where calls run: ``"compute"`` (processes), ``"io"`` (threads), ``"web"`` (coroutines), ``"ray"`` (a
             cluster), ``"serial"`` (here, one after the other), ``"auto"`` (where the first calls show that they belong), or
-            another installed backend's name.
+            another installed backend's name; or an executor, such as those of ``concurrent.futures``.
         workers: how many calls run at once; None: the backend's default.
         autobatch: cut flat collections for parameters that are hinted as collections.
         batch_size: elements per batch; None: four batches per worker; 1000 elements where the length is unknown.

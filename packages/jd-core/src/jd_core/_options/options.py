@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from jd_core._options.advice import advice
 from jd_core._options.retry import SECONDS, WHOLE, Retry
 from jd_core.backend import Option, registry
+from jd_core.backend.registry import Executor
 from jd_core.errors import BackendNotInstalledError
 
 _FLAG = Option("True or False", (bool,))
@@ -52,12 +53,12 @@ class Options:
         given: the names of those that the decorator, or ``.options``, stated: nothing else fills them.
     """
 
-    job: str = _option(
+    job: str | Executor = _option(
         "compute",
-        Option("the name of a job, such as 'compute' or 'io'", (str,)),
+        Option("the name of a job, such as 'compute' or 'io', or an executor", (object,)),
         'where calls run: ``"compute"`` (processes), ``"io"`` (threads), ``"web"`` (coroutines), ``"ray"`` (a cluster), '
         '``"serial"`` (here, one after the other), ``"auto"`` (where the first calls show that they belong), or another '
-        "installed backend's name",
+        "installed backend's name; or an executor, such as those of ``concurrent.futures``",
     )
     workers: int | None = _option(None, _or_none(WHOLE), "how many calls run at once", "the backend's default")
     autobatch: bool = _option(True, _FLAG, "cut flat collections for parameters that are hinted as collections")

@@ -28,6 +28,7 @@ from jd_core._collections.fold import Fold
 from jd_core._options.retry import Retry
 from jd_core._typing.distributed import Distributed
 from jd_core._typing.shapes import Join, Value
+from jd_core.backend.registry import Executor
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -97,7 +98,7 @@ class Distribute(Generic[Offered]):
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Literal["list"], return_exceptions: Literal[False] = ...,
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -105,7 +106,7 @@ class Distribute(Generic[Offered]):
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Callable[[list[Any]], T], return_exceptions: Literal[False] = ...,
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -113,7 +114,7 @@ class Distribute(Generic[Offered]):
     @overload
     def __call__(
         self, name: str | None = None, /, *, return_exceptions: bool, aggregate: Literal["auto", "list"] = ...,
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -121,7 +122,7 @@ class Distribute(Generic[Offered]):
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Fold[T], return_exceptions: Literal[True],
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -129,7 +130,7 @@ class Distribute(Generic[Offered]):
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Callable[[list[Any]], T], return_exceptions: bool,
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -137,7 +138,7 @@ class Distribute(Generic[Offered]):
     @overload
     def __call__(
         self, function: Callable[P, T], /, *, aggregate: Literal["auto", "list"] = ..., return_exceptions: bool = ...,
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -145,7 +146,7 @@ class Distribute(Generic[Offered]):
     @overload
     def __call__(
         self, function: Callable[P, T], /, *, aggregate: Fold[U], return_exceptions: Literal[True],
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -153,7 +154,7 @@ class Distribute(Generic[Offered]):
     @overload
     def __call__(
         self, function: Callable[P, T], /, *, aggregate: Callable[[list[Any]], U], return_exceptions: bool = ...,
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -210,7 +211,7 @@ class AggregateDecorator(Generic[Made, Raised]):
 def _offering(options: Callable[Offered, None]) -> Callable[[Callable[..., Any]], Distribute[Offered]]: ...
 def _options(
     *,
-    job: str = "compute", workers: int | None = None, autobatch: bool = True, batch_size: int | None = None,
+    job: str | Executor = "compute", workers: int | None = None, autobatch: bool = True, batch_size: int | None = None,
     chunksize: int | Literal["auto"] = "auto", aggregate: Literal["auto"] = "auto", seed: int | None = None,
     buffersize: int | None = None, timeout: float | None = None, retries: int | Retry = 0,
     return_exceptions: Literal[False] = False, progress: bool | Callable[[int, int | None], object] = False,
@@ -236,7 +237,7 @@ def distribute(function: Any = None, /, **backend_options: Any) -> Any:
         function: the function; or a job's name, as ``job``.
         job: where calls run: ``"compute"`` (processes), ``"io"`` (threads), ``"web"`` (coroutines), ``"ray"`` (a
             cluster), ``"serial"`` (here, one after the other), ``"auto"`` (where the first calls show that they belong), or
-            another installed backend's name.
+            another installed backend's name; or an executor, such as those of ``concurrent.futures``.
         workers: how many calls run at once; None: the backend's default.
         autobatch: cut flat collections for parameters that are hinted as collections.
         batch_size: elements per batch; None: four batches per worker; 1000 elements where the length is unknown.
@@ -268,7 +269,7 @@ def distribute(function: Any = None, /, **backend_options: Any) -> Any:
 
 def defaults(
     *,
-    job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+    job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
     chunksize: int | Literal["auto"] = ..., aggregate: Literal["auto", "list"] | Callable[[list[Any]], Any] = ...,
     seed: int | None = ..., buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ...,
     return_exceptions: bool = ..., progress: bool | Callable[[int, int | None], object] = ...,

@@ -14,6 +14,7 @@ from jd_core._collections.fold import Fold
 from jd_core._insight.explanation import Explanation
 from jd_core._options.retry import Retry
 from jd_core._typing.call import Call, Function, OnLoop
+from jd_core.backend.registry import Executor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,7 +52,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Literal["list"], return_exceptions: Literal[False] = ...,
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -59,7 +60,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Callable[[list[Any]], T], return_exceptions: Literal[False] = ...,
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -67,7 +68,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Literal["auto"], return_exceptions: Literal[False] = ...,
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -75,7 +76,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
     @overload
     def __call__(
         self, name: str | None = None, /, *, return_exceptions: bool, aggregate: Literal["auto", "list"] = ...,
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -83,7 +84,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Fold[T], return_exceptions: Literal[True],
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -91,7 +92,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Callable[[list[Any]], T], return_exceptions: bool,
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,
@@ -99,7 +100,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
     @overload
     def __call__(
         self, name: str | None = None, /, *, aggregate: Never = ..., return_exceptions: Never = ...,
-        job: str = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
+        job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
         **backend_options: Any,

@@ -12,7 +12,8 @@ import functools
 import importlib
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from jd_core.backend.option import closest
 from jd_core.errors import BackendError, BackendNotInstalledError
@@ -54,10 +55,52 @@ OWN = {
 #: The major version of this project, which an install line names: below 1.0, the name just-distribute is other code.
 MAJOR = 1
 
+#: The backend of executors, which are no jobs with a name.
+EXECUTORS = "jd_core._executors.backend:ExecutorBackend"
+
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from jd_core.backend.base import Backend
+
+
+class Executor(Protocol):
+    """What takes calls, such as those of `concurrent.futures`, loky, mpi4py, or Dask's ``client.get_executor()``."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Returns the future of a call."""
+
+    def map(self, fn: Callable[..., Any], /, *iterables: Any) -> Any:
+        """Returns the results of many."""
+
+
+class ExecutorJob:
+    """An executor as the value of the option ``job``.
+
+    It does not leave its process: where the function is pickled by value, calls are made one after the other.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+
+    @functools.cached_property
+    def backend(self) -> Backend:
+        """The executor's backend."""
+        made: Backend = _load(EXECUTORS)(self.executor)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, ("serial",)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ExecutorJob) and self.executor is other.executor
+
+    def __hash__(self) -> int:
+        return id(self.executor)
+
+    def __repr__(self) -> str:
+        return type(self.executor).__name__
+
 
 _instances: dict[str, Backend] = {}
 _lock = threading.Lock()
@@ -79,15 +122,22 @@ def installed() -> dict[str, str]:
     return own | {job: point.value for job, point in declared().items() if job not in OWN}
 
 
-def canonical(job: object) -> str:
-    """Returns the job's own name for a name or an alias, without loading or needing its backend.
+def canonical(job: object) -> Any:
+    """Returns the job's own name for a name or an alias, without loading or needing its backend; for an executor its job.
 
     Raises:
-        TypeError: ``job`` is not a string.
+        TypeError: ``job`` is neither a string nor an executor.
         ValueError: no such job is known or installed.
     """
+    if isinstance(job, ExecutorJob):
+        return job
     if not isinstance(job, str):
-        raise TypeError(f"distribute: option job={job!r} must be the name of a job, such as 'compute' or 'io'")
+        if isinstance(job, type) or not all(callable(getattr(job, name, None)) for name in ("submit", "map")):
+            raise TypeError(
+                f"distribute: option job={job!r} must be the name of a job, such as 'compute' or 'io', or an executor: an "
+                f"object with submit and map, as in concurrent.futures"
+            )
+        return ExecutorJob(cast("Executor", job))
     name = ALIASES.get(job, job)
     if name in OWN or name in declared():
         return name
@@ -97,8 +147,8 @@ def canonical(job: object) -> str:
     raise ValueError(f"distribute: unknown job={job!r}{hint} (jobs: {', '.join(names)})")
 
 
-def backend_class(job: str) -> type[Backend]:
-    """Returns the backend class of a job given by its own name (see `canonical`).
+def backend_class(job: Any) -> type[Backend]:
+    """Returns the backend class of a job as `canonical` returns it.
 
     Raises:
         BackendNotInstalledError: the package that brings the job is not installed.
@@ -106,6 +156,8 @@ def backend_class(job: str) -> type[Backend]:
     """
     from jd_core.backend.base import Backend  # here, because decorating a function needs none
 
+    if isinstance(job, ExecutorJob):
+        return type(job.backend)
     value = OWN[job].value if job in OWN else declared()[job].value
     try:
         loaded: Any = _load(value) if job in OWN else declared()[job].load()
@@ -123,8 +175,10 @@ def backend_class(job: str) -> type[Backend]:
     return loaded
 
 
-def backend(job: str) -> Backend:
-    """Returns the one instance of the backend of a job given by its own name; raises as `backend_class`."""
+def backend(job: Any) -> Backend:
+    """Returns the one instance of the backend of a job as `canonical` returns it; raises as `backend_class`."""
+    if isinstance(job, ExecutorJob):
+        return job.backend
     found = _instances.get(job)
     if found is None:
         if sys.meta_path is None:
