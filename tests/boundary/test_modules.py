@@ -82,14 +82,20 @@ FILES = {
 }
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the packages lie: one folder, for Ray starts a worker for each environment."""
+    return tmp_path_factory.mktemp("packages")
+
+
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of a package of the above files, with all modules imported; no two tests have the same."""
     name = f"own_{os.getpid()}_{next(_numbers)}"
-    (tmp_path / name).mkdir()
+    (folder / name).mkdir()
     for file, text in FILES.items():
-        write(tmp_path / name / file, text)
-    monkeypatch.syspath_prepend(str(tmp_path))
+        write(folder / name / file, text)
+    monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     for module in ("config", "functions", "late"):
         importlib.import_module(f"{name}.{module}")
@@ -115,8 +121,10 @@ class Caller:
         self.name = name
         self.functions = self.module("functions")
         self.config = self.module("config")
-        self._ask = distribute(self.functions.ask, job=job, workers=1)
-        self.distribute: Callable[[Any], Any] = distribute(job=job, workers=1)
+        folder = str(Path(self.functions.__file__ or "").parent.parent)
+        on_ray: dict[str, Any] = {"runtime_env": {"env_vars": {"PYTHONPATH": folder}}, "num_cpus": 0} if job == "ray" else {}
+        self.distribute: Callable[[Any], Any] = distribute(job=job, workers=1, **on_ray)
+        self._ask = self.distribute(self.functions.ask)
 
     def module(self, name: str) -> ModuleType:
         return importlib.import_module(f"{self.name}.{name}")
@@ -130,10 +138,10 @@ class Caller:
         return repr(there)
 
 
-@pytest.fixture(params=["serial", "io", "compute"])
-def caller(package: str, request: pytest.FixtureRequest) -> Caller:
+@pytest.fixture
+def caller(package: str, job: str) -> Caller:
     """A package of its own, and a job that calls it."""
-    return Caller(package, request.param)
+    return Caller(package, job)
 
 
 CHANGES: dict[str, tuple[Callable[[ModuleType], None], str]] = {
@@ -274,7 +282,7 @@ def test_a_call_after_which_nothing_changed_sends_nothing(package: str) -> None:
     assert record_modules(functions.rates, [1, "x", None]) is first
 
 
-def test_reloaded_modules(caller: Caller, tmp_path: Path) -> None:
+def test_reloaded_modules(caller: Caller, folder: Path) -> None:
     """Section 5: what was edited and reloaded is what calls see, with what imports it, and with what is set there."""
     rates = caller.distribute(lambda number: caller_rates(caller.functions))
 
@@ -284,7 +292,7 @@ def test_reloaded_modules(caller: Caller, tmp_path: Path) -> None:
     assert rates([1]) == [(1, 1)]
     for number in (2, 3):
         text = FILES["config.py"].replace("RATE = 1", f"RATE = {number}").replace("return RATE", f"return RATE, {number}")
-        write(tmp_path / caller.name / "config.py", text)
+        write(folder / caller.name / "config.py", text)
         importlib.reload(caller.config)
         assert rates([1]) == [((number, number), number)]
         assert caller.ask("package.config.rate()") == repr((number, number))

@@ -1,8 +1,9 @@
-"""What a call sees of its caller's process on this machine: as it is at the call, also in a worker from before."""
+"""What a call sees of its caller's process: as it is at the call, also in a worker from before."""
 
 from __future__ import annotations
 
 import decimal
+import logging
 import os
 import sys
 import warnings
@@ -16,9 +17,18 @@ from jd_core import distribute
 numpy = pytest.importorskip("numpy")
 
 
-@distribute(job="compute", workers=1)
-def _ask(number: int, *, question: Callable[[], Any]) -> Any:
-    return question()
+@pytest.fixture(params=["compute", pytest.param("ray", marks=pytest.mark.ray)])
+def ask(request: pytest.FixtureRequest) -> Callable[[Callable[[], Any]], Any]:
+    """Answers a question in a worker."""
+    if request.param == "ray":
+        request.getfixturevalue("ray_cluster")
+    call = distribute(lambda number, question: question(), job=request.param, workers=1)
+
+    def answer(question: Callable[[], Any]) -> Any:
+        (said,) = call([1], question=question)
+        return said
+
+    return answer
 
 
 def _divide() -> str:
@@ -89,12 +99,31 @@ def _precision() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _level() -> Iterator[None]:
+    logging.getLogger("jd_test_levels").setLevel(logging.DEBUG)
+    yield
+    logging.getLogger("jd_test_levels").setLevel(logging.NOTSET)
+
+
+@contextmanager
+def _shown_once() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("once", BytesWarning)
+        yield
+
+
 QUESTIONS = {
     "environment": (_environment, lambda: (os.environ.get("JD_TEST_SET"), os.environ.get("JD_TEST_GONE"))),
     "arguments": (_arguments, lambda: list(sys.argv)),
     "recursion limit": (_recursion, sys.getrecursionlimit),
     "digits": (_digit_limit, _digits),
     "warnings": (_warnings_as_errors, _warn),
+    "warnings shown": (
+        _shown_once,
+        lambda: [action for action, _, kind, *_ in warnings.filters if kind is BytesWarning][:1],
+    ),
+    "log levels": (_level, lambda: logging.getLogger("jd_test_levels").isEnabledFor(logging.DEBUG)),
     "decimal": (_precision, lambda: str(decimal.Decimal(1) / decimal.Decimal(3))),
     "decimal traps": (_precision, lambda: str(decimal.Decimal(1) / decimal.Decimal(0)) if _not_trapped() else "raised"),
     "numpy": (lambda: numpy.errstate(divide="raise"), _divide),
@@ -106,16 +135,49 @@ def _not_trapped() -> bool:
 
 
 @pytest.mark.parametrize("what", QUESTIONS)
-def test_calls_see_the_callers_surroundings(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 6 compute: as they are at the call, before, while and after they are changed, in one and the same worker."""
+def test_calls_see_the_callers_surroundings(
+    what: str, ask: Callable[[Callable[[], Any]], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Section 6: as they are at the call, before, while and after they are changed, in one and the same worker."""
     monkeypatch.setenv("JD_TEST_GONE", "there")
     changed, question = QUESTIONS[what]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before = question()
-        assert _ask([1], question=question) == [before]
+        assert ask(question) == before
         with changed():
             inside = question()
             assert inside != before
-            assert _ask([1], question=question) == [inside]
-        assert _ask([1], question=question) == [before]
+            assert ask(question) == inside
+        assert ask(question) == before
+
+
+def test_standard_input_is_at_its_end(ask: Callable[[Callable[[], Any]], Any]) -> None:
+    """Section 6: a worker has no terminal, and a call that reads one does not wait for ever."""
+    assert ask(lambda: os.read(0, 1)) == b""
+
+
+@pytest.mark.ray
+def test_ray_workers_are_put_back(ray_cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 6 ray: a worker has its own surroundings for the tasks of others."""
+    ray = pytest.importorskip("ray")
+
+    def look(number: int = 0) -> Any:
+        decimal.getcontext()
+        variables = os.environ.get("JD_TEST_SET"), os.environ.get("HOME")
+        ignored = warnings.filters[0][:3] == ("ignore", None, Warning)
+        return os.getpid(), (variables, sys.argv[1:], sys.getrecursionlimit(), decimal.getcontext().prec, ignored)
+
+    task = ray.remote(num_cpus=0)(look)
+    before = dict(ray.get([task.remote() for _ in range(10)]))
+    monkeypatch.setenv("JD_TEST_SET", "set")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--changed"])
+    with decimal.localcontext(prec=5), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        here = look()[1]
+        there = distribute(look, job="ray", num_cpus=0, workers=1)([0] * 10)
+    assert [seen for _, seen in there] == [here] * 10
+    after = dict(ray.get([task.remote() for _ in range(10)]))
+    both = before.keys() & after.keys() & {pid for pid, _ in there}
+    assert {pid: before[pid] for pid in both} == {pid: after[pid] for pid in both}

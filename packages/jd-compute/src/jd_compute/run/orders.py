@@ -48,7 +48,9 @@ class Orders:
             modules = surroundings.record_modules(self._work.function, self._work.constants.values())
             others = surroundings.record()
             streams = [output.look_of(sys.stdout), output.look_of(sys.stderr)]
-            self._surroundings = messages.Surroundings(_folder(), list(sys.path), output.levels(), streams, others, modules)
+            self._surroundings = messages.Surroundings(
+                _folder(), list(sys.path), surroundings.levels(), streams, others, modules
+            )
         changed, code, parcel = b"", codec.Encoded(b""), None
         if worker.surroundings != self._surroundings:  # row ten-calls: 1.15 if they are sent each time
             changed = messages.pack(self._surroundings)

@@ -15,7 +15,7 @@ from typing import NoReturn
 from jd_core.worker import mark_process
 from jd_core.worker import surroundings as others
 
-from jd_compute.transport import messages, output
+from jd_compute.transport import messages
 from jd_compute.worker.cpu_placement import give_way
 
 #: The variables from which BLAS and OpenMP libraries read their number of threads when they load (as in threadpoolctl's
@@ -125,7 +125,7 @@ def _share_multiprocessing(authkey: bytes, tracker: int | None) -> None:
 
 def adopt(surroundings: messages.Surroundings) -> None:
     """Makes this process look like the caller's, also where the user's function has changed it since the last run."""
-    output.set_levels(surroundings.levels)
+    others.set_levels(surroundings.levels)
     others.adopt(surroundings.others, keep=THREAD_VARIABLES)
     os.environ.update(_own)
     if sys.path != surroundings.path:

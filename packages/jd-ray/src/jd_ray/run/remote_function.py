@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from jd_core import worker
-from jd_core.worker import calls, coroutines, pickling, resources, returned, state, unpicklable, wrappers
+from jd_core.worker import calls, coroutines, pickling, resources, returned, state, surroundings, unpicklable, wrappers
 from jd_core.worker.pickling import exceptions, known, recipes, reducers
+from jd_core.worker.surroundings import adopted, log_levels, plain, process, reached
+from jd_core.worker.surroundings import modules as own_modules
 from jd_core.worker.wrappers import folding, seeded
 
 from jd_ray.connection.connection import through_client
-from jd_ray.shipped import codec, housekeeping, interruption, references, remote
+from jd_ray.shipped import codec, housekeeping, interruption, process_state, references, remote
 
 
 def _run_task(fields: Any, *values: Any, package: str, sources: dict[str, str]) -> Any:
@@ -41,7 +43,8 @@ def _run_task(fields: Any, *values: Any, package: str, sources: dict[str, str]) 
             loaded.__file__ = f"<{loaded.__name__}>"
             above, _, last = loaded.__name__.rpartition(".")
             setattr(sys.modules[above], last, loaded)
-        parent.pickling, parent.unpicklable = parent.worker.pickling, parent.worker.unpicklable  # as in jd_ray.shipped
+        for name in ("pickling", "surroundings", "unpicklable"):  # as in jd_ray.shipped
+            setattr(parent, name, getattr(parent.worker, name))
         for name, source in sources.items():
             loaded = sys.modules[f"{package}.{name}"]
             exec(compile(source, str(loaded.__file__), "exec"), loaded.__dict__)
@@ -54,8 +57,9 @@ def function() -> Any:
     """Returns `remote.run_task` as a function that can be sent anywhere; `received` takes what it returns."""
     # Each needs only those before it.
     pickles = (state, known, recipes, exceptions, reducers, pickling, unpicklable)
+    seen = (plain, reached, own_modules, adopted, log_levels, process, surroundings)
     calling = (coroutines, resources, returned, calls, seeded, folding, wrappers, worker)
-    modules = (*pickles, *calling, references, codec, interruption, housekeeping, remote)
+    modules = (*pickles, *seen, *calling, references, codec, process_state, interruption, housekeeping, remote)
     sources = {_name_there(module): inspect.getsource(module) for module in modules}
     digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:12]
     package = f"_just_distribute_{digest}"

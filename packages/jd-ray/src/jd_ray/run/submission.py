@@ -17,7 +17,7 @@ from jd_ray.connection.session import Session
 from jd_ray.run import outcomes, remote_function
 from jd_ray.run.outcomes import Piece
 from jd_ray.run.recording import Recording
-from jd_ray.shipped import codec, references, remote
+from jd_ray.shipped import codec, process_state, references, remote
 
 #: A function with its constants of at most so many bytes goes with each task: that is cheaper than to look it up.
 INLINE_BYTES = 1 << 13
@@ -97,6 +97,7 @@ class Submission:
         self._constants: list[Any] = []  # those that are references
         self._sent: Any = None  # the work, or what leads to it, in each piece; None if Ray passes it
         self._shared: list[Any] = []  # the reference in place of which it does
+        self._state = codec.encode(process_state.record(work.function, work.constants.values()), beside=False)[0]
         self._put()
 
     def encode(self, piece: Piece) -> Arguments:
@@ -177,10 +178,11 @@ class Submission:
             raise encoded  # here, so that it has no context: the frames of a pickler hold what was pickled
         self._run = uuid.uuid4().hex
         data, buffers, _, _ = encoded
-        if not buffers and len(memoryview(data)) <= INLINE_BYTES:
-            self._sent, self._shared = encoded, []
+        sent = self._state, encoded
+        if not buffers and len(memoryview(data)) + len(self._state) <= INLINE_BYTES:
+            self._sent, self._shared = sent, []
             return
-        ref = self._session.ask(lambda: self._ray.put(encoded))
+        ref = self._session.ask(lambda: self._ray.put(sent))
         # Ray passes a task the object in place of a reference; without buffers beside it, that is a copy for each task. A
         # worker that gets a list asks for the object once.
         self._sent, self._shared = ([ref], []) if not self._beside else (None, [ref])

@@ -5,4 +5,5 @@ On the cluster, what is imported here is beside these modules, instead of in a p
 
 from jd_core import worker as worker
 from jd_core.worker import pickling as pickling
+from jd_core.worker import surroundings as surroundings
 from jd_core.worker import unpicklable as unpicklable

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from . import codec, worker
+from .process_state import ProcessState
 
 #: Seconds for which a worker keeps a run's function and constants after a piece.
 KEEP_SECONDS = 10.0
@@ -21,36 +24,45 @@ class Housekeeping:
     """What this worker holds between pieces, each until some seconds later: runs made ready, and keys that it has set."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, tuple[tuple[Callable[..., Any], Callable[..., Any]], float]] = {}
+        self._calls: dict[str, tuple[tuple[Callable[..., Any], Callable[..., Any]], ProcessState, float]] = {}
         self._keys: list[bytes] = []
         self._running: str | None = None  # what it was made ready for last, and may be using however long that takes
         self._lock = threading.Lock()
         self._sweeping = False
 
-    def prepare(self, run: str, work: Any, values: Sequence[Any] = ()) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def prepare(
+        self, run: str, work: Any, until: ExitStack, values: Sequence[Any] = ()
+    ) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Returns a function, and a plain callable of one call's arguments; unpickled and made if need be.
 
         Args:
             run: names the run.
-            work: the function and its constants, encoded; or a list with the reference to them.
+            work: the caller's `ProcessState`, and the function with its constants, each encoded; or a list with the reference
+                to these.
+            until: this process has the caller's state until that is closed.
             values: what stands for references among the constants.
         """
         with self._lock:
             self._running = run
             held = self._calls.get(run)
         if held is not None:
-            return held[0]
+            made, state, _ = held
+            state.put_in_place(until)
+            return made
         if isinstance(work, list):
             import ray
 
             work = ray.get(work[0])
-        function, constants = codec.decode(work, codec.copy_none, values)
+        pickled, encoded = work
+        state = pickle.loads(pickled)
+        state.put_in_place(until)
+        function, constants = codec.decode(encoded, codec.copy_none, values)
         call = worker.plain(function, constants)
-        data, buffers, _, counted = work
+        data, buffers, _, counted = encoded
         pins = buffers or counted or values
         if not pins or len(memoryview(data)) >= SMALL_BYTES or isinstance(call, worker.resources.WithResources):
             with self._lock:
-                self._calls[run] = (function, call), time.monotonic() + KEEP_SECONDS
+                self._calls[run] = (function, call), state, time.monotonic() + KEEP_SECONDS
         return function, call
 
     def set_key(self, key: bytes) -> None:
@@ -64,7 +76,7 @@ class Housekeeping:
         with self._lock:
             self._running = None
             if run in self._calls:
-                self._calls[run] = self._calls[run][0], time.monotonic() + KEEP_SECONDS
+                self._calls[run] = (*self._calls[run][:2], time.monotonic() + KEEP_SECONDS)
             if key is not None:
                 self._keys.append(key)
             if (self._calls or self._keys) and not self._sweeping:
@@ -78,7 +90,7 @@ class Housekeeping:
             time.sleep(KEEP_SECONDS / 4)
             with self._lock:
                 now = time.monotonic()
-                expired = [run for run, (_, until) in self._calls.items() if until <= now and run != self._running]
+                expired = [run for run, (*_, until) in self._calls.items() if until <= now and run != self._running]
                 calls = [self._calls.pop(run)[0][1] for run in expired]
                 keys, self._keys = self._keys, []
             for call in calls:

@@ -6,6 +6,7 @@ This module is sent to workers as source (see `jd_ray.run.remote_function`), wit
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import time
@@ -32,7 +33,8 @@ class Assignment(NamedTuple):
 
     Attributes:
         run: names the run, the same for all its pieces.
-        work: the function and its constants, encoded; a list with the reference to them; None: Ray passes them.
+        work: the caller's `ProcessState`, and the function with its constants, each encoded; a list with the reference to
+            these; None: Ray passes them.
         columns: the arguments, encoded: one sequence per parameter.
         stop_at_failure: end with the first failed call.
         patience: seconds after which no further call is begun: others may have nothing to do.
@@ -146,9 +148,9 @@ def run_piece(assigned: Assignment, values: Sequence[Any] = ()) -> Done | Refuse
         values: what Ray passes in place of references: constants, then arguments.
     """
     run, started = assigned.run, assigned.started
-    with worker.as_worker(assigned.number), Cancellation() as cancellation:
+    with worker.as_worker(assigned.number), Cancellation() as cancellation, contextlib.ExitStack() as own_state:
         try:
-            function, call = housekeeping.prepare(run, assigned.work, values[: assigned.constants])
+            function, call = housekeeping.prepare(run, assigned.work, own_state, values[: assigned.constants])
         except BaseException as error:
             return _refused("work", error)
         try:

@@ -4,7 +4,7 @@ A notebook shows what the caller's ``sys.stdout`` gets, not what a child process
 caller's logging levels and handlers are the ones that its user has set.
 """
 
-from .forwarding import Forwarding, levels, set_levels, show
+from .forwarding import Forwarding, show
 from .streams import Look, look_of
 
-__all__ = ["Forwarding", "Look", "levels", "look_of", "set_levels", "show"]
+__all__ = ["Forwarding", "Look", "look_of", "show"]

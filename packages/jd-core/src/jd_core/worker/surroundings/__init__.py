@@ -1,8 +1,20 @@
 """What a call sees of its caller's process besides arguments and globals: recorded there, and put in place in a worker."""
 
 from .adopted import adopt as adopt_modules
+from .log_levels import levels, set_levels
 from .modules import Modules
 from .modules import record as record_modules
-from .process import Surroundings, adopt, record
+from .process import Surroundings, adopt, changed_variables, in_place, record
 
-__all__ = ["Modules", "Surroundings", "adopt", "adopt_modules", "record", "record_modules"]
+__all__ = [
+    "Modules",
+    "Surroundings",
+    "adopt",
+    "adopt_modules",
+    "changed_variables",
+    "in_place",
+    "levels",
+    "record",
+    "record_modules",
+    "set_levels",
+]

@@ -76,7 +76,8 @@ def _set(owner: Any, place: Place, name: str, value: Value, *, is_elsewhere: boo
     if is_equal:
         _objects.setdefault(value.identity, current)
         return
-    if is_elsewhere and is_first and not value.changed and name not in _literals(owner):
+    is_given = is_elsewhere and is_first and current is not _MISSING and not value.changed
+    if is_given and name not in _literals(owner):
         return
     with contextlib.suppress(*REFUSALS):  # its class cannot be imported; or its owner refuses
         fresh = pickle.loads(value.data)

@@ -7,8 +7,8 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
@@ -25,7 +25,7 @@ class Surroundings:
     """The state of a process that Python code can set and see.
 
     Attributes:
-        environment: the variables, encoded as the system has them.
+        environment: the variables, encoded as the system has them; None: they are left alone.
         arguments: ``sys.argv``.
         filters: of warnings: action, pattern of the message, category by module and name, pattern of the module, line.
         recursion_limit: see `sys.setrecursionlimit`.
@@ -34,7 +34,7 @@ class Surroundings:
         floating_point: what numpy does about errors, see ``numpy.seterr``; None where nothing has loaded it.
     """
 
-    environment: Mapping[Any, Any]
+    environment: Mapping[Any, Any] | None
     arguments: list[str]
     filters: list[tuple[Any, ...]]
     recursion_limit: int
@@ -115,7 +115,8 @@ def adopt(wanted: Surroundings, keep: Collection[str] = ()) -> None:
     global _adopted
     if _adopted[0] is wanted and not _have_changed(_adopted[1]):
         return
-    _set_variables(wanted.environment, keep)
+    if wanted.environment is not None:
+        _set_variables(wanted.environment, keep)
     sys.argv[:] = wanted.arguments
     are_complete = _set_filters(wanted.filters)
     if sys.getrecursionlimit() != wanted.recursion_limit:
@@ -131,6 +132,59 @@ def adopt(wanted: Surroundings, keep: Collection[str] = ()) -> None:
             numpy: Any = importlib.import_module(_LOADED_BY_THE_CALLER)
             numpy.seterr(**wanted.floating_point)
     _adopted = (wanted, _found()) if are_complete else (None, None)
+
+
+def changed_variables() -> dict[str, str | None]:
+    """Returns the variables that this process has changed since it started, None for those that it has deleted.
+
+    Without those by which Ray and CUDA tell processes apart: each has its own.
+    """
+    names = os.environ.keys() | _INITIAL.keys()
+    now = {name: os.environ.get(name) for name in names if not name.startswith(("RAY_", "CUDA_"))}
+    return {name: value for name, value in now.items() if value != _INITIAL.get(name)}
+
+
+def _initial() -> dict[str, str]:
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            pairs = [variable.partition(b"=") for variable in file.read().split(b"\0")]
+        return {os.fsdecode(name): os.fsdecode(value) for name, equals, value in pairs if equals}
+    except OSError:  # another system
+        return dict(os.environ)
+
+
+_INITIAL = _initial()
+
+
+@contextlib.contextmanager
+def in_place(wanted: Surroundings, variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Puts surroundings in place within the ``with`` block, in a process that others use, too.
+
+    Args:
+        wanted: those of the caller, but for the environment.
+        variables: what the caller has changed in its environment, as `changed_variables` returns it.
+    """
+    for library in ("decimal", _LOADED_BY_THE_CALLER):  # or there would be nothing to put back
+        if getattr(wanted, "decimal" if library == "decimal" else "floating_point") not in (None, _NUMPY):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(library)
+    before = record()
+    values = {name: os.environ.get(name) for name in variables}
+    try:
+        _change_variables(variables)
+        adopt(replace(wanted, environment=None))
+        yield
+    finally:
+        _change_variables(values)
+        adopt(replace(before, environment=None))
+
+
+def _change_variables(changes: Mapping[str, str | None]) -> None:
+    for name, value in changes.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _variables() -> Mapping[Any, Any]:

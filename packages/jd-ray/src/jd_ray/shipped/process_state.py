@@ -1,0 +1,48 @@
+"""What calls see of the caller's process in a Ray worker, which others use, too; sent to workers as source."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import surroundings
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """The caller's surroundings, as far as they are not those of its machine.
+
+    Attributes:
+        machine: its name.
+        variables: what the caller's program has changed in its environment; None for what it has deleted.
+        levels: of loggers.
+        others: all else but the environment.
+        modules: the user's modules.
+    """
+
+    machine: str
+    variables: Mapping[str, str | None]
+    levels: dict[str, int]
+    others: surroundings.Surroundings
+    modules: surroundings.Modules
+
+    def put_in_place(self, until: ExitStack) -> None:
+        """Makes this process look like the caller's, until a stack is closed; but modules stay as they are."""
+        until.callback(surroundings.set_levels, surroundings.levels())
+        surroundings.set_levels(self.levels)
+        until.enter_context(surroundings.in_place(self.others, self.variables))
+        surroundings.adopt_modules(self.modules, is_elsewhere=platform.node() != self.machine)
+
+
+def record(function: Any, constants: Iterable[Any]) -> ProcessState:
+    """Returns the state of this process for the calls of a function with these constants."""
+    return ProcessState(
+        platform.node(),
+        surroundings.changed_variables(),
+        surroundings.levels(),
+        replace(surroundings.record(), environment=None),
+        surroundings.record_modules(function, constants),
+    )
