@@ -43,6 +43,7 @@ class Pickler(Reducers, cloudpickle.Pickler):  # type: ignore[misc]
     """Cloudpickle's pickler, with what all backends add to it, and with the files that code is from."""
 
     cloudpickle = cloudpickle
+    shares_files = True
     dispatch_table: ClassVar[Any] = CLOUDPICKLES.new_child({types.CodeType: reduce_code})
 
 

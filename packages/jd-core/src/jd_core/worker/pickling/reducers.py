@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from . import exceptions, known, recipes
+from . import exceptions, known, recipes, slices
 
 #: So many exceptions that led to one are sent along with it where not all can be.
 MOST_LINKS = 8
@@ -51,11 +51,13 @@ class Reducers:
 
     Attributes:
         cloudpickle: the module that the pickler is of.
+        shares_files: whether what it pickles is unpickled on this machine.
         has_shared: whether something of `SHARED_BY_THREADS` was pickled.
         links: the ids of the exceptions that go along with those which they led to; None: all do.
     """
 
     cloudpickle: ClassVar[Any]
+    shares_files: ClassVar[bool] = False
     has_shared = False
     links: set[int] | None = None
 
@@ -72,6 +74,8 @@ class Reducers:
             return self._by_value(obj, super().reducer_override(obj))  # type: ignore[misc]
         if isinstance(obj, BaseException):
             return exceptions.reduce_exception(obj, self._links(obj))
+        if kind.__module__ in slices.LIBRARIES:
+            return slices.reduce_slice(obj, shares_files=self.shares_files)
         reduce = _REDUCERS.get(kind)
         if reduce is None and not isinstance(obj, threading.local):
             return NotImplemented
