@@ -94,6 +94,13 @@ def test_distributed_functions_of_a_script_under_other_picklers(serializing_job:
     assert {"by name", "cloudpickle", "itself"} <= said.keys()
 
 
+def test_classes_and_workers_of_libraries(serializing_job: tuple[str, ...], run_script: Run) -> None:
+    """Section 5: pydantic's models, errors and checked functions, caches, and the workers of joblib and Ray."""
+    said = run_and_load(run_script, "with_libraries.py", serializing_job)
+    assert said == dict.fromkeys(said, True)
+    assert {"ValidationError", "validate_call", "loky", "caches"} <= said.keys()
+
+
 def test_the_table_is_long_enough() -> None:
     """A row that was lost would not be missed otherwise."""
     assert len(ROWS) >= 200

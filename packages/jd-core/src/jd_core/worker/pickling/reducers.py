@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from . import exceptions, known, recipes, slices
+from . import exceptions, known, proxies, recipes, slices
 
 #: So many exceptions that led to one are sent along with it where not all can be.
 MOST_LINKS = 8
@@ -78,7 +78,7 @@ class Reducers:
             return slices.reduce_slice(obj, shares_files=self.shares_files)
         reduce = _REDUCERS.get(kind)
         if reduce is None and not isinstance(obj, threading.local):
-            return NotImplemented
+            return proxies.reduce_proxy(obj) if proxies.is_proxy(kind) else NotImplemented
         return reduce(self, obj) if reduce else self.reduce_shared(kind)
 
     def _reduce_function(self, function: Any) -> Any:
