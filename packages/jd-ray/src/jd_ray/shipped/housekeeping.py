@@ -37,8 +37,8 @@ class Housekeeping:
 
         Args:
             run: names the run.
-            work: the caller's `ProcessState`, and the function with its constants, each encoded; or a list with the reference
-                to these.
+            work: the caller's `ProcessState`, and the function with its constants, each encoded; or a list with the
+                reference to these.
             until: this process has the caller's state until that is closed.
             values: what stands for references among the constants.
         """
