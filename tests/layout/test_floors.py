@@ -33,6 +33,7 @@ BREAKS = [
     ("core", "jd_core/_hints/members.py", "from jd_core.backend.work import Work"),
     ("core", "jd_core/_collections/kind.py", FOR_TYPES + "from jd_core.inprocess import driver"),
     ("core", "jd_core/_collections/kind.py", "from jd_core import Distributed"),
+    ("core", "jd_core/_resume/file.py", "from jd_core._options.options import Options"),
     ("worker", "jd_core/worker/state.py", "from jd_core.errors import CallError"),
     ("worker", "jd_core/worker/pickling/reducers.py", "import dill"),
     ("worker", "jd_ray/shipped/remote.py", "from jd_core.backend import Work"),

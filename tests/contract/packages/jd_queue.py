@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 
-from jd_core.backend import POLL_SECONDS, Backend, ChunkResult, Failure, Option
+from jd_core.backend import POLL_SECONDS, Backend, ChunkResult, Failure, Option, SettledChunk
 from jd_core.errors import CallTimeoutError
 from jd_core.worker import as_worker, close_loop, plain, release, run_calls
 
@@ -52,6 +52,8 @@ class Run:
             chunk = next(chunks, END) if more and ordered < self.work.workers else None
             if chunk is END:
                 more = False
+            elif isinstance(chunk, SettledChunk):
+                yield chunk.result
             elif chunk is not None:
                 for offset in range(len(chunk)):
                     self.orders.put(chunk.part(offset, offset + 1))

@@ -30,6 +30,7 @@ def test_defaults() -> None:
         "retries": 0,
         "return_exceptions": False,
         "progress": False,
+        "resume": None,
         "backend": {},
         "given": frozenset(),
     }

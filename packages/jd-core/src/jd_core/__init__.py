@@ -6,6 +6,7 @@ from jd_core._api.per_worker import per_worker
 from jd_core._collections.fold import Fold
 from jd_core._hints.members import Batch, Each
 from jd_core._options.retry import Retry
+from jd_core._resume.setting import Resume
 from jd_core.backend.registry import shutdown
 from jd_core.errors import (
     BackendError,
@@ -15,6 +16,7 @@ from jd_core.errors import (
     CallTimeoutError,
     DistributeError,
     RemoteError,
+    ResumeError,
     SerializationError,
     SignatureError,
     WorkerDiedError,
@@ -43,6 +45,8 @@ __all__ = [
     "Fold",
     "Rate",
     "RemoteError",
+    "Resume",
+    "ResumeError",
     "Retry",
     "SerializationError",
     "SignatureError",

@@ -20,6 +20,10 @@ class BatchingError(DistributeError, ValueError):
     """The arguments cannot be cut into calls, or the results not joined: lengths or types that do not match."""
 
 
+class ResumeError(DistributeError, RuntimeError):
+    """The file of ``resume=`` cannot be used, is of other code, or calls cannot be told apart after a restart."""
+
+
 class BackendError(DistributeError, RuntimeError):
     """The machinery failed, not the user's function."""
 

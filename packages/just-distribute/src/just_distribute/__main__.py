@@ -18,7 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; None: those of this process.
 
     Returns:
-        0: fine; 1: the demo failed or the doctor found something wrong; 130: Ctrl-C. Wrong arguments exit with 2.
+        0: fine; 1: the demo failed, the doctor found something wrong or a file cannot be read; 130: Ctrl-C. Wrong arguments
+        exit with 2.
     """
     parsed = _parser().parse_args(arguments)
     try:
@@ -49,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="say what is installed, what it finds here, and what is wrong")
     doctor.add_argument("--json", action="store_true", help="print it for machines")
     doctor.set_defaults(command=_doctor)
+
+    resume = commands.add_parser("resume", help="say what is in a file of resume=: how many results, failed calls")
+    resume.add_argument("file", help="the path that resume= got")
+    resume.set_defaults(command=_resume)
     return parser
 
 
@@ -66,6 +71,17 @@ def _doctor(parsed: argparse.Namespace) -> int:
     from just_distribute.doctor import report
 
     return report.run(sys.stdout, as_json=parsed.json)
+
+
+def _resume(parsed: argparse.Namespace) -> int:
+    from jd_core import Resume, ResumeError
+
+    try:
+        print(Resume(parsed.file).status())
+    except (ResumeError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def _jobs(text: str) -> list[str]:

@@ -21,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator
 
-from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, Failure, Work
+from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, Failure, SettledChunk, Work
 from jd_core.errors import BackendError
 from jd_core.worker import is_ending
 
@@ -72,6 +72,9 @@ class Dispatch:
         self._exhausted = False
         self._paused = False  # the core has nothing to start just now
         self._lacks_workers = False  # other runs have them
+        self._after_failure = messages.STOP if work.stop_at_failure else messages.GO_ON
+        if work.return_at_failure:
+            self._after_failure = messages.GIVE_BACK
 
     def results(self) -> Generator[ChunkResult, None, None]:
         """Runs to the end, yielding results as they come; see `jd_core.backend.Backend.run`."""
@@ -84,9 +87,9 @@ class Dispatch:
                 if any(each.tasks for each in self._workers.assignments):
                     self._spread()
                     for assignment in self._wait():
-                        yield from self._with_returned(self._received.take(assignment))
+                        yield from self._received.with_returned(self._received.take(assignment))
                     if self._work.timeout is not None:
-                        yield from self._with_returned(self._lost.end_overdue(self._work.timeout))
+                        yield from self._received.with_returned(self._lost.end_overdue(self._work.timeout))
                 elif self._exhausted and not self._again:
                     return
                 elif self._paused:
@@ -99,17 +102,6 @@ class Dispatch:
             self._workers.release()
             if self._gate is not None:
                 self._gate.close()
-
-    def _with_returned(self, results: Iterator[ChunkResult]) -> Iterator[ChunkResult]:
-        """Yields results, and after a failed call what has not begun, where the core is to say when it may."""
-        for result in results:
-            yield result
-            if result.failures and self._work.return_at_failure:
-                kept = [(chunk, deaths) for chunk, deaths in self._again if deaths]
-                returned = [chunk for chunk, deaths in self._again if not deaths]
-                self._again.clear()
-                self._again.extend(kept)
-                yield from (ChunkResult(chunk, ()) for chunk in returned)
 
     def _assign(self) -> Iterator[ChunkResult]:
         """Sends every worker that can take one a chunk, while there are any."""
@@ -125,6 +117,9 @@ class Dispatch:
             if following is None:
                 self._workers.check_in(all_idle=True)
                 return
+            if isinstance(following[0], SettledChunk):
+                yield following[0].result
+                continue
             if assignment is not None and not self._may_start(assignment, *following):
                 if self._paused:
                     return
@@ -219,15 +214,11 @@ class Dispatch:
         if assignment.short is None:
             # The core lets calls go together only if earlier ones were short.
             assignment.short = len(chunk) > 1 and self._work.chunksize is None
-        task = Task(next(_numbers), chunk, deaths, time.monotonic_ns())
-        assignment.tasks.append(task)
+        assignment.tasks.append(task := Task(next(_numbers), chunk, deaths, time.monotonic_ns()))
         worker.calls += len(chunk)
         one_by_one = self._work.timeout is not None or self._work.chunksize == 1
         recorder = self._work.recorder
-        after_failure = messages.STOP if self._work.stop_at_failure else messages.GO_ON
-        if self._work.return_at_failure:
-            after_failure = messages.GIVE_BACK
-        manner = after_failure, one_by_one, recorder is not None
+        manner = self._after_failure, one_by_one, recorder is not None
         if recorder is not None:
             recorder.moved(sent=len(encoded.data) + sum(buffer.nbytes for buffer in encoded.buffers))
         numbers = self._workers.number, assignment.number, task.number
@@ -254,7 +245,6 @@ class Dispatch:
         if self._work.cancelled is not None:
             limits.append(CANCEL_SECONDS)
         if self._work.timeout is not None:
-            at_work = (each for each in self._workers.assignments if each.tasks)
-            due = min(self._lost.due(assignment, self._work.timeout) for assignment in at_work)
+            due = min(self._lost.due(each, self._work.timeout) for each in self._workers.assignments if each.tasks)
             limits.append(max(0.001, due - time.monotonic()))
         return self._workers.wait(min(limits))

@@ -68,6 +68,17 @@ class Received:
             self._lost.put_back(assignment)
         # RELEASED is of the run before; the channel has recorded it.
 
+    def with_returned(self, results: Iterator[ChunkResult]) -> Iterator[ChunkResult]:
+        """Yields results, and after a failed call what has not begun, where the core is to say when it may."""
+        for result in results:
+            yield result
+            if result.failures and self._work.return_at_failure:
+                returned = [chunk for chunk, deaths in self._again if not deaths]
+                kept = [one for one in self._again if one[1]]
+                self._again.clear()
+                self._again.extend(kept)
+                yield from (ChunkResult(chunk, ()) for chunk in returned)
+
     def _take_result(self, assignment: Assignment, body: memoryview, message: Message) -> Iterator[ChunkResult]:
         header = messages.RESULT_HEADER
         number, first, count, state, seconds, length, spans = header.unpack_from(body)

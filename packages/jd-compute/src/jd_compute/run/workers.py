@@ -33,10 +33,10 @@ class RunWorkers:
         pool: where workers come from.
         settings: what they have in common.
         work: what they are to do.
-        number: the run's number.
+        number: the run's, which no other one has.
 
     Attributes:
-        number: the run's number.
+        number: as given.
         assignments: those of the workers that serve it now.
         size: how many there are to be.
     """
@@ -52,8 +52,7 @@ class RunWorkers:
         self._cpus = waiting_cpus(self.size)
         self._work = work
         self._orders = Orders(work, pool.hear_idle)
-        # Not epoll where there is a choice (row ten-calls: 1.05 with it): a run has few workers, and often is over in less
-        # time than setting that up.
+        # Not epoll (row ten-calls: 1.05 with it): a run has few workers, and often is over before that would be set up.
         self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.DefaultSelector)()
 
     @property
@@ -73,8 +72,7 @@ class RunWorkers:
 
     def calls_left(self, assignment: Assignment) -> float:
         """Returns how many more calls the worker may make before it is replaced."""
-        most = self._share.settings.most_calls
-        return math.inf if most is None else most - assignment.worker.calls
+        return (self._share.settings.most_calls or math.inf) - assignment.worker.calls
 
     def enlist(self) -> bytearray | None:
         """Adds an idle worker, or as many new ones as are missing and may be started; or none, if others have them all.
@@ -160,13 +158,11 @@ class RunWorkers:
         if self._bell is not None or self._work.on_input is None:
             return False
         self._bell = heard, rung = socket.socketpair()
-        heard.setblocking(False)
-        rung.setblocking(False)
         self._selector.register(heard, selectors.EVENT_READ)
 
         def ring() -> None:
             with contextlib.suppress(OSError):  # full, so it was rung; or closed, so the run is over
-                rung.send(b"\0")
+                rung.send(b"\0", socket.MSG_DONTWAIT)
 
         self._work.on_input(ring)
         return True

@@ -35,7 +35,8 @@ def distribute(function: Any = None, /, *more: Any, **options: Any) -> Any:  # n
             another installed backend's name; or an executor, such as those of ``concurrent.futures``.
         workers: how many calls run at once; None: the backend's default.
         autobatch: cut flat collections for parameters that are hinted as collections.
-        batch_size: elements per batch; None: four batches per worker; 1000 elements where the length is unknown.
+        batch_size: elements per batch; None: four batches per worker, or with a file of results 64 to 127 in all; 1000
+            elements where the length is unknown.
         chunksize: calls sent to a worker in one message; ``"auto"``: from measured durations. Changes no result, unless
             calls share what they change, such as a random generator. With 1, a call whose worker dies is never run again for
             the sake of others.
@@ -52,6 +53,8 @@ def distribute(function: Any = None, /, *more: Any, **options: Any) -> Any:  # n
             first.
         progress: True shows a bar on stderr, if that is a terminal, or in a notebook; a callable gets (calls done, total
             or None).
+        resume: a SQLite file in which results are kept as they come: a run that was killed goes on where it stopped. A
+            path, or ``Resume(...)``; None: nothing is kept.
         **backend_options: the backend's own, such as ``max_per_second`` for "io" and "web".
 
     Returns:

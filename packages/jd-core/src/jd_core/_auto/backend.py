@@ -13,7 +13,7 @@ from typing import Any
 from jd_core._auto.choose import Choice, choose, is_installed
 from jd_core._auto.sample import Sample
 from jd_core._execution.serial import rest_of, run_chunk
-from jd_core.backend import Backend, Chunk, ChunkResult, Work, registry
+from jd_core.backend import Backend, Chunk, ChunkResult, SettledChunk, Work, registry
 from jd_core.backend.cpus import usable_cpus
 from jd_core.worker import close_loop, is_async, plain, release
 
@@ -97,7 +97,9 @@ class _Trial:
             for chunk in self._pieces():
                 if work.cancelled is not None and work.cancelled():
                     return
-                if chunk is not None:
+                if isinstance(chunk, SettledChunk):
+                    yield chunk.result
+                elif chunk is not None:
                     yield (result := self._measured(call, chunk))
                     yield from rest_of(work, result)
                 else:
@@ -110,8 +112,11 @@ class _Trial:
     def _pieces(self) -> Iterator[Chunk | None]:
         """Yields what runs here: a call, then the rest of the sample, then whole chunks."""
         for chunk in self.rest:
+            if chunk is None or isinstance(chunk, SettledChunk):
+                yield chunk
+                continue
             done = 0
-            while chunk is not None and done < len(chunk):
+            while done < len(chunk):
                 size = min(self._wanted(), len(chunk) - done)
                 yield chunk.part(done, done + size)
                 done += size
@@ -119,8 +124,6 @@ class _Trial:
                     left = [chunk.part(done, len(chunk))] if done < len(chunk) else []
                     self.rest = itertools.chain(left, self.rest)
                     return
-            if chunk is None:
-                yield None
 
     def _wanted(self) -> int:
         """Returns how many calls may run before it is decided again."""

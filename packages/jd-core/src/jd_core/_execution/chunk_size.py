@@ -37,6 +37,10 @@ MOST_UNKNOWN = 1 << 15
 UNPROVEN = 16
 
 
+#: Where results are kept for a run that may be killed, a worker has calls of so many seconds at most.
+KEPT_SECONDS = 0.03
+
+
 class CallDurations:
     """How long calls of one function took lately. Kept from run to run, so that a short run need not find out again.
 
@@ -119,10 +123,13 @@ class Guided(Sizer):
         buffer: int | None,
         *,
         combined: bool,
+        kept: bool,
     ) -> None:
         super().__init__(durations, workers, total, fixed, None if buffer is None else buffer // (2 * workers))
         # Row log-files-add: 0.53 without.
         self._target = max(full_seconds(backend, workers), COMBINED_SECONDS if combined else 0.0)
+        if kept:
+            self._target = min(self._target, KEPT_SECONDS)
         self._even = None if total is None else -(-total // workers)
         self._whole = total if backend.gives_back else None
         self._known = durations.records
@@ -175,6 +182,7 @@ def sizer(
     fixed: int | None,
     buffer: int | None,
     combined: bool = False,
+    kept: bool = False,
 ) -> Sizer:
     """Returns the policy for a run on ``backend``.
 
@@ -186,7 +194,8 @@ def sizer(
         fixed: calls per chunk if the user chose it.
         buffer: how many calls may be read ahead if the user chose it.
         combined: whether workers combine what the calls of a chunk return.
+        kept: whether results are kept for a run that may be killed.
     """
     if backend.shares_calls:
         return Shared(durations, workers, total, fixed, buffer)
-    return Guided(backend, durations, workers, total, fixed, buffer, combined=combined)
+    return Guided(backend, durations, workers, total, fixed, buffer, combined=combined, kept=kept)

@@ -11,7 +11,10 @@ from jd_core._execution.chunk_size import Sizer
 from jd_core._execution.failures import HiddenInternals
 from jd_core._execution.retries import Retries
 from jd_core._planning.plan import Plan
-from jd_core.backend import Chunk
+from jd_core.backend import Chunk, SettledChunk
+
+if TYPE_CHECKING:
+    from jd_core._resume.resumed import ResumedPlan
 
 if TYPE_CHECKING:
     from jd_core._tracing.record import RunRecord
@@ -41,7 +44,7 @@ class Feed:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Plan | ResumedPlan,
         sizer: Sizer,
         retries: Retries | None,
         internals: HiddenInternals,
@@ -88,6 +91,10 @@ class Feed:
         if self.retries is not None:
             self.retries.resize(workers, shared=shared)
 
+    def chunk_size(self) -> int:
+        """Returns how many calls go into the next chunk, if as many may start."""
+        return self._sizer.next()
+
     def settle(self, start: int, calls: int) -> None:
         """Records that ``calls`` calls from ``start`` on have their results, or failed for good."""
         self.settled += calls
@@ -112,7 +119,7 @@ class Feed:
 
     def _again_or_new(self, retries: Retries) -> Chunk | None:
         chunk = (retries.due() or self._new()) if retries.may_start() else None
-        if chunk is not None:
+        if chunk is not None and not isinstance(chunk, SettledChunk):
             retries.started()
         return chunk
 
@@ -132,7 +139,7 @@ class Feed:
 
     def _size(self) -> int:
         """Returns how many new calls may start, 0 or less if none."""
-        size = self._sizer.next()
+        size = max(self._sizer.next(), self._plan.look)
         if self.retries is not None:
             size = min(size, self.retries.room(self.fed - self.settled))
         ahead = self.fed - (self.taken if self._streamed else self.settled)

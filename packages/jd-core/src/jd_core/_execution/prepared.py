@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
+from jd_core._options.defaults import Workers
 from jd_core._options.options import Options
 from jd_core._planning.binding import BoundCall
 from jd_core._planning.plan import Plan, plan
@@ -44,24 +45,12 @@ def prepare(call: BoundCall, options: Options) -> Prepared:
     if is_ending():
         options = replace(options, job="serial", workers=1)
     backend = registry.backend(options.job)
-    workers = _Workers(backend, options)
-    planned = plan(call, autobatch=options.autobatch, batch_size=options.batch_size, workers=workers)
+    workers = Workers(backend, options)
+    # A batch that is to be found again must not depend on how many workers there are this time.
+    asked = None if options.resumed else workers
+    planned = plan(call, autobatch=options.autobatch, batch_size=options.batch_size, workers=asked)
     if planned.calls == 0:
         # There is no call to make: the job's backend need not even be asked how many workers it has.
         backend = registry.backend("serial")
-        workers = _Workers(backend, options)
+        workers = Workers(backend, options)
     return Prepared(options, backend, workers, planned)
-
-
-class _Workers:
-    """How many calls run at once; the backend is asked only when it matters, and once: Ray must connect to know."""
-
-    def __init__(self, backend: Backend, options: Options) -> None:
-        self._backend = backend
-        self._options = options
-        self._number = options.workers
-
-    def __call__(self) -> int:
-        if self._number is None:
-            self._number = self._backend.default_workers(self._options.backend)
-        return self._number

@@ -15,10 +15,11 @@ from jd_core._options.options import Options
 from jd_core._planning.plan import Plan
 from jd_core._progress import progress
 from jd_core._progress.pace import Pace
-from jd_core.backend import ChunkResult
+from jd_core.backend import ChunkResult, SettledChunk
 from jd_core.errors import BackendError
 
 if TYPE_CHECKING:
+    from jd_core._resume.resumed import ResumedPlan
     from jd_core._tracing.record import RunRecord
 
 
@@ -57,6 +58,7 @@ class Results:
         workers: how many calls run at once.
         record: what is recorded of the run; None where nobody traces it.
         fold: combines the results; None: they are kept one by one.
+        resumed: has the file that results are kept in, where there is one.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Results:
         workers: int,
         record: RunRecord | None = None,
         fold: Fold[Any] | None = None,
+        resumed: ResumedPlan | None = None,
     ) -> None:
         self._kept: list[Any] = []
         self._total = None if fold is None else Total(fold)
@@ -82,22 +85,29 @@ class Results:
         self._order = order
         self._workers = workers
         self._record = record
+        self._resumed = resumed
         self._progress: progress.Progress = progress.Silent()
+        self._watchers: list[progress.Progress | RunRecord] = [] if record is None else [record]
 
     def __enter__(self) -> Self:
-        """Starts showing progress."""
+        """Opens the file of ``resume=``, which may raise a `ResumeError`, and starts showing progress."""
+        if self._resumed is not None:
+            with self._internals:
+                self._resumed.open()
         if self._record is not None:
             self._record.begin()
         calls = self._plan.calls
-        known = self._durations.calls_in(progress.INTERVAL * self._workers) or 0
-        brief = calls is not None and calls <= known
+        brief = calls is not None and calls <= (self._durations.calls_in(progress.INTERVAL * self._workers) or 0)
         pace = Pace(self._workers, self._durations.calls_in)
         self._progress = progress.start(self._options.progress, self._plan.name, calls, pace, brief=brief)
+        self._watchers.append(self._progress)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Ends showing progress; an exception gets the results that there are."""
+        """Closes the file and ends showing progress; an exception gets the results that there are."""
         try:
+            if self._resumed is not None:
+                self._resumed.close()
             self._progress.close()
         finally:
             if isinstance(error, Exception):
@@ -121,7 +131,7 @@ class Results:
         retries = self._feed.retries
         if retries is None or len(result.failures) < len(result.values):  # how fast a service refuses tells nothing
             self._durations.record(len(result.values), result.seconds)
-        if self._record is not None:
+        if self._record is not None and not isinstance(result.chunk, SettledChunk):
             self._record.take(result)
         start = result.chunk.start + result.offset
         if not result.failures:
@@ -137,12 +147,14 @@ class Results:
                 yield from self._settle(start + first, values[first:position])
                 first = position
                 if retries.attempt(error, failure.index, result.chunk):
-                    for watcher in self._watchers():
-                        watcher.retried()
                     first += 1
+                    for watcher in self._watchers:
+                        watcher.retried()
                     continue
-            for watcher in self._watchers():
+            for watcher in self._watchers:
                 watcher.failed()
+            if self._resumed is not None:
+                self._resumed.fail(failure.index, error)
             if self._options.return_exceptions:
                 values[position] = error if self._total is None else Failed(error)
             else:
@@ -165,8 +177,7 @@ class Results:
         Raises:
             BackendError: calls have no result.
         """
-        feed = self._feed
-        if not feed.exhausted or feed.settled != feed.fed:
+        if not (feed := self._feed).exhausted or feed.settled != feed.fed:
             counts = f"{feed.settled} results for {feed.fed} calls of {self._plan.name}()"
             raise BackendError(f"job={self._options.job!r} returned {counts}: this is a bug in that backend")
 
@@ -196,16 +207,14 @@ class Results:
                 partial.update(enumerate(values, start))
         else:
             partial = self._total.partial(self._order.held)
-        # An exception class with __slots__ and no __dict__ takes no attribute; its results are lost, not its message.
-        with contextlib.suppress(AttributeError):
+        with contextlib.suppress(AttributeError):  # a class with __slots__ and no __dict__ takes none
             assign(error, "partial", partial)
-
-    def _watchers(self) -> list[progress.Progress | RunRecord]:
-        return [self._progress] if self._record is None else [self._progress, self._record]
 
     def _settle(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
         if len(values):
             self._feed.settle(start, len(values))
+            if self._resumed is not None:
+                self._resumed.keep(start, values)
             with self._internals.watching():
                 self._progress.advance(len(values))
             ready = self._order.push(start, values)

@@ -81,10 +81,11 @@ class Target:
             function = seeded(function, planned.stream, call.generators)
         streamed = stop is not None
         fold = options.aggregate if isinstance(options.aggregate, Fold) and not streamed else None
-        if fold is not None:
-            if not backend.returns_values(options.backend):
-                what = f"{call.name}(): a Fold combines results, and these stay elsewhere"
-                raise BackendError(f"{what}: leave out aggregate, or the option of job={options.job!r} that keeps them")
+        if (fold is not None or options.resumed) and not backend.returns_values(options.backend):
+            use = "a Fold combines" if fold is not None else "resume= keeps"
+            what = f"{call.name}(): {use} results, and these stay elsewhere"
+            raise BackendError(f"{what}: leave it out, or the option of job={options.job!r} that keeps them there")
+        if fold is not None and not options.resumed:  # each result is kept, so each comes here
             function = folding(function, fold.function)
         record = active.new_record(call.name, backend, workers(), planned.calls, options.backend, streamed=streamed)
         work = Work(
@@ -146,12 +147,20 @@ class Run:
     ) -> None:
         internals = HiddenInternals(backend)
         rule, workers, buffer = options.retry, work.workers, options.buffersize
+        resumed = None
         known = {"total": plan.calls, "fixed": work.chunksize, "buffer": buffer}
-        sizes = sizer(backend, durations, workers, **known, combined=fold is not None)
+        kept = options.resumed is not None
+        sizes = sizer(backend, durations, workers, **known, combined=fold is not None and not kept, kept=kept)
         retries = None if rule is None else Retries(rule, workers, work.name, shared=backend.shares_calls)
-        feed = Feed(plan, sizes, retries, internals, buffersize=buffer, streamed=stop is not None, record=record)
+        if options.resumed and plan.calls != 0:
+            from jd_core._resume.resumed import ResumedPlan  # here, because it imports sqlite3
+
+            resumed = ResumedPlan(plan, options.resumed, work, lambda: self._feed.chunk_size(), options.seed)
+        feed = Feed(resumed or plan, sizes, retries, internals, buffersize=buffer, streamed=stop is not None, record=record)
         order = InOrder() if ordered else AsCompleted()
-        self._results = Results(plan, feed, options, durations, internals, order, workers=workers, record=record, fold=fold)
+        self._results = Results(
+            plan, feed, options, durations, internals, order, workers=workers, record=record, fold=fold, resumed=resumed
+        )
         self._feed = feed
         self._internals = internals
         self._stop = stop or Stop()
@@ -159,7 +168,7 @@ class Run:
         resized = self._resized if stop is not None and not work.workers_given else None
         self._work = replace(work, moved=moved, resized=resized) if moved or resized else work
         self._durations = durations
-        self._buffersize = buffer
+        self._buffersize, self._kept = buffer, kept
         self._backend = backend
         self._joined = joined
 
@@ -208,7 +217,8 @@ class Run:
         """Has the rest of the run suit so many workers of a backend, or of its own."""
         backend, work = backend or self._backend, self._work
         left = None if work.calls is None else work.calls - self._feed.fed
-        sizes = sizer(backend, self._durations, workers, total=left, fixed=work.chunksize, buffer=self._buffersize)
+        fixed, buffer = work.chunksize, self._buffersize
+        sizes = sizer(backend, self._durations, workers, total=left, fixed=fixed, buffer=buffer, kept=self._kept)
         self._feed.resize(sizes, workers, shared=backend.shares_calls)
 
     def _moved(self, job: str, workers: int) -> None:

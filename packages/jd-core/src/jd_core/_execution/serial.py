@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
+from jd_core.backend import Backend, Chunk, ChunkResult, Failure, SettledChunk, Work
 from jd_core.worker import (
     Span,
     as_worker,
@@ -103,6 +103,8 @@ class SerialBackend(Backend):
 
 def run_chunk(work: Work, call: Callable[..., Any], chunk: Chunk) -> ChunkResult:
     """Runs the calls of a chunk in this thread; ``call`` is `jd_core.worker.plain` of the function."""
+    if isinstance(chunk, SettledChunk):
+        return chunk.result
     began = time.perf_counter()
     if (rate := work.options.get("max_per_second")) is not None:
         call = _limited(call, rate)
@@ -175,6 +177,8 @@ def _limited(call: Callable[..., Any], rate: Rate) -> Callable[..., Any]:
 async def _await(work: Work, resources: LoopResources, chunk: Chunk) -> ChunkResult:
     import asyncio
 
+    if isinstance(chunk, SettledChunk):
+        return chunk.result
     began = time.perf_counter()
     rate: Rate | None = work.options.get("max_per_second")
     values: list[Any] = []

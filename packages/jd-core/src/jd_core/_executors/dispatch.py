@@ -24,7 +24,7 @@ from typing import Any
 
 from jd_core._executors import outcomes
 from jd_core._executors.shipment import Shipment, Task, errors
-from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
+from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, SettledChunk, Work
 from jd_core.backend.splitting import PATIENCE, part
 from jd_core.errors import BackendError
 
@@ -95,8 +95,14 @@ class Dispatch:
     def _fill(self) -> Iterator[ChunkResult]:
         """Starts tasks until the window is full or nothing is there to start."""
         while len(self._in_flight) < self._window:
-            if not self._waiting and not self._pull():
-                return
+            if not self._waiting:
+                if (chunk := self._pull()) is None:
+                    return
+                if isinstance(chunk, SettledChunk):
+                    yield chunk.result
+                    continue
+                # The first ones go to workers that have nothing yet.
+                self._waiting.append(Task(self._shipment, chunk, 0, len(chunk), carries=self._carried < self._window))
             task = self._waiting.popleft()
             if not task.carries and self._always_carries():
                 task.carries = True
@@ -115,17 +121,12 @@ class Dispatch:
             self._in_flight[task] = future
             future.add_done_callback(lambda _, task=task: self._ended.put(task))
 
-    def _pull(self) -> bool:
-        """Gets a chunk, if there is one for now."""
-        try:
-            chunk = None if self._chunks is None else next(self._chunks)
-        except StopIteration:
-            chunk = self._chunks = None
-        if chunk is None:
-            return False
-        # The first ones go to workers that have nothing yet.
-        self._waiting.append(Task(self._shipment, chunk, 0, len(chunk), carries=self._carried < self._window))
-        return True
+    def _pull(self) -> Chunk | None:
+        """Returns a chunk, if there is one for now."""
+        for chunk in self._chunks or ():
+            return chunk
+        self._chunks = None
+        return None
 
     def _take(self, task: Task) -> Iterator[ChunkResult]:
         future = self._in_flight.pop(task, None)

@@ -21,6 +21,7 @@ ELSEWHERE = {
     **dict.fromkeys(("retry", "max_retries", "attempts", "max_attempts", "tries", "stop_max_attempt_number"), "retries"),
     **dict.fromkeys(("return_errors", "ignore_errors", "errors", "on_error", "raise_exceptions"), "return_exceptions"),
     **dict.fromkeys(("progress_bar", "tqdm", "bar", "verbose", "show_progress", "on_progress"), "progress"),
+    **dict.fromkeys(("checkpoint", "checkpoints", "checkpoint_file", "cache", "cache_dir", "persist"), "resume"),
     **dict.fromkeys(("rate", "rate_limit", "max_rate", "qps", "rps", "calls_per_second", "max_at_once"), "max_per_second"),
 }
 

@@ -14,7 +14,7 @@ import contextlib
 import sys
 from collections.abc import Generator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jd_core import settings
 from jd_core._options.options import COMMON, Options, resolve
@@ -22,6 +22,9 @@ from jd_core._options.shown import shows_options
 from jd_core.backend import closest
 from jd_core.settings import Setting
 from jd_core.worker import is_inside_worker
+
+if TYPE_CHECKING:
+    from jd_core.backend import Backend
 
 
 @shows_options(default=..., own=False)
@@ -86,3 +89,18 @@ def in_effect(options: Options) -> Options:
     if options.job == "serial" or inside or settings.is_serial():
         options = replace(options, job="serial", workers=1)
     return options
+
+
+class Workers:
+    """How many calls run at once; the backend is asked only when it matters, and once: Ray must connect to know."""
+
+    def __init__(self, backend: Backend, options: Options) -> None:
+        self._backend = backend
+        self._options = options
+        self._number = options.workers
+
+    def __call__(self) -> int:
+        """Returns it."""
+        if self._number is None:
+            self._number = self._backend.default_workers(self._options.backend)
+        return self._number

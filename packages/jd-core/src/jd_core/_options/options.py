@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from os import PathLike
 from typing import Any, Literal, NamedTuple
 
 from jd_core._options.advice import advice
 from jd_core._options.retry import SECONDS, WHOLE, Retry
+from jd_core._resume.setting import PATH, Resume
 from jd_core.backend import Option, registry
 from jd_core.backend.registry import Executor
 from jd_core.errors import BackendNotInstalledError
@@ -66,7 +68,7 @@ class Options:
         None,
         _or_none(WHOLE),
         "elements per batch",
-        "four batches per worker; 1000 elements where the length is unknown",
+        "four batches per worker, or with a file of results 64 to 127 in all; 1000 elements where the length is unknown",
     )
     chunksize: int | Literal["auto"] = _option(
         "auto",
@@ -113,6 +115,17 @@ class Options:
         Option("True, False, or a callable of (done, total)", accepts=lambda v: isinstance(v, bool) or callable(v)),
         "True shows a bar on stderr, if that is a terminal, or in a notebook; a callable gets (calls done, total or None)",
     )
+    resume: str | PathLike[str] | Resume | None = _option(
+        None,
+        Option(
+            "the path of a file, Resume(...), or None",
+            (*PATH.types, Resume, type(None)),
+            lambda value: value is None or isinstance(value, Resume) or PATH.accepts(value),
+        ),
+        "a SQLite file in which results are kept as they come: a run that was killed goes on where it stopped. A path, or "
+        "``Resume(...)``",
+        "nothing is kept",
+    )
     backend: Mapping[str, Any] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
 
@@ -122,6 +135,11 @@ class Options:
         if isinstance(self.retries, Retry):
             return self.retries
         return Retry(self.retries) if self.retries else None
+
+    @property
+    def resumed(self) -> Resume | None:
+        """The file that results are kept in; None if they are not."""
+        return self.resume if self.resume is None or isinstance(self.resume, Resume) else Resume(self.resume)
 
 
 #: The options of every job but ``job`` itself, in the order of the decorator's parameters.

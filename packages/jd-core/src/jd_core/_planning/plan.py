@@ -21,6 +21,9 @@ from jd_core.worker.wrappers.seeded import Stream
 #: Batches per worker where the user gives no ``batch_size``: several, so that a worker that finishes early takes another.
 BATCHES_PER_WORKER = 4
 
+#: Batches at least, if there are as many elements, where they are not to depend on the number of workers.
+FEWEST_BATCHES = 64
+
 #: Elements per batch where neither ``batch_size`` nor the input's length is known.
 UNKNOWN_LENGTH_BATCH = 1000
 
@@ -36,7 +39,10 @@ class Plan:
         ended: whether all calls were taken.
         stream: the random numbers of the run, if its calls have any: then each chunk has a column more, of their indexes.
         arriving: arguments that are async iterables, so that there may be no call to take for now.
+        look: how many calls are to be taken together, if more than would run together.
     """
+
+    look = 1
 
     def __init__(
         self, name: str, columns: Sequence[AnyColumn], calls: int | None, *, cut: bool, arriving: Sequence[Arriving] = ()
@@ -104,7 +110,7 @@ class Plan:
         raise BatchingError(f"{self.name}() got collections of unequal length: {shown}; make them equally long")
 
 
-def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: Callable[[], int]) -> Plan:
+def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: Callable[[], int] | None) -> Plan:
     """Makes the plan of a call; reads at most the first element of an argument that a batch parameter gets.
 
     Args:
@@ -112,7 +118,9 @@ def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: C
         autobatch: whether flat collections for batch parameters are cut.
         batch_size: elements per batch; None: `BATCHES_PER_WORKER` batches per worker, or `UNKNOWN_LENGTH_BATCH`
             elements where the length is unknown. Beside elements the number of elements decides, and this is unused.
-        workers: returns how many calls run at once; asked only where batches are cut from a known, nonzero length.
+        workers: returns how many calls run at once; asked only where batches are cut from a known, nonzero length. None:
+            batches do not depend on it, so that those of a longer input are the same as far as can be: there are
+            `FEWEST_BATCHES` to twice as many, whose size is a power of two.
 
     Raises:
         BatchingError: known lengths that do not fit together.
@@ -132,12 +140,17 @@ def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: C
     if all(cut):
         length = _common_length(call.name, columns)
         if batch_size is None:
-            known = UNKNOWN_LENGTH_BATCH if length is None else 0
-            batch_size = known or max(1, -(-length // (BATCHES_PER_WORKER * workers())) if length else 1)
+            batch_size = UNKNOWN_LENGTH_BATCH if length is None else _batch_size(length, workers)
         batched = [BatchColumn(column, batch_size) for column in columns]
         calls = None if length is None else -(-length // batch_size)
         return Plan(call.name, batched, calls, cut=True, arriving=arriving)
     return _plan_mixed(call.name, columns, batches, cut)
+
+
+def _batch_size(length: int, workers: Callable[[], int] | None) -> int:
+    if workers is None:
+        return 1 << max(0, (length // FEWEST_BATCHES).bit_length() - 1)
+    return max(1, -(-length // (BATCHES_PER_WORKER * workers())) if length else 1)
 
 
 def _is_flat(column: Column | ArrivingColumn) -> bool:

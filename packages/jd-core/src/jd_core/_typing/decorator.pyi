@@ -22,10 +22,12 @@ the parameters of a `ParamSpec` fit where the two options leave results as they 
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from contextlib import AbstractContextManager
+from os import PathLike
 from typing import Any, Generic, Literal, Never, ParamSpec, TypeVar, overload
 
 from jd_core._collections.fold import Fold
 from jd_core._options.retry import Retry
+from jd_core._resume.setting import Resume
 from jd_core._typing.distributed import Distributed
 from jd_core._typing.shapes import Join, Value
 from jd_core.backend.registry import Executor
@@ -101,6 +103,7 @@ class Distribute(Generic[Offered]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> ListDecorator[Never]: ...
     @overload
@@ -109,6 +112,7 @@ class Distribute(Generic[Offered]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> AggregateDecorator[T, Never]: ...
     @overload
@@ -117,6 +121,7 @@ class Distribute(Generic[Offered]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> ListDecorator[Exception]: ...
     @overload
@@ -125,6 +130,7 @@ class Distribute(Generic[Offered]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> AggregateDecorator[tuple[T, dict[int, Exception]], Exception]: ...
     @overload
@@ -133,6 +139,7 @@ class Distribute(Generic[Offered]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> AggregateDecorator[T, Exception]: ...
     @overload
@@ -141,6 +148,7 @@ class Distribute(Generic[Offered]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> Distributed[Callable[P, T], Any, list[Any], list[Any]]: ...
     @overload
@@ -149,6 +157,7 @@ class Distribute(Generic[Offered]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> Distributed[Callable[P, T], Any, tuple[U, dict[int, Exception]], tuple[U, dict[int, Exception]]]: ...
     @overload
@@ -157,6 +166,7 @@ class Distribute(Generic[Offered]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> Distributed[Callable[P, T], Any, U, U]: ...
 
@@ -215,6 +225,7 @@ def _options(
     chunksize: int | Literal["auto"] = "auto", aggregate: Literal["auto"] = "auto", seed: int | None = None,
     buffersize: int | None = None, timeout: float | None = None, retries: int | Retry = 0,
     return_exceptions: Literal[False] = False, progress: bool | Callable[[int, int | None], object] = False,
+    resume: str | PathLike[str] | Resume | None = None,
     **backend_options: Any,
 ) -> None: ...
 @_offering(_options)
@@ -240,7 +251,8 @@ def distribute(function: Any = None, /, **backend_options: Any) -> Any:
             another installed backend's name; or an executor, such as those of ``concurrent.futures``.
         workers: how many calls run at once; None: the backend's default.
         autobatch: cut flat collections for parameters that are hinted as collections.
-        batch_size: elements per batch; None: four batches per worker; 1000 elements where the length is unknown.
+        batch_size: elements per batch; None: four batches per worker, or with a file of results 64 to 127 in all; 1000
+            elements where the length is unknown.
         chunksize: calls sent to a worker in one message; ``"auto"``: from measured durations. Changes no result, unless
             calls share what they change, such as a random generator. With 1, a call whose worker dies is never run again for
             the sake of others.
@@ -257,6 +269,8 @@ def distribute(function: Any = None, /, **backend_options: Any) -> Any:
             first.
         progress: True shows a bar on stderr, if that is a terminal, or in a notebook; a callable gets (calls done, total
             or None).
+        resume: a SQLite file in which results are kept as they come: a run that was killed goes on where it stopped. A
+            path, or ``Resume(...)``; None: nothing is kept.
         **backend_options: the backend's own, such as ``max_per_second`` for "io" and "web".
 
     Returns:
@@ -273,6 +287,7 @@ def defaults(
     chunksize: int | Literal["auto"] = ..., aggregate: Literal["auto", "list"] | Callable[[list[Any]], Any] = ...,
     seed: int | None = ..., buffersize: int | None = ..., timeout: float | None = ..., retries: int | Retry = ...,
     return_exceptions: bool = ..., progress: bool | Callable[[int, int | None], object] = ...,
+    resume: str | PathLike[str] | Resume | None = ...,
 ) -> AbstractContextManager[None]:
     """Fills, inside a ``with`` block, the options that decorators left open.
 

@@ -6,6 +6,7 @@ The docstrings are those of `jd_core._api`.
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from inspect import Signature
+from os import PathLike
 from typing import Any, Concatenate, Generic, Literal, Never, ParamSpec, Self, TypeVar, overload
 
 from typing_extensions import TypeVar as Defaulted
@@ -13,6 +14,7 @@ from typing_extensions import TypeVar as Defaulted
 from jd_core._collections.fold import Fold
 from jd_core._insight.explanation import Explanation
 from jd_core._options.retry import Retry
+from jd_core._resume.setting import Resume
 from jd_core._typing.call import Call, Function, OnLoop
 from jd_core.backend.registry import Executor
 
@@ -55,6 +57,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each, list[Each], list[Each]]: ...
     @overload
@@ -63,6 +66,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each, T, T]: ...
     @overload
@@ -71,6 +75,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each, list[Each], Any]: ...
     @overload
@@ -79,6 +84,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each | Exception, list[Each | Exception], list[Each | Exception]]: ...
     @overload
@@ -87,6 +93,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each | Exception, tuple[T, dict[int, Exception]], tuple[T, dict[int, Exception]]]: ...
     @overload
@@ -95,6 +102,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each | Exception, T, T]: ...
     @overload
@@ -103,6 +111,7 @@ class Override(Generic[Function, Each, Whole, Joined]):
         job: str | Executor = ..., workers: int | None = ..., autobatch: bool = ..., batch_size: int | None = ...,
         chunksize: int | Literal["auto"] = ..., seed: int | None = ..., buffersize: int | None = ...,
         timeout: float | None = ..., retries: int | Retry = ..., progress: bool | Callable[[int, int | None], object] = ...,
+        resume: str | PathLike[str] | Resume | None = ...,
         **backend_options: Any,
     ) -> Distributed[Function, Each, Whole, Joined]: ...
 

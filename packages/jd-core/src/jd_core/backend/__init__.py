@@ -6,7 +6,7 @@ from jd_core.backend.option import Option, closest
 
 if TYPE_CHECKING:
     from jd_core.backend.base import CANCEL_SECONDS, POLL_SECONDS, SIGNAL_SECONDS, Backend
-    from jd_core.backend.work import Chunk, ChunkResult, Failure, Recorder, Work
+    from jd_core.backend.work import Chunk, ChunkResult, Failure, Recorder, SettledChunk, Work
 
 __all__ = [
     "CANCEL_SECONDS",
@@ -18,6 +18,7 @@ __all__ = [
     "Failure",
     "Option",
     "Recorder",
+    "SettledChunk",
     "Work",
     "closest",
 ]

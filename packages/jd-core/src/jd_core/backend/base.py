@@ -33,7 +33,8 @@ class Backend(ABC):
        ``work.return_at_failure``, they and others that have not begun may be returned to be handed out again.
     2. ``chunks`` is pulled only as fast as workers take calls: at most two chunks per worker are with the backend. It is
        pulled by one thread at a time. It may give ``None``: nothing to start now; ask again after the next result, after
-       ``work.poll_seconds``, or when ``work.on_input`` tells. When it ends, no more calls come.
+       ``work.poll_seconds``, or when ``work.on_input`` tells. When it ends, no more calls come. A
+       `SettledChunk` has its results: they are yielded on at once, its calls do not run, and it counts as none of the two.
     3. A user's exception comes back as a `Failure`, `SystemExit` and its like too; so do what happened to a single call:
        a death, a timeout, a value that cannot travel. Only the infrastructure's trouble is raised, as
        `jd_core.errors.BackendError`. Nothing hangs.

@@ -64,6 +64,22 @@ class Recorder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SettledChunk(Chunk):
+    """Calls that have their results already, such as those in the file of ``resume=``: a backend yields ``result`` on.
+
+    Attributes:
+        values: one result per call.
+    """
+
+    values: Sequence[Any] = field(repr=False)
+
+    @property
+    def result(self) -> ChunkResult:
+        """The results, as a backend yields them."""
+        return ChunkResult(self, self.values)
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """All that is the same for every chunk of a run; a backend ships it once per worker, not per chunk.
 

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, Work
+from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, SettledChunk, Work
 from jd_core.inprocess.open_chunk import OpenChunk
 
 #: Seconds without a finished chunk after which the finished calls of unfinished chunks are returned.
@@ -58,6 +58,7 @@ class CallQueue:
         self._spare = 0  # calls in those behind the first
         self._open: dict[OpenChunk, None] = {}
         self._completed: deque[OpenChunk] = deque()
+        self._settled: list[ChunkResult] = []
         self._large = 0  # open chunks of more than one call
         self._nothing_now = False
         self._over = False
@@ -72,7 +73,7 @@ class CallQueue:
         return self._spare < self._work.workers and held < 2 * self._work.workers
 
     def pull(self) -> int:
-        """Opens the next chunk and returns its number of calls; 0 if there is none now, or no more.
+        """Opens the next chunk and returns its number of calls; 0 if there is none now, or no more, or what came is settled.
 
         Raises:
             BaseException: whatever ``chunks`` raises.
@@ -84,6 +85,9 @@ class CallQueue:
         if chunk is _END:
             with self.lock:
                 self.ended = True
+            return 0
+        if isinstance(chunk, SettledChunk):
+            self._settled.append(chunk.result)
             return 0
         opened = OpenChunk(chunk)
         count = opened.left
@@ -100,7 +104,7 @@ class CallQueue:
 
     def collect(self) -> list[ChunkResult]:
         """Returns finished chunks; after `QUIET_SECONDS` without one, or once stopped, the finished parts of others."""
-        results: list[ChunkResult] = []
+        results, self._settled = self._settled, []
         stopped = self.stopped  # read before looking, so that the failure that stopped the run is found
         while self._completed:
             results.extend(self._completed.popleft().parts())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jd_core.backend import Backend, Chunk
+from jd_core.backend import Backend, Chunk, SettledChunk
 from jd_core.testing import functions
 from jd_core.testing.feed import Gathered, chunks_of
 from jd_core.testing.harness import Contract, Way, needs
@@ -74,6 +74,40 @@ class PullingContract(Contract):
 
         feed = self.feed(work, chunks(), way)
         assert self.gather(backend, work, feed, way).ordered() == list(range(6))
+
+    def test_settled_chunks(self, backend: Backend, way: Way, folder: str) -> None:
+        """Chunks that have their results are yielded on, without a call, before, between and after others."""
+        work = self.work(functions.recorded, {"folder": folder})
+        settled = {0, 1, 4, 9}
+        chunks = [
+            SettledChunk(chunk.start, chunk.columns, [-chunk.start]) if chunk.start in settled else chunk
+            for chunk in chunks_of(range(10))
+        ]
+        found = self.gather(backend, work, chunks, way).ordered()
+        assert found == [-index if index in settled else index for index in range(10)]
+        assert functions.count(folder) == 6
+
+    def test_settled_chunks_alone(self, backend: Backend, way: Way, folder: str) -> None:
+        """A result that is there comes before anything more is pulled, and of nothing but such ones no call is made."""
+        work = self.work(functions.recorded, {"folder": folder})
+        feed = self.feed(work, (SettledChunk(index, ([index],), [index]) for index in range(20)), way)
+        assert self.gather(backend, work, feed, way).ordered() == list(range(20))
+        assert functions.count(folder) == 0
+
+    @needs("run several calls at once")
+    def test_settled_while_a_call_runs(self, backend: Backend, way: Way, folder: str) -> None:
+        """A result that is there does not wait for calls that run."""
+        work = self.work(functions.held, {"folder": folder})
+
+        def chunks() -> Iterator[Chunk | None]:
+            yield Chunk(0, ([0],))
+            yield SettledChunk(1, ([1],), [1])
+            while 1 in feed.with_backend:
+                yield None
+            self.let_go(folder)
+
+        feed = self.feed(work, chunks(), way)
+        assert self.gather(backend, work, feed, way).ordered() == [0, 1]
 
     @needs("run several calls at once")
     def test_asked_again_while_a_call_runs(self, backend: Backend, way: Way, folder: str) -> None:

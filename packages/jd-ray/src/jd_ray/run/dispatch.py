@@ -21,7 +21,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
-from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, Work
+from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, SettledChunk, Work
 from jd_core.backend.splitting import PATIENCE, part
 from jd_core.errors import SerializationError
 from jd_core.worker.unpicklable import REFUSALS
@@ -90,8 +90,7 @@ class Dispatch:
 
     def close(self) -> None:
         """Cancels what is in flight: what has not started at once, what runs by an interrupt and then by force."""
-        left = list(self._in_flight)
-        abandoned = bool(left)
+        left, abandoned = list(self._in_flight), bool(self._in_flight)
         self._in_flight.clear()
         self._waiting.clear()
         self._session.close()
@@ -100,8 +99,7 @@ class Dispatch:
         with contextlib.suppress(Exception):
             for force, seconds in ((False, GRACE_SECONDS), (True, KILL_SECONDS)):
                 cancellation.cancel(self.ray, left, force=force)
-                if left:
-                    left = self.ray.wait(left, num_returns=len(left), timeout=seconds)[1]
+                left = left and self.ray.wait(left, num_returns=len(left), timeout=seconds)[1]
             if self._gpu_workers:
                 gpu_workers.end(self.ray, self._gpu_workers, self.work.options)
         self._starts.close(abandoned)
@@ -110,9 +108,11 @@ class Dispatch:
         """Starts tasks until the window is full or nothing is there to start; yields calls that cannot be sent."""
         while len(self._in_flight) < self._window.size:
             if not self._waiting:
-                chunk = self._pull()
-                if chunk is None:
+                if (chunk := self._pull()) is None:
                     return
+                if isinstance(chunk, SettledChunk):
+                    yield chunk.result
+                    continue
                 piece = Piece(chunk, 0, len(chunk))
                 # What exceeds its time is ended with its worker, so it has to be alone there.
                 self._waiting.extend([piece] if self.work.timeout is None else piece.calls())
@@ -146,8 +146,7 @@ class Dispatch:
         if ready and len(refs) > MANY:
             ready, _ = self._session.ask(lambda: self.ray.wait(refs, num_returns=len(refs), timeout=0))
         for ref in ready:
-            # A result that is given out may end the run: the task must not be in flight any more then.
-            sent = self._in_flight.pop(ref)
+            sent = self._in_flight.pop(ref)  # before its results are given out, which may end the run
             self._starts.ended(ref)
             self._window.started()
             yield from self._ended(sent)

@@ -1,0 +1,146 @@
+"""Values as bytes that are the same in every process, so that a call can be found again after a restart.
+
+Numbers and strings are written by ``marshal``, whose version 2 refers to nothing that it wrote before. All else is pickled
+without references, too: with them, the bytes would depend on which of two equal strings are one object. What has no such
+bytes is refused, with `UnstableError`.
+"""
+
+from __future__ import annotations
+
+import io
+import marshal
+import pickle
+import types
+import weakref
+from typing import Any
+
+from jd_core._resume.identity import elsewhere
+from jd_core._resume.identity.code import digest_of
+from jd_core.worker.unpicklable import REFUSALS, locate, show
+
+#: What ``marshal`` writes, and nothing else: it takes arrays for their bytes.
+ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None)})
+
+#: What is pickled by these is the same everywhere: it need not be tried.
+TRUSTED = frozenset(
+    {
+        *("builtins", "collections", "copyreg", "datetime", "decimal", "fractions", "ipaddress", "pathlib", "types", "uuid"),
+        *("numpy", "pandas", "polars", "pyarrow", "zoneinfo"),
+    }
+)
+
+#: Pickles hold these where there are elements of sets: in an order that depends on the process.
+_ADDITEMS, _FROZENSET = b"\x90", b"\x91"
+
+
+#: Types that were tried and found to be pickled in one way.
+_tried: weakref.WeakSet[type] = weakref.WeakSet()
+
+
+class UnstableError(Exception):
+    """A value has no bytes that are the same in every process; the message says which part of it, and why."""
+
+
+class Encoder:
+    """Makes bytes of values."""
+
+    def __init__(self) -> None:
+        self._file = io.BytesIO()
+        self._pickler = _Pickler(self._file, references=False)
+
+    def encode(self, values: tuple[Any, ...], name: str = "") -> bytes:
+        """Returns the bytes of ``values``.
+
+        Args:
+            values: what is encoded.
+            name: what the message calls it.
+
+        Raises:
+            UnstableError: there are none that are the same in every process.
+        """
+        if ATOMS.issuperset(map(type, values)):
+            return marshal.dumps(values, 2)
+        try:
+            data = self._pickled(values)
+        except REFUSALS as error:
+            raise UnstableError(f"{locate(values, name, self._pickled)}, cannot be pickled: {show(error)}") from None
+        if self._pickler.has_set or ((_ADDITEMS in data or _FROZENSET in data) and _holds_set(data)):
+            raise UnstableError(f"{name} holds a set, whose order is another one in every process")
+        if new := [kind for kind in self._pickler.types if kind not in _tried]:
+            if any(kind.__module__.partition(".")[0] not in TRUSTED for kind in new):
+                self._try(values, name)
+            _tried.update(new)
+        return data
+
+    def _pickled(self, value: Any) -> bytes:
+        try:
+            return self._dump(self._pickler, self._file, value)
+        except (ValueError, RecursionError):  # it holds itself, which takes references
+            self._pickler = _Pickler(self._file, references=False)
+            file = io.BytesIO()
+            return self._dump(_Pickler(file, references=True), file, value)
+
+    def _dump(self, pickler: _Pickler, file: io.BytesIO, value: Any) -> bytes:
+        file.seek(0)
+        file.truncate()
+        pickler.types.clear()
+        pickler.has_set = False
+        pickler.dump(value)
+        return file.getvalue()
+
+    def _try(self, values: tuple[Any, ...], name: str) -> None:
+        """Encodes copies, here and in a process with other hashes: what is not the same there will not be found again."""
+        try:
+            packed = pickle.dumps(values, 5)
+            copies = pickle.loads(packed), pickle.loads(packed)
+            here, there = map(self._pickled, copies)
+        except REFUSALS:
+            return  # it cannot be copied, so nothing can be said
+        if here != there:
+            raise UnstableError(f"{name} is pickled in another way for each object, by its address or the time, say")
+        found = elsewhere.encoded(packed)
+        if found not in (None, here):
+            raise UnstableError(f"{name} is pickled in another way in every process, by its hash, say")
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles values, and functions by their code.
+
+    Attributes:
+        types: those of the objects that are no plain data.
+        has_set: whether an object of a class derived from a set had elements.
+    """
+
+    def __init__(self, file: io.BytesIO, *, references: bool) -> None:
+        super().__init__(file, 5)
+        self.fast = not references
+        self.types: set[type] = set()
+        self.has_set = False
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is types.FunctionType:
+            return Code, (obj.__module__, obj.__qualname__, digest_of(obj))
+        self.types.add(type(obj))
+        if isinstance(obj, (set, frozenset)) and obj:
+            self.has_set = True
+        return NotImplemented
+
+
+class Code:
+    """Stands for a function, in what is never unpickled. A class, since functions are what it stands for."""
+
+
+def _holds_set(data: bytes) -> bool:
+    import pickletools  # here, because few calls need it
+
+    before = ""
+    for opcode, _, _ in pickletools.genops(data):
+        if opcode.name == "ADDITEMS" or (opcode.name == "FROZENSET" and before != "MARK"):
+            return True
+        before = opcode.name
+    return False
+
+
+def encoded_copy(packed: bytes) -> bytes:
+    """Returns the bytes of what was pickled, for `elsewhere`."""
+    return Encoder()._pickled(pickle.loads(packed))
