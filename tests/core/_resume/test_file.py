@@ -404,3 +404,15 @@ def test_small_results_are_small(path: str):
     """The columns of a file stay narrow: a small result takes less than 100 bytes."""
     fill(path, range(20_000))
     assert Resume(path).status().size < 100 * 20_000
+
+
+def test_files_of_earlier_versions(tmp_path: Path):
+    """A file of format 1, as 1.1.0 has written it, is read and written: what it holds is promised to users."""
+    path = str(tmp_path / "run.db")
+    shutil.copy(Path(__file__).parent / "format1.db", path)
+    status = Resume(path).status()
+    assert (status.function, status.module, status.calls, status.failed) == ("f", "m", 3, 1)
+    assert (status.failures[0].call, status.failures[0].error) == (4, "ValueError: no")
+    assert found(path, [0, 1, 2, 3]) == [0, "one", {"two": [2.0, None]}, None]
+    fill(path, [3])
+    assert found(path, [3, 2]) == [3, {"two": [2.0, None]}]
