@@ -90,7 +90,7 @@ class Work:
         calls: number of calls of the run; None if unknown.
         timeout: seconds allowed to one call; None: no limit.
         stop_at_failure: a failed call ends the run, so what is left of its chunk need not run.
-        return_at_failure: a failed call ends its chunk; what has not begun then is returned, as `ChunkResult`s without
+        return_at_failure: a failed call ends its chunk; what has not begun then is returned, in a `ChunkResult` without
             values, and the core decides when it may start. A backend may ignore this; one whose workers share the calls of
             a chunk is not asked.
         chunksize: calls per chunk if the user fixed it, else None. With 1, no call may run twice.
