@@ -71,11 +71,12 @@ class Shipment:
                 constants = dict(self.work.constants)
                 try:
                     with sent.codec().by_value(self.by_value):
-                        self._encoded = sent.codec().encode((self.work.function, constants), constants.values)
+                        encoded: bytes = sent.codec().encode((self.work.function, constants), constants.values)
                 except REFUSALS as error:
                     made = errors().code(self.work, error)
                 else:
-                    return self._encoded
+                    self._encoded = encoded
+                    return encoded
                 raise made  # here, so that it has no context: the frames of a pickler hold what was pickled
             return self._encoded
 

@@ -64,7 +64,7 @@ def explain(target: Target, call: BoundCall) -> Explanation:
     code = by_value(target.function) if sends else None
     return Explanation(
         name=call.name,
-        job=options.job,
+        job=backend.name,
         job_reason=_job_reason(target.options, options),
         workers=0 if calls == 0 else None if asks else prepared.workers(),
         workers_reason="there is no call" if calls == 0 else _workers_reason(target.options, options, backend),
