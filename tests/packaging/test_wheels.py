@@ -71,7 +71,7 @@ def test_wheels_and_sources(dist: Path, packages: dict[str, Any]) -> None:
         with zipfile.ZipFile(dist / f"{stem}-py3-none-any.whl") as wheel:
             shipped = set(wheel.namelist())
             metadata = email.message_from_bytes(wheel.read(f"{stem}.dist-info/METADATA"))
-        modules = [file for suffix in ("py", "pyi") for file in package.source.rglob(f"*.{suffix}")]
+        modules = [file for suffix in ("py", "pyi", "html") for file in package.source.rglob(f"*.{suffix}")]
         code = {str(file.relative_to(package.folder / "src")) for file in modules}
         assert {name for name in shipped if ".dist-info/" not in name} == code | {f"{package.module}/py.typed"}
         assert f"{stem}.dist-info/licenses/LICENSE" in shipped

@@ -1,11 +1,10 @@
 """Makes slices cost what they hold, where their libraries send all that they were cut from.
 
-Nothing here imports a library that is not imported already.
+Nothing here imports a library. What rebuilds an object gets the library's functions along, by name.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -34,7 +33,7 @@ def _reduce_table(table: Any) -> Any:
     arrow = sys.modules["pyarrow"]
     if _is_compact(table) or any(isinstance(field.type, arrow.BaseExtensionType) for field in table.schema):
         return NotImplemented
-    return _table, (type(table).__name__, _stream(table.schema, table))
+    return _table, (arrow.ipc.open_stream, type(table).__name__, _stream(table.schema, table))
 
 
 def _reduce_array(array: Any) -> Any:
@@ -42,7 +41,7 @@ def _reduce_array(array: Any) -> Any:
     if _is_compact(array) or isinstance(array.type, arrow.BaseExtensionType):
         return NotImplemented
     table = arrow.table([array], names=["values"])
-    return _array, (isinstance(array, arrow.ChunkedArray), _stream(table.schema, table))
+    return _array, (arrow.ipc.open_stream, isinstance(array, arrow.ChunkedArray), _stream(table.schema, table))
 
 
 def _is_compact(value: Any) -> bool:
@@ -50,21 +49,20 @@ def _is_compact(value: Any) -> bool:
 
 
 def _stream(schema: Any, table: Any) -> Any:
-    arrow: Any = importlib.import_module("pyarrow.ipc")
-    sink = sys.modules["pyarrow"].BufferOutputStream()
-    with arrow.new_stream(sink, schema) as writer:
+    arrow = sys.modules["pyarrow"]
+    sink = arrow.BufferOutputStream()
+    with arrow.ipc.new_stream(sink, schema) as writer:
         writer.write(table)
     return sink.getvalue()
 
 
-def _table(kind: str, stream: Any) -> Any:
-    arrow: Any = importlib.import_module("pyarrow.ipc")
-    with arrow.open_stream(stream) as reader:
+def _table(open_stream: Callable[[Any], Any], kind: str, stream: Any) -> Any:
+    with open_stream(stream) as reader:
         return reader.read_next_batch() if kind == "RecordBatch" else reader.read_all()
 
 
-def _array(is_chunked: bool, stream: Any) -> Any:
-    column = _table("Table", stream).column(0)
+def _array(open_stream: Callable[[Any], Any], is_chunked: bool, stream: Any) -> Any:
+    column = _table(open_stream, "Table", stream).column(0)
     return column if is_chunked else column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
@@ -86,7 +84,8 @@ def _reduce_map(array: Any) -> Any:
         return NotImplemented
     first = array.__array_interface__["data"][0] - start
     mode = "r" if whole.mode == "r" or not array.flags.writeable else "r+"
-    return _map, (file, mode, offset, end - start, first, array.dtype, array.shape, array.strides)
+    functions = memmap, sys.modules["numpy"].lib.stride_tricks.as_strided
+    return _map, (functions, (file, "u1", mode, offset, (end - start,)), first, array.dtype, array.shape, array.strides)
 
 
 def _bounds(array: Any) -> tuple[int, int]:
@@ -99,12 +98,17 @@ def _bounds(array: Any) -> tuple[int, int]:
 
 
 def _map(
-    file: Any, mode: str, offset: int, size: int, first: int, dtype: Any, shape: tuple[int, ...], strides: tuple[int, ...]
+    functions: tuple[Callable[..., Any], Callable[..., Any]],
+    mapping: tuple[Any, ...],
+    first: int,
+    dtype: Any,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
 ) -> Any:
-    numpy: Any = importlib.import_module("numpy")
-    mapped = numpy.memmap(file, dtype=numpy.uint8, mode=mode, offset=offset, shape=(size,))
+    memmap, as_strided = functions
+    mapped = memmap(*mapping)
     one = mapped[first : first + dtype.itemsize].view(dtype)
-    return numpy.lib.stride_tricks.as_strided(one, shape, strides, subok=True, writeable=mode != "r")
+    return as_strided(one, shape, strides, subok=True, writeable=mapped.mode != "r")
 
 
 #: What is asked how to send it, by the module that its class says that it is from.
