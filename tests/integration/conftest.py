@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from jd_core import Distributed
 
+#: Programs, among them a user's test suite, that tests run.
+collect_ignore = ["scripts"]
+
 #: Jobs whose calls run in processes of their own.
 APART = ("compute", "ray")
 

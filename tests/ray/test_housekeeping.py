@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import pickle
 import threading
 from typing import Any
 
@@ -12,6 +14,13 @@ from jd_ray.shipped import codec
 from jd_ray.shipped import housekeeping as housekeeping_module
 
 SECONDS = 60.0
+
+
+class Nothing:
+    """The state of a caller that has none."""
+
+    def put_in_place(self, until: contextlib.ExitStack) -> None:
+        """Changes nothing."""
 
 
 def test_what_a_piece_uses_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,10 +38,15 @@ def test_what_a_piece_uses_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(codec, "decode", lambda work, *_: (function, {"client": per_worker(lambda: Client(work[0]))}))
     housekeeping: Any = housekeeping_module.Housekeeping()
     housekeeping._sweeping = True  # it begins below
+    state = pickle.dumps(Nothing())
+
+    def prepare(run: str) -> Any:
+        return housekeeping.prepare(run, (state, (run, [], [], [])), contextlib.ExitStack())
+
     for run in ("long", "over"):
-        assert housekeeping.prepare(run, (run, [], [], []))[1](1) == 1
+        assert prepare(run)[1](1) == 1
         housekeeping.finish(run, None)
-    housekeeping.prepare("long", ("long", [], [], []))
+    prepare("long")
     threading.Thread(target=housekeeping._sweep, daemon=True).start()
     assert closed["over"].wait(SECONDS)
     assert not closed["long"].is_set()

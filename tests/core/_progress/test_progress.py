@@ -162,7 +162,7 @@ def test_a_notebook_has_tqdms_form_for_it(monkeypatch: pytest.MonkeyPatch, brief
     Notebook.made = []
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", types.ModuleType("ipykernel.kernelapp"))
     auto = types.ModuleType("tqdm.auto")
     auto.tqdm = Notebook  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tqdm.auto", auto)

@@ -198,5 +198,5 @@ def _watched() -> bool:
 
 
 def _in_notebook() -> bool:
-    """Whether this process is a notebook's: IPython's kernel is loaded then."""
-    return "ipykernel" in sys.modules
+    """Whether this process is a notebook's: it runs IPython's kernel, which other programs may import parts of."""
+    return "ipykernel.kernelapp" in sys.modules
