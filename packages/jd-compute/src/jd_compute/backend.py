@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 from jd_core.backend import Backend, Chunk, ChunkResult, Option, Work
 from jd_core.backend.cpus import explain_cpus, usable_cpus
-from jd_core.errors import BackendError, SerializationError
+from jd_core.backend.splitting import full_seconds
+from jd_core.errors import BackendError
 
 from jd_compute.run.devices import are_devices, visible
 
@@ -67,34 +68,12 @@ class ComputeBackend(Backend):
         if sys.platform == "win32":
             raise BackendError("job='compute' needs a system where processes can hand open files over; use job='io' here")
         # Here, because these import cloudpickle.
-        from jd_core.backend.serialization import bare
-        from jd_core.backend.splitting import full_seconds
-
-        from jd_compute.codec import codec
-        from jd_compute.pool.share import Settings
-        from jd_compute.pool.shared import shared_pool
+        from jd_compute.pool.share import settings
         from jd_compute.run.dispatch import Dispatch
 
-        options = work.options
-        initializer = options.get("initializer")
-        try:
-            encoded = None if initializer is None else codec.dumps(initializer)
-        except codec.REFUSALS as error:
-            raise SerializationError(
-                f"option initializer={initializer!r} cannot be sent to a worker process: {error}"
-            ) from bare(error)
-        settings = Settings(
-            method=options.get("start_method") or DEFAULT_METHOD,
-            initializer=encoded,
-            threads=options.get("threads_per_worker", 1),
-            idle_seconds=float(options.get("idle_seconds", IDLE_SECONDS)),
-            most_calls=options.get("max_calls_per_worker"),
-            devices=visible(options.get("devices"), work.workers),
-        )
-        if settings.devices and settings.method == "fork":
-            raise BackendError("option devices=... needs new processes, and start_method='fork' copies this one")
-        full = full_seconds(self, work.workers)
-        yield from Dispatch(shared_pool(), settings, work, chunks, full).results()
+        devices = visible(work.options.get("devices"), work.workers)
+        common = settings(work.options, devices, method=DEFAULT_METHOD, idle_seconds=IDLE_SECONDS)
+        return Dispatch(common, work, chunks, full_seconds(self, work.workers)).results()
 
     def shutdown(self) -> None:
         """Ends the processes that wait for calls."""

@@ -6,10 +6,11 @@ The environment is read at each call, never at import.
 from __future__ import annotations
 
 import contextvars
-import os
 import types
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from jd_core.worker.environment import variable
 
 #: The environment variables, read at each call.
 SERIAL, WORKERS = "JUST_DISTRIBUTE_SERIAL", "JUST_DISTRIBUTE_WORKERS"
@@ -35,7 +36,7 @@ def settings() -> dict[str, Setting]:
         ValueError: an environment variable has a value that is not allowed.
     """
     found = dict(defaults.get())
-    workers = os.environ.get(WORKERS)
+    workers = variable(WORKERS)
     if workers and "workers" not in found:
         found["workers"] = Setting(_whole(workers), "the environment")
     return found
@@ -47,7 +48,7 @@ def is_serial() -> bool:
     Raises:
         ValueError: it says neither that nor the contrary.
     """
-    text = os.environ.get(SERIAL, "")
+    text = variable(SERIAL) or ""
     if text not in ("", "0", "1"):
         raise ValueError(f"distribute: {SERIAL}={text!r} in the environment must be 1 (or 0)")
     return text == "1"

@@ -14,8 +14,7 @@ import sys
 import types
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import cloudpickle
 from jd_core.worker import pickling
@@ -83,8 +82,7 @@ def packed(values: list[Any]) -> list[Any] | Words:
     return words  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """An object as bytes.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import selectors
+import select
 from collections.abc import Callable, Iterator
 
 from jd_compute.pool.worker import Worker
@@ -13,33 +13,34 @@ class Idle:
     """The idle workers, in the order in which they became so."""
 
     def __init__(self) -> None:
-        self._workers: list[Worker] = []
-        # Not epoll, whose set would be shared with forked children.
-        self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.DefaultSelector)()
+        self._workers: dict[int, Worker] = {}  # by the file of their connection
+        self._poller = select.poll()  # not epoll, whose set would be shared with forked children
 
     def __iter__(self) -> Iterator[Worker]:
-        return iter(list(self._workers))
+        return iter(list(self._workers.values()))
 
     def __len__(self) -> int:
         return len(self._workers)
 
     def add(self, worker: Worker) -> None:
         """Adds a worker."""
-        self._workers.append(worker)
-        self._selector.register(worker.channel, selectors.EVENT_READ, worker)
+        file = worker.channel.fileno()
+        self._workers[file] = worker
+        self._poller.register(file, select.POLLIN)
 
     def remove(self, worker: Worker) -> None:
         """Removes a worker."""
-        self._workers.remove(worker)
-        self._selector.unregister(worker.channel)
+        file = worker.channel.fileno()
+        del self._workers[file]
+        self._poller.unregister(file)
 
     def last(self, can_use: Callable[[Worker], bool]) -> Worker | None:
         """Returns the worker of use that became idle last; what it needs is the most likely to be cached."""
-        return next((worker for worker in reversed(self._workers) if can_use(worker)), None)
+        return next((worker for worker in reversed(self._workers.values()) if can_use(worker)), None)
 
     def ready(self) -> list[Worker]:
         """Returns those that have said something, or have ended."""
-        return [key.data for key, _ in self._selector.select(0)]
+        return [self._workers[file] for file, _ in self._poller.poll(0)]
 
 
 def hear(worker: Worker) -> bool:

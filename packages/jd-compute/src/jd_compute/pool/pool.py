@@ -179,9 +179,9 @@ class Pool:
                 self._drop([worker])
 
     def _drop(self, workers: list[Worker]) -> None:
-        with self._lock:
-            self._lent.difference_update(workers)
         for worker in workers:
+            with self._lock:
+                self._lent.discard(worker)
             worker.kill()
             worker.reap()
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+from jd_core.backend.serialization import bare
+from jd_core.errors import BackendError, SerializationError
+
+from jd_compute.codec import codec
 from jd_compute.pool.worker import Worker
 
 #: Seconds in which no worker changes hands until a run that has none may start one of its own.
@@ -16,8 +22,7 @@ WAIT_SECONDS = 0.1
 TURN_SECONDS = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What all workers of one kind have in common.
 
     Attributes:
@@ -42,6 +47,41 @@ class Settings:
         return {"CUDA_VISIBLE_DEVICES": self.devices[place]} if self.devices else {}
 
 
+def settings(
+    options: Mapping[str, Any], devices: tuple[str, ...], *, method: str, idle_seconds: float
+) -> Settings:
+    """Returns the settings of a run's workers.
+
+    Args:
+        options: the backend's own ones, as the user gave them.
+        devices: see `Settings`.
+        method: the start method where they name none.
+        idle_seconds: the same for how long a worker waits for work.
+
+    Raises:
+        SerializationError: the initializer cannot be sent.
+        BackendError: workers that are to see devices of their own would be copies of this process.
+    """
+    method = options.get("start_method") or method
+    if devices and method == "fork":
+        raise BackendError("option devices=... needs new processes, and start_method='fork' copies this one")
+    initializer = options.get("initializer")
+    try:
+        encoded = None if initializer is None else codec.dumps(initializer)
+    except codec.REFUSALS as error:
+        raise SerializationError(
+            f"option initializer={initializer!r} cannot be sent to a worker process: {error}"
+        ) from bare(error)
+    return Settings(
+        method,
+        encoded,
+        options.get("threads_per_worker", 1),
+        float(options.get("idle_seconds", idle_seconds)),
+        options.get("max_calls_per_worker"),
+        devices,
+    )
+
+
 @dataclass(slots=True, eq=False)
 class Share:
     """A run's part of the pool; the pool's lock guards it.
@@ -55,7 +95,7 @@ class Share:
         turn_began: when it got the first of those that it has, on the monotonic clock.
         waits_since: when it began to wait for a worker, having none.
         wanted_more: when it last asked for a worker and got none, having some.
-        changed: set when it is given what it waits for.
+        changed: set when it is given what it waits for; made when it begins to wait, which few do.
         places: where it can use another worker; None: anywhere.
     """
 
@@ -67,7 +107,7 @@ class Share:
     turn_began: float = 0.0
     waits_since: float = 0.0
     wanted_more: float = float("-inf")
-    changed: threading.Event = field(default_factory=threading.Event)
+    changed: threading.Event = field(init=False)
     places: set[int] | None = None
 
     def can_use(self, worker: Worker) -> bool:
@@ -119,7 +159,7 @@ class Shares:
         if share not in self.waiting:
             self.waiting.append(share)
             share.waits_since = time.monotonic()
-            share.changed.clear()
+            share.changed = threading.Event()
 
     def wait_no_more(self, share: Share) -> None:
         """Records that a run waits no longer."""

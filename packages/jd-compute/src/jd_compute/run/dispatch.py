@@ -27,8 +27,8 @@ from jd_core.worker import is_ending
 
 from jd_compute.codec import codec, failures
 from jd_compute.memory.gate import Gate
-from jd_compute.pool.pool import Pool
 from jd_compute.pool.share import Settings
+from jd_compute.pool.shared import shared_pool
 from jd_compute.run.lost_workers import LostWorkers
 from jd_compute.run.received import Received
 from jd_compute.run.tasks import Assignment, Task, halves, parts
@@ -53,15 +53,14 @@ class Dispatch:
     """One run of chunks on workers of the pool.
 
     Args:
-        pool: where workers come from.
-        settings: what they have in common.
+        settings: what the workers have in common.
         work: what is done with each chunk.
         chunks: see `jd_core.backend.Backend.run`.
         full: seconds that the calls of a chunk are to take together at most.
     """
 
-    def __init__(self, pool: Pool, settings: Settings, work: Work, chunks: Iterator[Chunk | None], full: float) -> None:
-        self._workers = RunWorkers(pool, settings, work, next(_runs))
+    def __init__(self, settings: Settings, work: Work, chunks: Iterator[Chunk | None], full: float) -> None:
+        self._workers = RunWorkers(shared_pool(), settings, work, next(_runs))
         memory = work.options.get("memory")
         self._gate = None if memory is None else Gate(memory)
         self._work = work
@@ -230,8 +229,8 @@ class Dispatch:
     def _spread(self) -> None:
         """Asks the worker that has most calls left for some of them, where another one has nothing to do."""
         if self._work.chunksize is None and self._workers.could_have_more:
-            loaded = (each for each in self._workers.assignments if each.calls > 1)
-            for assignment in sorted(loaded, key=lambda each: -each.calls):
+            loaded = {each: calls for each in self._workers.assignments if (calls := each.calls) > 1}
+            for assignment in sorted(loaded, key=loaded.__getitem__, reverse=True):
                 if assignment.want_back():
                     return
 

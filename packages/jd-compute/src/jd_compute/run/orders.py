@@ -30,7 +30,7 @@ class Orders:
     """
 
     def __init__(self, work: Work, hear_idle: Callable[[], None]) -> None:
-        self.must_end = any(is_per_worker(constant) for constant in work.constants.values())
+        self.must_end = bool(work.constants) and any(is_per_worker(constant) for constant in work.constants.values())
         self._work = work
         self._hear_idle = hear_idle
         self._surroundings: messages.Surroundings | None = None

@@ -63,6 +63,7 @@ class Assignment:
     Attributes:
         worker: the worker.
         number: which of the run's workers it is, see `jd_core.worker_number`.
+        file: that of its connection.
         tasks: what it was sent and has not finished, oldest first; at most two.
         short: whether its tasks take so little time that the next should be at hand; None before the first.
         spared: how many messages were awaited, since its last result, instead of killing it when its time was over.
@@ -72,6 +73,7 @@ class Assignment:
 
     worker: Worker
     number: int
+    file: int
     tasks: deque[Task] = field(default_factory=deque)
     short: bool | None = None
     spared: int = 0
@@ -115,8 +117,7 @@ class Assignment:
             self.worker.function = None  # it may load the next time, where what was missing has been put there
 
 
-@dataclass(frozen=True, slots=True)
-class Blame:
+class Blame(NamedTuple):
     """What to make of a task whose worker has died or was killed.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import selectors
+import select
 import socket
 import time
 
@@ -52,8 +52,9 @@ class RunWorkers:
         self._cpus = waiting_cpus(self.size)
         self._work = work
         self._orders = Orders(work, pool.hear_idle)
-        # Not epoll (row ten-calls: 1.05 with it): a run has few workers, and often is over before that would be set up.
-        self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.DefaultSelector)()
+        # Not epoll (row ten-calls: 1.05 with it): a run has few workers, and is often over sooner than that is set up.
+        self._poller = select.poll()
+        self._by_file: dict[int, Assignment] = {}
 
     @property
     def is_complete(self) -> bool:
@@ -147,18 +148,17 @@ class RunWorkers:
 
     def wait(self, seconds: float) -> list[Assignment]:
         """Waits for messages or input, at most so long, and returns the assignments of the workers that have sent any."""
-        found = [key.data for key, _ in self._selector.select(seconds)]
-        if None in found and self._bell is not None:
-            found.remove(None)
+        files = [file for file, _ in self._poller.poll(1000 * seconds)]
+        if self._bell is not None and self._bell[0].fileno() in files:
             self._bell[0].recv(1 << 12)
-        return found
+        return [self._by_file[file] for file in files if file in self._by_file]
 
     def learn_of_input(self) -> bool:
         """Has `wait` end when there may be calls to start; false if it does so already, or nobody can tell."""
         if self._bell is not None or self._work.on_input is None:
             return False
         self._bell = heard, rung = socket.socketpair()
-        self._selector.register(heard, selectors.EVENT_READ)
+        self._poller.register(heard.fileno(), select.POLLIN)
 
         def ring() -> None:
             with contextlib.suppress(OSError):  # full, so it was rung; or closed, so the run is over
@@ -194,7 +194,6 @@ class RunWorkers:
             finally:
                 self._pool.leave(self._share)
                 self._orders.close()
-                self._selector.close()
                 self._silence()
 
     def _silence(self) -> None:
@@ -216,18 +215,20 @@ class RunWorkers:
 
     def _add(self, worker: Worker) -> Assignment:
         numbers = self._free_numbers() or [0]
-        assignment = Assignment(worker, next((each for each in numbers if each % self._places == worker.place), numbers[0]))
+        number = next((each for each in numbers if each % self._places == worker.place), numbers[0])
+        assignment = Assignment(worker, number, worker.channel.fileno())
         self.assignments.append(assignment)
         if worker.status is not None:
             worker.status.cpu = self._cpus[len(self.assignments) - 1]
-        self._selector.register(worker.channel, selectors.EVENT_READ, assignment)
+        self._by_file[assignment.file] = assignment
+        self._poller.register(assignment.file, select.POLLIN)
         return assignment
 
     def _remove(self, assignment: Assignment) -> None:
-        if assignment in self.assignments:
+        with contextlib.suppress(ValueError, KeyError):  # it was removed, or adding it was interrupted
             self.assignments.remove(assignment)
-        with contextlib.suppress(KeyError):  # adding it was interrupted
-            self._selector.unregister(assignment.worker.channel)
+            self._poller.unregister(assignment.file)
+            del self._by_file[assignment.file]
 
     def _brief(self, assignment: Assignment) -> None:
         """Tells a worker what the run is about, as far as it does not know that from what it was told last."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: What every message begins with.
 MAGIC = b"jdc1"
@@ -32,8 +32,7 @@ class FilesLostError(OSError):
     """Open files were sent, but this process may not open so many; the kernel has dropped them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A message as it arrives.
 
     Attributes:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from jd_core.worker import surroundings
 
@@ -58,8 +57,7 @@ RESEND_HEADER = struct.Struct("!QQQ")
 CHUNK_NUMBER = struct.Struct("!Q")
 
 
-@dataclass(frozen=True, slots=True)
-class Startup:
+class Startup(NamedTuple):
     """What a worker is told when it starts.
 
     Attributes:
@@ -83,8 +81,7 @@ class Startup:
     authkey: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What a call may see of the caller's process.
 
     Attributes:
@@ -104,8 +101,7 @@ class Surroundings:
     modules: surroundings.Modules
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(NamedTuple):
     """An exception as sent from the worker to the caller.
 
     Attributes:
@@ -123,8 +119,7 @@ class Raised:
     refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unloadable:
+class Unloadable(NamedTuple):
     """Why a worker could not decode what it was sent.
 
     Attributes:

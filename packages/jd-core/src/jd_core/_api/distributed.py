@@ -7,7 +7,6 @@ in `jd_core._typing.distributed`.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import inspect
 import sys
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from jd_core._api.methods import CallMethod, HelpText
 from jd_core._api.pickled import rebuilder, rebuilt
 from jd_core._api.stream import AsyncStream, Stream, opened_stream, read_in_thread
+from jd_core._execution.chunk_size import CallDurations
 from jd_core._execution.feed import Stop
 from jd_core._execution.run import Target
 from jd_core._hints.signature import distributed_signature, inspect_function
@@ -51,7 +51,7 @@ class Distributed:
         self._options = options
         # classmethod and staticmethod objects are looked into when the attribute is fetched.
         descriptor = isinstance(function, (classmethod, staticmethod))
-        self._target = None if descriptor else Target(function, inspect_function(function), options)
+        self._target = None if descriptor else Target(function, inspect_function(function), options, CallDurations())
         self._name = self._target.signature.name if self._target else function.__qualname__
 
     # Takes the parameters that it has for type checkers.
@@ -76,7 +76,7 @@ class Distributed:
                 the results that were there, by index.
         """
         kwargs = Constants(kwargs)  # under the same name, so that tracebacks with locals show no constant
-        if self._is_classmethod_of(args):
+        if args and isinstance(args[0], type) and self._is_classmethod_of(args[0]):
             return self._bound_to(args[0])(*args[1:], **kwargs)
         target, call = self._bind(args, kwargs)
         args, kwargs = NOTHING  # not deleted, for IPython's tracebacks show the arguments of each frame
@@ -200,11 +200,13 @@ class Distributed:
         return f"<distributed {self._name}, job={self._options.job!r}>"
 
     def _bind(self, args: tuple[Any, ...], constants: Constants, *, on_loop: bool = False) -> tuple[Target, BoundCall]:
-        if self._target is None:
+        target = self._target
+        if target is None:
             raise TypeError(f"{self._name}() is a {type(self.__wrapped__).__name__}: call it on its class")
-        if self._target.signature.is_provisional:
-            self._target = dataclasses.replace(self._target, signature=inspect_function(self.__wrapped__, final=True))
-        return self._target, bind(self._target.signature, args, constants, on_loop=on_loop)
+        if target.signature.is_provisional:
+            signature = inspect_function(self.__wrapped__, final=True)
+            self._target = target = target._replace(signature=signature)
+        return target, bind(target.signature, args, constants, on_loop=on_loop)
 
     def _stream(self, args: tuple[Any, ...], constants: Constants, *, ordered: bool) -> Stream[Any]:
         target, call = self._bind(args, constants)
@@ -216,15 +218,13 @@ class Distributed:
         run = None if reader.decides else start()  # where no first element is needed for it, all is checked at once
         return Stream(self._name, read_in_thread(reader, stop, run, start), stop)
 
-    def _is_classmethod_of(self, args: tuple[Any, ...]) -> bool:
-        """Whether this is the function of a classmethod, called with its class.
+    def _is_classmethod_of(self, owner: type) -> bool:
+        """Whether this is the function of a classmethod of a class.
 
         From Python 3.13 on, ``@classmethod`` above ``@distribute`` no longer asks `__get__`, but passes the class as the
         first argument, where a collection is expected.
         """
-        if not (args and isinstance(args[0], type)):
-            return False
-        found = inspect.getattr_static(args[0], self._name.rpartition(".")[2], None)
+        found = inspect.getattr_static(owner, self._name.rpartition(".")[2], None)
         return isinstance(found, classmethod) and found.__func__ is self
 
     def _bound_to(self, owner: type) -> Distributed:

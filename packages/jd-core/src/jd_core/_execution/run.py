@@ -15,8 +15,8 @@ import contextlib
 import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jd_core._collections.fold import Fold
 from jd_core._collections.table import Kind
@@ -45,8 +45,7 @@ if TYPE_CHECKING:
 UNTOLD_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A function as its calls need it.
 
     Attributes:
@@ -59,7 +58,7 @@ class Target:
     function: Callable[..., Any]
     signature: Signature
     options: Options
-    durations: CallDurations = field(default_factory=CallDurations)
+    durations: CallDurations
 
     def start(self, call: BoundCall, *, stop: Stop | None = None, ordered: bool = True) -> Run:
         """Makes the run of a call, of which nothing has started yet. Warns of random generators that processes would copy.

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from jd_core._collections.table import (
     Kind,
@@ -30,8 +29,7 @@ class Role(enum.Enum):
     BATCH = "batch"
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One parameter of a function.
 
     Attributes:

@@ -13,8 +13,7 @@ import types
 import typing
 from collections import abc
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 from jd_core._collections.table import ANY, Kind, kind_of_return, kind_of_type
 from jd_core._hints.generators import generators
@@ -27,8 +26,7 @@ from jd_core.errors import SignatureError
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """All that the core knows about a function.
 
     Attributes:
@@ -38,6 +36,7 @@ class Signature:
         signature: of the plain function, with ``self`` or ``cls`` bound.
         accepted: what a call may pass. Differs from ``signature`` for a wrapper (`functools.wraps`) that takes other
             arguments than the function whose signature it shows.
+        positional: those of ``parameters`` that a positional argument may be for, but ``*args``.
         generators: the parameters for which each call gets a random generator of its own if nothing is passed, with its kind
             as in `jd_core.worker.wrappers.seeded`.
         is_provisional: whether a hint could not be resolved, but may be at the first call: it may name a class that is
@@ -49,7 +48,8 @@ class Signature:
     returns: Kind | None
     signature: inspect.Signature
     accepted: inspect.Signature
-    generators: Mapping[str, str] = field(default_factory=dict)
+    positional: tuple[Parameter, ...]
+    generators: Mapping[str, str]
     is_provisional: bool = False
 
 
@@ -78,9 +78,12 @@ def inspect_function(function: Callable[..., Any], *, final: bool = False) -> Si
         returns, unresolved = _returned(signature.return_annotation, names), False
     except UnresolvedError:
         returns, unresolved = None, True
+    pairs = zip(parameters, accepted.parameters.values(), strict=True)
+    positional = tuple(parameter for parameter, declared in pairs if declared.kind in POSITIONAL)
     provisional = not final and (unresolved or any(parameter.unresolved for parameter in parameters))
     seeded = generators(accepted.parameters.values(), parameters)
-    return Signature(_qualified_name(function), parameters, returns, signature, accepted, seeded, provisional)
+    name = _qualified_name(function)
+    return Signature(name, parameters, returns, signature, accepted, positional, seeded, provisional)
 
 
 def _plain_signature(function: Callable[..., Any], *, follow_wrapped: bool = True) -> inspect.Signature:

@@ -43,7 +43,7 @@ def explain(target: Target, call: BoundCall) -> Explanation:
     asks = backend.connects and options.workers is None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        untouched = dataclasses.replace(call, distributed=tuple(map(_untouched, call.distributed)))
+        untouched = call._replace(distributed=tuple(map(_untouched, call.distributed)))
         prepared = prepare(untouched, dataclasses.replace(options, workers=1) if asks else options)
         if prepared.backend.in_processes:
             warn_of_generators(call.name, target.function, call.constants)
@@ -94,7 +94,7 @@ def _untouched(argument: Any) -> Any:
     if slicer(value) is not None or not (hasattr(kind, "__iter__") or is_asynchronous(value)):
         return argument
     one_shot = not hasattr(kind, "__iter__") or hasattr(kind, "__next__") or iter(value) is iter(value)
-    return dataclasses.replace(argument, value=iter(())) if one_shot else argument
+    return argument._replace(value=iter(())) if one_shot else argument
 
 
 def _is_mixed(prepared: Prepared) -> bool:

@@ -53,6 +53,8 @@ def check_distributed(name: str, arguments: Iterable[tuple[Parameter, Any]], *, 
     """
     readers: dict[int, str] = {}  # parameters by the id of the iterator that they get
     for parameter, value in arguments:
+        if type(value) in (list, tuple, range):  # nearly always
+            continue
         if not (on_loop and is_asynchronous(value)):
             _check_iterable(name, parameter.name, value)
         if hasattr(type(value), "__next__") or hasattr(type(value), "__anext__"):

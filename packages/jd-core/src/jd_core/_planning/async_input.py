@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import threading
 from collections import deque
@@ -166,9 +165,9 @@ async def opened(
         if is_asynchronous(argument.value):
             input_ = AsyncInput(argument.value)
             stack.push_async_callback(input_.close)
-            argument = dataclasses.replace(argument, value=input_)
+            argument = argument._replace(value=input_)
         distributed.append(argument)
-    reader = stack.enter_context(Reader(dataclasses.replace(call, distributed=tuple(distributed)), tell))
+    reader = stack.enter_context(Reader(call._replace(distributed=tuple(distributed)), tell))
     for argument in reader.call.distributed:
         if isinstance(argument.value, Arriving) and argument.parameter.role is Role.BATCH:
             await arrival(argument.value, is_given_up)

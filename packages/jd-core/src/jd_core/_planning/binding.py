@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from jd_core._hints.parameter import Parameter
 from jd_core._hints.signature import POSITIONAL, Signature
@@ -17,8 +16,7 @@ from jd_core.backend import closest
 from jd_core.errors import SignatureError
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(NamedTuple):
     """A positional argument: what was passed, and the parameter that gets its elements or batches.
 
     Attributes:
@@ -27,7 +25,10 @@ class Argument:
     """
 
     parameter: Parameter
-    value: Any = field(repr=False)
+    value: Any
+
+    def __repr__(self) -> str:
+        return f"Argument(parameter={self.parameter!r})"
 
 
 class Constants(dict[str, Any]):
@@ -37,8 +38,7 @@ class Constants(dict[str, Any]):
         return f"Constants({', '.join(self)})"
 
 
-@dataclass(frozen=True, slots=True)
-class BoundCall:
+class BoundCall(NamedTuple):
     """The arguments of one distributed call, sorted.
 
     Attributes:
@@ -50,8 +50,11 @@ class BoundCall:
 
     name: str
     distributed: tuple[Argument, ...]
-    constants: Constants = field(repr=False)
+    constants: Constants
     generators: tuple[tuple[str | None, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"BoundCall(name={self.name!r}, distributed={self.distributed!r})"
 
 
 def bind(signature: Signature, args: tuple[Any, ...], kwargs: Constants, *, on_loop: bool = False) -> BoundCall:
@@ -74,12 +77,14 @@ def bind(signature: Signature, args: tuple[Any, ...], kwargs: Constants, *, on_l
     if not args:
         raise SignatureError(_nothing_to_distribute(signature.name, declared, kwargs))
     parameters = _parameters(signature, declared, args)
-    _check_keywords(signature, declared, {parameter.name for parameter in parameters}, kwargs)
+    if kwargs:
+        _check_keywords(signature, declared, {parameter.name for parameter in parameters}, kwargs)
     _check_missing(signature, declared, args, kwargs)
     arguments.check_distributed(signature.name, zip(parameters, args, strict=True), on_loop=on_loop)
-    arguments.check_constants(signature.name, signature.parameters, kwargs)
-    distributed = tuple(Argument(parameter, value) for parameter, value in zip(parameters, args, strict=True))
-    return BoundCall(signature.name, distributed, kwargs, _generators(signature, declared[len(args) :], kwargs))
+    if kwargs:
+        arguments.check_constants(signature.name, signature.parameters, kwargs)
+    generators = _generators(signature, declared[len(args) :], kwargs) if signature.generators else ()
+    return BoundCall(signature.name, tuple(map(Argument, parameters, args)), kwargs, generators)
 
 
 def _generators(
@@ -92,8 +97,6 @@ def _generators(
         left: the parameters after those that are distributed.
         kwargs: the constants.
     """
-    if not signature.generators:
-        return ()
     found: list[tuple[str | None, str]] = []
     for number, one in enumerate(left):
         kind = signature.generators.get(one.name)
@@ -118,8 +121,7 @@ def _nothing_to_distribute(name: str, declared: list[inspect.Parameter], kwargs:
 
 def _parameters(signature: Signature, declared: list[inspect.Parameter], args: tuple[Any, ...]) -> list[Parameter]:
     """Returns the parameter of each positional argument."""
-    by_name = {parameter.name: parameter for parameter in signature.parameters}
-    found = [by_name[one.name] for one in declared if one.kind in POSITIONAL][: len(args)]
+    found = list(signature.positional[: len(args)])
     surplus = len(args) - len(found)
     if not surplus:
         return found
@@ -130,8 +132,8 @@ def _parameters(signature: Signature, declared: list[inspect.Parameter], args: t
             f"{signature.name}() takes {len(found)} positional argument{'s' * (len(found) != 1)} ({names}) "
             f"but {len(args)} were given"
         )
-    rest = by_name[variadic.name]
-    return found + [replace(rest, name=f"{rest.name}[{k}]") for k in range(surplus)]
+    rest = next(one for one in signature.parameters if one.name == variadic.name)
+    return found + [rest._replace(name=f"{rest.name}[{k}]") for k in range(surplus)]
 
 
 def _check_keywords(

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import dataclasses
 import functools
 import itertools
 import queue
@@ -76,14 +75,14 @@ class Reader:
         self._thread: threading.Thread | None = None
         self._is_in_source = False
         distributed = tuple(
-            dataclasses.replace(one, value=ThreadInput(one, self))
+            one._replace(value=ThreadInput(one, self))
             if may_block(one.value) and not isinstance(one.value, Arriving)
             else one
             for one in call.distributed
         )
         inputs = (one.value for one in distributed if isinstance(one.value, ThreadInput))
         self.decides = [one for one in inputs if one.argument.parameter.role is Role.BATCH]
-        self.call = dataclasses.replace(call, distributed=distributed)
+        self.call = call._replace(distributed=distributed)
 
     def __enter__(self) -> Self:
         """Returns itself."""
@@ -96,7 +95,7 @@ class Reader:
         if self._thread is not None and not self._is_in_source:
             self._thread.join()
         # They refer to this, and the caller's constants are not to wait for a collection of cycles.
-        self.call = dataclasses.replace(self.call, distributed=())
+        self.call = self.call._replace(distributed=())
         self.decides = []
 
     def ask(self, one: ThreadInput) -> None:

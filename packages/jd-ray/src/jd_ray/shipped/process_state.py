@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from . import surroundings
@@ -43,6 +43,6 @@ def record(function: Any, constants: Iterable[Any]) -> ProcessState:
         platform.node(),
         surroundings.changed_variables(),
         surroundings.levels(),
-        replace(surroundings.record(), environment=None),
+        surroundings.record()._replace(environment=None),
         surroundings.record_modules(function, constants),
     )

@@ -71,6 +71,8 @@ class Reducers:
         if kind is types.FunctionType:
             return self._reduce_function(obj)
         if isinstance(obj, type):
+            if getattr(obj, "__module__", None) == "builtins" and known.is_global(obj):
+                return NotImplemented  # at once, for cloudpickle takes long to find that out (row ten-calls)
             return self._by_value(obj, super().reducer_override(obj))  # type: ignore[misc]
         if isinstance(obj, BaseException):
             return exceptions.reduce_exception(obj, self._links(obj))

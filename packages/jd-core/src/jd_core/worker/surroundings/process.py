@@ -8,9 +8,9 @@ import os
 import sys
 import warnings
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
+from .. import environment  # noqa: TID252 - it has another name where it is sent to
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
 
 #: The library whose settings are read where the caller has loaded it, and then set in workers.
@@ -20,8 +20,7 @@ _LOADED_BY_THE_CALLER = "numpy"
 _NUMPY = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """The state of a process that Python code can set and see.
 
     Attributes:
@@ -66,14 +65,14 @@ def _found() -> tuple[Any, ...]:
 
     The decimal context and what numpy does about errors are part of the context, of which each chunk of calls has a copy.
     """
-    return dict(_variables()), sys.argv[:], warnings.filters[:], sys.getrecursionlimit(), sys.get_int_max_str_digits()
+    return dict(environment.variables()), sys.argv[:], warnings.filters[:], sys.getrecursionlimit(), sys.get_int_max_str_digits()
 
 
 def _have_changed(found: tuple[Any, ...]) -> bool:
     """Returns whether `_found` would return something else, without copying it, which takes much longer."""
     variables, arguments, filters, recursion_limit, digits_limit = found
     return bool(
-        variables != _variables()
+        variables != environment.variables()
         or arguments != sys.argv
         or filters != warnings.filters
         or recursion_limit != sys.getrecursionlimit()
@@ -87,7 +86,7 @@ def _record() -> Surroundings:
     filters: list[Any] = list(warnings.filters)
     context = decimal.getcontext() if decimal else None
     return Surroundings(
-        environment=dict(_variables()),
+        environment=dict(environment.variables()),
         arguments=list(sys.argv),
         filters=[
             (action, message, category.__module__, category.__qualname__, module, line)
@@ -172,11 +171,11 @@ def in_place(wanted: Surroundings, variables: Mapping[str, str | None]) -> Itera
     values = {name: os.environ.get(name) for name in variables}
     try:
         _change_variables(variables)
-        adopt(replace(wanted, environment=None))
+        adopt(wanted._replace(environment=None))
         yield
     finally:
         _change_variables(values)
-        adopt(replace(before, environment=None))
+        adopt(before._replace(environment=None))
 
 
 def _change_variables(changes: Mapping[str, str | None]) -> None:
@@ -185,11 +184,6 @@ def _change_variables(changes: Mapping[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-
-
-def _variables() -> Mapping[Any, Any]:
-    # Decoding them all takes a tenth of a short run (row ten-calls). There is no public way to compare them encoded.
-    return getattr(os.environ, "_data", os.environ)
 
 
 def _set_variables(wanted: Mapping[Any, Any], keep: Collection[str]) -> None:
