@@ -94,6 +94,8 @@ ROWS: list[Row | Memory] = [
     Row("tiny-calls", "200,000 calls of `x * x`, a `range`", work.square, numbers, 200_000, 2_000, compute,
         [LOOP(1.3, pairs=101), POOL(0.6), EXECUTOR(1.0),
          PATHOS(0.03, pairs=7), JOBLIB(0.03, pairs=7), MPIRE(0.02, pairs=7)]),
+    Row("tiny-calls-unhinted", "the same of a function without hints, whose results have to be looked at",
+        work.square_unhinted, numbers, 200_000, 2_000, compute, [LOOP(pairs=51), POOL(0.6)]),
     Row("ten-calls", "a warm call of 10 elements", work.square, numbers, 10, 10, compute,
         [POOL(0.7), EXECUTOR(1.0), PATHOS(0.1), JOBLIB(0.1)], pairs=101, before=10),
     Row("ten-calls-in-turns", "the same, each call right after one of the other", work.square, numbers, 10, 10, compute,

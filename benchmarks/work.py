@@ -15,6 +15,10 @@ def square(number: int) -> int:
     return number * number
 
 
+def square_unhinted(number):  # type: ignore[no-untyped-def]
+    return number * number
+
+
 def spin(seconds: float) -> float:
     """Keeps a CPU busy for so many seconds of its own time: what else runs on that CPU does not shorten the call."""
     end = time.thread_time() + seconds

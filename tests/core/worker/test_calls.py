@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import itertools
 import sys
 import threading
@@ -14,6 +15,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 from jd_core import worker
+from jd_core.worker.calls import Finisher
 
 
 class Caller:
@@ -128,6 +130,16 @@ def faulty(failing: dict[int, type[BaseException]]) -> Callable[[int], int]:
     return function
 
 
+def looked_at(function: Callable[[int], int]) -> Callable[..., Any]:
+    """Returns a plain callable of a function that does not say what it returns."""
+    call = worker.plain(lambda value: function(value), {})
+    assert type(call) is Finisher
+    return call
+
+
+#: Functions whose calls are gone through by a loop, by map, and by a loop that looks at results.
+WAYS = [lambda function: function, functools.partial, looked_at]
+
 FAULTS = [ValueError, StopIteration, SystemExit, KeyboardInterrupt, GeneratorExit, Fault]
 
 
@@ -136,7 +148,7 @@ FAULTS = [ValueError, StopIteration, SystemExit, KeyboardInterrupt, GeneratorExi
     failing=st.dictionaries(st.integers(0, 39), st.sampled_from(FAULTS)),
     watched=st.booleans(),
     one_by_one=st.booleans(),
-    wrap=st.sampled_from([lambda function: function, functools.partial]),  # gone through by a loop, and by map
+    wrap=st.sampled_from(WAYS),
 )
 def test_run_calls(
     count: int, failing: dict[int, type[BaseException]], watched: bool, one_by_one: bool, wrap: Callable[..., Any]
@@ -168,7 +180,7 @@ def test_run_calls_stops_at_the_first_failure(count: int, failing: set[int], wat
     assert len(failures) == (end - 1 in failing)
 
 
-@pytest.mark.parametrize("wrap", [lambda function: function, functools.partial])
+@pytest.mark.parametrize("wrap", WAYS)
 @pytest.mark.parametrize("column", [range(6), list(range(6)), tuple(range(6))])
 def test_run_calls_interrupted_anywhere(wrap: Callable[..., Any], column: Any) -> None:
     """Promise 2: what a signal handler or another thread raises costs one call, and no other gets a wrong result."""
@@ -176,7 +188,7 @@ def test_run_calls_interrupted_anywhere(wrap: Callable[..., Any], column: Any) -
         seen: list[int] = []
 
         def interrupt(frame: Any, event: str, argument: Any, at: int = line, seen: list[int] = seen) -> Any:
-            if frame.f_code is worker.run_calls.__code__ or frame.f_code.co_name == "negate":
+            if frame.f_code is inspect.unwrap(worker.run_calls).__code__ or frame.f_code.co_name == "negate":
                 seen.append(frame.f_lineno)
                 if len(seen) == at:
                     raise Fault
@@ -198,8 +210,34 @@ def test_run_calls_interrupted_anywhere(wrap: Callable[..., Any], column: Any) -
         assert values == [None if value in failed else -value for value in range(6)]
 
 
+def test_results_are_finished_before_the_next_call() -> None:
+    """Section 4: a generator or coroutine that some calls return runs to its end within that call, and fails only that."""
+    seen: list[Any] = []
+
+    def items(value: int) -> Iterator[int]:
+        seen.append((value, "runs"))
+        yield from range(value)
+        if value == 4:
+            raise Fault
+
+    async def wait(value: int) -> int:
+        seen.append((value, "runs"))
+        return -value
+
+    def function(value):  # type: ignore[no-untyped-def]
+        seen.append(value)
+        return [int, items, wait][value % 3](value)
+
+    values, failures = run(worker.plain(function, {}), range(8), between=lambda *_: False, clock=lambda: 0.0)
+    worker.close_loop()
+    assert values == [0, [0], -2, 3, None, -5, 6, list(range(7))]
+    assert [(offset, type(error)) for offset, error in failures] == [(4, Fault)]
+    assert seen == [step for value in range(8) for step in ([value] if value % 3 == 0 else [value, (value, "runs")])]
+
+
 def test_run_calls_of_several_columns() -> None:
     """Columns are gone through in step."""
+    assert run(worker.plain(lambda left, right: left - right, {}), [7, 8], (2, 3)) == ([5, 5], [])
     assert run(divmod, [7, 8], (2, 3)) == ([(3, 1), (2, 2)], [])
     assert run(lambda left, right: left - right, [7, 8], (2, 3)) == ([5, 5], [])
 

@@ -65,7 +65,8 @@ def _found() -> tuple[Any, ...]:
 
     The decimal context and what numpy does about errors are part of the context, of which each chunk of calls has a copy.
     """
-    return dict(environment.variables()), sys.argv[:], warnings.filters[:], sys.getrecursionlimit(), sys.get_int_max_str_digits()
+    variables, limits = dict(environment.variables()), (sys.getrecursionlimit(), sys.get_int_max_str_digits())
+    return variables, sys.argv[:], warnings.filters[:], *limits
 
 
 def _have_changed(found: tuple[Any, ...]) -> bool:
