@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -102,11 +101,7 @@ def test_heavy_libraries_have_one_owner(packages: dict[str, Any], name: str) -> 
 
 @pytest.mark.parametrize(("module", "owner"), OWNERS.items())
 def test_an_owner_uses_what_it_owns(packages: dict[str, Any], module: str, owner: str) -> None:
-    """Section 1: compute is built on dill and on the process layer of pathos, ray on Ray; what is owned is imported."""
-    if module == "pathos":
-        # Its process layer, multiprocess, is imported by its own name: by way of pathos, a first call takes 50 ms longer.
-        assert importlib.import_module("pathos.helpers").mp is importlib.import_module("multiprocess")
-        module = "multiprocess"
+    """Section 1: compute is built on pathos and dill, ray on Ray: what a package depends on, it imports."""
     assert module in imported(packages[owner].source)
 
 

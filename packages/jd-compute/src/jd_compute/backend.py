@@ -67,12 +67,16 @@ class ComputeBackend(Backend):
         """Runs chunks on worker processes; see the contract."""
         if sys.platform == "win32":
             raise BackendError("job='compute' needs a system where processes can hand open files over; use job='io' here")
-        # Here, because these import cloudpickle.
+        # Here, because these are slow to import; and the last, with cloudpickle, takes as long as another process to start.
         from jd_compute.pool.share import settings
-        from jd_compute.run.dispatch import Dispatch
+        from jd_compute.pool.shared import shared_pool
 
         devices = visible(work.options.get("devices"), work.workers)
         common = settings(work.options, devices, method=DEFAULT_METHOD, idle_seconds=IDLE_SECONDS)
+        if "jd_compute.run.dispatch" not in sys.modules:
+            shared_pool().servers.prepare(common)
+        from jd_compute.run.dispatch import Dispatch
+
         return Dispatch(common, work, chunks, full_seconds(self, work.workers)).results()
 
     def shutdown(self) -> None:

@@ -1,36 +1,33 @@
 """The core of just-distribute: `distribute`, what type hints mean, how calls are cut, run, ordered and joined."""
 
+import importlib
 from typing import TYPE_CHECKING
 
-from jd_core._api.per_worker import per_worker
-from jd_core._collections.fold import Fold
-from jd_core._hints.members import Batch, Each
-from jd_core._options.retry import Retry
-from jd_core._resume.setting import Resume
-from jd_core.backend.registry import shutdown
-from jd_core.errors import (
-    BackendError,
-    BackendNotInstalledError,
-    BatchingError,
-    CallError,
-    CallTimeoutError,
-    DistributeError,
-    RemoteError,
-    ResumeError,
-    SerializationError,
-    SignatureError,
-    WorkerDiedError,
-)
-from jd_core.inprocess.rate_limit import Rate
-from jd_core.worker.state import worker_number
-
 if TYPE_CHECKING:
+    from jd_core._api.per_worker import per_worker
     from jd_core._api.trace import trace
+    from jd_core._collections.fold import Fold
+    from jd_core._hints.members import Batch, Each
+    from jd_core._options.retry import Retry
+    from jd_core._resume.setting import Resume
     from jd_core._typing.decorator import defaults, distribute
     from jd_core._typing.distributed import Distributed
-else:
-    from jd_core._api.decorator import distribute
-    from jd_core._options.defaults import defaults
+    from jd_core.backend.registry import shutdown
+    from jd_core.errors import (
+        BackendError,
+        BackendNotInstalledError,
+        BatchingError,
+        CallError,
+        CallTimeoutError,
+        DistributeError,
+        RemoteError,
+        ResumeError,
+        SerializationError,
+        SignatureError,
+        WorkerDiedError,
+    )
+    from jd_core.inprocess.rate_limit import Rate
+    from jd_core.worker.state import worker_number
 
 __all__ = [
     "BackendError",
@@ -63,16 +60,33 @@ __version__ = "1.0.0"
 
 
 if not TYPE_CHECKING:
-    #: What is loaded when it is asked for. With `Distributed` comes all that reads hints, plans and runs calls.
-    _LATER = {"Distributed": "jd_core._api.distributed", "trace": "jd_core._api.trace"}
+    #: Where the public names are defined, but those of `jd_core.errors`.
+    _PLACES = {
+        "Batch": "_hints.members",
+        "Distributed": "_api.distributed",
+        "Each": "_hints.members",
+        "Fold": "_collections.fold",
+        "Rate": "inprocess.rate_limit",
+        "Resume": "_resume.setting",
+        "Retry": "_options.retry",
+        "defaults": "_options.defaults",
+        "distribute": "_api.decorator",
+        "per_worker": "_api.per_worker",
+        "shutdown": "backend.registry",
+        "trace": "_api.trace",
+        "worker_number": "worker.state",
+    }
 
     def __getattr__(name):
-        """Loads what a program that only decorates functions does not need."""
-        if name not in _LATER:
+        """Loads what is asked for: worker processes, and programs that do not decorate, need little of this package."""
+        if name in __all__:
+            value = getattr(importlib.import_module(f"{__name__}.{_PLACES.get(name, 'errors')}"), name)
+        elif name in ("backend", "errors", "inprocess", "testing", "worker"):
+            value = importlib.import_module(f"{__name__}.{name}")
+        else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        import importlib
-
-        return getattr(importlib.import_module(_LATER[name]), name)
+        globals()[name] = value
+        return value
 
     def __dir__():
-        return [*globals(), *_LATER]
+        return [*globals(), *__all__]

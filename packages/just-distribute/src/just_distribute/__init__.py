@@ -6,33 +6,34 @@ All of it is in jd-core; the backends are packages of their own. This package br
 from typing import TYPE_CHECKING
 
 import jd_core
-from jd_core import (
-    BackendError,
-    BackendNotInstalledError,
-    Batch,
-    BatchingError,
-    CallError,
-    CallTimeoutError,
-    DistributeError,
-    Each,
-    Fold,
-    Rate,
-    RemoteError,
-    Resume,
-    ResumeError,
-    Retry,
-    SerializationError,
-    SignatureError,
-    WorkerDiedError,
-    defaults,
-    distribute,
-    per_worker,
-    shutdown,
-    worker_number,
-)
 
 if TYPE_CHECKING:
-    from jd_core import Distributed, trace
+    from jd_core import (
+        BackendError,
+        BackendNotInstalledError,
+        Batch,
+        BatchingError,
+        CallError,
+        CallTimeoutError,
+        Distributed,
+        DistributeError,
+        Each,
+        Fold,
+        Rate,
+        RemoteError,
+        Resume,
+        ResumeError,
+        Retry,
+        SerializationError,
+        SignatureError,
+        WorkerDiedError,
+        defaults,
+        distribute,
+        per_worker,
+        shutdown,
+        trace,
+        worker_number,
+    )
 
 # The public names of jd_core, written out for type checkers and editors; tests/packaging compares the two lists.
 __all__ = [
@@ -68,7 +69,7 @@ __version__ = "1.0.0"
 if not TYPE_CHECKING:
 
     def __getattr__(name):
-        """Loads what jd_core loads when it is asked for."""
+        """Loads what is asked for, as jd_core does."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(jd_core, name)

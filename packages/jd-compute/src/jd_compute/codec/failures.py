@@ -26,11 +26,6 @@ def failure(name: str, index: int, raised: messages.Raised) -> Failure:
     return Failure(index, serialization.exception(raised.type, raised.message, raised.traceback, why), raised.traceback)
 
 
-def unsendable_result(value: object, error: BaseException) -> str:
-    """Returns, in a worker, why a result cannot be sent back."""
-    return unpicklable.reason(value, "the result", error, codec.encode)
-
-
 def unloadable(name: str, index: int, report: messages.Unloadable) -> SerializationError:
     """Returns the error for a function or arguments that a worker cannot unpickle."""
     what = f"{name}()" if report.what == "function" else f"an argument of call {index} of {name}()"

@@ -12,9 +12,11 @@ import warnings
 from collections.abc import Callable, Collection, Sequence
 
 from jd_compute.codec.libraries import any_temporary_folder
+from jd_compute.pool.share import Settings
 from jd_compute.pool.worker import describe_exit
+from jd_compute.transport import messages
 from jd_compute.transport.channel import MESSAGE_SECONDS, Channel
-from jd_compute.worker import fork_server, process
+from jd_compute.worker import process
 from jd_compute.worker.interpreter import introduction, start_interpreter
 
 #: Seconds that a server has to end when its caller closes the connection.
@@ -66,7 +68,7 @@ class ForkServer:
     def retire(self) -> None:
         """Gives the last order: it ends with its last worker."""
         with contextlib.suppress(OSError):
-            self.order(fork_server.RETIRE)
+            self.order(messages.RETIRE)
 
     def close(self) -> str:
         """Ends it and its workers, and says how it ended."""
@@ -136,6 +138,12 @@ class ForkServers:
             self._retired.remove(server)
             server.close()
 
+    def prepare(self, settings: Settings) -> None:
+        """Has the server for workers of a kind started, if there is none: it imports while the caller does."""
+        if settings.method == "forkserver":
+            with contextlib.suppress(OSError):  # whoever gives it an order will see
+                self._server(settings.threads)
+
     def preload(self, modules: Collection[str], threads: int | None) -> None:
         """Has the server import modules, once, before it forks further workers."""
         server = self._server(threads)
@@ -143,7 +151,7 @@ class ForkServers:
         if wanted:
             server.preloaded |= wanted
             with contextlib.suppress(OSError):  # it has ended; whoever gives the next order will see
-                server.order(fork_server.PRELOAD, "\n".join(sorted(wanted)).encode())
+                server.order(messages.PRELOAD, "\n".join(sorted(wanted)).encode())
 
     def give_up(self, server: ForkServer) -> None:
         """Records that a module starts threads on import: the server that has it forks no more, and no other imports it."""
@@ -157,7 +165,7 @@ class ForkServers:
     def fork(self) -> ForkServer:
         """Returns a server that is forked from this process as it is now, and that has no worker yet."""
         with any_temporary_folder():
-            import multiprocess  # noqa: F401 - here, or each server would import it for itself
+            import pathos.helpers  # noqa: F401 - here, or each server would import it for itself
 
         server = ForkServer(_fork)
         with self._lock:
@@ -190,6 +198,8 @@ def _execute(there: socket.socket, here: socket.socket, threads: int | None) -> 
 
 def _fork(there: socket.socket, here: socket.socket) -> int:
     """Forks a server; what other threads of this process hold may be held in it for ever, as its user has chosen."""
+    from jd_compute.worker.fork_server import serve  # here, because only start_method="fork" needs it
+
     caller = os.getpid()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -199,7 +209,7 @@ def _fork(there: socket.socket, here: socket.socket) -> int:
         if pid == 0:
             here.close()
             process.forget_exit_handlers()
-            fork_server.serve(there, caller)
+            serve(there, caller)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid

@@ -26,7 +26,6 @@ from jd_compute.pool.share import Settings
 from jd_compute.pool.worker import Worker
 from jd_compute.transport import messages
 from jd_compute.transport.status_page import Status
-from jd_compute.worker import fork_server
 from jd_compute.worker.interpreter import introduction
 
 #: Seconds that a worker has from its start until its initializer has run: a loaded machine may take many to import numpy.
@@ -126,13 +125,13 @@ class Launch:
             if self._forked is None or self._forked.has_ended:
                 self._forked = servers.fork()
             forked = self._forked
-            return forked, Worker(lambda files: forked.order(fork_server.FORK, files=files), settings, place)
+            return forked, Worker(lambda files: forked.order(messages.FORK, files=files), settings, place)
         found: list[ForkServer] = []
         # What a server has imported may have looked at the devices.
         spawns = settings.method == "spawn" or settings.devices
         if not spawns:
             servers.preload(self._modules, settings.threads)
-        kind = fork_server.SPAWN if spawns else fork_server.FORK
+        kind = messages.SPAWN if spawns else messages.FORK
         body = messages.pack({**os.environ, **settings.variables(place)}) if spawns else b""
         worker = Worker(lambda files: found.append(servers.order(kind, settings.threads, body, files)), settings, place)
         if spawns:

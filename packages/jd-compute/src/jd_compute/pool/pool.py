@@ -31,13 +31,14 @@ class Pool:
     """All workers of this process.
 
     Attributes:
+        servers: who starts workers.
         has_ended: the interpreter ends, or this is a forked child, which has a pool of its own.
     """
 
     def __init__(self) -> None:
         self.has_ended = False
         self._lock = threading.RLock()
-        self._servers = ForkServers()
+        self.servers = ForkServers()
         self._idle = Idle()
         self._lent: set[Worker] = set()
         self._endings = Endings()
@@ -65,7 +66,8 @@ class Pool:
             if share.granted is not None:
                 self._put_back(share.granted)
             left = [worker for worker in self._lent if worker.share is share]
-        self._drop(left)
+        if left:
+            self._drop(left)
         self._endings.reap()
 
     def take(self, share: Share) -> Worker | None:
@@ -91,7 +93,7 @@ class Pool:
         if not count:
             return []
         try:
-            started = Launch(self._servers, share.settings, modules, is_given_up).workers(places[:count])
+            started = Launch(self.servers, share.settings, modules, is_given_up).workers(places[:count])
         finally:
             with self._lock:
                 self._shares.starting[share.settings] -= count
@@ -115,10 +117,8 @@ class Pool:
 
     def is_wanted(self, share: Share) -> bool:
         """Whether a run should check a worker in that has nothing to do just now, because it is another one's turn."""
-        if len(self._shares) == 1:
-            return False
         with self._lock:
-            return self._shares.is_others_turn(share)
+            return len(self._shares) > 1 and self._shares.is_others_turn(share)
 
     def could_lend_more(self) -> bool:
         """Whether a run could have a further worker: an idle one, or one that is started, maybe in place of an idle one."""
@@ -179,9 +179,9 @@ class Pool:
                 self._drop([worker])
 
     def _drop(self, workers: list[Worker]) -> None:
+        with self._lock:
+            self._lent.difference_update(workers)
         for worker in workers:
-            with self._lock:
-                self._lent.discard(worker)
             worker.kill()
             worker.reap()
 
@@ -240,11 +240,11 @@ class Pool:
         for worker in busy:
             worker.reap()
         if not self._lent:
-            self._servers.close()
+            self.servers.close()
 
     def abandon(self) -> None:
         """In a forked child: all of it is the parent's, and must see its end when that has gone."""
         self.has_ended = True
         for worker in list(living):
             worker.abandon()
-        self._servers.abandon()
+        self.servers.abandon()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from jd_core.backend.serialization import bare
 from jd_core.errors import BackendError, SerializationError
 
-from jd_compute.codec import codec
 from jd_compute.pool.worker import Worker
 
 #: Seconds in which no worker changes hands until a run that has none may start one of its own.
@@ -47,9 +45,7 @@ class Settings(NamedTuple):
         return {"CUDA_VISIBLE_DEVICES": self.devices[place]} if self.devices else {}
 
 
-def settings(
-    options: Mapping[str, Any], devices: tuple[str, ...], *, method: str, idle_seconds: float
-) -> Settings:
+def settings(options: Mapping[str, Any], devices: tuple[str, ...], *, method: str, idle_seconds: float) -> Settings:
     """Returns the settings of a run's workers.
 
     Args:
@@ -66,20 +62,28 @@ def settings(
     if devices and method == "fork":
         raise BackendError("option devices=... needs new processes, and start_method='fork' copies this one")
     initializer = options.get("initializer")
-    try:
-        encoded = None if initializer is None else codec.dumps(initializer)
-    except codec.REFUSALS as error:
-        raise SerializationError(
-            f"option initializer={initializer!r} cannot be sent to a worker process: {error}"
-        ) from bare(error)
     return Settings(
         method,
-        encoded,
+        None if initializer is None else _encoded(initializer),
         options.get("threads_per_worker", 1),
         float(options.get("idle_seconds", idle_seconds)),
         options.get("max_calls_per_worker"),
         devices,
     )
+
+
+def _encoded(initializer: Callable[[], object]) -> bytes:
+    # Here, because these import cloudpickle, for which the process that forks workers need not wait.
+    from jd_core.backend.serialization import bare
+
+    from jd_compute.codec import codec
+
+    try:
+        return codec.dumps(initializer)
+    except codec.REFUSALS as error:
+        raise SerializationError(
+            f"option initializer={initializer!r} cannot be sent to a worker process: {error}"
+        ) from bare(error)
 
 
 @dataclass(slots=True, eq=False)

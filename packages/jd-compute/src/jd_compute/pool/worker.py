@@ -15,7 +15,6 @@ from typing import Any
 from jd_compute.transport import messages
 from jd_compute.transport.channel import MESSAGE_SECONDS, Channel
 from jd_compute.transport.status_page import Status
-from jd_compute.worker import fork_server
 
 #: All that are not reaped yet: a forked child closes what it has of them.
 living: weakref.WeakSet[Worker] = weakref.WeakSet()
@@ -93,13 +92,13 @@ class Worker:
         """Takes in what is reported, after waiting for it at most so long."""
         if self.report < 0 or not _is_readable(self.report, seconds):
             return
-        said = os.read(self.report, 64 * fork_server.REPORT.size)
-        for what, number in fork_server.REPORT.iter_unpack(said):
-            if what == fork_server.STARTED:
+        said = os.read(self.report, 64 * messages.REPORT.size)
+        for what, number in messages.REPORT.iter_unpack(said):
+            if what == messages.STARTED:
                 self.pid = number
-            elif what == fork_server.FAILED:
+            elif what == messages.FAILED:
                 self.refused, self.end = number, os.strerror(number)
-            elif what == fork_server.UNSAFE:
+            elif what == messages.UNSAFE:
                 self.is_unsafe, self.end = True, "threads in the process that starts workers"
             else:
                 self.end = describe_exit(number)

@@ -214,8 +214,7 @@ class RunWorkers:
         return [number for number in range(self._work.workers) if number not in taken][: self.size - len(taken)]
 
     def _add(self, worker: Worker) -> Assignment:
-        numbers = self._free_numbers() or [0]
-        number = next((each for each in numbers if each % self._places == worker.place), numbers[0])
+        number = min(self._free_numbers() or [0], key=lambda each: each % self._places != worker.place)
         assignment = Assignment(worker, number, worker.channel.fileno())
         self.assignments.append(assignment)
         if worker.status is not None:

@@ -1,4 +1,4 @@
-"""The messages between the caller and a worker, and what is in them."""
+"""The messages between the caller, workers and fork servers, and what is in them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,17 @@ RESENT = 20  # RESEND_HEADER, a pickled list with each value encoded, or a Raise
 OUTPUT = 21  # where it belongs (see output), what was printed or logged
 RELEASED = 22  # nothing but what every message has: which files in memory the sender uses no more
 ENDING = 23  # nothing: it was idle for long enough, and takes no more messages
+
+# Caller to fork server.
+FORK = 32  # nothing: fork a worker; its connection, life and report follow
+SPAWN = 33  # names and values of environment variables, pickled, or nothing: the same, as a new interpreter
+PRELOAD = 34  # names of modules, a line each: import them
+RETIRE = 35  # nothing: there are no more orders; the server ends with its last worker
+
+#: What a fork server says of a worker, in the pipe that came with the order; and a number.
+REPORT = struct.Struct("!Bq")
+STARTED, FAILED, ENDED = range(3)  # process id; errno; exit code
+UNSAFE = 3  # number of threads that a module has started on import: this server forks no more
 
 PROCESS = struct.Struct("!Q")
 

@@ -12,7 +12,6 @@ import contextlib
 import mmap
 import os
 import sys
-import tempfile
 import weakref
 from collections import deque
 from collections.abc import Sequence
@@ -144,5 +143,7 @@ def open_nameless(name: str) -> int:
     """Returns the descriptor of a new file that lives in memory; ``name`` only shows in lists of open files."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create(name, os.MFD_CLOEXEC)
+    import tempfile  # here, because few systems need it, and it is slow to import
+
     with tempfile.TemporaryFile(prefix=name) as file:  # has no name any more either, but lives on a disk
         return os.dup(file.fileno())

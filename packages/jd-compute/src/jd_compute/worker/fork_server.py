@@ -20,30 +20,18 @@ import pickle
 import select
 import signal
 import socket
-import struct
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from jd_compute.codec.libraries import any_temporary_folder
+from jd_compute.transport import messages
 from jd_compute.transport.channel import Channel
 from jd_compute.transport.frame import Message
 from jd_compute.worker import process
 from jd_compute.worker.interpreter import close_others, inherited, start_interpreter
 from jd_compute.worker.server import serve as serve_caller
-
-# Orders.
-FORK = 1  # nothing: fork a worker; its connection, life and report follow
-SPAWN = 2  # names and values of environment variables, pickled, or nothing: the same, as a new interpreter
-PRELOAD = 3  # names of modules, a line each: import them
-RETIRE = 4  # nothing: there are no more orders; the server ends with its last worker
-
-#: What is said in a report, and a number.
-REPORT = struct.Struct("!Bq")
-STARTED, FAILED, ENDED = range(3)  # process id; errno; exit code
-UNSAFE = 3  # number of threads that a module has started on import: this server forks no more
 
 
 def main() -> None:
@@ -102,9 +90,9 @@ class ForkServer:
     def serve(self) -> None:
         """Follows orders and reports ends, until the caller has gone or, once retired, the last worker."""
         with any_temporary_folder():
-            import multiprocess
+            from pathos.helpers import mp
 
-        self._context: Any = multiprocess.get_context("fork")  # pyright: ignore[reportAttributeAccessIssue]
+        self._context: Any = mp.get_context("fork")  # pyright: ignore[reportAttributeAccessIssue]
         poller = select.poll()
         poller.register(self._control, select.POLLIN)
         poller.register(self._wake_up, select.POLLIN)
@@ -128,24 +116,24 @@ class ForkServer:
             os.kill(worker.pid, signal.SIGKILL)  # it has not been waited for, so the id is still its own
 
     def _follow(self, order: Message) -> None:
-        if order.kind == RETIRE:
+        if order.kind == messages.RETIRE:
             self._is_retired = True
             return
-        if order.kind == PRELOAD:
+        if order.kind == messages.PRELOAD:
             self._threads = _preload(bytes(order.body).decode().splitlines())
             return
         connection, life, report = files = self._control.receive_files(3)
         try:
             variables = pickle.loads(order.body) if order.body else {}
-            started: Any = self._fork(*files) if order.kind == FORK else Spawned(connection, life, variables)
+            started: Any = self._fork(*files) if order.kind == messages.FORK else Spawned(connection, life, variables)
         except OSError as error:
-            _report(report, FAILED, error.errno or 0)
+            _report(report, messages.FAILED, error.errno or 0)
             os.close(report)
         except UnsafeError:
-            _report(report, UNSAFE, self._threads)
+            _report(report, messages.UNSAFE, self._threads)
             os.close(report)
         else:
-            _report(report, STARTED, started.pid)
+            _report(report, messages.STARTED, started.pid)
             self._workers[started] = report
         finally:
             os.close(connection)
@@ -176,7 +164,7 @@ class ForkServer:
         for worker, report in list(self._workers.items()):
             code = worker.exitcode
             if code is not None:
-                _report(report, ENDED, code)
+                _report(report, messages.ENDED, code)
                 os.close(report)
                 del self._workers[worker]
                 worker.close()
@@ -211,8 +199,11 @@ def _preload(modules: Sequence[str]) -> int:
     for module in modules:
         with contextlib.suppress(Exception):  # a worker that needs it will say what is wrong
             importlib.import_module(module)
+    names: list[str] = []
     try:
-        names = [Path(f"/proc/self/task/{thread}/comm").read_text().strip() for thread in os.listdir("/proc/self/task")]
+        for thread in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{thread}/comm", encoding="utf-8") as file:
+                names.append(file.read().strip())
     except OSError:
         return threading.active_count()
     return sum(name not in _SAFE_THREADS for name in names)
@@ -220,4 +211,4 @@ def _preload(modules: Sequence[str]) -> int:
 
 def _report(file: int, what: int, number: int) -> None:
     with contextlib.suppress(OSError):  # the caller wants to know no more
-        os.write(file, REPORT.pack(what, number))
+        os.write(file, messages.REPORT.pack(what, number))

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jd_core.worker import mark_process
 from jd_core.worker import surroundings as others
@@ -171,7 +171,12 @@ def forget_exit_handlers() -> None:
 
 
 def _end_children() -> None:
-    for name in ("multiprocessing", "multiprocess"):
-        if (layer := sys.modules.get(name)) is not None:
-            for child in layer.active_children():
-                child.kill()
+    from multiprocessing import active_children
+
+    children: list[Any] = active_children()
+    if "multiprocess" in sys.modules:
+        import multiprocess
+
+        children += multiprocess.active_children()  # pyright: ignore[reportAttributeAccessIssue]
+    for child in children:
+        child.kill()

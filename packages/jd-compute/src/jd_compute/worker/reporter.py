@@ -8,10 +8,9 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from jd_core.worker import Span, combine, traceback_text
+from jd_core.worker import Span, combine, traceback_text, unpicklable
 from jd_core.worker.wrappers.folding import Folding
 
-from jd_compute.codec import failures as outcome
 from jd_compute.codec.codec import Encoded, dumps, dumps_exception, encode, packed
 from jd_compute.transport import messages, status_page
 from jd_compute.worker.outbox import Outbox
@@ -150,7 +149,8 @@ def describe(error: BaseException) -> messages.Raised:
 
 def refuse(value: Any, error: BaseException) -> messages.Raised:
     """Returns, in the form in which exceptions are sent, that a result cannot be serialized."""
-    return messages.Raised(None, "", outcome.unsendable_result(value, error), traceback_text(error), refused=True)
+    why = unpicklable.reason(value, "the result", error, encode)
+    return messages.Raised(None, "", why, traceback_text(error), refused=True)
 
 
 def _message(error: BaseException) -> str:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from jd_core._collections.table import (
     Kind,
@@ -29,7 +30,8 @@ class Role(enum.Enum):
     BATCH = "batch"
 
 
-class Parameter(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Parameter:
     """One parameter of a function.
 
     Attributes:

@@ -13,7 +13,8 @@ import types
 import typing
 from collections import abc
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, Union
+from dataclasses import dataclass
+from typing import Any, Union
 
 from jd_core._collections.table import ANY, Kind, kind_of_return, kind_of_type
 from jd_core._hints.generators import generators
@@ -26,7 +27,8 @@ from jd_core.errors import SignatureError
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-class Signature(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Signature:
     """All that the core knows about a function.
 
     Attributes:
