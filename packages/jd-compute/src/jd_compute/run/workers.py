@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import select
-import socket
 import time
 
 from jd_core.backend import Work
@@ -14,6 +13,7 @@ from jd_core.errors import BackendError
 from jd_compute.pool.pool import Pool
 from jd_compute.pool.share import Settings
 from jd_compute.pool.worker import Worker
+from jd_compute.run.bell import Bell
 from jd_compute.run.libraries import libraries
 from jd_compute.run.orders import Orders
 from jd_compute.run.tasks import Assignment
@@ -47,7 +47,7 @@ class RunWorkers:
         self.size = work.workers if work.calls is None else min(work.workers, work.calls)
         self._pool = pool
         self._share = pool.join(settings, work.workers)
-        self._bell: tuple[socket.socket, socket.socket] | None = None
+        self._bell: Bell | None = None
         self._places = len(settings.devices) or 1
         self._cpus = waiting_cpus(self.size)
         self._work = work
@@ -149,22 +149,17 @@ class RunWorkers:
     def wait(self, seconds: float) -> list[Assignment]:
         """Waits for messages or input, at most so long, and returns the assignments of the workers that have sent any."""
         files = [file for file, _ in self._poller.poll(1000 * seconds)]
-        if self._bell is not None and self._bell[0].fileno() in files:
-            self._bell[0].recv(1 << 12)
+        if self._bell is not None and self._bell.fileno() in files:
+            self._bell.hear()
         return [self._by_file[file] for file in files if file in self._by_file]
 
     def learn_of_input(self) -> bool:
         """Has `wait` end when there may be calls to start; false if it does so already, or nobody can tell."""
         if self._bell is not None or self._work.on_input is None:
             return False
-        self._bell = heard, rung = socket.socketpair()
-        self._poller.register(heard.fileno(), select.POLLIN)
-
-        def ring() -> None:
-            with contextlib.suppress(OSError):  # full, so it was rung; or closed, so the run is over
-                rung.send(b"\0", socket.MSG_DONTWAIT)
-
-        self._work.on_input(ring)
+        self._bell = Bell()
+        self._poller.register(self._bell, select.POLLIN)
+        self._work.on_input(self._bell.ring)
         return True
 
     def brief_again(self) -> None:
@@ -197,8 +192,8 @@ class RunWorkers:
                 self._silence()
 
     def _silence(self) -> None:
-        for end in self._bell or ():
-            end.close()
+        if self._bell is not None:
+            self._bell.close()
 
     def _part_with(self, assignment: Assignment) -> None:
         """Checks a worker in if it can serve another run."""

@@ -18,7 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from jd_core import worker
-from jd_core.worker import calls, coroutines, pickling, resources, returned, state, surroundings, unpicklable, wrappers
+from jd_core.worker import (
+    calls,
+    coroutines,
+    environment,
+    pickling,
+    resources,
+    returned,
+    state,
+    surroundings,
+    unpicklable,
+    wrappers,
+)
 from jd_core.worker.pickling import exceptions, known, proxies, recipes, reducers, slices
 from jd_core.worker.surroundings import adopted, log_levels, plain, process, reached
 from jd_core.worker.surroundings import modules as own_modules
@@ -57,7 +68,7 @@ def function() -> Any:
     """Returns `remote.run_task` as a function that can be sent anywhere; `received` takes what it returns."""
     # Each needs only those before it.
     pickles = (state, known, recipes, exceptions, proxies, slices, reducers, pickling, unpicklable)
-    seen = (plain, reached, own_modules, adopted, log_levels, process, surroundings)
+    seen = (environment, plain, reached, own_modules, adopted, log_levels, process, surroundings)
     calling = (coroutines, resources, returned, calls, seeded, folding, wrappers, worker)
     modules = (*pickles, *seen, *calling, references, codec, process_state, interruption, housekeeping, remote)
     sources = {_name_there(module): inspect.getsource(module) for module in modules}
