@@ -13,12 +13,12 @@ from jd_core.errors import BackendError
 from jd_compute.pool.pool import Pool
 from jd_compute.pool.share import Settings
 from jd_compute.pool.worker import Worker
-from jd_compute.run.bell import Bell
 from jd_compute.run.libraries import libraries
 from jd_compute.run.orders import Orders
 from jd_compute.run.tasks import Assignment
 from jd_compute.transport import messages, output
 from jd_compute.transport.arena import Parcel
+from jd_compute.transport.bell import Bell
 from jd_compute.transport.frame import Message
 from jd_compute.worker.cpu_placement import waiting_cpus
 
