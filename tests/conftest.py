@@ -51,7 +51,6 @@ def pytest_configure() -> None:
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks tests by what they cost, where their folder or a fixture tells."""
     for item in items:
@@ -61,9 +60,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(mark)
         if "run_script" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.process)
-        if item.get_closest_marker("ray"):
-            # Where tests run in several processes, one has them all: two Rays are too many for a small machine.
-            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 @pytest.fixture(scope="session")

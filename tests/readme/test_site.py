@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 pytest.importorskip("sphinx", reason="Sphinx is not installed")
 
-#: One worker of xdist builds it, for all of these.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]
+#: Each worker of xdist that has any of these builds it.
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
