@@ -121,6 +121,10 @@ class TestLoky(ExecutorContract):
 class TestDask(ExecutorContract):
     kind = "dask"
 
+    @pytest.mark.skip(reason="Dask cancels by a message: a call that it overtakes starts")
+    def test_closing_stops_an_endless_input(self) -> None:
+        """Nothing starts after closing, but for what Dask was about to start."""
+
 
 @pytest.mark.process
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="InterpreterPoolExecutor came with Python 3.14")

@@ -23,7 +23,8 @@ _PROGRAM = (
     "import marshal,socket,sys\n"
     "s=socket.socket(fileno={first})\n"
     "r=lambda n:s.recv(n,socket.MSG_WAITALL)\n"
-    "sys.path[:]=marshal.loads(r(int.from_bytes(r(4),'big')))\n"
+    "n=r(4) or sys.exit()\n"  # its caller has ended
+    "sys.path[:]=marshal.loads(r(int.from_bytes(n,'big')))\n"
     "s.detach()\n"
     "from {module} import main\n"
     "main()"

@@ -16,7 +16,7 @@ from jd_core._tracing.words import short, size
 from jd_core.backend.cpus import usable_cpus
 
 #: The part of a run from which on a loss is worth a word.
-NOTICED = 0.1
+NOTICED = 0.15
 
 #: A call that takes this part of a run is said to be long.
 LONG = 0.25

@@ -53,7 +53,8 @@ def judge(facts: Facts) -> list[Problem]:
             else:
                 remedy = f"reinstall or remove the package that declares {backend.state}"
             problems.append(Problem(backend.error, remedy))
-    if not any(backend.installed for job, backend in facts.backends.items() if job != "serial"):
+    here = {job for job, own in registry.OWN.items() if own.package == "jd-core"}  # they run calls in the calling thread
+    if not any(backend.installed for job, backend in facts.backends.items() if job not in here):
         problems.append(Problem("no backend is installed: no job can run", 'pip install "just-distribute>=1"'))
     if facts.wrong_switch:
         problems.append(Problem(facts.wrong_switch, "correct or unset it: until then every distributed call fails"))
