@@ -48,7 +48,7 @@ def task_options(**options: Any) -> dict[str, Any]:
     session: Any = SimpleNamespace(ask=lambda request: request())
     submission = Submission(recorder, Work(abs, {}, 2, "area", options=options), session)
     piece = Piece(Chunk(4, (range(6),)), 3, 3)
-    submission.send(piece, submission.encode(piece), None, 1.0)
+    submission.send(piece, submission.encode(piece), None, 1.0, 0)
     (given,) = recorder.given
     return given
 
