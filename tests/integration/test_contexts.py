@@ -115,7 +115,8 @@ def test_an_object_per_worker_is_opened_and_closed_in_one_context(
 ) -> None:
     """A context manager that sets a variable while it is open finds it when it is closed."""
     assert parallel(function)(range(6), client=per_worker(kind)) == ["session"] * 6
-    assert caplog.records == []
+    # On a slow machine Ray has no free CPU for a while, and says so.
+    assert [record for record in caplog.records if record.name != "just_distribute.ray"] == []
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks that start at once came with Python 3.12")

@@ -35,13 +35,16 @@ class Session:
     Args:
         ray: the module, connected.
         name: the function's, for messages.
+
+    Attributes:
+        through_client: whether the connection is a client's (``ray://``).
     """
 
     def __init__(self, ray: Any, name: str) -> None:
         self._ray = ray
         self._name = name
         self._identity = connection.identity(ray)
-        self._through_client = connection.through_client()
+        self.through_client = connection.through_client()
         self._why: str | None = None  # the connection is gone
         self._closed = threading.Event()
         self._watch_at: float | None = time.monotonic() + LOOK_SECONDS
@@ -57,7 +60,7 @@ class Session:
     def check(self) -> None:
         """Raises a BackendError if there is no connection, before Ray makes another one."""
         # Through a client, Ray's own question is one to the server.
-        connected = connection.through_client() if self._through_client else self._ray.is_initialized()
+        connected = connection.through_client() if self.through_client else self._ray.is_initialized()
         if self._why is not None or not connected:
             raise self._gone()
 

@@ -137,6 +137,8 @@ class Submission:
         values = (tuple(assigned), *self._shared, *self._constants, *arguments.references)
         returned = self._session.ask(lambda: self._task.options(**self._options, **settings).remote(*values))
         outcome, *results = returned if kept else [returned]
+        if self._session.through_client:  # there a reference is without its id until the server has answered
+            self._session.ask(outcome.binary)
         self.recording.submitted(outcome, arguments.columns)
         return Sent(piece, self.edition, outcome, results, bool(self._constants or arguments.references), number)
 
