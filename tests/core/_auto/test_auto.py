@@ -60,10 +60,11 @@ def test_calls_that_compute_run_in_processes(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_tiny_calls_stay_here(caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is started for them."""
+    """Nothing is started for them; the log says so once."""
     with caplog.at_level(logging.INFO, "just_distribute"):
-        assert square(range(500)) == [number * number for number in range(500)]
-    assert not caplog.records
+        assert square(range(50_000)) == [number * number for number in range(50_000)]
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("square(): job='auto' goes on with its calls here: calls take ")
 
 
 def test_tiny_calls_that_become_long() -> None:

@@ -86,6 +86,7 @@ class _Trial:
         self._sample = Sample()
         self._left = work.calls
         self._is_first = True
+        self._stays = False  # it was decided, and said, that calls go on here
 
     def run(self) -> Generator[ChunkResult, None, None]:
         """Runs calls here, until there are no more or it is clear where they belong."""
@@ -150,6 +151,9 @@ class _Trial:
         if clear or many or sample.seconds >= SAMPLE_SECONDS:
             choice = choose(sample, self._left, self._work.workers if self._work.workers_given else None)
             self.choice = None if choice.job == "serial" else choice
+            if self.choice is None and not self._stays:
+                self._stays = True
+                _log.info("%s(): job='auto' goes on with its calls here: %s", self._work.name, choice.why)
             self._sample = sample.renewed()  # those that run here are measured anew: they may become longer
         return result
 

@@ -34,14 +34,12 @@ class Choice:
         workers: how many calls are to run at once there.
         gain: how many times as fast as here the calls that are left are expected to be.
         why: one clause, for people.
-        instead: what would change it, or "" if nothing is known to.
     """
 
     job: str
     workers: int
     gain: float
     why: str
-    instead: str = ""
 
 
 def choose(sample: Sample, left: int | None, workers: int | None) -> Choice:
@@ -62,7 +60,8 @@ def choose(sample: Sample, left: int | None, workers: int | None) -> Choice:
     found = find(sample, left, workers, here)
     if found.job != "serial" and not is_installed(found.job):
         package = registry.OWN[found.job].package
-        return Choice("serial", 1, 1.0, f"{package} is not installed", f'pip install "{package}>={registry.MAJOR}"')
+        why = f'{found.why}, and {package} is not installed (pip install "{package}>={registry.MAJOR}")'
+        return Choice("serial", 1, 1.0, why)
     return found
 
 
@@ -72,9 +71,8 @@ def _waiting(sample: Sample, left: int, workers: int | None, here: float) -> Cho
     there = _start("io") + max(here / at_once, left * sample.cpu / sample.calls) + left * PER_CALL["io"]
     facts = f"calls of {shown(sample.per_call)} wait {sample.waiting:.0%} of their time"
     if there < GAIN * here:
-        instead = "" if workers else f"workers=, for more than {threads} at once"
-        return Choice("io", threads, here / there, facts, instead)
-    return Choice("serial", 1, 1.0, f"{facts}, and the {_counted(left)} left take {shown(here)}", "more calls")
+        return Choice("io", threads, here / there, facts)
+    return Choice("serial", 1, 1.0, f"{facts}, and the {_counted(left)} left take {shown(here)}")
 
 
 def _computing(sample: Sample, left: int, workers: int | None, here: float) -> Choice:
@@ -83,21 +81,21 @@ def _computing(sample: Sample, left: int, workers: int | None, here: float) -> C
     facts = f"calls of {shown(sample.per_call)} compute"
     if at_once < 2:
         why = f"{facts}, and " + ("one CPU may be used" if usable_cpus() < 2 else "one worker was asked for")
-        return Choice("serial", 1, 1.0, why if left > 1 else f"{facts}, and one call is left", "more CPUs")
+        return Choice("serial", 1, 1.0, why if left > 1 else f"{facts}, and one call is left")
     if sample.everywhere > 1.5 * max(sample.cpu, 0.7 * sample.seconds):
-        return Choice("serial", 1, 1.0, "calls use several CPUs by themselves", "one thread per call in their library")
+        return Choice("serial", 1, 1.0, "calls use several CPUs by themselves")
     if not sample.sendable:
         why = f"{facts}, and what they are passed or return cannot be sent to a process"
-        return Choice("serial", 1, 1.0, why, "arguments and results of plain data")
+        return Choice("serial", 1, 1.0, why)
     there = _start("compute") + here / at_once + left * (sample.moving_per_call + PER_CALL["compute"])
     if there < GAIN * here:
         return Choice("compute", processes, here / there, facts)
     if sample.moving_per_call > sample.per_call / 2:
         size = f"{sample.nbytes / max(1, sample.weighed):,.0f} bytes"
         why = f"calls take {shown(sample.per_call)}, and their data ({size} each) as long to send"
-        return Choice("serial", 1, 1.0, why, "a call that does more with its data")
+        return Choice("serial", 1, 1.0, why)
     why = f"{facts}, and the {_counted(left)} left take {shown(here)} here"
-    return Choice("serial", 1, 1.0, why, "more, or longer, calls")
+    return Choice("serial", 1, 1.0, why)
 
 
 def _start(job: str) -> float:
