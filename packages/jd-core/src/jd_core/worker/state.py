@@ -22,6 +22,15 @@ _whole_process = False
 _process_number = 0
 
 
+def share(installed: Any) -> None:
+    """Takes the context variables of another copy of this module, where this one was sent to a machine that has it, too.
+
+    Distributed calls that are made there must see that they are in a worker, in which call, and in which worker.
+    """
+    for name in ("inside_worker", "call_stream", "number_of_worker"):
+        globals()[name] = getattr(installed, name, globals()[name])
+
+
 def mark_process() -> None:
     """Marks all code of this process as run by a worker, also in threads that the user's function starts."""
     global _whole_process

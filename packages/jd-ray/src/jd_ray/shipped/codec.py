@@ -11,16 +11,10 @@ library and Ray.
 
 from __future__ import annotations
 
-import importlib
 import io
 import pickle
-import sys
-import threading
-import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, TypeAlias
 
 import ray.cloudpickle
 
@@ -32,40 +26,20 @@ cloudpickle: Any = ray.cloudpickle
 #: Buffers of at least so many bytes go beside the pickle.
 BESIDE_BYTES = 1 << 16
 
-#: Packages whose instances always unpickle where they pickled; those of all others are pickled call by call.
-_DEPENDABLE = sys.stdlib_module_names | {"numpy", "pandas", "polars", "pyarrow"}
-
-_registering = threading.Lock()
-
-
 #: One pickled object, as it is sent: the pickle (protocol 5; bytes, or a buffer if it is large), the buffers
 #: that go beside it, in order, for each of these whether it was writable, and what Ray counts, in order.
 Encoded: TypeAlias = tuple[Any, list[Any], list[bool], list[Any]]
 
-#: The names that this package's own modules have on a worker, by those which they have in the caller. Empty on a worker.
-names_there: dict[str, str] = {}
 
-
-@dataclass(frozen=True)
-class _ModuleThere:
-    """Pickles as a module of this package."""
-
-    name: str
-
-    def __reduce__(self) -> Any:
-        return importlib.import_module, (self.name,)
-
-
-class _Pickler(pickling.Reducers, cloudpickle.Pickler):  # type: ignore[misc]
+class _Pickler(pickling.ShippingReducers, cloudpickle.Pickler):  # type: ignore[misc]
     """Ray's pickler, with what all backends add to it.
 
     Attributes:
-        foreign: whether anything was pickled that might not unpickle: an instance of a class from elsewhere.
         counted: what has to go with the pickle, since Ray counts it.
     """
 
     cloudpickle = cloudpickle
-    foreign = False
+    names_there: ClassVar[dict[str, str]] = {}
 
     def __init__(self, file: io.BytesIO, counted: list[Any], **settings: Any) -> None:
         super().__init__(file, protocol=5, **settings)
@@ -75,29 +49,10 @@ class _Pickler(pickling.Reducers, cloudpickle.Pickler):  # type: ignore[misc]
         if references.is_counted(obj):
             self.counted.append(obj)
             return references.counted, (len(self.counted) - 1,)
-        if not self.foreign and type(obj).__module__.partition(".")[0] not in _DEPENDABLE:
-            self.foreign = True
-        if isinstance(obj, (types.FunctionType, type)) and obj.__module__ in names_there:
-            return getattr, (_ModuleThere(names_there[obj.__module__]), obj.__name__)
         return super().reducer_override(obj)
 
 
-@contextmanager
-def by_value(modules: Iterable[str]) -> Iterator[None]:
-    """Within the block, functions and classes of these top-level modules are pickled by value, not by name."""
-    modules = set(modules)
-    if not modules:
-        yield
-        return
-    with _registering:
-        added = [sys.modules[name] for name in modules - cloudpickle.list_registry_pickle_by_value()]
-        for module in added:
-            cloudpickle.register_pickle_by_value(module)
-        try:
-            yield
-        finally:
-            for module in added:
-                cloudpickle.unregister_pickle_by_value(module)
+names_there, by_value = _Pickler.names_there, _Pickler.by_value
 
 
 def encode(obj: Any, beside: bool = True, passed: Callable[[], Iterable[Any]] = tuple) -> Encoded:

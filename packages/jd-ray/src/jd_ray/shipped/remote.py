@@ -18,14 +18,11 @@ from .housekeeping import housekeeping
 from .interruption import Cancellation
 
 try:
-    # Where the worker has jd-core too, distributed calls made there must see that they are in a worker, and in which call.
     from jd_core.worker import state as _installed
 except ImportError:
     pass
 else:
-    worker.state.inside_worker = _installed.inside_worker
-    worker.state.call_stream = getattr(_installed, "call_stream", worker.state.call_stream)
-    worker.state.number_of_worker = getattr(_installed, "number_of_worker", worker.state.number_of_worker)
+    worker.state.share(_installed)
 
 
 class Assignment(NamedTuple):

@@ -5,16 +5,11 @@ Everything is pickled here, rather than by the executor on the way: so that what
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import io
 import pickle
-import sys
-import threading
-import types
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
 from . import pickling, unpicklable
 
@@ -25,55 +20,15 @@ cloudpickle: Any = importlib.import_module(PICKLER)
 
 loads = pickle.loads
 
-#: Packages whose instances always unpickle where they pickled; those of all others are pickled call by call.
-_DEPENDABLE = sys.stdlib_module_names | {"numpy", "pandas", "polars", "pyarrow"}
 
-#: The names that these modules have in a worker, by those which they have in the caller. Empty in a worker.
-names_there: dict[str, str] = {}
-
-_registering = threading.Lock()
-
-
-@dataclass(frozen=True)
-class _ModuleThere:
-    """Pickles as a module of this package."""
-
-    name: str
-
-    def __reduce__(self) -> Any:
-        return importlib.import_module, (self.name,)
-
-
-class _Pickler(pickling.Reducers, cloudpickle.Pickler):  # type: ignore[misc]
-    """Cloudpickle's pickler, with what all backends add to it.
-
-    Attributes:
-        foreign: whether anything was pickled that might not unpickle: an instance of a class from elsewhere.
-    """
+class _Pickler(pickling.ShippingReducers, cloudpickle.Pickler):  # type: ignore[misc]
+    """Cloudpickle's pickler, with what all backends add to it."""
 
     cloudpickle = cloudpickle
-    foreign = False
-
-    def reducer_override(self, obj: Any) -> Any:
-        if not self.foreign and type(obj).__module__.partition(".")[0] not in _DEPENDABLE:
-            self.foreign = True
-        if isinstance(obj, (types.FunctionType, type)) and obj.__module__ in names_there:
-            return getattr, (_ModuleThere(names_there[obj.__module__]), obj.__name__)
-        return super().reducer_override(obj)
+    names_there: ClassVar[dict[str, str]] = {}
 
 
-@contextlib.contextmanager
-def by_value(modules: Iterable[str]) -> Iterator[None]:
-    """Within the block, functions and classes of these top-level modules are pickled by value, not by name."""
-    with _registering:
-        added = [sys.modules[name] for name in set(modules) - cloudpickle.list_registry_pickle_by_value()]
-        for module in added:
-            cloudpickle.register_pickle_by_value(module)
-        try:
-            yield
-        finally:
-            for module in added:
-                cloudpickle.unregister_pickle_by_value(module)
+names_there, by_value = _Pickler.names_there, _Pickler.by_value
 
 
 def encode(obj: Any, passed: Callable[[], Iterable[Any]] = tuple) -> bytes:

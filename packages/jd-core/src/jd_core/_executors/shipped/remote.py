@@ -16,13 +16,11 @@ from typing import Any
 from . import codec, worker
 
 try:
-    # Where jd-core is installed too, distributed calls made there must see that they are in a worker, and in which call.
     from jd_core.worker import state as _installed
 except ImportError:
     pass
 else:
-    worker.state.inside_worker = _installed.inside_worker
-    worker.state.call_stream = getattr(_installed, "call_stream", worker.state.call_stream)
+    worker.state.share(_installed)
 
 #: Seconds for which a process keeps a run's function and constants after a piece.
 KEEP_SECONDS = 10.0

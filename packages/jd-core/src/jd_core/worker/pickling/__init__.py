@@ -5,5 +5,6 @@ machines that have Python but not these packages.
 """
 
 from .reducers import SHARED_BY_THREADS, Reducers, dumps_exception, refuse_shared
+from .shipping import ShippingReducers
 
-__all__ = ["SHARED_BY_THREADS", "Reducers", "dumps_exception", "refuse_shared"]
+__all__ = ["SHARED_BY_THREADS", "Reducers", "ShippingReducers", "dumps_exception", "refuse_shared"]
