@@ -92,7 +92,10 @@ class Worker:
         """Takes in what is reported, after waiting for it at most so long."""
         if self.report < 0 or not _is_readable(self.report, seconds):
             return
-        said = os.read(self.report, 64 * messages.REPORT.size)
+        try:
+            said = os.read(self.report, 64 * messages.REPORT.size)
+        except OSError:  # another thread has just released it: the interpreter ends
+            return
         for what, number in messages.REPORT.iter_unpack(said):
             if what == messages.STARTED:
                 self.pid = number

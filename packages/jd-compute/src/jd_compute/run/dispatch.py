@@ -22,8 +22,6 @@ from collections import deque
 from collections.abc import Generator, Iterator
 
 from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, Failure, SettledChunk, Work
-from jd_core.errors import BackendError
-from jd_core.worker import is_ending
 
 from jd_compute.codec import codec, failures
 from jd_compute.memory.gate import Gate
@@ -79,9 +77,7 @@ class Dispatch:
         """Runs to the end, yielding results as they come; see `jd_core.backend.Backend.run`."""
         try:
             while True:
-                if self._workers.has_ended:
-                    why = "the interpreter is shutting down" if is_ending() else "this process was forked from the run's"
-                    raise BackendError(f"{self._work.name}(): its workers are gone: {why}")
+                self._lost.check_all()
                 yield from self._assign()
                 if any(each.tasks for each in self._workers.assignments):
                     self._spread()

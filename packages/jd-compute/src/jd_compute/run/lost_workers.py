@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
-from jd_core.errors import CallTimeoutError, WorkerDiedError
+from jd_core.errors import BackendError, CallTimeoutError, WorkerDiedError
+from jd_core.worker import is_ending
 
 from jd_compute.memory.gate import Gate
 from jd_compute.memory.system import have_killed
@@ -48,6 +49,12 @@ class LostWorkers:
         for task in reversed(assignment.tasks):
             self._again.extendleft((rest, task.deaths) for rest in reversed(task.rest()))
 
+    def check_all(self) -> None:
+        """Raises a BackendError if there are no workers any more: the interpreter ends, or this is a forked child."""
+        if self._workers.has_ended:
+            why = "the interpreter is shutting down" if is_ending() else "this process was forked from the run's"
+            raise BackendError(f"{self._work.name}(): its workers are gone: {why}")
+
     def reap(self, assignment: Assignment) -> Iterator[ChunkResult]:
         """Deals with a dead worker: blames the call that it was running, and puts all others back."""
         page = assignment.worker.status
@@ -55,6 +62,7 @@ class LostWorkers:
         nobody_blamed = all(found is None for _, found in blames)
         loading = page is not None and page.phase == status_page.LOADING
         how = self._workers.reap(assignment)
+        self.check_all()  # or it ended as all do then
         if self._work.recorder is not None:
             self._work.recorder.died(assignment.worker.name)
         for task, found in reversed(blames):

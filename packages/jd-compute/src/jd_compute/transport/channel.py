@@ -51,6 +51,7 @@ class Channel:
 
     def __init__(self, connection: socket.socket, patience: float | None = None) -> None:
         self._socket = connection
+        connection.setblocking(True)  # in a worker: it was made by the caller, whose sockets may never block (gevent)
         if patience is not None:
             # Kept by the kernel: a timeout of Python's socket costs a further system call for each one.
             limit = int(1000 * patience)

@@ -22,6 +22,7 @@ FIRST_FILE = 3
 _PROGRAM = (
     "import marshal,socket,sys\n"
     "s=socket.socket(fileno={first})\n"
+    "s.setblocking(True)\n"  # the caller's sockets may never block (gevent), and this is one of them
     "r=lambda n:s.recv(n,socket.MSG_WAITALL)\n"
     "n=r(4) or sys.exit()\n"  # its caller has ended
     "sys.path[:]=marshal.loads(r(int.from_bytes(n,'big')))\n"

@@ -43,7 +43,7 @@ class Fold(Generic[T]):
     # Any: mypy takes an empty collection, such as Counter(), for one of Never, and not for what the function says.
     def __init__(self, function: Callable[[T, T], T], *, initial: Any = _NOTHING) -> None:
         if not callable(function):
-            raise TypeError(f"Fold: a {type(function).__name__} object is not callable; pass a function of two results")
+            raise TypeError(f"Fold: {type(function).__name__} object is not callable; pass a function of two results")
         self.function = function
         self._initial = initial
 

@@ -60,6 +60,7 @@ class EndingContract(Contract):
         self.let_go(folder)
         self.check_usable(backend)
 
+    @needs("start nothing after the end")
     def test_closing_stops_an_endless_input(self, backend: Backend, folder: str) -> None:
         """After closing, no call of an endless input starts any more."""
         work, feed = self.endless(functions.recorded, folder)
@@ -107,6 +108,7 @@ class EndingContract(Contract):
         self.check_usable(backend)
         assert feed.asked == asked
 
+    @needs("start nothing after the end")
     def test_closing_on_a_loop(self, backend: Backend, folder: str) -> None:
         """`arun` that is closed early stops in the same way."""
         work, feed = self.endless(functions.recorded, folder)

@@ -28,6 +28,7 @@ ABILITIES = (
     "run several calls at once",
     "keep a timeout",
     "end a running call",  # a plain function's; at a timeout, or when the run is closed
+    "start nothing after the end",  # closing a run says so to workers before another call can begin
     "outlive a dying worker",  # calls run in processes of their own
     "refuse what cannot travel",  # arguments and results are pickled
     "show what calls print",  # on the caller's stdout, and through its logging
