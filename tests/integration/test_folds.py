@@ -279,5 +279,5 @@ def test_check() -> None:
 
 def test_what_is_no_function() -> None:
     """Section 1: a wrong value is an error where it is written, which does not show it."""
-    with pytest.raises(TypeError, match=r"a list object is not callable"):
+    with pytest.raises(TypeError, match=r"Fold: list object is not callable"):
         Fold([1])  # type: ignore[arg-type]

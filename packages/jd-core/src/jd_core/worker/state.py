@@ -56,8 +56,8 @@ def worker_number() -> int:
     at the same time). A worker that takes another one's place, because that died or its call took too long, has its number.
 
     Returns:
-        The number; 0 outside of distributed calls, and under "serial". A distributed call made inside a worker is made by
-        that worker, and has its number.
+        The number; 0 outside of distributed calls, under "serial", and on an executor, which does not say to which of its
+        workers a task goes. A distributed call made inside a worker is made by that worker, and has its number.
     """
     number = number_of_worker.get()
     return _process_number if number is None else number
