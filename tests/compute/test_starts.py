@@ -411,6 +411,27 @@ def test_nothing_is_left_of_a_caller_killed_while_workers_start(method, tmp_path
         process.communicate()
 
 
+def test_a_program_whose_sockets_have_a_timeout_has_results():
+    """Section 6: such sockets never block, and neither would those of workers, which get theirs from the caller."""
+    program = """
+        import socket, sys, time
+        socket.setdefaulttimeout(0.001)
+        from jd_compute.worker import interpreter
+        introduce = interpreter.introduction
+        from jd_compute.pool import fork_server, launcher
+
+        def late():
+            time.sleep(0.2)
+            return introduce()
+
+        fork_server.introduction = launcher.introduction = late
+        from jd_core import distribute
+        for method in "forkserver", "spawn":
+            print(distribute(lambda x: time.sleep(0.1) or x, job="compute", workers=2, start_method=method)([1, 2]))
+    """
+    assert run_program(program) == ("[1, 2]\n[1, 2]\n", "")
+
+
 def test_a_program_patched_by_gevent_has_results():
     """Section 6: or an error at once; no hang."""
     pytest.importorskip("gevent")
