@@ -21,6 +21,7 @@ from jd_core.testing import BackendContract
 
 class TestQueue(BackendContract):
     job = "queue"
+    options = {"daemon": False}  # the interpreter waits for those that a run left behind, which close their loops
     cannot = {
         "end a running call": "a thread cannot be ended from outside",
         "outlive a dying worker": "threads die with their process",
