@@ -60,9 +60,11 @@ def test_no_project_at_the_top(root: Path) -> None:
 
 
 def test_one_lockstep_version(packages: dict[str, Any], root: Path) -> None:
-    """All packages have one version, and the changelog tells about it."""
+    """All packages have one version, and it is the changelog's newest, or the one before what is not released."""
     (version,) = {package.project["version"] for package in packages.values()}
-    assert f"\n## {version}\n" in (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.*)$", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    newest = next(heading for heading in headings if heading != "Unreleased")
+    assert re.fullmatch(rf"{re.escape(version)} \(\d{{4}}-\d\d-\d\d\)", newest)
 
 
 @pytest.mark.parametrize("name", SIBLINGS)
@@ -96,13 +98,13 @@ def test_sibling_pins(packages: dict[str, Any], name: str) -> None:
 
 
 def test_extras(packages: dict[str, Any]) -> None:
-    """Just-distribute has the extras ray, all, and the symmetric compute, io and web."""
+    """An extra of just-distribute adds to what it brings anyway; a backend alone is a package, since none can leave out."""
     project = packages["just-distribute"].project
     extras = project["optional-dependencies"]
     version = project["version"]
-    assert {job: extras[job] for job in ("compute", "io", "web", "ray")} == {
-        job: [f"jd-{job}=={version}"] for job in ("compute", "io", "web", "ray")
-    }
+    assert set(extras) == {"all", "ray", "uvloop"}
+    assert not {requirement for extra in extras.values() for requirement in extra} & set(project["dependencies"])
+    assert extras["ray"] == [f"jd-ray=={version}"]
     assert extras["uvloop"] == [f"jd-web[uvloop]=={version}"]
     assert sorted(extras["all"]) == sorted([*extras["ray"], *extras["uvloop"]])
     (uvloop,) = packages["jd-web"].project["optional-dependencies"]["uvloop"]
@@ -134,12 +136,21 @@ def test_console_script(packages: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", SIBLINGS)
 def test_what_a_package_ships(packages: dict[str, Any], root: Path, name: str) -> None:
-    """Section 7: every package is typed, runs on Python 3.11 to 3.14, and carries the licence and a README of its own."""
+    """Section 7: every package is typed, says on what it was tested, and carries the licence and a README of its own."""
     package = packages[name]
     assert (package.source / "py.typed").exists()
     assert package.project["license"] == "MIT"
     assert (package.folder / "LICENSE").read_bytes() == (root / "LICENSE").read_bytes()
     assert (package.folder / package.project["readme"]).read_text(encoding="utf-8").startswith(f"# {name}\n")
     assert package.project["requires-python"] == ">=3.11"
-    supported = [line for line in package.project["classifiers"] if re.fullmatch(r".*Python :: 3\.\d+", line)]
-    assert [line.rpartition(".")[2] for line in supported] == ["11", "12", "13", "14"]
+    classifiers = package.project["classifiers"]
+    pythons = [line for line in classifiers if re.fullmatch(r".*Python :: 3\.\d+", line)]
+    assert [line.rpartition(".")[2] for line in pythons] == ["11", "12", "13"]
+    assert [line for line in classifiers if line.startswith("Operating System")] == ["Operating System :: POSIX :: Linux"]
+
+
+def test_descriptions(packages: dict[str, Any]) -> None:
+    """A backend's description names what it is built on."""
+    said = packages["jd-compute"].project["description"]
+    assert [name for name in sorted(THIRD_PARTY["jd-compute"] - {"multiprocess"}) if name not in said] == []
+    assert all("just-distribute" in package.project["description"] for name, package in packages.items() if name in BACKENDS)

@@ -68,7 +68,7 @@ def test_command(page: str, words: tuple[str, ...]) -> None:
             script = next(word for word in arguments if not word.startswith("+"))  # +py=3.13 chooses from a matrix
             environment, _, name = script.rpartition(":")
             assert name in scripts(environment.rpartition(" ")[2] or "default"), f"hatch.toml has no script {script}"
-        case ["hatch", "build", "--all"]:
+        case ["hatch", "build", "--all"] | ["hatch", "publish"]:
             assert ENVIRONMENTS["default"]["workspace"]["members"] == ["packages/*"]
         case ["just-distribute", command, *_] | ["python", "-m", "just_distribute", command, *_]:
             assert "just-distribute" in PROJECTS["just-distribute"]["scripts"]

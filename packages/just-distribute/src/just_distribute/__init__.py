@@ -63,7 +63,7 @@ __all__ = [
     "worker_number",
 ]
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"
 
 
 if not TYPE_CHECKING:
