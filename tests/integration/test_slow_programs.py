@@ -69,8 +69,8 @@ def slow_input() -> None:
 
 def slow_consumer() -> None:
     """A loop over the results that does more than the calls."""
-    for _ in distribute(wait, job="compute", workers=2, chunksize=1).stream(range(30), seconds=0.001):
-        time.sleep(0.01)
+    for _ in distribute(wait, job="io", workers=2).stream(range(20), seconds=0.001):
+        time.sleep(0.02)
 
 
 def threads_that_compute() -> None:
@@ -117,7 +117,7 @@ PROGRAMS = [
     pytest.param(tiny_calls, "tiny calls", "a plain loop", marks=PROCESS),
     pytest.param(long_call_last, "long call", "order long calls first"),
     pytest.param(slow_input, "input", "comes too slowly"),
-    pytest.param(slow_consumer, "consumer", "do that work in the calls", marks=PROCESS),
+    pytest.param(slow_consumer, "consumer", "do that work in the calls"),
     pytest.param(threads_that_compute, "gil", 'job="compute"'),
     pytest.param(processes_that_wait, "waiting calls", 'job="io"', marks=PROCESS),
     pytest.param(coroutines_that_block, "blocked loop", "await what they wait for"),

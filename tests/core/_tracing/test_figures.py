@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 from jd_core import trace
 from jd_core._tracing.figures import Figures
-from jd_core._tracing.losses import losses
+from jd_core._tracing.losses.of_run import losses
 from jd_core._tracing.record import RunRecord
 from jd_core._tracing.report import Report
 from jd_core._tracing.words import short, size

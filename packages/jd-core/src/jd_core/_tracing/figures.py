@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import os
 import time
 from array import array
 from collections.abc import Iterator
@@ -89,6 +90,7 @@ class Figures:
         idle: what workers waited for when they did nothing, in seconds of one worker.
         last_start: seconds after the begin at which the last call started.
         overlapped: whether two calls ever ran at the same time.
+        granted: the part of its time in which a computing thread had a CPU, at least; 1.0 where there were enough of them.
     """
 
     def __init__(self, record: RunRecord) -> None:
@@ -105,6 +107,8 @@ class Figures:
         if self.busy > self.workers * self.seconds:  # there were more, as where a backend takes what it finds
             self.workers = max(self.workers, len(self.lanes))
         self.cpu = sum(columns[5])
+        share = (os.cpu_count() or 1) / max(record.load, 1.0)
+        self.granted = 1.0 if share >= 1.0 else share / 2  # half of a fair share: a short run may be unlucky
         self.mean = self.busy / self.calls if self.calls else 0.0
         self.median, self.histogram = _distribution(columns)
         self.slowest = _slowest(columns, list(record.names), began)

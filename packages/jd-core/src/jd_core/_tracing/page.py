@@ -13,8 +13,8 @@ from array import array
 from importlib import resources
 from typing import Any
 
-from jd_core._tracing import losses
 from jd_core._tracing.figures import BINS, REASONS, Figures, coverage
+from jd_core._tracing.losses.of_run import losses
 from jd_core._tracing.record import SPAN, RunRecord
 from jd_core._tracing.report import Report
 
@@ -50,7 +50,7 @@ def page(records: list[RunRecord]) -> str:
 def _run(run: Figures) -> dict[str, Any]:
     record = run.record
     lanes = sorted(run.lanes, key=lambda lane: -lane.busy)[:MOST_LANES]
-    found = losses.losses(run)
+    found = losses(run)
     return {
         "name": run.name,
         "job": run.job,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from jd_core.backend import Backend, ChunkResult
+from jd_core.backend.cpus import machine_load
 from jd_core.worker import Span
 
 #: Numbers per span in `RunRecord.spans`.
@@ -63,6 +64,7 @@ class RunRecord:
         message_seconds: what the backend says a message costs.
         in_processes: whether calls ran in other processes.
         rate: what starts were kept to; None: nothing.
+        load: threads of all programs on this machine that had a CPU or wanted one, at the begin or the end of the run.
         time: when the run was made, in seconds since the epoch.
         began: when it began; 0.0 if it did not.
         ended: when it ended; 0.0 if it did not yet.
@@ -93,6 +95,7 @@ class RunRecord:
         self.message_seconds = backend.message_seconds
         self.in_processes = backend.in_processes
         self.rate = rate
+        self.load = 0.0
         self.time = time.time()
         self.began = self.ended = 0.0
         self.error: str | None = None
@@ -134,11 +137,13 @@ class RunRecord:
 
     def begin(self) -> None:
         """Records that the run begins."""
+        self.load = machine_load()
         self.began = _clock()
 
     def end(self, error: BaseException | None) -> None:
         """Records that it has ended."""
         self.ended = _clock()
+        self.load = max(self.load, machine_load())
         self.error = None if error is None else type(error).__name__
         if not self.spans:
             self.spans, self.names = self._chunks, {"all workers": 0}

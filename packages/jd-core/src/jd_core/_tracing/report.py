@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from jd_core._tracing import losses
 from jd_core._tracing.figures import REASONS, Figures
-from jd_core._tracing.losses import Loss
+from jd_core._tracing.losses.loss import Loss
+from jd_core._tracing.losses.of_many import of_many
+from jd_core._tracing.losses.of_run import losses
 from jd_core._tracing.record import RunRecord
 from jd_core._tracing.words import short, size
 
@@ -33,7 +34,7 @@ class Report:
         self.losses: list[Loss] = []
         if self.longest is not None:
             alike = [run for run in self.runs if run.name == self.longest.name]
-            self.losses = losses.of_many(alike) or losses.losses(self.longest)
+            self.losses = of_many(alike) or losses(self.longest)
 
     def __str__(self) -> str:
         if self.longest is None:

@@ -21,6 +21,19 @@ def usable_cpus() -> int:
     return allowed_cpus() if found is None else max(1, min(allowed_cpus(), math.ceil(found[0])))
 
 
+def machine_load() -> float:
+    """Returns how many threads of all programs have a CPU or want one, with the calling one; 0.0 if unknown.
+
+    The number now (Linux: the fourth field of /proc/loadavg, see proc(5)), or the mean of the last minute if that is more.
+    """
+    try:
+        with open("/proc/loadavg", encoding="ascii") as file:
+            mean, _, _, now, _ = file.read().split()
+        return max(float(mean), float(now.partition("/")[0]))
+    except (OSError, ValueError):
+        return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
 def explain_cpus() -> list[tuple[str, str]]:
     """Returns what `usable_cpus` follows from, as (label, text)."""
     found = _quota()

@@ -5,65 +5,42 @@ Each is estimated in seconds that the run would have been shorter without it. Wh
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from jd_core._tracing import figures
 from jd_core._tracing.figures import Figures
+from jd_core._tracing.losses.loss import NOTICED, THREADS, WAITS, Loss, fills_a_cpu, waited, waits
 from jd_core._tracing.words import short, size
 from jd_core.backend.cpus import usable_cpus
 
-#: The part of a run from which on a loss is worth a word.
-NOTICED = 0.15
-
 #: A call that takes this part of a run is said to be long.
 LONG = 0.25
-
-#: Calls that use a smaller part of their time for computing wait.
-WAITS = 0.25
-
-#: Threads that need this part of one core together, or more, wait for each other: Python runs one thread at a time.
-GIL_SHARE = 0.75
-
-#: Runs of the same function from which on their number is the matter, if they have few calls each.
-MANY_RUNS, FEW_CALLS = 10, 20
 
 #: So many bytes per second of calls are much.
 MANY_BYTES = 20e6
 
 
-class Loss(NamedTuple):
-    """Time that was lost.
-
-    Attributes:
-        kind: a word for programs: "tiny calls", "start", "input", "consumer", "long call", "few calls", "rate", "retries",
-            "messages", "bytes", "gil", "waiting calls", "blocked loop", "serial", "many runs".
-        seconds: about how much shorter the run would have been without it.
-        text: what happened, in a sentence.
-        remedy: what to do about it.
-    """
-
-    kind: str
-    seconds: float
-    text: str
-    remedy: str
-
-
 def losses(run: Figures) -> list[Loss]:
     """Returns the losses of a run that are worth a word, the largest first; none where the calls took the time."""
-    found = (loss for look in _LOOKS for loss in look(run) if loss.seconds >= NOTICED * run.seconds)
+    found = [loss for look in _LOOKS for loss in look(run) if loss.seconds >= NOTICED * run.seconds]
+    if any(loss.kind == "tiny calls" for loss in found):
+        found = [loss for loss in found if loss.kind not in _OF_WORKERS]
     return sorted(found, key=lambda loss: -loss.seconds)
+
+
+#: Losses that a plain loop does not have, since it has no workers: where it is faster, they are parts of that loss.
+_OF_WORKERS = frozenset({"start", "messages", "few calls"})
 
 
 def _plain_loop(run: Figures) -> Iterator[Loss]:
     """Calls so short that to hand them out costs more than to make them."""
     record = run.record
-    waited = record.input.seconds + record.consumer.seconds + record.pauses.seconds + run.idle[figures.RATE] / run.workers
-    loop = (run.busy if math.isnan(run.cpu) else min(run.busy, max(run.cpu, run.busy / run.workers))) + waited
+    # On a busy machine calls seem to last for as long as other programs had the CPU; in a loop they would need less.
+    busy = min(run.busy, run.cpu) if run.cpu >= WAITS * run.granted * run.busy else run.busy
+    loop = busy + waited(run)
     tiny = run.mean < 4 * record.message_seconds and run.calls > 0
-    if tiny and run.job != "serial" and run.busy + waited < run.seconds and not _moves_much(run):
+    if tiny and run.job != "serial" and not _moves_much(run):
         yield Loss(
             "tiny calls",
             run.seconds - loop,
@@ -147,9 +124,8 @@ def _messages(run: Figures) -> Iterator[Loss]:
 def _gil(run: Figures) -> Iterator[Loss]:
     """Threads that compute, in turns."""
     cores = usable_cpus()
-    computes = not math.isnan(run.cpu) and run.cpu > GIL_SHARE * _granted() * run.seconds
     in_threads = not run.record.in_processes and run.job != "serial" and run.workers > 1
-    if in_threads and computes and cores > 1 and run.mean > 1e-3:
+    if in_threads and fills_a_cpu(run) and cores > 1 and run.mean > 1e-3:
         yield Loss(
             "gil",
             run.seconds - run.cpu / min(cores, run.workers),
@@ -160,16 +136,17 @@ def _gil(run: Figures) -> Iterator[Loss]:
 
 def _waiting(run: Figures) -> Iterator[Loss]:
     """Processes that wait, of which one has few."""
-    waits = _waits(run)
-    more = min(32, run.calls)  # threads, as "io" has them
-    if run.record.in_processes and waits and more > 2 * run.workers:
+    more = min(THREADS, run.calls)
+    if not waits(run):
+        return
+    if run.record.in_processes and more > 2 * run.workers:
         yield Loss(
             "waiting calls",
             run.busy / run.workers - run.busy / more,
             f"the calls wait ({_percent(run.cpu / run.busy)} of their time computing), {run.workers} at once",
             'use job="io" (or "web" for coroutines), which has many at once, or more workers',
         )
-    elif run.job == "io" and waits and run.calls > 2 * run.workers and run.busy > 0.7 * run.capacity:
+    elif run.job == "io" and not fills_a_cpu(run) and run.calls > 2 * run.workers and run.busy > 0.7 * run.capacity:
         yield Loss(
             "waiting calls",
             run.seconds / 2,
@@ -193,29 +170,17 @@ def _blocked_loop(run: Figures) -> Iterator[Loss]:
 def _serial(run: Figures) -> Iterator[Loss]:
     cores = usable_cpus()
     if run.job == "serial" and run.calls > 1 and run.mean > 1e-3:
-        waits = _waits(run)
-        most = run.calls if waits else min(cores, run.calls)
+        job, most = ("io", run.calls) if waits(run) else ("compute", min(cores, run.calls))
         yield Loss(
             "serial",
             run.busy - run.busy / max(1, most),
             "calls ran one after the other",
-            f'use job="{"io" if waits else "compute"}"',
+            f'use job="{job}"',
         )
 
 
 def _moves_much(run: Figures) -> bool:
     return run.record.sent + run.record.received > MANY_BYTES * max(run.busy, 0.01)
-
-
-def _waits(run: Figures) -> bool:
-    """Whether the calls wait for something else than a CPU. Of short ones that is not said: they are measured in groups."""
-    return run.mean > 1e-3 and not math.isnan(run.cpu) and run.cpu < WAITS * _granted() * run.busy
-
-
-def _granted() -> float:
-    """Returns which part of its time a computing thread has a CPU, where other programs use them, too; about."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return min(1.0, usable_cpus() / load) if load else 1.0
 
 
 def _is_blocked(run: Figures) -> bool:
@@ -224,22 +189,6 @@ def _is_blocked(run: Figures) -> bool:
 
 _Look: TypeAlias = Callable[[Figures], Iterator[Loss]]
 _LOOKS: tuple[_Look, ...] = (_plain_loop, _idle, _end, _messages, _gil, _waiting, _blocked_loop, _serial)
-
-
-def of_many(runs: list[Figures]) -> list[Loss]:
-    """Returns the loss that lies in the number of the runs of one function, if it does."""
-    calls, seconds = sum(run.calls for run in runs), sum(run.seconds for run in runs)
-    busy = sum(run.busy / run.workers for run in runs)
-    if len(runs) < MANY_RUNS or calls > FEW_CALLS * len(runs) or seconds - busy < NOTICED * seconds:
-        return []
-    return [
-        Loss(
-            "many runs",
-            seconds - busy,
-            f"{len(runs)} runs with {calls / len(runs):.3g} calls each, one after the other",
-            "pass all elements in one call of the function, or their source to .stream",
-        )
-    ]
 
 
 def _part(seconds: float, run: Figures) -> str:
