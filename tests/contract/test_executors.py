@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from jd_core import BackendError, Fold, SerializationError, distribute, per_worker
+from jd_core import BackendError, Fold, Retry, SerializationError, distribute, per_worker
 from jd_core._executors.backend import ExecutorBackend
 from jd_core.backend import Backend
 from jd_core.testing import BackendContract, functions
@@ -194,6 +194,22 @@ def test_what_is_added_to_the_function(processes: Executor) -> None:
     draw.__annotations__["rng"] = importlib.import_module("random").Random
     function = distribute(draw, job=processes, seed=1, aggregate=Fold(operator.add))
     assert function(range(30)) == distribute(draw, job="serial", seed=1, aggregate=Fold(operator.add))(range(30))
+
+
+@pytest.mark.parametrize("chunksize", ["auto", 500])
+@pytest.mark.parametrize("kind", ["threads", pytest.param("processes", marks=pytest.mark.process)])
+def test_a_service_that_is_down(kind: str, chunksize: Any, tmp_path: Any, request: pytest.FixtureRequest) -> None:
+    """Promise 14: it gets about as many calls as workers and attempts allow, however large chunks are."""
+
+    def fail(number: int, *, folder: str) -> None:
+        functions.record(folder)
+        raise ConnectionError
+
+    retries = Retry(3, initial=0.001, maximum=0.002)
+    function = distribute(fail, job=request.getfixturevalue(kind), workers=2, retries=retries, chunksize=chunksize)
+    with pytest.raises(ConnectionError):
+        function(range(20_000), folder=str(tmp_path))
+    assert functions.count(tmp_path) <= 2 * (3 + 1) + 2 * 4
 
 
 @pytest.mark.process

@@ -75,7 +75,15 @@ class Dispatch:
             with contextlib.suppress(queue.Empty):
                 task = self._ended.get(timeout=self._patience())
                 if task is not None:
-                    yield from self._take(task)
+                    yield from self._with_returned(self._take(task))
+
+    def _with_returned(self, results: Iterator[ChunkResult]) -> Iterator[ChunkResult]:
+        """Yields results, and after a failed call what has not begun, where the core is to say when it may."""
+        for result in results:
+            yield result
+            if result.failures and self._work.return_at_failure:
+                waiting, self._waiting = self._waiting, deque()
+                yield from (task.unbegun() for task in waiting)
 
     def close(self) -> None:
         """Cancels what has not started, and waits a moment for what runs."""
@@ -145,7 +153,8 @@ class Dispatch:
         else:
             _, count, _, failed, seconds, *_ = outcome
             if count < task.count and not (self._work.stop_at_failure and failed):
-                step = part(task.count - count, count, seconds, self._full, self._work.workers)
+                whole = bool(failed) and self._work.return_at_failure  # it goes back to the core
+                step = None if whole else part(task.count - count, count, seconds, self._full, self._work.workers)
                 self._waiting.extend(task.again(count, step, carries=False))
             self._record(task, outcome)
             if count:

@@ -50,6 +50,7 @@ class Shipment:
         self.stopped = threading.Event()
         self.by_value: set[str] = set()
         self._patience = patience
+        self._stops = work.stop_at_failure or work.return_at_failure
         self._name = uuid.uuid4().hex
         self._encoded: bytes | None = None
         self._lock = threading.Lock()
@@ -89,7 +90,7 @@ class Shipment:
             encoded = codec.encode(columns, lambda: itertools.chain(*columns))
         code = self.encoded() if task.carries else None
         recorded = self.work.recorder is not None
-        arguments = self._name, code, encoded, self.work.stop_at_failure, self._patience, recorded
+        arguments = self._name, code, encoded, self._stops, self._patience, recorded
         carried = {"sources": sources, "loader": sent.LOADER} if task.carries else {"sources": None, "loader": None}
         return {"package": package, "arguments": arguments, **carried}
 
@@ -107,7 +108,7 @@ class Shipment:
                 self._call,
                 task.columns(),
                 task.count,
-                stop_at_failure=self.work.stop_at_failure,
+                stop_at_failure=self._stops,
                 between=lambda values, *_: self.stopped.is_set() or (bool(values) and time.perf_counter() > until),
                 clock=time.perf_counter,
                 spans=spans,
@@ -162,6 +163,10 @@ class Task:
             replace(self, offset=self.offset + at, count=min(size, self.count - at), **fresh)  # type: ignore[arg-type]
             for at in range(done, self.count, size)
         ]
+
+    def unbegun(self) -> ChunkResult:
+        """Returns what returns the calls of a task, none of which has begun, to the core."""
+        return ChunkResult(self.chunk.part(self.offset, self.offset + self.count), ())
 
     def failed(self, exception: BaseException) -> ChunkResult:
         """Returns the result of a task of one call that failed."""
