@@ -7,6 +7,7 @@ import functools
 import importlib
 import itertools
 import os
+import pickle
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -277,9 +278,9 @@ def test_a_large_container_that_changed_is_warned_of(when: str, package: str) ->
 def test_a_call_after_which_nothing_changed_sends_nothing(package: str) -> None:
     """Section 5: it costs a comparison."""
     functions = importlib.import_module(f"{package}.functions")
-    first = record_modules(functions.ask, ())
-    assert record_modules(functions.ask, ()) is first
-    assert record_modules(functions.rates, [1, "x", None]) is first
+    first = record_modules(functions.ask, (), pickle.dumps)
+    assert record_modules(functions.ask, (), pickle.dumps) is first
+    assert record_modules(functions.rates, [1, "x", None], pickle.dumps) is first
 
 
 def test_reloaded_modules(caller: Caller, folder: Path) -> None:

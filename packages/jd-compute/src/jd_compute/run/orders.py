@@ -45,11 +45,12 @@ class Orders:
         if worker.orders is self._identity:
             return
         if self._surroundings is None:
-            modules = surroundings.record_modules(self._work.function, self._work.constants.values())
+            modules = surroundings.record_modules(self._work.function, self._work.constants.values(), codec.dumps)
+            variables = surroundings.record_variables(codec.dumps)
             others = surroundings.record()
             streams = [output.look_of(sys.stdout), output.look_of(sys.stderr)]
             self._surroundings = messages.Surroundings(
-                _folder(), list(sys.path), surroundings.levels(), streams, others, modules
+                _folder(), list(sys.path), surroundings.levels(), streams, others, modules, variables
             )
         changed, code, parcel = b"", codec.Encoded(b""), None
         if worker.surroundings != self._surroundings:  # row ten-calls: 1.15 if they are sent each time

@@ -102,6 +102,7 @@ class Surroundings(NamedTuple):
         streams: how the caller's stdout and stderr look.
         others: all that is the same for every kind of worker.
         modules: the user's modules.
+        variables: the values of context variables in these.
     """
 
     folder: str | None
@@ -110,6 +111,7 @@ class Surroundings(NamedTuple):
     streams: list[Look]
     others: surroundings.Surroundings
     modules: surroundings.Modules
+    variables: dict[tuple[str, str], bytes]
 
 
 class Raised(NamedTuple):

@@ -133,6 +133,7 @@ def adopt(surroundings: messages.Surroundings) -> None:
     if surroundings.folder is not None:  # else it was deleted
         _go_to(surroundings.folder)
     others.adopt_modules(surroundings.modules)
+    others.adopt_variables(surroundings.variables)
 
 
 def _go_to(folder: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from . import surroundings
+from . import codec, surroundings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class ProcessState:
         levels: of loggers.
         others: all else but the environment.
         modules: the user's modules.
+        values: those of context variables in these.
     """
 
     machine: str
@@ -28,6 +29,7 @@ class ProcessState:
     levels: dict[str, int]
     others: surroundings.Surroundings
     modules: surroundings.Modules
+    values: dict[tuple[str, str], bytes]
 
     def put_in_place(self, until: ExitStack) -> None:
         """Makes this process look like the caller's, until a stack is closed; but modules stay as they are."""
@@ -35,6 +37,8 @@ class ProcessState:
         surroundings.set_levels(self.levels)
         until.enter_context(surroundings.in_place(self.others, self.variables))
         surroundings.adopt_modules(self.modules, is_elsewhere=platform.node() != self.machine)
+        until.callback(surroundings.adopt_variables, {})
+        surroundings.adopt_variables(self.values)
 
 
 def record(function: Any, constants: Iterable[Any]) -> ProcessState:
@@ -44,5 +48,6 @@ def record(function: Any, constants: Iterable[Any]) -> ProcessState:
         surroundings.changed_variables(),
         surroundings.levels(),
         surroundings.record()._replace(environment=None),
-        surroundings.record_modules(function, constants),
+        surroundings.record_modules(function, constants, codec.dumps),
+        surroundings.record_variables(codec.dumps),
     )

@@ -126,8 +126,21 @@ def _make_variable(name: str, default: tuple[Any, ...]) -> ContextVar[Any]:
 
 
 def _set_variable(variable: ContextVar[Any], value: tuple[Any, ...]) -> None:
-    if value and is_inside_worker():
-        variable.set(value[0])
+    if is_inside_worker():
+        set_variable(variable, value)
+
+
+_tokens: dict[ContextVar[Any], Any] = {}
+
+
+def set_variable(variable: ContextVar[Any], value: tuple[Any, ...]) -> None:
+    """Gives a variable a value in the current context, or none, as if it had not been given one by this before."""
+    token = _tokens.pop(variable, None)
+    if token is not None:
+        with contextlib.suppress(ValueError):  # that was in another context
+            variable.reset(token)
+    if value:
+        _tokens[variable] = variable.set(value[0])
 
 
 #: Recipes by the type of what pickles by name.

@@ -1,6 +1,8 @@
 """What a call sees of its caller's process besides arguments and globals: recorded there, and put in place in a worker."""
 
 from .adopted import adopt as adopt_modules
+from .context import adopt as adopt_variables
+from .context import record as record_variables
 from .log_levels import levels, set_levels
 from .modules import Modules
 from .modules import record as record_modules
@@ -11,10 +13,12 @@ __all__ = [
     "Surroundings",
     "adopt",
     "adopt_modules",
+    "adopt_variables",
     "changed_variables",
     "in_place",
     "levels",
     "record",
     "record_modules",
+    "record_variables",
     "set_levels",
 ]

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
-from ..unpicklable import REFUSALS  # noqa: TID252
-from . import plain
+from ..unpicklable import REFUSALS, show  # noqa: TID252
+from . import definitions, plain
 from .modules import Modules, Place, Value
 from .reached import own_module
 
@@ -23,7 +23,10 @@ _adopted: Modules | None = None
 _told: dict[Place, Mapping[str, Value]] = {}
 _reloads: dict[str, int] = {}
 _objects: dict[int, Any] = {}  # what can change, by its identity in the caller
+_originals: dict[tuple[Place, str], Any] = {}  # what was imported, of what another was put in place of
 _MISSING = object()
+
+_REPLACED = "was replaced in the caller"
 
 
 def adopt(wanted: Modules, *, is_elsewhere: bool = False) -> None:
@@ -44,7 +47,9 @@ def adopt(wanted: Modules, *, is_elsewhere: bool = False) -> None:
             importlib.import_module(place[0])
         owner = known.find(*place) if place[1] else sys.modules.get(place[0])
         if owner is not None and _told.get(place) != values:
-            _delete(owner, place, wanted.names[place])
+            _restore(owner, place, wanted)
+            if place not in _told and not is_elsewhere:
+                _check_source(owner, place, wanted)
             for name, value in values.items():
                 _set(owner, place, name, value, is_elsewhere=is_elsewhere)
             _told[place] = values
@@ -53,30 +58,49 @@ def adopt(wanted: Modules, *, is_elsewhere: bool = False) -> None:
     _adopted = wanted
 
 
-def _delete(owner: Any, place: Place, names: frozenset[str]) -> None:
-    """Deletes data that the caller has no more, or that it has deleted since it was imported."""
-    told = _told.get(place)
+def _restore(owner: Any, place: Place, wanted: Modules) -> None:
+    """Deletes what the caller has no more, and data that it has deleted since the import; puts back what it has again."""
+    told, names, values = _told.get(place), wanted.names[place], wanted.values[place]
     for name in set(vars(owner) if told is None else told) - names:
         if told is not None or not (name.startswith("__") or plain.pickled(vars(owner)[name]) is None):
             with contextlib.suppress(AttributeError):  # a call has deleted it
                 delattr(owner, name)
+    for where, name in [*_originals]:
+        if where == place and name not in values:
+            original = _originals.pop((where, name))
+            if name in names:
+                setattr(owner, name, original)
+
+
+def _check_source(owner: Any, place: Place, wanted: Modules) -> None:
+    """Warns if this process has imported another source than the caller."""
+    module, outer = place
+    source, names = 0, wanted.names[place] - wanted.values[place].keys()
+    for name in names & vars(owner).keys():
+        source ^= definitions.own_source(vars(owner)[name], module, f"{outer}.{name}".lstrip(".")) or 0
+    if source != wanted.sources[place] and 0 not in (source, wanted.sources[place]):
+        what = f"call importlib.reload({module}), or start the program anew"
+        _warn(place, "", "was edited after the caller had imported it", what)
 
 
 def _set(owner: Any, place: Place, name: str, value: Value, *, is_elsewhere: bool) -> None:
     before = _told.get(place, {}).get(name)
-    if before is not None and before[:2] == value[:2]:
+    if before is not None and before._replace(changed=value.changed) == value:
         return
     current = vars(owner).get(name, _MISSING)
     is_first = before is None
+    is_given = is_elsewhere and is_first and current is not _MISSING and not value.changed
+    if value.kind is not None:
+        _define(owner, place, name, value, is_given=is_given)
+        return
     is_equal = is_first and current is not _MISSING and plain.pickled(current) == value.data
-    if isinstance(value.data, str):
+    if not isinstance(value.data, bytes):
         if is_first and not is_equal:
-            _warn(place, name, value.data)
+            _warn(place, name, f"is {value.data} in the caller", "it is too large to be sent along; pass it as a constant")
         return
     if is_equal:
         _objects.setdefault(value.identity, current)
         return
-    is_given = is_elsewhere and is_first and current is not _MISSING and not value.changed
     if is_given and name not in _literals(owner):
         return
     with contextlib.suppress(*REFUSALS):  # its class cannot be imported; or its owner refuses
@@ -87,22 +111,44 @@ def _set(owner: Any, place: Place, name: str, value: Value, *, is_elsewhere: boo
         if plain.refill(target, fresh):  # other names, and defaults of functions, stand for the same object
             fresh = target
         if fresh is not current:
-            setattr(owner, name, fresh)
+            _replace(owner, place, name, fresh)
         _objects[value.identity] = fresh
 
 
-def _warn(place: Place, name: str, what: str) -> None:
+def _define(owner: Any, place: Place, name: str, value: Value, *, is_given: bool) -> None:
+    """Puts what is no data in place where it is not what was imported, or says that it is not."""
+    current = vars(owner).get(name, _MISSING)
+    original = _originals.get((place, name), current)
+    changed = value.changed and value.data is not None
+    if original is not _MISSING and definitions.are_same(str(value.kind), definitions.kind_of(original), changed=changed):
+        if original is not current:
+            _replace(owner, place, name, original)
+    elif value.data is not None and not (is_given and name not in _literals(owner)):
+        try:
+            fresh = pickle.loads(value.data)  # type: ignore[arg-type]
+        except REFUSALS as error:
+            _warn(place, name, _REPLACED, f"what replaced it does not unpickle there ({show(error)}); pass it as a constant")
+        else:
+            _replace(owner, place, name, fresh)
+    elif definitions.matters(current) and not is_given:
+        _warn(place, name, _REPLACED, "what replaced it cannot be sent along; pass it as a constant")
+
+
+def _replace(owner: Any, place: Place, name: str, fresh: Any) -> None:
+    current = vars(owner).get(name, _MISSING)
+    if current is not _MISSING and plain.pickled(current) is None:
+        _originals.setdefault((place, name), current)
+    with contextlib.suppress(AttributeError, TypeError):  # its owner refuses
+        setattr(owner, name, fresh)
+
+
+def _warn(place: Place, name: str, what: str, why: str) -> None:
     where = ".".join(part for part in (*place, name) if part)
-    warnings.warn(
-        f"distribute: {where} is {what} in the caller, and another one in workers, which have it as they import it: it is "
-        f"too large to be sent along; pass it as a constant",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+    warnings.warn(f"distribute: {where} {what}, and workers have it as they import it: {why}", RuntimeWarning, stacklevel=2)
 
 
 def _literals(owner: Any) -> set[str]:
-    """Returns the names that a module's or class's source sets once, and to a literal: they mean the same everywhere."""
+    """Returns the names that a module's or class's source sets once, to a literal, or defines once: the same everywhere."""
     try:
         tree: Any = ast.parse(inspect.cleandoc(inspect.getsource(owner)))
     except Exception:  # it has no source
@@ -111,11 +157,21 @@ def _literals(owner: Any) -> set[str]:
         (tree,) = tree.body
     stored = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
     stored += [name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names]
+    stored += [name for node in ast.walk(tree) for name in _defined(node)]
     return {name for name in _literal_names(tree) if stored.count(name) == 1}
+
+
+def _defined(node: Any) -> list[str]:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return [node.name]
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [alias.asname or alias.name.partition(".")[0] for alias in node.names]
+    return []
 
 
 def _literal_names(tree: Any) -> Iterator[str]:
     for statement in tree.body:
+        yield from _defined(statement)
         targets = getattr(statement, "targets", [getattr(statement, "target", None)])
         try:
             ast.literal_eval(statement.value)
@@ -139,6 +195,8 @@ def _forget(reloaded: set[str]) -> None:
             vars(sys.modules[parent]).pop(last, None)  # or it would be found there, and not imported
     for place in [place for place in _told if place[0] in gone]:
         del _told[place]
+    for place, name in [key for key in _originals if key[0][0] in gone]:
+        del _originals[place, name]
 
 
 def _uses(module: types.ModuleType, names: set[str]) -> bool:

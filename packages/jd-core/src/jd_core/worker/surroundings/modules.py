@@ -1,8 +1,10 @@
-"""The user's modules as they are in the caller: plain data that was set there after import, and modules that were reloaded.
+"""The user's modules as they are in the caller: what was set there after import, and modules that were reloaded.
 
 A worker imports modules by itself, so it would not see what the caller's program, or a test, has changed in them::
 
     caller   config.RATE = 5 ──── record ────▶ {"config": {"RATE": 5}} ──── adopt ────▶ config.RATE = 5   worker
+
+Of what is no data (functions, classes, instances), its kind is recorded, so that a worker sees where it has another one.
 
 What a call changes in a worker's modules stays there while nothing changes in the caller's: a model that was loaded is not
 loaded again.
@@ -13,14 +15,16 @@ from __future__ import annotations
 import enum
 import pickle
 import sys
+import types
 import warnings
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
-from . import plain
+from . import definitions, plain
 from .reached import own_module, reached
 
 #: Where names stand: a module's name, and the qualified name of a class in it; nothing for the module itself.
@@ -32,13 +36,16 @@ class Value(NamedTuple):
 
     Attributes:
         identity: the same for names of the same object.
-        data: pickled; a text instead if it is too large to be sent, see `plain.pickled`.
+        data: pickled; a text instead if it is too large to be sent, see `plain.pickled`; None if it is no data, and need not
+            or cannot be sent.
         changed: whether it is known to have changed since the module was imported.
+        kind: what it is if it is no data, see `definitions`; else None.
     """
 
     identity: int
-    data: bytes | str
+    data: bytes | str | None
     changed: bool
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +54,15 @@ class Modules:
 
     Attributes:
         reloads: how often each module was reloaded, by its name.
-        names: all names but those that Python gives a meaning, by their place.
-        values: what those stand for that are plain data, by place and name.
+        names: all names that the program gives a meaning, by their place.
+        values: what those stand for, but for the functions and classes that the place's source defines, by place and name.
+        sources: a checksum of the code of those functions, by place; 0 where it tells nothing.
     """
 
     reloads: dict[str, int]
     names: dict[Place, frozenset[str]]
     values: dict[Place, dict[str, Value]]
+    sources: dict[Place, int]
 
 
 @dataclass(slots=True)
@@ -64,7 +73,9 @@ class _Look:
 
     Attributes:
         modules: what is sent.
+        dumps: pickles what cannot be imported.
         specs: those of the modules, by their names: one that was reloaded has another.
+        variables: context variables, by module and qualified name.
         spaces: names and values of modules and classes, with the identities of the values.
         held: data, so that nothing else gets its identity.
         changing: data that can change and stay the same object.
@@ -72,13 +83,21 @@ class _Look:
         is_of: number of modules that were loaded.
     """
 
-    modules: Modules = field(default_factory=lambda: Modules({}, {}, {}))
+    modules: Modules = field(default_factory=lambda: Modules({}, {}, {}, {}))
+    dumps: Callable[[Any], bytes] = pickle.dumps
     specs: dict[str, Any] = field(default_factory=dict)
+    variables: dict[tuple[str, str], ContextVar[Any]] = field(default_factory=dict)
     spaces: list[tuple[Mapping[str, Any], list[str], list[int]]] = field(default_factory=list)
     held: list[Any] = field(default_factory=list)
     changing: list[Any] = field(default_factory=list)
     data: bytes = b""
     is_of: int = 0
+
+    def watch(self, space: Mapping[str, Any] | None) -> None:
+        """Has another look taken once something else stands in a space, or data in it has changed."""
+        if space is not None:
+            self.spaces.append((space, list(space), list(map(id, space.values()))))
+            self.changing += [one for one in space.values() if isinstance(plain.pickled(one), bytes)]
 
     def is_current(self) -> bool:
         try:
@@ -94,12 +113,13 @@ _last = _Look()
 _walked: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def record(function: Any, constants: Iterable[Any]) -> Modules:
+def record(function: Any, constants: Iterable[Any], dumps: Callable[[Any], bytes]) -> Modules:
     """Returns the state of all modules that the functions of runs have used so far, this one's included.
 
     Args:
         function: that of a run.
         constants: its constants.
+        dumps: pickles a function or class that cannot be imported.
     """
     global _last
     last = _last
@@ -110,9 +130,14 @@ def record(function: Any, constants: Iterable[Any]) -> Modules:
     if fresh or not last.is_current():
         spaces = [space for space, *_ in last.spaces]
         changed = (value for space in spaces for value in [*space.values()])
-        _last = _look([*last.specs, *fresh, *reached(changed, {*last.specs, *fresh})], last)
+        _last = _look([*last.specs, *fresh, *reached(changed, {*last.specs, *fresh})], last, dumps)
     _last.is_of = len(sys.modules)
     return _last.modules
+
+
+def context_variables() -> dict[tuple[str, str], ContextVar[Any]]:
+    """Returns the context variables that stand in those modules, by module and qualified name."""
+    return _last.variables
 
 
 def _is_new(root: Any) -> bool:
@@ -125,8 +150,8 @@ def _is_new(root: Any) -> bool:
     return True
 
 
-def _look(names: Iterable[str], last: _Look) -> _Look:
-    look = _Look(Modules({}, {}, {}))
+def _look(names: Iterable[str], last: _Look, dumps: Callable[[Any], bytes]) -> _Look:
+    look = _Look(Modules({}, {}, {}, {}), dumps)
     for name in names:
         module = own_module(name)
         if module is None:
@@ -146,24 +171,46 @@ def _look(names: Iterable[str], last: _Look) -> _Look:
 def _look_into(look: _Look, place: Place, space: Mapping[str, Any], last: Modules) -> None:
     found = dict(space)
     look.spaces.append((space, list(found), list(map(id, found.values()))))
-    look.modules.names[place] = frozenset(name for name in found if not _is_special(name))
+    look.modules.names[place] = frozenset(name for name, value in found.items() if _counts(name, value))
     look.modules.values[place] = values = {}
-    told = last.values.get(place)
-    module, _ = place
+    look.modules.sources[place] = 0
+    told = last.values.get(place) or {}
+    module, outer = place
     for name, value in found.items():
-        if isinstance(value, type):
+        if issubclass(type(value), type):  # not isinstance: a mock says that it is one
             inner = module, value.__qualname__
             is_here = value.__module__ == module and known.find(*inner) is value and inner not in look.modules.names
             if is_here and not issubclass(value, enum.Enum):
                 _look_into(look, inner, vars(value), last)
-        elif not _is_special(name) and (data := plain.pickled(value)) is not None:
-            before = told.get(name) if told else None
-            changed = told is not None and (before is None or before.changed or before[:2] != (id(value), data))
-            values[name] = Value(id(value), data, changed)
-            if isinstance(data, bytes):
-                look.held.append(value)
-                if not isinstance(value, plain.UNCHANGING):
-                    look.changing.append(value)
+        data: bytes | str | None = None
+        kind = None
+        if not _counts(name, value):
+            continue
+        if not _is_special(name):
+            data = plain.pickled(value)
+        qualified_name = f"{outer}.{name}".lstrip(".")
+        if isinstance(value, ContextVar):
+            look.variables[module, qualified_name] = value
+        if data is None:
+            source = definitions.own_source(value, module, qualified_name)
+            if source is not None:
+                look.modules.sources[place] ^= source
+                continue
+            kind = definitions.kind_of(value)
+            data = definitions.pickled(value, module, qualified_name, look.dumps, plain.MOST_BYTES)
+            look.watch(definitions.watched(value))
+        elif isinstance(data, bytes) and not isinstance(value, plain.UNCHANGING):
+            look.changing.append(value)
+        if isinstance(data, bytes):
+            look.held.append(value)
+        before = told.get(name)
+        is_same = before is not None and before == (id(value), data, False, kind)
+        values[name] = Value(id(value), data, place in last.values and not is_same, kind)
+
+
+def _counts(name: str, value: Any) -> bool:
+    """Whether a name is the program's, and not one that Python itself gives a meaning; methods are, whatever their name."""
+    return not _is_special(name) or isinstance(value, (types.FunctionType, staticmethod, classmethod))
 
 
 def _is_special(name: str) -> bool:
