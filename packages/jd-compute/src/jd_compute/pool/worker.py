@@ -22,6 +22,9 @@ living: weakref.WeakSet[Worker] = weakref.WeakSet()
 #: Seconds that a process which has closed its connection has to end, and then those that one which was killed has.
 _END_SECONDS, _KILL_SECONDS = 1.0, 5.0
 
+#: What is said of one that had closed its connection, or sent what is no message, and did not end by itself.
+_BROKEN = "a broken connection (closed or written to by a call, or by another program that it has become)"
+
 
 class Worker:
     """One worker process, from before it starts until it is reaped.
@@ -120,9 +123,11 @@ class Worker:
         """Waits until the process has ended, releases all that belongs to it, and says how it ended."""
         try:
             self._wait_for_end(_END_SECONDS)
-            if self.end is None:  # it closed its connection, but lives on
+            if self.end is None:
                 self.kill()
                 self._wait_for_end(_KILL_SECONDS)
+                if self.end is not None:
+                    self.end = _BROKEN
         finally:
             living.discard(self)
             self.channel.close()

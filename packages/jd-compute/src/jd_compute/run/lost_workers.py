@@ -53,7 +53,7 @@ class LostWorkers:
         """Raises a BackendError if there are no workers any more: the interpreter ends, or this is a forked child."""
         if self._workers.has_ended:
             why = "the interpreter is shutting down" if is_ending() else "this process was forked from the run's"
-            raise BackendError(f"{self._work.name}(): its workers are gone: {why}")
+            raise BackendError(f"{self._work.name}(): its workers are gone: {why}") from None
 
     def reap(self, assignment: Assignment) -> Iterator[ChunkResult]:
         """Deals with a dead worker: blames the call that it was running, and puts all others back."""

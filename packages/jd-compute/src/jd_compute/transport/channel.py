@@ -51,6 +51,7 @@ class Channel:
 
     def __init__(self, connection: socket.socket, patience: float | None = None) -> None:
         self._socket = connection
+        connection.set_inheritable(False)  # or what a call starts keeps the connection open when the worker has ended
         connection.setblocking(True)  # in a worker: it was made by the caller, whose sockets may never block (gevent)
         if patience is not None:
             # Kept by the kernel: a timeout of Python's socket costs a further system call for each one.
@@ -203,6 +204,8 @@ class Channel:
             for file in files:
                 os.close(file)
             raise FilesLostError("too many open files")
+        for file in files:
+            os.set_inheritable(file, False)  # what arrives is inheritable, unlike all that Python opens
         return files
 
     def poll(self, seconds: float | None) -> bool:

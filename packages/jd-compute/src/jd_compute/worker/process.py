@@ -46,6 +46,7 @@ def end_with(life: int) -> None:
     caller to decide. A handler, and not SIG_IGN, because programs started by the user's function would inherit that.
     """
     signal.signal(signal.SIGINT, lambda *_: None)
+    os.set_inheritable(life, False)
     if sys.platform == "linux":
         # The kernel sends SIGKILL when the other end of this pipe closes. No thread is needed, and not even code that
         # never gives up the interpreter's lock can keep the process alive.
