@@ -54,7 +54,10 @@ def main() -> int:
         if process.returncode:
             failed.append(row.name)
     if arguments.write:
-        report.write(figures)
+        measured: dict[str, list[str]] = {}
+        for figure in figures:
+            measured.setdefault(figure.row, []).append(report.line(figure))
+        report.write(ROOT / "benchmarks" / "README.md", report.HEADING, measured, [row.name for row in ROWS])
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -5,15 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.measure import Figure
 from benchmarks.rows import ROWS
 
-README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 HEADING = "| row | work | compared with | at most | measured | ours | theirs |\n|---|---|---|---|---|---|---|"
-PEERS = ("aiohttp", "aiometer", "joblib", "mpire", "numpy", "pathos", "ray", "uvloop")
+LIBRARIES = (
+    *("aiohttp", "aiometer", "dask", "joblib", "mpire", "numpy", "pandas", "pathos", "pillow", "polars", "ray"),
+    *("scikit-learn", "tenacity", "uvloop"),
+)
 
 
 def line(figure: Figure) -> str:
@@ -37,27 +40,30 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
-def write(figures: list[Figure]) -> None:
-    """Puts figures into README.md, in the order of the rows; rows that were not measured keep theirs."""
-    text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
+def write(page: Path, heading: str, measured: dict[str, list[str]], order: Iterable[str]) -> None:
+    """Puts lines of a table into a page, by name and in this order; what was not measured keeps its lines.
+
+    Args:
+        page: where the table stands, between two comments.
+        heading: the head of the table.
+        measured: the lines for each name, which is their first cell.
+        order: all names that there are.
+    """
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     old, _, after = rest.partition(END)
-    lines: dict[str, list[str]] = {row.name: [] for row in ROWS}
-    measured = {figure.row for figure in figures}
+    lines = {name: measured.get(name, []) for name in order}
     for kept in old.splitlines():
         name = kept.strip("| ").partition(" |")[0]
         if name in lines and name not in measured:
             lines[name].append(kept)
-    for figure in figures:
-        lines[figure.row].append(line(figure))
-    body = "\n".join([where(), "", HEADING, *(each for group in lines.values() for each in group)])
-    README.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8")
+    body = "\n".join([where(), "", heading, *(each for group in lines.values() for each in group)])
+    page.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8")
 
 
 def where() -> str:
     """Returns on what was measured."""
     versions = []
-    for name in PEERS:
+    for name in LIBRARIES:
         try:
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
