@@ -57,7 +57,8 @@ def main() -> int:
         measured: dict[str, list[str]] = {}
         for figure in figures:
             measured.setdefault(figure.row, []).append(report.line(figure))
-        report.write(ROOT / "benchmarks" / "README.md", report.HEADING, measured, [row.name for row in ROWS])
+        above = f"{report.where()}\n\n{report.HEADING}"
+        report.write(ROOT / "benchmarks" / "README.md", above, measured, [row.name for row in ROWS])
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

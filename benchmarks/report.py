@@ -45,7 +45,7 @@ def write(page: Path, heading: str, measured: dict[str, list[str]], order: Itera
 
     Args:
         page: where the table stands, between two comments.
-        heading: the head of the table.
+        heading: what stands above the lines.
         measured: the lines for each name, which is their first cell.
         order: all names that there are.
     """
@@ -56,7 +56,7 @@ def write(page: Path, heading: str, measured: dict[str, list[str]], order: Itera
         name = kept.strip("| ").partition(" |")[0]
         if name in lines and name not in measured:
             lines[name].append(kept)
-    body = "\n".join([where(), "", heading, *(each for group in lines.values() for each in group)])
+    body = "\n".join([heading, *(each for group in lines.values() for each in group)])
     page.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8")
 
 

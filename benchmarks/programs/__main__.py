@@ -237,7 +237,7 @@ def main() -> int:
             continue
         print("\n".join(table[program]), flush=True)
     if arguments.write:
-        report.write(README, HEADING, table, PROGRAMS)
+        report.write(README, f"{report.where()}\n\n{HEADING}", table, PROGRAMS)
     return 0 if len(table) == len(arguments.programs or PROGRAMS) else 1
 
 
