@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pydantic
 import pytest
 from jd_core import ResumeError
 from jd_core._resume.identity import elsewhere
@@ -123,6 +126,76 @@ def test_what_depends_on_hashes_is_found_out(tmp_path: Path, monkeypatch: pytest
             Encoder().encode((module.ByHash(),), "x")
 
 
+def frame(**more: Any) -> Any:
+    """Makes a frame with columns of several kinds."""
+    zone = pd.to_datetime(["2020-01-01", "2021-01-01"]).tz_localize("Europe/Paris")
+    return pd.DataFrame({"i": [1, 2], "s": ["x", "yy"], "c": pd.Categorical(["a", "b"]), "z": zone, **more})
+
+
+def used(whole: Any) -> Any:
+    """Returns a frame after it was looked at, and had a column more for a while."""
+    whole.loc[1], whole.i, whole.columns.get_loc("s")
+    whole["more"] = 1
+    del whole["more"]
+    return whole
+
+
+TABLE = pa.table({"i": [0, 1, 2, 3], "s": ["a", "b", None, "d"], "l": [[1], [2, 3], [], [4]]})
+GRID = np.arange(12.0).reshape(3, 4)
+
+
+EQUAL: list[tuple[Any, Any]] = [
+    (GRID, np.asfortranarray(GRID)),
+    (GRID, np.repeat(GRID, 2, axis=1)[:, ::2]),
+    (GRID, np.broadcast_to(GRID, (2, 3, 4))[1]),
+    (np.array([{"a": 1}, "b"], dtype=object), np.array(["b", {"a": 1}], dtype=object)[::-1]),
+    (frame(), used(frame())),
+    (frame(), frame()[["s", "c", "z", "i"]][["i", "s", "c", "z"]]),
+    (frame(), pd.concat([frame(), frame()]).iloc[:2].set_axis(pd.RangeIndex(2))),
+    (frame().s, pd.concat([frame(), frame()]).s.iloc[:2].set_axis(pd.RangeIndex(2))),
+    (TABLE.slice(1, 2), pa.table({"i": [1, 2], "s": ["b", None], "l": [[2, 3], []]})),
+    (TABLE, pa.concat_tables([TABLE.slice(0, 1), TABLE.slice(1)])),
+    (TABLE.column("s").slice(1, 2), pa.chunked_array([["b", None]])),
+    (TABLE.to_batches()[0].slice(3), TABLE.slice(3).to_batches()[0]),
+]
+
+
+def test_how_data_lies_in_memory_does_not_matter():
+    """Equal arrays, frames and tables have equal bytes, whatever they were cut from and however they were used."""
+    encoder = Encoder()
+    for one, other in EQUAL:
+        assert encoder.encode((one,)) == encoder.encode((other,)), one
+
+
+def test_data_of_libraries_is_told_apart():
+    """Types, names, categories and shapes count as well as values."""
+    kinds = [
+        *(GRID, GRID.astype("float32"), GRID.reshape(4, 3), GRID + 1, frame(), frame(i=[1.0, 2.0]), frame(i=[1, 3])),
+        *(pd.Series([1]), pd.Series([1], name="a"), pd.Series([1], index=[1])),
+        *(pd.Series(["1"]), pd.Series(["1"], dtype=object)),
+        *(pd.Categorical(["a"]), pd.Categorical(["a"], ["a", "b"])),
+        *(TABLE, TABLE.slice(1), TABLE.rename_columns(["i", "s", "m"])),
+        *(TABLE.column(0), TABLE.column(0).chunk(0), TABLE.column(0).cast("int32")),
+    ]
+    assert len({Encoder().encode((kind,)) for kind in kinds}) == len(kinds)
+
+
+class Item(pydantic.BaseModel):
+    """Stands for a user's model."""
+
+    name: str
+    tags: list[str] = []
+    sizes: set[int] = set()
+
+
+def test_models_of_pydantic():
+    """The fields that were set do not depend on the order of their names, which pydantic keeps in a set."""
+    one, same = Item(name="a", tags=["b"]), Item(tags=["b"], name="a")
+    assert Encoder().encode((one,)) == Encoder().encode((same,)) != Encoder().encode((Item(name="a"),))
+    with pytest.raises(UnstableError, match="holds a set"):
+        Encoder().encode((Item(name="a", sizes={1}),))
+
+
 def test_bytes_that_look_like_sets_are_none():
     """What only holds the bytes that sets begin with is no set."""
     for value in (["\u03d0\u03d1️"], [b"\x90\x91"], {"a": bytes(range(256))}, np.arange(256, dtype="uint8"), [set()]):
@@ -146,7 +219,11 @@ def test_a_process_that_cannot_tell(monkeypatch: pytest.MonkeyPatch):
     assert elsewhere.encoded(b"") is None
 
 
-def keys(*columns: Any, function: Any = len, constants: dict[str, Any] | None = None, key: Any = None) -> list[bytes]:
+def helpless(*arguments: Any) -> None:
+    """Stands for a user's function."""
+
+
+def keys(*columns: Any, function: Any = helpless, constants: dict[str, Any] | None = None, key: Any = None) -> list[bytes]:
     """Makes the keys of some calls."""
     names = [f"x{number}" for number in range(len(columns))]
     return Keys("f", names, function, constants or {}, key).of(Chunk(5, columns))
@@ -167,6 +244,17 @@ def test_keys():
         keys([1], key=lambda x: x + 1)[0] + b"",
     ]
     assert len(set(found)) == len(found) - 1  # the last is that of 2
+
+
+def test_code_in_arguments_and_constants(monkeypatch: pytest.MonkeyPatch):
+    """Functions and classes of the program that calls get count by their code; a method's own class is the function's."""
+    before = keys([Row("a")]), keys([helper]), keys([Row]), keys([1], constants={"row": [Row("a")]})
+    method = keys([1], function=Row("a").double)
+    monkeypatch.setattr(Row, "double", lambda self: 3 * self.value)
+    monkeypatch.setitem(globals(), "FACTOR", 4)
+    after = keys([Row("a")]), keys([helper]), keys([Row]), keys([1], constants={"row": [Row("a")]})
+    assert not set(map(tuple, before)) & set(map(tuple, after))
+    assert keys([1], function=Row("a").double) == method
 
 
 def test_a_constant_without_stable_bytes():
@@ -227,7 +315,7 @@ def test_a_change_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: An
 def defined(source: str, name: str = "f") -> Any:
     """Returns a function of a module of its own, as if it had been read from a file."""
     module: dict[str, Any] = {"__name__": "made_up"}
-    exec(source, module)
+    exec(compile(source, "made_up.py", "exec", dont_inherit=True), module)
     return module[name]
 
 
@@ -273,9 +361,123 @@ def test_defaults_closures_and_wrappers():
         "class A:\n    def __call__(self, x):\n        return x * {}\nf = A()",
         "import functools\ndef g(x, y):\n    return x * {}\nf = functools.partial(g, 1)",
         "import enum\nclass E(enum.Enum):\n    A = {}\ndef f(x):\n    return E.A",
+        "def g(x):\n    return x * {}\nTABLE = {'g': [g]}\ndef f(x):\n    return TABLE['g'][0](x)",
+        "import functools\ng = functools.partial(pow, {})\ndef f(x):\n    return g(x)",
+        (
+            "class Wrapper:\n    def __init__(self, inner):\n        self.inner = inner\n@Wrapper\ndef g(x):\n    return {}\n"
+            "def f(x):\n    return g.inner(x)"
+        ),
+        "import functools\n@functools.singledispatch\ndef f(x):\n    return x\n@f.register\ndef _(x: int):\n    return {}",
+        (
+            "import functools\nclass A:\n    @functools.singledispatchmethod\n    def go(self, x):\n        return x\n"
+            "    @go.register\n    def _(self, x: int):\n        return {}\ndef f(x):\n    return A().go(x)"
+        ),
+        (
+            "import functools\nclass A:\n    def go(self, x, y):\n        return x\n    one = functools.partialmethod(go, {})\n"
+            "def f(x):\n    return A().one(x)"
+        ),
+        (
+            "class Meta(type):\n    def __call__(cls, x):\n        return {}\nclass A(metaclass=Meta):\n    pass\n"
+            "def f(x):\n    return A(x)"
+        ),
+        "class A:\n    by = {}\n    @classmethod\n    def go(cls, x):\n        return cls.by\nf = A.go",
     ):
         assert parts(defined(template.replace("{}", "1"))) != parts(defined(template.replace("{}", "2"))), template
         assert parts(defined(template.replace("{}", "1"))) == parts(defined(template.replace("{}", "1"))), template
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "datetime.date(202{}, 1, 1)",
+        "[datetime.timedelta({})]",
+        "pathlib.Path('{}')",
+        "re.compile('{}')",
+        "decimal.Decimal({})",
+        "np.arange({})",
+        "pd.DataFrame({'a': [{}]})",
+        "E({})",
+        "Record({})",
+        "Slotted({})",
+        "Named({})",
+        "Model(a={})",
+        "types.SimpleNamespace(a={})",
+        "collections.OrderedDict(a={})",
+        "collections.deque([{}])",
+        "{('a', {}), 'b', frozenset({{}, 'c'})}",
+    ],
+)
+def test_data_of_all_kinds_counts(data: str):
+    """Plain data that a function uses as a global, default or in a closure is a part of its state by what it holds."""
+    head = (
+        "import collections, dataclasses, datetime, decimal, enum, pathlib, pydantic, re, types\n"
+        "import numpy as np, pandas as pd\n"
+        "E = enum.Enum('E', 'A B C')\nNamed = collections.namedtuple('Named', 'a')\n"
+        "@dataclasses.dataclass\nclass Record:\n    a: int\n"
+        "@dataclasses.dataclass(slots=True)\nclass Slotted:\n    a: int\n"
+        "class Model(pydantic.BaseModel):\n    a: int\n"
+    )
+    for use in ("DATA = {}\ndef f(x):\n    return DATA", "def f(x, data={}):\n    return data"):
+        one, same, other = (parts(defined(head + use.replace("{}", data.replace("{}", number)))) for number in "112")
+        assert one == same != other, use
+
+
+def test_what_calls_change_is_no_data():
+    """What an object of the program holds may change with each call, and so may a random generator and a proxy's answers."""
+    f = defined(
+        "import random, threading\nclass Client:\n    def __init__(self):\n        self.calls = 0\n"
+        "        self.lock = threading.Lock()\nclient, chance = Client(), random.Random(1)\n"
+        "class Proxy:\n    def __getattr__(self, name):\n        return Proxy()\nservice = Proxy()\n"
+        "loop = []\nloop.append(loop)\n"
+        "def f(x):\n    client.calls += 1\n    return service.get, chance.random(), loop"
+    )
+    before = parts(f)
+    f(1)
+    assert parts(f) == before
+    assert "made_up.Client.__init__" in before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import helping\n    return helping.helper.help_with(x)",
+        "from helping import helper\n    return helper.help_with(x)",
+        "from helping.helper import help_with\n    return help_with(x)",
+        "from helping.main import do\n    return do(x)",
+    ],
+)
+def test_modules_that_are_imported_by_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str):
+    """A module of the program that is only imported when a call runs counts as a whole, and is not imported for that."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "helping").mkdir()
+    (tmp_path / "helping/__init__.py").write_text("from . import helper")
+    (tmp_path / "helping/main.py").write_text("def do(x):\n    from .helper import help_with\n    return help_with(x)")
+    helper = tmp_path / "helping/helper.py"
+    f = defined(f"def f(x):\n    import json, no_such_module, pandas\n    {body}")
+    found = []
+    for source in ("", "# longer\n", "# different\nBY = 1\n"):
+        helper.write_text(f"{source}def help_with(x):\n    return x")
+        found.append(parts(f))
+    assert found[0] == found[1] != found[2]
+    assert "the module helping.helper" in found[0]
+    assert not [name for name in sys.modules if name.startswith("helping")]
+
+
+def test_a_module_that_is_used_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Where it does not show what is used of a module of the program, all of it counts."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "whole_module.py").write_text("def g(x):\n    return x")
+    f = defined("import whole_module\ndef f(x, name):\n    return getattr(whole_module, name)(x)")
+    before = parts(f)
+    (tmp_path / "whole_module.py").write_text("def g(x):\n    return x + 1")
+    assert parts(f) != before
+
+
+def test_functions_of_libraries():
+    """Of a function of a library its own module counts, so that what the library has beside it takes no time."""
+    for function in (pd.read_csv, json.loads, np.mean):
+        assert len(parts(function)) < 250
+    assert parts(pd.DataFrame.sum) == parts(pd.DataFrame.sum)
 
 
 def test_functions_that_use_each_other():

@@ -1,42 +1,39 @@
 """The state of a function's code: its own bytes, and those of what it uses of the program.
 
 That is the functions and classes of the program that it names, those that these name, and the plain data among globals and
-closures. Libraries count by name: an update of one is no change of the program. Comments, line numbers and the docstring do
+closures. Libraries count by name: an update of one is no change of the program. Comments, line numbers and docstrings do
 not count either.
 """
 
 from __future__ import annotations
 
-import dis
 import enum
 import functools
 import hashlib
-import marshal
-import os
-import sys
 import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None)})
+from jd_core._resume.identity import program
+from jd_core._resume.identity.bytecode import code_bytes, globals_of, imports_of
+from jd_core._resume.identity.data import described, wrapped
 
-#: Set by compilers from Python 3.14 on, where a function has a docstring.
-_HAS_DOCSTRING = 0x4000000
-
-#: This library's packages, which are no part of the program.
-_OWN = ("jd_core", "just_distribute")
-
-_MODULES_OF_PYTHON = os.path.dirname(os.__file__)
+_WRAPPERS = (staticmethod, classmethod, types.MethodType)
+_PARTIALS = (functools.partial, functools.partialmethod)
 
 
-def parts(function: Any) -> dict[str, str]:
+def parts(function: Any, home: program.Home | None = None) -> dict[str, str]:
     """Returns the digest of each part of the code that calls of ``function`` run, by the part's name.
 
     Args:
-        function: any callable: a function, a method, a partial, an object with ``__call__``.
+        function: any callable: a function, a method, a partial, a class, an object with ``__call__``.
+        home: the program; None: what the function is from.
     """
-    walk = _Walk(function)
-    walk.visit("the function", function)
+    while isinstance(function, _PARTIALS):  # what it holds tells calls apart
+        function = function.func
+    is_object = object_of(function) is not None and not isinstance(function, types.MethodType)
+    walk = _Walk(home or program.Home(module_of(function)))
+    walk.visit("the function", type(function) if is_object else function)
     while walk.todo:
         walk.visit(*walk.todo.pop())
     return walk.found
@@ -49,9 +46,20 @@ def module_of(function: Any) -> str:
     return str(getattr(function, "__module__", None) or type(function).__module__)
 
 
-def digest_of(function: types.FunctionType) -> str:
-    """Returns one digest of a function's code and all that it uses."""
-    return _digest(repr(sorted(parts(function).items())).encode())
+def object_of(function: Any) -> Any:
+    """Returns the object that a method is bound to, or that is called itself; None if there is none."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if isinstance(function, types.MethodType):
+        return function.__self__
+    is_plain = isinstance(function, (types.FunctionType, types.BuiltinFunctionType, type)) or wrapped(function) is not None
+    return None if is_plain else function
+
+
+def digest_of(used: Any, home: program.Home) -> str:
+    """Returns one digest of the code of a function or class and all that it uses; "" if it is a library's."""
+    found = parts(used, home) if home.has(getattr(used, "__module__", None)) else None
+    return _digest(repr(sorted(found.items())).encode()) if found else ""
 
 
 def _digest(data: bytes) -> str:
@@ -61,146 +69,101 @@ def _digest(data: bytes) -> str:
 class _Walk:
     """Goes from a function to what it uses, and on from there."""
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, home: program.Home) -> None:
         self.found: dict[str, str] = {}
         self.todo: list[tuple[str, Any]] = []
         self._seen: dict[int, Any] = {}  # by their ids, and kept, so that no id is used again
-        self._home = module_of(function).partition(".")[0]
+        self._home = home
 
     def visit(self, name: str, value: Any) -> None:
         """Records one thing, and what it uses as what is to do."""
         if value is None or id(value) in self._seen:
             return
         self._seen[id(value)] = value
-        if isinstance(value, (staticmethod, classmethod, types.MethodType)):
-            self.todo.append((name, value.__func__))
-            self.todo.append((name, type(getattr(value, "__self__", None))))
-        elif isinstance(value, functools.partial):
-            self.todo.append((name, value.func))
+        if isinstance(value, _WRAPPERS):
+            owner = getattr(value, "__self__", None)
+            self.todo += [(name, value.__func__), (name, owner if isinstance(owner, type) else type(owner))]
+        elif isinstance(value, _PARTIALS):
+            self.todo += [(name, value.func), (name, value.args), (name, value.keywords)]
         elif isinstance(value, property):
-            self.todo += [(name, one) for one in (value.fget, value.fset, value.fdel) if one is not None]
+            self.todo += [(name, one) for one in (value.fget, value.fset, value.fdel)]
         elif isinstance(value, functools.cached_property):
             self.todo.append((name, value.func))
+        elif isinstance(value, functools.singledispatchmethod):
+            self.todo.append((name, value.dispatcher))
         elif isinstance(value, types.FunctionType):
             self._visit_function(value)
         elif isinstance(value, type):
             self._visit_class(value)
-        elif hasattr(value, "__wrapped__"):  # a cache, a distributed function
-            self.todo.append((name, value.__wrapped__))
+        elif isinstance(value, types.ModuleType):
+            self._visit_module(value.__name__)
+        elif (inner := wrapped(value)) is not None:  # a cache, a distributed function
+            self.todo.append((name, inner))
         else:
-            self._visit_object(name, value)
+            found = described(value, self._home.has)
+            self._record(name, found.data)
+            self.todo += [(name, used) for used in found.uses]
 
     def _visit_function(self, function: types.FunctionType) -> None:
-        if not self._is_of_program(function.__module__):
+        if not self._home.has(function.__module__):
             return
         name = f"{function.__module__}.{function.__qualname__}"
-        self._record(name, _code(function.__code__, function.__doc__))
-        for default in (function.__defaults__ or (), *(function.__kwdefaults__ or {}).items()):
-            self.todo += [(f"the defaults of {name}", one) for one in default]
-        for used, value in _used(function, self._is_of_program):
-            self.todo.append((used, value))
-        for closed, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        code = function.__code__
+        self._record(name, code_bytes(code))
+        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()):
+            self.todo.append((f"the defaults of {name}", default))
+        self.todo += self._used(function)
+        self._visit_imports(code, function.__globals__.get("__package__"))
+        for closed, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             try:
                 self.todo.append((f"{closed} of {name}", cell.cell_contents))
             except ValueError:  # it is empty
                 continue
-        self.todo.append((name, getattr(function, "__wrapped__", None)))
+        # What a wrapper calls, and the functions of `functools.singledispatch`.
+        self.todo += [(name, getattr(function, attribute, None)) for attribute in ("__wrapped__", "registry")]
 
     def _visit_class(self, kind: type) -> None:
-        if not self._is_of_program(kind.__module__):
+        if not self._home.has(kind.__module__):
             return
         name = f"{kind.__module__}.{kind.__qualname__}"
-        self.todo += [(name, base) for base in kind.__bases__]
-        if issubclass(kind, enum.Enum):
+        self.todo += [(name, one) for one in (*kind.__bases__, type(kind))]
+        is_enum = issubclass(kind, enum.Enum)
+        if is_enum:
             self.todo.append((name, {member.name: member.value for member in kind}))
         for attribute, value in vars(kind).items():
-            is_code = isinstance(value, (types.FunctionType, staticmethod, classmethod, property, functools.cached_property))
-            if is_code or not (attribute.startswith("__") or isinstance(value, enum.Enum)):
+            is_code = isinstance(value, (types.FunctionType, *_WRAPPERS, property, functools.cached_property))
+            if is_code or not attribute.startswith("_" if is_enum else "__"):
                 self.todo.append((f"{name}.{attribute}", value))
 
-    def _visit_object(self, name: str, value: Any) -> None:
-        """Records plain data by its bytes, all else by its type, whose code counts."""
-        kind = type(value)
-        if _is_plain(value):
-            self._record(name, marshal.dumps(value, 2))  # sets in the order of their elements' bytes
-            return
-        self._record(name, f"{kind.__module__}.{kind.__qualname__}".encode())
-        self.todo.append((name, kind))
+    def _visit_module(self, module: str) -> None:
+        """Records a module as a whole, as its file has it: it need not be imported here, and is not for this."""
+        name = f"the module {module}"
+        found = None if name in self.found else self._home.code(module)
+        if found is not None:
+            code, package = found
+            self._record(name, code_bytes(code))
+            self._visit_imports(code, package)
+
+    def _visit_imports(self, code: types.CodeType, package: str | None) -> None:
+        for level, name in imports_of(code):
+            for module in program.absolute(level, name, package):
+                self._visit_module(module)
+
+    def _used(self, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+        """Yields the globals that a function uses, and the attributes of modules of the program, with their names."""
+        for path in sorted(set(globals_of(function.__code__))):
+            first, *rest = path
+            if first not in function.__globals__:
+                continue
+            name, value = f"{function.__module__}.{first}", function.__globals__[first]
+            while isinstance(value, types.ModuleType) and rest and self._home.has(value.__name__):
+                name = f"{value.__name__}.{rest[0]}"
+                value = getattr(value, rest.pop(0), None)
+            yield name, value
 
     def _record(self, name: str, data: bytes) -> None:
         # Two things may have one name: lambdas of one function.
         self.found[name] = _digest(self.found.get(name, "").encode() + data)
-
-    def _is_of_program(self, module: str | None) -> bool:
-        top = str(module).partition(".")[0]
-        if top in _OWN or top in sys.builtin_module_names:
-            return False
-        if top == self._home or top == "__main__":
-            return True
-        file = getattr(sys.modules.get(str(module)), "__file__", None)
-        if file is None:
-            return top not in sys.stdlib_module_names
-        is_installed = "site-packages" in file or "dist-packages" in file
-        return not is_installed and not file.startswith(_MODULES_OF_PYTHON)
-
-
-def _used(function: types.FunctionType, is_of_program: Any) -> Iterator[tuple[str, Any]]:
-    """Yields the globals that a function uses, and the attributes of modules of the program, with their names."""
-    for path in sorted(set(_paths(function.__code__))):
-        first, *rest = path
-        if first not in function.__globals__:
-            continue
-        name, value = f"{function.__module__}.{first}", function.__globals__[first]
-        while isinstance(value, types.ModuleType) and rest and is_of_program(value.__name__):
-            name = f"{value.__name__}.{rest[0]}"
-            value = getattr(value, rest.pop(0), None)
-        if not isinstance(value, types.ModuleType):
-            yield name, value
-
-
-def _paths(code: types.CodeType) -> Iterator[tuple[str, ...]]:
-    """Yields the names of globals, each with the attributes that are read of it at once."""
-    path: tuple[str, ...] = ()
-    for step in dis.get_instructions(code):
-        if path and step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            path = (*path, step.argval)
-            continue
-        if path:
-            yield path
-        path = (step.argval,) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") else ()
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _paths(constant)
-
-
-def _code(code: types.CodeType, docstring: str | None = None) -> bytes:
-    """Returns what a code object does, as bytes: no line numbers, no file, no docstring."""
-    constants = [_constant(one) for one in code.co_consts]
-    if docstring is not None and code.co_consts and code.co_consts[0] == docstring:
-        constants[0] = _constant(None)
-    counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & ~_HAS_DOCSTRING
-    names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
-    return marshal.dumps((code.co_code, code.co_exceptiontable, counts, names, tuple(constants)), 2)
-
-
-def _constant(value: Any) -> Any:
-    """Returns a constant of a code object as ``marshal`` writes it: the same in every process."""
-    if isinstance(value, types.CodeType):
-        return "code", _code(value)
-    if isinstance(value, frozenset):
-        return "frozenset", tuple(sorted(map(repr, value)))
-    if isinstance(value, tuple):
-        return "tuple", tuple(map(_constant, value))
-    return type(value).__name__, value if type(value) in _ATOMS else repr(value)
-
-
-def _is_plain(value: Any) -> bool:
-    kind = type(value)
-    if kind in _ATOMS:
-        return True
-    if kind in (list, tuple, set, frozenset):
-        return all(map(_is_plain, value))
-    return kind is dict and all(map(_is_plain, value)) and all(map(_is_plain, value.values()))
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

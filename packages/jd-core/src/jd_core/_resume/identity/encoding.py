@@ -12,20 +12,19 @@ import marshal
 import pickle
 import types
 import weakref
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from jd_core._resume.identity import elsewhere
-from jd_core._resume.identity.code import digest_of
+from jd_core._resume.identity.bytecode import ATOMS, code_bytes
+from jd_core._resume.identity.content import content
 from jd_core.worker.unpicklable import REFUSALS, locate, show
-
-#: What ``marshal`` writes, and nothing else: it takes arrays for their bytes.
-ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
 #: What is pickled by these is the same everywhere: it need not be tried.
 TRUSTED = frozenset(
     {
         *("builtins", "collections", "copyreg", "datetime", "decimal", "fractions", "ipaddress", "pathlib", "types", "uuid"),
-        *("numpy", "pandas", "polars", "pyarrow", "zoneinfo"),
+        *("array", "jd_core", "numpy", "pandas", "polars", "pyarrow", "re", "zoneinfo"),
     }
 )
 
@@ -41,12 +40,23 @@ class UnstableError(Exception):
     """A value has no bytes that are the same in every process; the message says which part of it, and why."""
 
 
-class Encoder:
-    """Makes bytes of values."""
+def _own_code(used: Any) -> str:
+    return code_bytes(used.__code__).hex() if isinstance(used, types.FunctionType) else ""
 
-    def __init__(self) -> None:
+
+class Encoder:
+    """Makes bytes of values.
+
+    Args:
+        code_of: returns what tells the code of a function or class from that of another one, "" where it does not count;
+            without it, functions count by what is in their own.
+    """
+
+    def __init__(self, code_of: Callable[[Any], str] = _own_code) -> None:
+        self._code_of = code_of
+        self._codes: dict[type, str] = {}
         self._file = io.BytesIO()
-        self._pickler = _Pickler(self._file, references=False)
+        self._pickler = self._new_pickler(self._file)
 
     def encode(self, values: tuple[Any, ...], name: str = "") -> bytes:
         """Returns the bytes of ``values``.
@@ -70,15 +80,26 @@ class Encoder:
             if any(kind.__module__.partition(".")[0] not in TRUSTED for kind in new):
                 self._try(values, name)
             _tried.update(new)
-        return data
+        return data + self._code(self._pickler.types) if self._pickler.types else data
+
+    def _code(self, kinds: Iterable[type]) -> bytes:
+        """Returns the code of classes, which objects bring along."""
+        codes = self._codes
+        for kind in kinds:
+            if kind not in codes:
+                codes[kind] = self._code_of(kind)
+        return "".join(sorted(codes[kind] for kind in kinds)).encode()
+
+    def _new_pickler(self, file: io.BytesIO, *, references: bool = False) -> _Pickler:
+        return _Pickler(file, self._code_of, references=references)
 
     def _pickled(self, value: Any) -> bytes:
         try:
             return self._dump(self._pickler, self._file, value)
         except (ValueError, RecursionError):  # it holds itself, which takes references
-            self._pickler = _Pickler(self._file, references=False)
+            self._pickler = self._new_pickler(self._file)
             file = io.BytesIO()
-            return self._dump(_Pickler(file, references=True), file, value)
+            return self._dump(self._new_pickler(file, references=True), file, value)
 
     def _dump(self, pickler: _Pickler, file: io.BytesIO, value: Any) -> bytes:
         file.seek(0)
@@ -93,7 +114,7 @@ class Encoder:
         try:
             packed = pickle.dumps(values, 5)
             copies = pickle.loads(packed), pickle.loads(packed)
-            here, there = map(self._pickled, copies)
+            here, there = map(Encoder()._pickled, copies)
         except REFUSALS:
             return  # it cannot be copied, so nothing can be said
         if here != there:
@@ -107,23 +128,24 @@ class _Pickler(pickle.Pickler):
     """Pickles values, and functions by their code.
 
     Attributes:
-        types: those of the objects that are no plain data.
+        types: classes, and those of the objects that are no plain data.
         has_set: whether an object of a class derived from a set had elements.
     """
 
-    def __init__(self, file: io.BytesIO, *, references: bool) -> None:
+    def __init__(self, file: io.BytesIO, code_of: Callable[[Any], str], *, references: bool) -> None:
         super().__init__(file, 5)
         self.fast = not references
+        self._code_of = code_of
         self.types: set[type] = set()
         self.has_set = False
 
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) is types.FunctionType:
-            return Code, (obj.__module__, obj.__qualname__, digest_of(obj))
-        self.types.add(type(obj))
+            return Code, (obj.__module__, obj.__qualname__, self._code_of(obj))
+        self.types.add(obj if isinstance(obj, type) else type(obj))
         if isinstance(obj, (set, frozenset)) and obj:
             self.has_set = True
-        return NotImplemented
+        return content(obj)
 
 
 class Code:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-import types
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
+from jd_core._resume.identity.code import digest_of, module_of, object_of
 from jd_core._resume.identity.encoding import Encoder, UnstableError
+from jd_core._resume.identity.program import Home
 from jd_core.backend import Chunk
 from jd_core.errors import ResumeError
 
@@ -45,9 +46,12 @@ class Keys:
         self._name = name
         self._names = names
         self._key = key
-        self._encoder = Encoder()
-        held = {f"constant {constant}": value for constant, value in {**_bound(function), **constants}.items()}
-        same = [(constant, self._constant(constant, value)) for constant, value in sorted(held.items())]
+        home = Home(module_of(function))
+        held = object_of(function)
+        of_self = held if isinstance(held, type) else type(held)  # is among the parts of the function's code
+        self._encoder = Encoder(lambda used: "" if used is of_self else digest_of(used, home))
+        constants = {f"constant {constant}": value for constant, value in {**_bound(function), **constants}.items()}
+        same = [(constant, self._constant(constant, value)) for constant, value in sorted(constants.items())]
         self._prefix = blake2b(repr((*around, *names, *same)).encode()).digest()
 
     def of(self, chunk: Chunk) -> list[bytes]:
@@ -113,8 +117,5 @@ def _bound(function: Any) -> dict[str, Any]:
         bound = {**{f"argument {number} of the partial": one for number, one in enumerate(function.args)}, **bound}
         bound = {**{f"argument {name} of the partial": one for name, one in function.keywords.items()}, **bound}
         function = function.func
-    if isinstance(function, types.MethodType):
-        return {**bound, "self": function.__self__}
-    if isinstance(function, (types.FunctionType, types.BuiltinFunctionType, type)) or hasattr(function, "__wrapped__"):
-        return bound
-    return {**bound, "self": function}
+    held = object_of(function)
+    return bound if held is None else {**bound, "self": held}
