@@ -364,7 +364,8 @@ def test_defaults_closures_and_wrappers():
         "def g(x):\n    return x * {}\nTABLE = {'g': [g]}\ndef f(x):\n    return TABLE['g'][0](x)",
         "import functools\ng = functools.partial(pow, {})\ndef f(x):\n    return g(x)",
         (
-            "class Wrapper:\n    def __init__(self, inner):\n        self.inner = inner\n@Wrapper\ndef g(x):\n    return {}\n"
+            "class Wrapper:\n    def __init__(self, inner):\n        self.inner = inner\n"
+            "@Wrapper\ndef g(x):\n    return {}\n"
             "def f(x):\n    return g.inner(x)"
         ),
         "import functools\n@functools.singledispatch\ndef f(x):\n    return x\n@f.register\ndef _(x: int):\n    return {}",
@@ -373,7 +374,8 @@ def test_defaults_closures_and_wrappers():
             "    @go.register\n    def _(self, x: int):\n        return {}\ndef f(x):\n    return A().go(x)"
         ),
         (
-            "import functools\nclass A:\n    def go(self, x, y):\n        return x\n    one = functools.partialmethod(go, {})\n"
+            "import functools\nclass A:\n    def go(self, x, y):\n        return x\n"
+            "    one = functools.partialmethod(go, {})\n"
             "def f(x):\n    return A().one(x)"
         ),
         (

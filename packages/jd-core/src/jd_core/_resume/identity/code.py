@@ -127,12 +127,12 @@ class _Walk:
             return
         name = f"{kind.__module__}.{kind.__qualname__}"
         self.todo += [(name, one) for one in (*kind.__bases__, type(kind))]
-        is_enum = issubclass(kind, enum.Enum)
-        if is_enum:
+        if issubclass(kind, enum.Enum):
             self.todo.append((name, {member.name: member.value for member in kind}))
+        private = "_" if issubclass(kind, enum.Enum) else "__"  # what an enum keeps there changes with its use
         for attribute, value in vars(kind).items():
             is_code = isinstance(value, (types.FunctionType, *_WRAPPERS, property, functools.cached_property))
-            if is_code or not attribute.startswith("_" if is_enum else "__"):
+            if is_code or not attribute.startswith(private):
                 self.todo.append((f"{name}.{attribute}", value))
 
     def _visit_module(self, module: str) -> None:

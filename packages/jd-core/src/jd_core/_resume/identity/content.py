@@ -57,7 +57,7 @@ def _arrow(obj: Any) -> Any:
 def _model(model: Any) -> Any:
     """Returns a model of pydantic, which keeps the names of the fields that were set in a set."""
     kind = type(model)
-    if kind.__reduce_ex__ is not object.__reduce_ex__ or kind.__reduce__ is not object.__reduce__:
+    if any(getattr(kind, name) is not getattr(object, name) for name in ("__reduce_ex__", "__reduce__")):
         return NotImplemented
     state = model.__getstate__()
     fields = state.get("__pydantic_fields_set__")
