@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 420, 260
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 26, 40
 LEGEND = 190, 22
 COLOURS = ["#0969da", "#cf222e", "#bc4c00", "#8250df", "#1a7f37", "#bf3989"]
-STYLE = """<style>
+LOOKS = """<style>
 text { font: 11px system-ui, sans-serif; fill: #57606a } .title { font-weight: 600; fill: #24292f }
 path { fill: none; stroke-width: 2 } .grid { stroke: #8888; stroke-width: .5 }
 .dashed { stroke-dasharray: 5 4; stroke: #888 }
@@ -48,7 +48,7 @@ def svg(charts: Sequence[Chart], columns: int = 2) -> str:
     width, per_row = columns * WIDTH, (columns * WIDTH - LEFT) // LEGEND[0]
     top = -(-len(names) // per_row) * LEGEND[1] + 4
     height = top + -(-len(charts) // columns) * HEIGHT
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">', STYLE]
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">', LOOKS]
     for number, name in enumerate(names):
         x, y = LEFT + LEGEND[0] * (number % per_row), 12 + LEGEND[1] * (number // per_row)
         parts.append(f'<path d="M{x} {y}h22" stroke="{colours[name]}"/><text x="{x + 28}" y="{y + 4}">{escape(name)}</text>')

@@ -192,7 +192,7 @@ def main() -> int:
     if arguments.write:
         PICTURE.parent.mkdir(exist_ok=True)
         PICTURE.write_text(picture, encoding="utf-8")
-        report.write(ROOT / "docs" / "how-to" / "requests.md", HEADING, table, table)
+        report.write(ROOT / "docs/how-to/requests.md", HEADING, table, table)
     return 0
 
 
