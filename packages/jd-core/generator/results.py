@@ -277,6 +277,10 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
 {explain}
 
     @property
+    def advise(self) -> Call[Function, Function, Advice, Advice, OnLoop]:
+{advise}
+
+    @property
     def local(self) -> Function:
 {local}
 
@@ -326,13 +330,14 @@ def decorator_stub(_: str) -> str:
 
 def distributed_stub(_: str) -> str:
     """Returns the text of ``_typing/distributed.pyi``."""
-    names = ("__signature__", "aio", "stream", "as_completed", "astream", "explain", "local", "options")
+    names = ("__signature__", "aio", "stream", "as_completed", "astream", "explain", "advise", "local", "options")
     return DISTRIBUTED.format(
         imports=parameters.imports(
             "inspect: Signature",
             "collections.abc: AsyncGenerator, Callable, Coroutine, Generator",
             "typing: Any, Concatenate, Generic, Literal, Never, ParamSpec, Self, TypeVar, overload",
             "typing_extensions: TypeVar as Defaulted",
+            "jd_core._insight.advice: Advice",
             "jd_core._collections.fold: Fold",
             "jd_core._insight.explanation: Explanation",
             "jd_core._typing.call: Call, Function, OnLoop",

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from jd_core._auto import choose as choosing
-from jd_core._auto.choose import choose, shown
+from jd_core._auto.choose import choose
 from jd_core._auto.sample import Sample
 from jd_core.backend import Chunk, ChunkResult
 
@@ -17,6 +17,7 @@ def four_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing, "usable_cpus", lambda: 4)
     monkeypatch.setattr(choosing, "is_installed", lambda job: True)
     monkeypatch.setattr(choosing, "_start", lambda job: 0.003)
+    monkeypatch.setattr(choosing, "_is_crowded", lambda: False)
 
 
 def sample(
@@ -112,6 +113,67 @@ def test_gains_are_never_below_one_elsewhere() -> None:
         assert choice.why
 
 
-def test_times_are_shown_as_people_say_them() -> None:
-    """Two digits, and a unit."""
-    assert [shown(seconds) for seconds in (2e-6, 1.2e-2, 3.0)] == ["2 µs", "12 ms", "3.0 s"]
+def test_calls_that_release_the_lock_go_to_threads() -> None:
+    """Two at once were twice as fast: threads compute at the same time, and nothing has to be sent."""
+    costs = sample(0.01)
+    costs.at_once[2] = 1.95
+    choice = choose(costs, 100, None)
+    assert (choice.job, choice.workers) == ("io", 4)
+    costs.at_once[2] = 1.1
+    assert choose(costs, 100, None).job == "compute"
+
+
+def test_on_a_busy_machine_threads_are_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, a thread that waits for the interpreter's lock seems to wait for a CPU."""
+    monkeypatch.setattr(choosing, "_is_crowded", lambda: True)
+    costs = sample(0.01)
+    costs.at_once[2] = 1.95
+    assert choose(costs, 100, None).job == "compute"
+
+
+def test_a_gain_has_a_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is likely lies within it, and it is wider where other programs run, and before workers have started."""
+    idle = choose(sample(0.01), 100, None)
+    assert 1.0 < idle.low < idle.gain < idle.high < 5.0
+    assert idle.is_sure
+    monkeypatch.setattr(choosing, "_start", lambda job: 0.35)
+    assert choose(sample(0.01), 100, None).low < idle.low
+    monkeypatch.setattr(choosing, "_is_crowded", lambda: True)
+    crowded = choose(sample(0.01), 100, None)
+    assert crowded.low < 1.0
+    assert not crowded.is_sure
+
+
+def test_to_stay_is_sure_where_nothing_can_be_gained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not where workers may start faster than is likely."""
+    monkeypatch.setattr(choosing, "_start", lambda job: 0.35)
+    assert choose(sample(1e-6), 1000, None).is_sure
+    near = choose(sample(0.01), 40, None)
+    assert (near.job, near.second, near.is_sure) == ("serial", "compute", False)
+
+
+@pytest.mark.parametrize(("gain", "low", "high"), [(7.9, 4.0, 6.6), (1.0, 0.9, 1.6), (3.0, 1.9, 4.6)])
+def test_what_limits_waiting_calls_limits_the_gain(gain: float, low: float, high: float) -> None:
+    """A server that serves one at a time makes eight threads as slow as one."""
+    costs = sample(0.01, cpu=0.01)
+    costs.at_once[8] = gain
+    choice = choose(costs, 1000, 6)
+    assert low <= choice.low <= choice.high <= high
+    assert choice.job == ("io" if gain > 1.5 else "serial")
+
+
+def test_coroutines_go_to_web() -> None:
+    """Those that were seen to wait at the same time on one loop."""
+    costs = sample(0.01, cpu=0.01)
+    costs.waits_in, costs.at_once = "web", {8: 7.8}
+    choice = choose(costs, 1000, None)
+    assert (choice.job, choice.workers) == ("web", 100)
+    assert 5 < choice.low < 60 < choice.high
+
+
+def test_where_calls_differ_less_is_sure() -> None:
+    """The work that is left may be less than it seems, and the start of workers then counts for more."""
+    costs = sample(0.01)
+    sure = choose(costs, 10, None)
+    costs.error = 0.4
+    assert choose(costs, 10, None).low < sure.low

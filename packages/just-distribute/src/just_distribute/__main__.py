@@ -54,6 +54,17 @@ def _parser() -> argparse.ArgumentParser:
     resume = commands.add_parser("resume", help="say what is in a file of resume=: how many results, failed calls")
     resume.add_argument("file", help="the path that resume= got")
     resume.set_defaults(command=_resume)
+
+    advise = commands.add_parser("advise", help="make a few calls of a function here, and say which job fits it")
+    advise.add_argument("function", metavar="MODULE:FUNCTION", help="such as prices:price; found as by python -m")
+    advise.add_argument(
+        "--with",
+        dest="arguments",
+        metavar="EXPRESSION",
+        required=True,
+        help="the arguments, as in a call: 'rows()[:1000], rate=1.2'; evaluated in the module",
+    )
+    advise.set_defaults(command=_advise)
     return parser
 
 
@@ -82,6 +93,12 @@ def _resume(parsed: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _advise(parsed: argparse.Namespace) -> int:
+    from just_distribute import advise
+
+    return advise.run(sys.stdout, sys.stderr, parsed.function, parsed.arguments)
 
 
 def _jobs(text: str) -> list[str]:

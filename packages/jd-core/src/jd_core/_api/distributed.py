@@ -28,6 +28,7 @@ from jd_core._planning.binding import BoundCall, Constants, bind
 from jd_core._planning.thread_input import Reader, may_any_block
 
 if TYPE_CHECKING:
+    from jd_core._insight.advice import Advice
     from jd_core._insight.explanation import Explanation
 
 #: What frames of a call hold in the place of its arguments, which may be large, once these are bound.
@@ -77,7 +78,7 @@ class Distributed:
         """
         kwargs = Constants(kwargs)  # under the same name, so that tracebacks with locals show no constant
         if args and isinstance(args[0], type) and self._is_classmethod_of(args[0]):
-            return self._bound_to(args[0])(*args[1:], **kwargs)
+            return Bound(self.__wrapped__.__get__(args[0], type(args[0])), self._options)(*args[1:], **kwargs)
         target, call = self._bind(args, kwargs)
         args, kwargs = NOTHING  # not deleted, for IPython's tracebacks show the arguments of each frame
         return target.start(call).collect()
@@ -131,20 +132,33 @@ class Distributed:
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
         """Returns what a call with these arguments would do, and why; starts nothing.
 
-        `print` it for a text that fits a screen; notebooks show tables. It has the job, the number of workers and of calls,
-        the role of each parameter, sizes of batches and chunks, how results are joined, how much is sent, and warnings of
-        what is probably not meant. At most one element of each argument is read, and none of an iterator, which a run may
-        still read from its start. Constants are never shown.
+        `print` it for a text that fits a screen; notebooks show tables. It has job, workers, calls, the role of each
+        parameter, sizes of batches and chunks, how results are joined, how much is sent, and warnings of what is probably
+        not meant. At most one element of each argument is read, none of an iterator. Constants are never shown.
 
         Raises:
             SignatureError, BatchingError, BackendError: as the call would.
         """
         kwargs = Constants(kwargs)
-        target, call = self._bind(args, kwargs, on_loop=True)
-        args, kwargs = NOTHING
         from jd_core._insight.explain import explain  # here, because no call needs it
 
-        return explain(target, call)
+        return explain(*self._bind(args, kwargs, on_loop=True))
+
+    @CallMethod
+    def advise(self, /, *args: Any, **kwargs: Any) -> Advice:
+        """Makes a few of these calls here, for about two seconds at most, and returns which job fits all of them.
+
+        `print` it, or look at its attributes: job, workers, the gain over a plain loop with a range, the reasons, and what
+        would change it; or it is not sure. The calls are real, with the first elements, and their results are dropped. An
+        iterator is left alone, so then nothing is measured.
+
+        Raises:
+            Exception: as the call would, and what one of its calls raises.
+        """
+        kwargs = Constants(kwargs)
+        from jd_core._auto.advise import advise  # here, because no call needs it
+
+        return advise(*self._bind(args, kwargs, on_loop=True))
 
     @functools.partial(CallMethod, plain=True)
     def local(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -219,16 +233,9 @@ class Distributed:
         return Stream(self._name, read_in_thread(reader, stop, run, start), stop)
 
     def _is_classmethod_of(self, owner: type) -> bool:
-        """Whether this is the function of a classmethod of a class.
-
-        From Python 3.13 on, ``@classmethod`` above ``@distribute`` no longer asks `__get__`, but passes the class as the
-        first argument, where a collection is expected.
-        """
+        # From Python 3.13 on, @classmethod above @distribute no longer asks __get__, but passes the class first.
         found = inspect.getattr_static(owner, self._name.rpartition(".")[2], None)
         return isinstance(found, classmethod) and found.__func__ is self
-
-    def _bound_to(self, owner: type) -> Distributed:
-        return Bound(self.__wrapped__.__get__(owner, type(owner)), self._options)
 
 
 @HelpText.shown

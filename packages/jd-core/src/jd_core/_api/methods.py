@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 #: The methods that `help` lists, in this order.
-LISTED = ("stream", "as_completed", "aio", "astream", "explain", "local", "options")
+LISTED = ("stream", "as_completed", "aio", "astream", "explain", "advise", "local", "options")
 
 
 class CallMethod:

@@ -1,13 +1,20 @@
-"""Which job fits calls of which a sample was measured: the one that is expected to end first."""
+"""Which job fits calls of which a sample was measured: the one that is expected to end first.
+
+``job="auto"`` does what is likely, and `Distributed.advise` says it only where it is sure: where even the slow end of what
+is expected is no slower than a plain loop.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from jd_core._auto.sample import Sample
+from jd_core._tracing.words import short, size
 from jd_core.backend import registry
-from jd_core.backend.cpus import usable_cpus
+from jd_core.backend.cpus import machine_load, usable_cpus
 
 #: Calls that use no CPU for more than this share of their time wait.
 WAITING = 0.5
@@ -16,10 +23,16 @@ WAITING = 0.5
 GAIN = 0.8
 
 #: Seconds until the first result of a job whose workers have to be started, or were started before.
-STARTING = {"compute": (0.35, 0.003), "io": (0.005, 0.001)}
+STARTING = {"compute": (0.35, 0.003), "io": (0.005, 0.001), "web": (0.02, 0.001)}
+
+#: How much of that it is at least, and at most: on a fast machine, and on a busy one or with large imports.
+FAST, SLOW = 0.3, 3.0
+
+#: Of the gain that is likely, so much is sure: CPUs may share a core or memory; and less where other programs use them, too.
+SURE_SHARE, CROWDED_SHARE = 0.7, 0.35
 
 #: What a call costs in a message among others, in seconds, beside what its data costs.
-PER_CALL = {"compute": 5e-7, "io": 2e-7}
+PER_CALL = {"compute": 5e-7, "io": 2e-7, "web": 5e-6}
 
 #: Where the length of the input is unknown, so many seconds of work are expected to be left.
 UNKNOWN_SECONDS = 10.0
@@ -34,12 +47,40 @@ class Choice:
         workers: how many calls are to run at once there.
         gain: how many times as fast as here the calls that are left are expected to be.
         why: one clause, for people.
+        low: the least gain to be expected; where calls are to stay here, by the job that comes next.
+        high: the largest.
+        second: that job, if it was considered.
     """
 
     job: str
     workers: int
     gain: float
     why: str
+    low: float = 1.0
+    high: float = 1.0
+    second: str | None = None
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the job is no slower than calls here even at the low end; to stay here: hardly faster at the high end."""
+        return self.high <= 1.0 / GAIN if self.job == "serial" else self.low >= 1.0
+
+
+class _Forecast(NamedTuple):
+    """How many seconds calls take under a job: likely, at least, and at most."""
+
+    job: str
+    workers: int
+    likely: float
+    least: float
+    most: float
+
+    def choice(self, here: float, facts: str, reason: str) -> Choice:
+        """Returns this job if it gains enough; otherwise to stay here, for a reason."""
+        low, high = here / self.most, here / self.least
+        if self.likely < GAIN * here:
+            return Choice(self.job, self.workers, here / self.likely, facts, low, high)
+        return Choice("serial", 1, 1.0, f"{facts}, and {reason}", low, high, self.job)
 
 
 def choose(sample: Sample, left: int | None, workers: int | None) -> Choice:
@@ -66,36 +107,86 @@ def choose(sample: Sample, left: int | None, workers: int | None) -> Choice:
 
 
 def _waiting(sample: Sample, left: int, workers: int | None, here: float) -> Choice:
-    threads = workers or registry.backend("io").default_workers({}) if is_installed("io") else 1
-    at_once = min(threads, left)
-    there = _start("io") + max(here / at_once, left * sample.cpu / sample.calls) + left * PER_CALL["io"]
-    facts = f"calls of {shown(sample.per_call)} wait {sample.waiting:.0%} of their time"
-    if there < GAIN * here:
-        return Choice("io", threads, here / there, facts)
-    return Choice("serial", 1, 1.0, f"{facts}, and the {_counted(left)} left take {shown(here)}")
+    job = sample.waits_in
+    threads = workers or registry.backend(job).default_workers({}) if is_installed(job) else 1
+    facts = f"calls of {short(sample.per_call)} wait {sample.waiting:.0%} of their time"
+    # What they compute is done by one thread at a time, where they hold the interpreter's lock.
+    ideal = likely = max(1.0, min(threads, left, here / (left * sample.cpu / sample.calls or here / threads)))
+    sure = max(1.0, _sure_share() * ideal)
+    if sample.at_once:
+        number, gain = max(sample.at_once.items())
+        sure = max(1.0, 0.7 * min(gain, ideal))
+        if gain < 0.7 * min(number, ideal):  # something else limits them: a server, a lock, the CPUs of other programs
+            facts += f", and {number} at once were {gain:.1f} times as fast"
+            likely = min(likely, max(1.0, gain))
+            ideal = ideal if _is_crowded() else min(ideal, max(1.0, 1.5 * gain))
+    forecast = _forecast(job, threads, sample, left, here, (likely, ideal, sure), 0.0)
+    return forecast.choice(here, facts, f"the {_counted(left)} left take {short(here)}")
 
 
 def _computing(sample: Sample, left: int, workers: int | None, here: float) -> Choice:
     processes = workers or usable_cpus()
-    at_once = min(processes, left, usable_cpus())
-    facts = f"calls of {shown(sample.per_call)} compute"
-    if at_once < 2:
+    cpus = min(processes, left, usable_cpus())
+    facts = f"calls of {short(sample.per_call)} compute"
+    if cpus < 2:
         why = f"{facts}, and " + ("one CPU may be used" if usable_cpus() < 2 else "one worker was asked for")
         return Choice("serial", 1, 1.0, why if left > 1 else f"{facts}, and one call is left")
     if sample.everywhere > 1.5 * max(sample.cpu, 0.7 * sample.seconds):
         return Choice("serial", 1, 1.0, "calls use several CPUs by themselves")
+    speeds = (cpus, 1.1 * cpus, _sure_share() * cpus)
+    in_threads = None
+    if sample.releases_lock and not _is_crowded():
+        in_threads = _forecast("io", workers or usable_cpus(), sample, left, here, speeds, 0.0)
+        facts += ", and release the interpreter's lock"
     if not sample.sendable:
+        if in_threads is not None:
+            return in_threads.choice(here, facts, f"the {_counted(left)} left take {short(here)} here")
         why = f"{facts}, and what they are passed or return cannot be sent to a process"
         return Choice("serial", 1, 1.0, why)
-    there = _start("compute") + here / at_once + left * (sample.moving_per_call + PER_CALL["compute"])
-    if there < GAIN * here:
-        return Choice("compute", processes, here / there, facts)
-    if sample.moving_per_call > sample.per_call / 2:
-        size = f"{sample.nbytes / max(1, sample.weighed):,.0f} bytes"
-        why = f"calls take {shown(sample.per_call)}, and their data ({size} each) as long to send"
-        return Choice("serial", 1, 1.0, why)
-    why = f"{facts}, and the {_counted(left)} left take {shown(here)} here"
-    return Choice("serial", 1, 1.0, why)
+    moving = sample.moving_per_call
+    forecast = _forecast("compute", processes, sample, left, here, speeds, moving)
+    if in_threads is not None and in_threads.likely <= forecast.likely:
+        forecast = in_threads
+    elif moving > sample.per_call / 2:
+        facts = f"calls take {short(sample.per_call)}"
+        data = size(round(sample.nbytes / max(1, sample.weighed)))
+        return forecast.choice(here, facts, f"their data ({data} each) as long to send")
+    return forecast.choice(here, facts, f"the {_counted(left)} left take {short(here)} here")
+
+
+def _forecast(
+    job: str, workers: int, sample: Sample, left: int, here: float, speeds: tuple[float, float, float], moving: float
+) -> _Forecast:
+    """Returns how long calls take under a job.
+
+    Args:
+        job: its name.
+        workers: how many calls run at once.
+        sample: what they cost here.
+        left: how many there are.
+        here: seconds that they take here.
+        speeds: how many times as fast they are without the cost of workers and messages: likely, at most, and surely.
+        moving: seconds to send one call's data there and back.
+    """
+    start, each = _start(job), PER_CALL[job]
+    likely, most, least = speeds
+    vague = min(0.9, 2 * sample.error)  # where calls differ, there may be less work than it seems, or more
+    return _Forecast(
+        job,
+        workers,
+        start + here / likely + left * (moving + each),
+        FAST * start * (1 - vague) + here / most + left * FAST * (moving + each),
+        SLOW * start / (1 - vague) + here / least + left * SLOW * (moving + each),
+    )
+
+
+def _sure_share() -> float:
+    return CROWDED_SHARE if _is_crowded() else SURE_SHARE
+
+
+def _is_crowded() -> bool:
+    """Whether other programs use the CPUs, too. Then a thread that waits for the lock seems to wait for a CPU, as well."""
+    return machine_load() > (os.cpu_count() or 1)
 
 
 def _start(job: str) -> float:
@@ -111,11 +202,3 @@ def is_installed(job: str) -> bool:
 
 def _counted(calls: int) -> str:
     return "one" if calls == 1 else f"{calls:,}"
-
-
-def shown(seconds: float) -> str:
-    """Returns a time as people say it, with two digits."""
-    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
-        if seconds < limit:
-            return f"{seconds * factor:.2g} {unit}"
-    return f"{seconds:.1f} s"

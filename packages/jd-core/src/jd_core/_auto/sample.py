@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jd_core.backend import Chunk, ChunkResult
@@ -18,6 +19,9 @@ LARGE = 1 << 16
 
 #: What so many calls are passed and return is serialized, to see how large it is.
 WEIGHED_CALLS = 4
+
+#: Where Linux says for how long a thread has run and waited for a CPU; see "schedstats" in the kernel's documentation.
+_SCHEDSTAT = "/proc/thread-self/schedstat"
 
 
 @dataclass
@@ -35,6 +39,9 @@ class Sample:
         moving: seconds that it would take to send what those were passed and returned.
         nbytes: how much that is.
         sendable: whether all of it can be serialized.
+        error: the standard error of the time of a call, as a part of it; 0.0 if it was not looked at.
+        at_once: how many times as fast calls were where so many ran at once here, by that number; empty if not tried.
+        waits_in: the job for waiting calls: "io", or "web" where ``at_once`` is of coroutines on one event loop.
     """
 
     calls: int = 0
@@ -46,6 +53,9 @@ class Sample:
     moving: float = 0.0
     nbytes: int = 0
     sendable: bool = True
+    error: float = 0.0
+    at_once: dict[int, float] = field(default_factory=dict)
+    waits_in: str = "io"
 
     @contextlib.contextmanager
     def measuring(self) -> Any:
@@ -57,9 +67,21 @@ class Sample:
         self.everywhere += time.process_time() - everywhere
         self.late += _runqueue_seconds() - late
 
+    def add(self, other: Sample) -> None:
+        """Adds the calls of another sample."""
+        self.calls += other.calls
+        self.seconds += other.seconds
+        self.cpu += other.cpu
+        self.everywhere += other.everywhere
+        self.late += other.late
+
     def count(self, result: ChunkResult) -> None:
         """Counts the calls that were measured, and weighs what the first ones were passed and returned."""
         self.calls += len(result.values)
+        self.weigh(result)
+
+    def weigh(self, result: ChunkResult) -> None:
+        """Weighs what the first few calls were passed and returned, unless that was done before."""
         if self.sendable and not self.weighed:
             calls = min(WEIGHED_CALLS, len(result.values))
             self._weigh(result.chunk.part(0, calls), result.values[:calls])
@@ -78,6 +100,16 @@ class Sample:
         """Share of their time in which the calls used no CPU, from 0 to 1."""
         used = max(self.cpu, min(self.everywhere, self._own))
         return max(0.0, 1.0 - used / self._own) if self._own else 0.0
+
+    @property
+    def releases_lock(self) -> bool:
+        """Whether calls that compute were seen to do so two at once, in threads: they release the interpreter's lock."""
+        return self.at_once.get(2, 1.0) > 1.6
+
+    @property
+    def knows_late(self) -> bool:
+        """Whether the system says for how long a thread had no CPU."""
+        return os.path.exists(_SCHEDSTAT)
 
     @property
     def moving_per_call(self) -> float:
@@ -107,7 +139,7 @@ class Sample:
 def _runqueue_seconds() -> float:
     """Returns for how long this thread was ready and had no CPU (Linux: see schedstats); or 0.0."""
     try:
-        with open("/proc/thread-self/schedstat", "rb") as file:
+        with open(_SCHEDSTAT, "rb") as file:
             return int(file.read().split()[1]) * 1e-9
     except (OSError, IndexError, ValueError):
         return 0.0

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from jd_core import settings
-from jd_core._collections.table import slicer
 from jd_core._execution.chunk_size import CallDurations, sizer
 from jd_core._execution.prepared import Prepared, prepare
 from jd_core._execution.run import Target
@@ -19,7 +18,7 @@ from jd_core._insight.explanation import Explanation, ParameterRole, Setting
 from jd_core._insight.sending import by_value, element_size, large_globals, pickled_size
 from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options
-from jd_core._planning.arguments import is_asynchronous, warn_of_generators
+from jd_core._planning.arguments import is_one_shot, warn_of_generators
 from jd_core._planning.batches import BatchColumn
 from jd_core._planning.binding import BoundCall
 from jd_core._tracing.words import short
@@ -89,12 +88,7 @@ def explain(target: Target, call: BoundCall) -> Explanation:
 
 def _untouched(argument: Any) -> Any:
     """Returns an argument, or one that stands for it if to read of it would take what it is for from the call."""
-    value = argument.value
-    kind = type(value)
-    if slicer(value) is not None or not (hasattr(kind, "__iter__") or is_asynchronous(value)):
-        return argument
-    one_shot = not hasattr(kind, "__iter__") or hasattr(kind, "__next__") or iter(value) is iter(value)
-    return argument._replace(value=iter(())) if one_shot else argument
+    return argument._replace(value=iter(())) if is_one_shot(argument.value) else argument
 
 
 def _is_mixed(prepared: Prepared) -> bool:

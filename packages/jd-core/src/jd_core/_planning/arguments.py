@@ -29,6 +29,19 @@ def is_asynchronous(value: Any) -> bool:
     return hasattr(type(value), "__aiter__")
 
 
+def is_one_shot(value: Any) -> bool:
+    """Whether what is read of a positional argument is gone, as with an iterator; nothing is read here."""
+    kind = type(value)
+    if slicer(value) is not None or not (hasattr(kind, "__iter__") or is_asynchronous(value)):
+        return False
+    return not hasattr(kind, "__iter__") or is_iterator(value) or iter(value) is iter(value)
+
+
+def is_iterator(value: Any) -> bool:
+    """Whether to read an object changes it."""
+    return hasattr(type(value), "__next__") or hasattr(type(value), "__anext__")
+
+
 def may_block(value: Any) -> bool:
     """Whether an argument's next element may be long in coming: it is neither in memory nor one of itertools.
 
@@ -57,7 +70,7 @@ def check_distributed(name: str, arguments: Iterable[tuple[Parameter, Any]], *, 
             continue
         if not (on_loop and is_asynchronous(value)):
             _check_iterable(name, parameter.name, value)
-        if hasattr(type(value), "__next__") or hasattr(type(value), "__anext__"):
+        if is_iterator(value):
             if id(value) in readers:
                 raise SignatureError(
                     f"{name}() got the same {type(value).__name__} for {readers[id(value)]} and for {parameter.name}, and "

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Generic, Literal, Never, ParamSpec, Self, T
 from typing_extensions import TypeVar as Defaulted
 
 from jd_core._collections.fold import Fold
+from jd_core._insight.advice import Advice
 from jd_core._insight.explanation import Explanation
 from jd_core._options.retry import Retry
 from jd_core._resume.setting import Resume
@@ -161,13 +162,24 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
     def explain(self) -> Call[Function, Function, Explanation, Explanation, OnLoop]:
         """Returns what a call with these arguments would do, and why; starts nothing.
 
-        `print` it for a text that fits a screen; notebooks show tables. It has the job, the number of workers and of calls,
-        the role of each parameter, sizes of batches and chunks, how results are joined, how much is sent, and warnings of
-        what is probably not meant. At most one element of each argument is read, and none of an iterator, which a run may
-        still read from its start. Constants are never shown.
+        `print` it for a text that fits a screen; notebooks show tables. It has job, workers, calls, the role of each
+        parameter, sizes of batches and chunks, how results are joined, how much is sent, and warnings of what is probably
+        not meant. At most one element of each argument is read, none of an iterator. Constants are never shown.
 
         Raises:
             SignatureError, BatchingError, BackendError: as the call would.
+        """
+
+    @property
+    def advise(self) -> Call[Function, Function, Advice, Advice, OnLoop]:
+        """Makes a few of these calls here, for about two seconds at most, and returns which job fits all of them.
+
+        `print` it, or look at its attributes: job, workers, the gain over a plain loop with a range, the reasons, and what
+        would change it; or it is not sure. The calls are real, with the first elements, and their results are dropped. An
+        iterator is left alone, so then nothing is measured.
+
+        Raises:
+            Exception: as the call would, and what one of its calls raises.
         """
 
     @property

@@ -1,0 +1,87 @@
+"""Measures what `f.advise` says of twelve functions, and ``job="auto"`` beside a loop and the best job.
+
+``python -m benchmarks.advice``: see README.md beside this file. Each function has a process of its own, in which all jobs
+have made a first call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+from just_distribute import distribute
+
+from benchmarks.kinds import KINDS, Kind
+from benchmarks.places import ROOT
+
+HEADING = """\
+| function | loop | compute | io | auto | auto / loop | auto / best | advice | measured gain | |
+|---|---|---|---|---|---|---|---|---|---|"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.advice", description=__doc__)
+    parser.add_argument("functions", nargs="*", metavar="NAME", help="names of functions; all if none")
+    parser.add_argument("--pairs", type=int, default=3, help="how often each job is measured; medians are shown")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    kinds = [kind for kind in KINDS if kind.name in (arguments.functions or [kind.name])]
+    if arguments.here:
+        for kind in kinds:
+            print(line(kind, arguments.pairs), flush=True)
+        return 0
+    print(HEADING, flush=True)
+    command = [sys.executable, "-m", "benchmarks.advice", "--here", f"--pairs={arguments.pairs}"]
+    return max(subprocess.run([*command, kind.name], cwd=ROOT).returncode for kind in kinds)
+
+
+def line(kind: Kind, pairs: int) -> str:
+    """Returns the line of the table of one function."""
+    jobs = {job: distribute(kind.function, job=job) for job in ("compute", "io", "auto")}
+    with kind.inputs(kind.size) as (items, constants):
+        for job in ("compute", "io"):
+            jobs[job](items[:2], **constants)
+        advice = jobs["compute"].advise(items, **constants)
+        seconds: dict[str, list[float]] = {"loop": [], **{job: [] for job in jobs}}
+        for _ in range(pairs):
+            began = time.perf_counter()
+            expected = [kind.function(item, **constants) for item in items]
+            seconds["loop"].append(time.perf_counter() - began)
+            for job, run in jobs.items():
+                began = time.perf_counter()
+                found = run(items, **constants)
+                seconds[job].append(time.perf_counter() - began)
+                assert found == expected
+    median = {job: statistics.median(times) for job, times in seconds.items()}
+    best = min(median[job] for job in ("loop", "compute", "io"))
+    shown = " | ".join(f"{median[job] * 1e3:.3g} ms" for job in ("loop", "compute", "io", "auto"))
+    gain, verdict = _verdict(advice, median)
+    low, high = advice.gain_range
+    return (
+        f"| {kind.name} | {shown} | {median['auto'] / median['loop']:.2f} | {median['auto'] / best:.2f} "
+        f"| {advice.job or 'not sure'}, {low:.2g} to {high:.2g} | {gain} | {verdict} |"
+    )
+
+
+def _verdict(advice: Any, median: dict[str, float]) -> tuple[str, str]:
+    """Returns the gain that was measured, and whether the advice was right: its gain within the range, or no job better."""
+    if advice.job is None:
+        return "", "not sure"
+    if advice.job == "serial":
+        gain = median["loop"] / min(median["compute"], median["io"])
+        return f"{gain:.2f}", "right" if gain <= 1.3 else "WRONG"
+    gain = median["loop"] / median[advice.job]
+    low, high = advice.gain_range
+    if gain < 1.0:
+        return f"{gain:.2f}", "WRONG"
+    return f"{gain:.2f}", "within" if low <= gain <= high else "outside"
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())

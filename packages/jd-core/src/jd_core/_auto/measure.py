@@ -1,0 +1,210 @@
+"""Makes some calls of a function here, to see what they cost: one after the other, and several at once."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import math
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from jd_core._auto.choose import WAITING
+from jd_core._auto.sample import Sample
+from jd_core._execution.serial import run_chunk
+from jd_core.backend import Chunk, ChunkResult, Work, registry
+from jd_core.worker import Span, close_loop, plain, release
+
+#: What is measured of calls one after the other: so many and so many seconds, but not more than so many seconds.
+CALLS, SECONDS, MOST_SECONDS = 20, 0.1, 0.6
+
+#: Calls so short that a clock is a part of their time are measured in groups that take so many seconds.
+GROUP_SECONDS = 0.002
+
+#: So many calls run at once, to see whether that is faster: of those that compute, and of those that wait.
+TWO, MANY = 2, 8
+
+#: Calls at once go on for so many seconds, as far as there are elements; in less than the second number nothing is seen.
+AT_ONCE_SECONDS, TOO_SHORT_SECONDS = 0.1, 0.002
+
+
+class _Times:
+    """A recorder that keeps when calls began and ended; see `jd_core.backend.Recorder`."""
+
+    def __init__(self) -> None:
+        self.each: list[tuple[float, float]] = []
+
+    def ran(self, worker: str, start: int, spans: Sequence[Span]) -> None:
+        self.each += ((began, ended) for _, _, began, ended, _ in spans)
+
+    def moved(self, *, sent: int = 0, received: int = 0) -> None:
+        pass
+
+    def died(self, worker: str) -> None:
+        pass
+
+    def noted(self, line: str) -> None:
+        pass
+
+
+def _error(each: list[float]) -> float:
+    """Returns the standard error of the mean of some durations as a part of it; a guess where there is but one."""
+    if len(each) < 2:
+        return 0.3
+    return statistics.stdev(each) / math.sqrt(len(each)) / max(statistics.fmean(each), 1e-9)
+
+
+@contextlib.contextmanager
+def _closing(call: Callable[..., object]) -> Iterator[None]:
+    """Closes what calls in this thread have opened."""
+    try:
+        yield
+    finally:
+        release(call)
+        close_loop()
+
+
+class Measured:
+    """What calls cost here. They run in threads of their own, so that a caller's event loop is not in their way.
+
+    Attributes:
+        sample: what they cost, for `jd_core._auto.choose.choose`.
+        calls: how many were made.
+
+    Args:
+        work: the function.
+        take: returns the next so many calls, or fewer; None: there are no more.
+        total: how many there are; None if unknown.
+    """
+
+    def __init__(self, work: Work, take: Callable[[int], Chunk | None], total: int | None) -> None:
+        self.sample = Sample()
+        self.calls = 0
+        self._work = work
+        self._take = take
+        self._total = math.inf if total is None else total
+        self._interrupted = threading.Event()
+
+    def in_threads(self) -> None:
+        """Measures calls in threads, as "io" would make them.
+
+        Raises:
+            Exception: what a call raises.
+        """
+        self.sample = Sample()
+        self._in_threads([self._alone])
+        sample = self.sample
+        if not sample.seconds:
+            return
+        wanted = MANY if sample.waiting > WAITING else TWO
+        each = min(100_000, max(1, int(AT_ONCE_SECONDS / sample.per_call)))
+        chunk = self._take(wanted * each)
+        number = min(wanted, 0 if chunk is None else len(chunk))
+        if chunk is None or number < 2 or len(chunk) // number * sample.per_call < TOO_SHORT_SECONDS:
+            return
+        each = len(chunk) // number
+        samples = [Sample() for _ in range(number)]
+        parts = [chunk.part(k * each, (k + 1) * each) for k in range(number)]
+        self._in_threads([functools.partial(self._warm, one, part) for one, part in zip(samples, parts, strict=True)])
+        sample.at_once[number] = number * sample.per_call / statistics.fmean(one.per_call for one in samples)
+
+    def on_loop(self) -> bool:
+        """Measures coroutines, alone and several at once on one event loop, as "web" would make them.
+
+        Returns:
+            Whether they let each other run: those that block the loop run one at a time.
+
+        Raises:
+            Exception: what a call raises.
+        """
+        self.sample = sample = Sample(waits_in="web")
+        alone = self._on_loop(3, 1)[1:]  # the first one may load things, or open a connection
+        if alone and alone[-1][1] - alone[0][0] < SECONDS:
+            alone += self._on_loop(int(min(CALLS, self._total // 4)), 1)
+        if not alone:
+            return False
+        own = [ended - began for began, ended in alone]
+        sample.calls, sample.seconds, sample.error = len(own), sum(own), _error(own)
+        cpu = time.process_time()
+        together = self._on_loop(MANY, MANY)
+        if not together:
+            return False
+        sample.cpu = sample.everywhere = (time.process_time() - cpu) * sample.calls / len(together)
+        took = max(ended for _, ended in together) - min(began for began, _ in together)
+        sample.at_once[len(together)] = sample.per_call * len(together) / took
+        return sum(ended - began for began, ended in together) > 2 * took
+
+    def _on_loop(self, number: int, workers: int) -> list[tuple[float, float]]:
+        """Makes so many calls, or as many as there are, and returns when each began and ended."""
+        chunk = self._take(number) if number else None
+        if chunk is None:
+            return []
+        self.calls += len(chunk)
+        times = _Times()
+        work = replace(self._work, workers=workers, calls=len(chunk), recorder=times)
+        with contextlib.closing(registry.backend("web").run(work, iter([chunk]))) as results:
+            for result in results:
+                self.sample.weigh(result)
+                self._raise_failure(result)
+        return times.each
+
+    def _alone(self) -> None:
+        """Measures calls one after the other. The first is none of the sample, if there are others: it may load things."""
+        sample, own = self.sample, list[float]()
+        most = self._total if self._total < 4 else self._total / 2
+        call = plain(self._work.function, self._work.constants)
+        size, first = 1, None
+        with _closing(call):
+            while (sample.calls < CALLS or sample.seconds < SECONDS) and sample.seconds < MOST_SECONDS:
+                chunk = self._take(int(min(size, most - self.calls))) if self.calls + 1 <= most else None
+                if chunk is None or self._interrupted.is_set():
+                    break
+                one = self._run(call, chunk, weighed_in=sample)
+                if first is None and one.seconds < MOST_SECONDS:
+                    first = one
+                else:
+                    sample.add(one)
+                    own.append(one.per_call)
+                size = max(1, min(int(GROUP_SECONDS / max(one.per_call, 1e-8)), 4 * size))
+        if first is not None and not own:
+            sample.add(first)
+        sample.error = _error(own) if sample.calls < self._total else 0.0
+
+    def _warm(self, sample: Sample, chunk: Chunk) -> None:
+        """Measures calls in a thread that has made one before, if there are others."""
+        call = plain(self._work.function, self._work.constants)
+        with _closing(call):
+            if len(chunk) > 1:
+                self._run(call, chunk.part(0, 1))
+            sample.add(self._run(call, chunk.part(min(1, len(chunk) - 1), len(chunk))))
+
+    def _run(self, call: Callable[..., object], chunk: Chunk, *, weighed_in: Sample | None = None) -> Sample:
+        one = Sample()
+        with one.measuring():
+            result = run_chunk(self._work, call, chunk)
+        one.calls = len(result.values)
+        self.calls += one.calls
+        if weighed_in is not None:
+            weighed_in.weigh(result)
+        self._raise_failure(result)
+        return one
+
+    def _raise_failure(self, result: ChunkResult) -> None:
+        if self._work.stop_at_failure and result.failures:
+            raise result.failures[0].exception
+
+    def _in_threads(self, functions: Sequence[Callable[[], None]]) -> None:
+        """Calls functions at the same time, each in a thread and in the caller's context."""
+        pool = ThreadPoolExecutor(len(functions), "just-distribute-advise")
+        try:
+            for future in [pool.submit(contextvars.copy_context().run, function) for function in functions]:
+                future.result()
+        except BaseException:
+            self._interrupted.set()
+            raise
+        finally:
+            pool.shutdown(wait=not self._interrupted.is_set(), cancel_futures=True)  # a call cannot be ended
