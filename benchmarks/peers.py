@@ -12,10 +12,12 @@ import contextlib
 import functools
 import importlib
 import io
+import itertools
 import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -71,6 +73,30 @@ def ours_known_as_tiny(function: Function, *, tiny: list[Any], **options: Any) -
             return distributed(items)
 
         yield run
+
+
+@contextlib.contextmanager
+def ours_kept(function: Function, *, again: bool = False, **options: Any) -> Iterator[Function]:
+    """The distributed function with a new file for its results in each run; or the time of a run that finds them all."""
+    with tempfile.TemporaryDirectory() as folder, ours(function, **options) as distributed:
+        numbers = itertools.count()
+
+        def run(items: Any) -> Any:
+            kept = distributed.options(resume=f"{folder}/{0 if again else next(numbers)}.db")
+            results = kept(items)
+            if not again:
+                return results
+            began = time.perf_counter()
+            results = kept(items)
+            return Reported(time.perf_counter() - began, results)
+
+        yield run
+
+
+@contextlib.contextmanager
+def at_most(function: Function, *, seconds: float) -> Iterator[Function]:
+    """So many seconds for each call, whatever it does."""
+    yield lambda items: Reported(len(items) * seconds, [function(item) for item in items])
 
 
 @contextlib.contextmanager

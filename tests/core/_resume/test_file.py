@@ -7,7 +7,10 @@ import os
 import pickle
 import random
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -197,21 +200,26 @@ def test_an_empty_file(path: str):
 
 
 def test_damaged_files(path: str):
-    """Of a file with bytes overwritten, every result is right or there is one clear error."""
+    """Of a file with bytes overwritten or cut off, every result is right or there is one clear error."""
     values = list(range(400))
     run(path, values)
     whole = Path(path).read_bytes()
     chance = random.Random(2)
     outcomes = set()
-    for _ in range(60):
+    for number in range(80):
         damaged = bytearray(whole)
         place = chance.randrange(0, len(whole))
         size = chance.choice([1, 40, 4096])
-        damaged[place : place + size] = chance.randbytes(len(damaged[place : place + size]))
+        if number % 4:
+            damaged[place : place + size] = chance.randbytes(len(damaged[place : place + size]))
+        else:
+            del damaged[place:]
         for end in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.remove(path + end)
         Path(path).write_bytes(damaged)
+        with contextlib.suppress(ResumeError):
+            str(Resume(path).status())
         try:
             results = run(path, values)
         except ResumeError as error:
@@ -220,6 +228,79 @@ def test_damaged_files(path: str):
             assert results == [value * value for value in values]
             outcomes.add("right")
     assert outcomes == {"right", True}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM about",
+        "DELETE FROM about WHERE name = 'module'",
+        "UPDATE codes SET parts = 'text'",
+        "UPDATE codes SET parts = '[1]'",
+        "UPDATE codes SET parts = x'ff'",
+        "UPDATE results SET key = 'text'",
+        "UPDATE results SET key = x'01'",
+        "UPDATE results SET value = 'text'",
+        "UPDATE results SET value = 5",
+        "UPDATE results SET crc32 = 'text'",
+        "UPDATE results SET at = 1e300",
+        "UPDATE results SET at = 'text'",
+        "UPDATE results SET id = -id",
+        "UPDATE results SET id = id + 5000000000",
+        "INSERT INTO failures VALUES ('text', 'text', 1e300, 5)",
+        "INSERT INTO failures VALUES (x'01', 1, 1, 5)",
+        "DROP TABLE about",
+        "DROP TABLE codes",
+        "DROP TABLE results",
+        "DROP TABLE failures",
+        "ALTER TABLE results RENAME COLUMN value TO other",
+    ],
+)
+def test_values_that_were_never_written(path: str, damage: str):
+    """Whatever stands in the tables, results are right or there is one clear error; so it is for the status."""
+    run(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(damage)
+        connection.commit()
+    with contextlib.suppress(ResumeError):
+        assert str(Resume(path).status())
+    for changed in ("error", "use", "drop"):
+        with contextlib.suppress(ResumeError):
+            assert run(path, changed=changed) == [1, 4, 9]
+
+
+def test_a_lock_of_a_process_that_was_killed(path: str):
+    """A process that is killed while it writes leaves no lock, and nothing of what it was writing."""
+    run(path)
+    program = (
+        "import os, signal, sqlite3, sys\n"
+        "connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "connection.execute('BEGIN IMMEDIATE')\n"
+        "connection.execute('DELETE FROM results')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, path], check=False).returncode == -signal.SIGKILL
+    assert Resume(path).status().calls == 3
+    assert run(path, [1, 2, 3, 4]) == [1, 4, 9, 16]
+
+
+def test_a_file_that_may_not_grow(path: str):
+    """Where the system refuses files that grow (``ulimit -f``), the run goes on and says so once; what is there is right."""
+    program = (
+        "import logging, resource, sys\nfrom jd_core import Resume, distribute\n"
+        "logging.basicConfig(stream=sys.stdout, format='%(message)s')\n"
+        "def double(value):\n    return [value] * 1000\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))\n"
+        "f = distribute(double, job='serial', resume=sys.argv[1])\n"
+        "assert f(range(500)) == [[value] * 1000 for value in range(500)]\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))\n"
+        "assert f(range(500)) == [[value] * 1000 for value in range(500)]\n"
+        "assert Resume(sys.argv[1]).status().calls == 500\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("goes on") == 1
+    assert "results of double() are not in" in done.stdout
 
 
 def test_a_damaged_result(path: str):

@@ -32,6 +32,8 @@ CREATE TABLE failures (key BLOB PRIMARY KEY, call INTEGER NOT NULL, at REAL NOT 
 #: What to do with a file that is damaged.
 DAMAGED = "move it away, or save what can be read with the command .recover of sqlite3"
 
+_NO_LOCKS = "cannot be locked, as on some network file systems: keep it on a local disk"
+
 #: What is wrong with a file, by the beginning of SQLite's name of the error.
 _TROUBLES = {
     "SQLITE_READONLY": "cannot be written: allow it, or copy the file",
@@ -41,6 +43,9 @@ _TROUBLES = {
     "SQLITE_CORRUPT": f"is damaged: {DAMAGED}",
     "SQLITE_BUSY": f"has been locked by another program for {BUSY_SECONDS:g} seconds: end that, or pass another path",
     "SQLITE_FULL": "cannot be written, because the disk is full: make room",
+    "SQLITE_IOERR_LOCK": _NO_LOCKS,
+    "SQLITE_IOERR_SHM": _NO_LOCKS,
+    "SQLITE_PROTOCOL": _NO_LOCKS,
     "SQLITE_IOERR": "cannot be read or written: its disk failed, or is full",
 }
 
@@ -54,11 +59,13 @@ def trouble(error: sqlite3.Error) -> str:
 
 @contextlib.contextmanager
 def troubles(path: str) -> Iterator[None]:
-    """Turns SQLite's errors in the block into a `ResumeError`."""
+    """Turns SQLite's errors in the block, and what follows from damage that it does not see, into a `ResumeError`."""
     try:
         yield
     except sqlite3.Error as error:
         raise ResumeError(f"resume: {path} {trouble(error)}") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ResumeError(f"resume: {path} is damaged: {DAMAGED} ({type(error).__name__}: {error})") from error
 
 
 def connect(path: str) -> sqlite3.Connection:

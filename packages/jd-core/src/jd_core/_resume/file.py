@@ -76,9 +76,10 @@ class ResumeFile:
         Raises:
             ResumeError: what is there cannot be read.
         """
-        rows = self._index.claim(keys, self._read)
-        values = [MISSING if row is None else self._value(row) for row in rows]
-        return values, sum(len(row[2]) for row in rows if row is not None)
+        with troubles(self._path):
+            rows = self._index.claim(keys, self._read)
+            values = [MISSING if row is None else self._value(row) for row in rows]
+            return values, sum(len(row[2]) for row in rows if row is not None)
 
     def write(self, results: Sequence[tuple[bytes, int, bytes]], failures: Sequence[tuple[bytes, int, str]]) -> None:
         """Adds results and failures: all of them, or none.
@@ -148,7 +149,7 @@ class ResumeFile:
         """Returns rows by their ids: key, call, value, checksum."""
         found: dict[int, tuple[bytes, int, bytes, int]] = {}
         select = "SELECT id, key, call, value, crc32 FROM results WHERE id"
-        with self._lock, troubles(self._path):
+        with self._lock:
             for start in range(0, len(ids), _AT_ONCE):
                 some = ids[start : start + _AT_ONCE]
                 lowest, highest = min(some), max(some)

@@ -87,17 +87,19 @@ def read(path: str) -> Status:
             failures = connection.execute(f"SELECT call, at, error FROM failures ORDER BY at DESC LIMIT {READ}").fetchall()
         finally:
             connection.close()
-    return Status(
-        path=path,
-        size=size(path),
-        function=found["function"],
-        module=found["module"],
-        calls=calls,
-        first=_moment(first),
-        last=_moment(last),
-        failed=failed,
-        failures=tuple(FailedCall(call, datetime.fromtimestamp(at, UTC), error) for call, at, error in sorted(failures)),
-    )
+        return Status(
+            path=path,
+            size=size(path),
+            function=found["function"],
+            module=found["module"],
+            calls=calls,
+            first=_moment(first),
+            last=_moment(last),
+            failed=failed,
+            failures=tuple(
+                FailedCall(call, datetime.fromtimestamp(at, UTC), str(error)) for call, at, error in sorted(failures)
+            ),
+        )
 
 
 def _moment(at: float | None) -> datetime | None:
