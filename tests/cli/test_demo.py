@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import io
 import os
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jd_core.testing.harness import best_of_three
+from just_distribute import BackendError, distribute
 from just_distribute.demo import show
-from just_distribute.demo.jobs import Comparison
+from just_distribute.demo.jobs import Comparison, Jobs, Timed, timed
 
 #: A row of the table; in "what" stand single spaces only, and two before the calls.
 ROW = re.compile(
     r"^(?P<job>\w+) +(?P<what>\S.*?) +(?P<calls>\d+) +(?P<plain>[\d.]+) s +(?P<waits>\d+)% +(?P<first>[\d.]+) s +"
-    r"(?P<again>[\d.]+) s +(?P<gained>[\d.]+) [×x]  (?P<equal>yes|NO)$"
+    r"(?P<again>[\d.]+) s +(?P<gained>[\d.]+) [×x] +(?P<equal>yes|NO)$"
 )
 
 
@@ -30,7 +35,7 @@ def rows(out: str) -> dict[str, dict[str, str]]:
 
 def check_output(out: str) -> None:
     """Checks what holds for all output that does not go to a terminal."""
-    assert max(map(len, out.splitlines())) <= 100, "wider than 100 columns"
+    assert max(map(len, out.splitlines())) <= 80, "wider than 80 columns"
     assert not re.search(r"[\x1b\r]", out), "control sequences where there is no terminal"
 
 
@@ -71,7 +76,7 @@ def test_a_missing_backend_is_said_and_the_others_run(
     # 200 answers of at least 20 ms, one after the other; the coroutines wait for many at once.
     assert float(table["web"]["plain"]) >= 4
     assert float(table["web"]["gained"]) >= 5
-    assert re.search(r"the server saw up to (\d+) requests open at once", done.out)[1] != "1"  # type: ignore[index]
+    assert re.search(r"saw up to (\d+)\s+requests", done.out)[1] != "1"  # type: ignore[index]
     assert re.search(r"^ray +is not installed$", done.out, re.M)
     assert 'pip install "jd-ray>=1"' in done.out
     assert re.search(r"[\d,]+ functions and [\d,]+ classes in [\d,]+ lines", done.out)
@@ -87,7 +92,7 @@ def test_jobs_are_chosen_by_name(command: Callable[..., Any]) -> None:
     done = command("demo", "--jobs", "web,io", "--workers", "20")
     assert done.code == 0, done.out + done.err
     assert list(rows(done.out)) == ["web", "io"]
-    peak = re.search(r"the server saw up to (\d+) requests open at once", done.out)
+    peak = re.search(r"saw up to (\d+)\s+requests", done.out)
     assert peak
     assert 2 <= int(peak[1]) <= 20
     assert "2 of 2 jobs ran" in done.out
@@ -180,7 +185,7 @@ def test_one_ctrl_c_ends_it(start: Callable[..., Any], scratch: Path, moment: st
 
 def compared(job: str, *, equal: bool) -> Comparison:
     """Returns a row of invented figures."""
-    return Comparison(job, "does something", calls=3, plain=2.0, waits=0.5, first=1.5, again=0.5, equal=equal, note="so")
+    return Comparison(job, "does something", calls=3, plain=2.0, waits=0.5, first=1.5, again=0.5, equal=equal, notes=("so",))
 
 
 def fail(_: object) -> Comparison:
@@ -208,6 +213,73 @@ def test_a_job_that_fails_does_not_end_the_others(monkeypatch: pytest.MonkeyPatc
     assert show.run(out) == 1
     assert re.search(r"^io +failed\n +OSError: the disk is full$", out.getvalue(), re.M)
     assert list(rows(out.getvalue())) == ["web"]
+
+
+@pytest.mark.parametrize(("columns", "width", "described"), [(60, 60, False), (80, 80, True), (300, 120, True)])
+def test_it_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, width: int, described: bool) -> None:
+    """Lines and the rule follow the terminal's width, and a narrow table has no words about the calls."""
+    monkeypatch.setattr(show, "JOBS", {"web": lambda _: compared("web", equal=True)})
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    termios = pytest.importorskip("termios", reason="needs a pseudo-terminal")
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    with os.fdopen(ours, encoding="utf-8") as seen:
+        with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+            assert show.run(terminal) == 0
+            terminal.write("end\n")
+        lines = [re.sub(r"\r|\x1b\[K", "", line.rstrip("\n")) for line in iter(seen.readline, "end\n")]
+    assert max(map(len, lines)) == width == len(next(line for line in lines if line.startswith("──")))
+    assert any(line.startswith("web") and ("does something" in line) is described for line in lines)
+
+
+def test_why_a_job_gained_nothing_is_said() -> None:
+    """What was not faster than its plain loop is explained in the words of a trace's report."""
+    tiny = distribute(abs, job="io", workers=2)
+    shown = Jobs([], None, lambda text: None)
+    plain = Timed([1] * 500, 1e-9, 0.0)
+    row = shown._compare("io", "nothing", plain=lambda: plain, distributed=lambda: timed(lambda: tiny([-1] * 500)))
+    assert not row.has_gained
+    assert row.equal
+    (note,) = row.notes
+    assert note.startswith("gained nothing: ")
+
+
+def test_a_ray_that_did_not_start_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ray that gives up while it starts has a second try, and what still fails is an error."""
+    outcomes: list[Any] = [BackendError("too slow"), compared("ray", equal=True)]
+
+    def measure(_: Jobs, job: str) -> Comparison:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(Jobs, "_measure", measure)
+    shown = Jobs([], None, lambda text: None)
+    assert shown.ray().notes == ("about 1.0 s of its first call went into finding or starting Ray", "so")
+    outcomes[:] = [BackendError("too slow"), BackendError("still")]
+    with pytest.raises(BackendError, match="still"):
+        shown.ray()
+
+
+@best_of_three
+def test_a_busy_machine_does_not_look_like_waiting() -> None:
+    """A thread that is ready and has no processor does not count as one that waits, where the system tells."""
+    if not os.path.exists("/proc/thread-self/schedstat"):
+        pytest.skip("the system does not tell")
+
+    def spin() -> None:
+        end = time.thread_time() + 0.2
+        while time.thread_time() < end:
+            pass
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(2 * (os.cpu_count() or 1)):
+            busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            stack.callback(busy.kill)
+        took = timed(spin)
+    assert took.computing >= 0.85 * took.seconds
 
 
 def test_the_version_is_said(command: Callable[..., Any]) -> None:

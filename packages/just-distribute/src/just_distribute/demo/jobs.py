@@ -12,6 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from jd_core import trace
+from jd_core.errors import BackendError
+
 from just_distribute.demo import server, work
 from just_distribute.demo.sources import Source
 
@@ -29,7 +32,8 @@ class Timed(Generic[R]):
     Attributes:
         value: the result.
         seconds: wall-clock time.
-        computing: the processor time of this thread in it, in seconds; the rest is waiting.
+        computing: the processor time of this thread in it, in seconds, and the time in which it was ready and had none; the
+            rest is waiting for something else.
     """
 
     value: R = field(repr=False)
@@ -39,9 +43,18 @@ class Timed(Generic[R]):
 
 def timed(run: Callable[[], R]) -> Timed[R]:
     """Runs something and times it."""
-    began, computed = time.perf_counter(), time.thread_time()
+    began, computed = time.perf_counter(), _computing()
     value = run()
-    return Timed(value, time.perf_counter() - began, time.thread_time() - computed)
+    return Timed(value, time.perf_counter() - began, _computing() - computed)
+
+
+def _computing() -> float:
+    """Returns for how long this thread has had a processor, or was ready and had none (Linux tells), in seconds."""
+    try:
+        ready = int(Path("/proc/thread-self/schedstat").read_text("ascii").split()[1]) * 1e-9
+    except (OSError, IndexError, ValueError):
+        ready = 0.0
+    return time.thread_time() + ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +70,7 @@ class Comparison:
         first: seconds of the first distributed call, the start of its workers included.
         again: seconds of the same call once more, its workers warm.
         equal: whether both gave exactly what the plain loop gave.
-        note: what else is worth telling; may be empty.
+        notes: what else is worth telling.
     """
 
     job: str
@@ -68,12 +81,17 @@ class Comparison:
     first: float
     again: float
     equal: bool
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def gained(self) -> float:
         """How many times faster than the plain loop the call with warm workers was."""
         return self.plain / self.again
+
+    @property
+    def has_gained(self) -> bool:
+        """Whether that is more than nothing."""
+        return self.gained >= 1.1
 
 
 @dataclass
@@ -101,9 +119,14 @@ class Jobs:
 
     def ray(self) -> Comparison:
         """Measures every file, on Ray."""
-        compared = self._measure("ray")
+        try:
+            compared = self._measure("ray")
+        except BackendError:  # on a busy machine Ray may give up while it starts
+            self.progress(" ray: it did not start; once more …")
+            compared = self._measure("ray")
         start = max(0.0, compared.first - compared.again)
-        return replace(compared, note=f"about {start:.1f} s of its first call went into finding or starting Ray")
+        note = f"about {start:.1f} s of its first call went into finding or starting Ray"
+        return replace(compared, notes=(note, *compared.notes))
 
     def io(self) -> Comparison:
         """Copies every file, in threads: every run into a folder of its own, whose copies are then read back."""
@@ -129,7 +152,7 @@ class Jobs:
 
             compared = self._compare(
                 "io",
-                "copy a file, hash it, fsync it",
+                "copy and hash a file",
                 plain=lambda: checked(one_by_one),
                 distributed=lambda: checked(lambda to: copy(names, paths, folder=to)),
                 note=waited,
@@ -160,10 +183,12 @@ class Jobs:
 
             return self._compare(
                 "web",
-                f"fetch over HTTP, {1000 * DELAY:.0f} ms away",
+                "get a file over HTTP",
                 plain=lambda: timed(lambda: runner.run(one_by_one())),
                 distributed=together,
-                note=lambda plain: f"the server saw up to {serving.peak} requests open at once",
+                note=lambda plain: (
+                    f"the server is {1000 * DELAY:.0f} ms away, and saw up to {serving.peak} requests open at once"
+                ),
             )
 
     def _measure(self, job: str) -> Comparison:
@@ -171,7 +196,7 @@ class Jobs:
         names, texts = [source.name for source in self.sources], [source.text for source in self.sources]
         return self._compare(
             job,
-            "parse and measure a source file",
+            "measure a source file",
             plain=lambda: self.measured,
             distributed=lambda: timed(lambda: measure(names, texts)),
         )
@@ -191,8 +216,9 @@ class Jobs:
         self.progress(f" {job}: distributed, and first the start of its workers …")
         first = distributed()
         self.progress(f" {job}: distributed, with warm workers …")
-        again = distributed()
-        return Comparison(
+        with trace() as run:
+            again = distributed()
+        compared = Comparison(
             job,
             what,
             calls=len(expected.value),
@@ -201,8 +227,16 @@ class Jobs:
             first=first.seconds,
             again=again.seconds,
             equal=first.value == expected.value and again.value == expected.value and equal(),
-            note=note(expected) if note else "",
+            notes=(note(expected),) if note else (),
         )
+        return compared if compared.has_gained else replace(compared, notes=(*compared.notes, _nothing_gained(run.report)))
+
+
+def _nothing_gained(report: Any) -> str:
+    """Returns why, in the words of the report of a trace."""
+    if not report.losses:
+        return "gained nothing: the calls themselves take the time, and there is no more processor than the plain loop has"
+    return f"gained nothing: {report.losses[0].text}; {report.losses[0].remedy}"
 
 
 @contextlib.contextmanager

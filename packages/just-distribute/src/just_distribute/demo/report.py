@@ -9,26 +9,23 @@ from just_distribute.demo.jobs import Comparison
 from just_distribute.demo.work import Measured, Peak
 from just_distribute.terminal import Terminal
 
-#: Columns of the table: heading, width, and whether it is a figure, which stands to the right.
-COLUMNS = (
-    ("job", 8, False),
-    ("what each call does", 32, False),
-    ("calls", 5, True),
-    ("plain loop", 10, True),
-    ("waits", 5, True),
-    ("first call", 10, True),
-    ("next call", 9, True),
-    ("gained", 7, True),
-)
+#: Columns of the table: heading and width. The first two are words; the second fills the line, or is left out.
+COLUMNS = {"job": 7, "each call": 0, "calls": 5, "plain": 7, "waits": 5, "first": 7, "next": 7, "gained": 7, "equal": 5}
+WORDS = ("job", "each call")
+
+#: What the widest text in the second column takes.
+WIDEST_CELL = 21
 
 #: Columns before the second cell of a row, where all text under the table starts.
-INDENT = COLUMNS[0][1] + 1
+INDENT = COLUMNS["job"] + 1
 
 LEGEND = {
-    "waits": "part of the plain loop's time in which it computed nothing: threads and coroutines make use of it",
-    "first call": "the distributed call with the start of its workers",
-    "next call": "the same call again, its workers warm",
-    "gained": "plain loop / next call",
+    "plain": "seconds of the plain loop",
+    "waits": "part of those in which it waited: threads and coroutines make use of it",
+    "first": "seconds of the distributed call with the start of its workers",
+    "next": "seconds of the same call again, its workers warm",
+    "gained": "plain / next",
+    "equal": "whether both returned what the plain loop did",
 }
 
 
@@ -40,14 +37,15 @@ class Report:
 
     def heading(self) -> None:
         """Writes the head of the table."""
-        self._terminal.line(self._terminal.paint(_cells([name for name, _, _ in COLUMNS], "equal"), "bold"))
+        self._terminal.line(self._terminal.paint(self._cells(list(COLUMNS)), "bold"))
         self._terminal.ruler()
 
     def row(self, compared: Comparison) -> None:
         """Writes a job's row."""
         terminal = self._terminal
         gained = f"{compared.gained:.{0 if compared.gained >= 100 else 1}f} {terminal.times}"
-        cells = _cells(
+        equal = "yes" if compared.equal else "NO"
+        cells = self._cells(
             [
                 compared.job,
                 compared.what,
@@ -57,16 +55,27 @@ class Report:
                 _seconds(compared.first),
                 _seconds(compared.again),
                 gained,
-            ],
-            "",
+                equal,
+            ]
         )
         # Painted after the cells are set, because control sequences have no width but a length.
-        cells = cells.replace(gained, terminal.paint(gained, "green" if compared.gained >= 1.1 else "yellow"))
-        terminal.line(cells + (terminal.paint("yes", "green") if compared.equal else terminal.paint("NO", "red")))
+        cells = cells.replace(gained, terminal.paint(gained, "green" if compared.has_gained else "yellow"))
+        terminal.line(cells.removesuffix(equal) + terminal.paint(equal, "green" if compared.equal else "red"))
+
+    def _cells(self, texts: Sequence[str]) -> str:
+        fills = min(self._terminal.width - sum(COLUMNS.values()) - len(COLUMNS) + 1, WIDEST_CELL + 10)
+        cells = []
+        for (name, width), text in zip(COLUMNS.items(), texts, strict=True):
+            if name in WORDS:
+                width = width or (fills if fills >= WIDEST_CELL else 0)
+                cells += [f"{text:<{width}}"] if width else []
+            else:
+                cells.append(f"{text:>{width}}")
+        return " ".join(cells)
 
     def instead(self, job: str, outcome: str, reason: str) -> None:
         """Writes, in the place of a job's row, why there is none: ``outcome`` in two or three words, and the reason."""
-        self._terminal.line(f"{job:<{COLUMNS[0][1]}} {self._terminal.paint(outcome, 'yellow')}")
+        self._terminal.line(f"{job:<{COLUMNS['job']}} {self._terminal.paint(outcome, 'yellow')}")
         # Some libraries colour their messages, terminal or not.
         self._terminal.paragraph(re.sub(r"\x1b\[[\d;]*m", "", reason), indent=INDENT)
 
@@ -76,8 +85,8 @@ class Report:
             self._terminal.paragraph(meaning, label=column, style="dim", indent=max(map(len, LEGEND)) + 2)
         self._terminal.line()
         for compared in rows:
-            if compared.note:
-                self._terminal.paragraph(compared.note, label=compared.job, indent=INDENT)
+            for note in compared.notes:
+                self._terminal.paragraph(note, label=compared.job, indent=INDENT)
 
     def findings(self, measured: Sequence[Measured], version: str) -> None:
         """Writes what `measure` found in the standard library."""
@@ -100,15 +109,8 @@ class Report:
             )
 
 
-def _cells(texts: Sequence[str], last: str) -> str:
-    cells = (
-        f"{text:>{width}}" if right else f"{text:<{width}}" for text, (_, width, right) in zip(texts, COLUMNS, strict=True)
-    )
-    return " ".join(cells) + "  " + last
-
-
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s"
+    return f"{seconds:.{1 if seconds >= 100 else 2}f} s"
 
 
 def _place(peak: Peak) -> str:
