@@ -67,10 +67,17 @@ def failed(script, address, environment, expected, preparation=""):
 
 @best_of_three
 def test_none_is_started_on_loopback(script, new_environment, unexpected):
-    """Section 6, Ray: where there is no Ray, one is started on loopback, said in one line; it ends with the interpreter."""
+    """Section 6, Ray: where there is no Ray, one is started on loopback, said in one line; it ends with the interpreter.
+
+    It has no dashboard, and a folder that other users cannot enter.
+    """
     look = """
-import contextlib
+import contextlib, os, stat
 import psutil
+import ray
+folder = f"{os.environ['RAY_TMPDIR']}/jd-ray-{os.getuid()}"
+print("folder", oct(stat.S_IMODE(os.stat(folder).st_mode)), os.path.exists(f"{folder}/r/session_latest/logs"))
+print("dashboard", repr(ray._private.worker.get_dashboard_url() or ""))
 processes = psutil.Process().children(recursive=True)
 sockets = []
 for process in [psutil.Process(), *processes]:
@@ -87,6 +94,8 @@ print("processes", *[f"{p.pid}:{p.create_time()}" for p in processes])
     assert "started Ray" in said[0]
     assert "used 127.0.0.1:" in done.output
     assert "listening ['127.0.0.1']" in done.output
+    assert "folder 0o700 True" in done.output
+    assert "dashboard ''" in done.output
     assert unexpected(done.errors) == []
     (processes,) = [line.split()[1:] for line in done.output.splitlines() if line.startswith("processes")]
     assert processes

@@ -23,15 +23,17 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_folder_is_closed_to_others(base: Path) -> None:
     """Section 6, Ray: a Ray that is started here keeps its files where only this user gets; the next one, too."""
     folder = Path(private_files.session_folder()["_temp_dir"])
-    assert folder.parent == base
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert folder.parent.parent == base
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+    folder.mkdir(mode=0o777)  # as Ray does
+    folder.chmod(0o777)
     assert private_files.session_folder() == {"_temp_dir": str(folder)}
 
 
 @pytest.mark.parametrize("kind", ["open", "link", "file"])
 def test_a_folder_that_others_have_made(base: Path, kind: str) -> None:
     """What lies there under that name, and is not this user's closed folder, is not used."""
-    folder = Path(private_files.session_folder()["_temp_dir"])
+    folder = Path(private_files.session_folder()["_temp_dir"]).parent
     folder.rmdir()
     if kind == "open":
         folder.mkdir()
@@ -41,7 +43,7 @@ def test_a_folder_that_others_have_made(base: Path, kind: str) -> None:
         folder.symlink_to(base / "elsewhere")
     else:
         folder.touch()
-    used = Path(private_files.session_folder()["_temp_dir"])
+    used = Path(private_files.session_folder()["_temp_dir"]).parent
     assert used not in (folder, base / "elsewhere")
     assert stat.S_IMODE(used.stat().st_mode) == 0o700
 

@@ -24,14 +24,15 @@ def session_folder() -> Mapping[str, str]:
         return {}
     # As short as can be: the sockets have paths of 107 characters at most.
     base = os.environ.get("RAY_TMPDIR") or "/tmp"
-    folder = Path(base, f"just-distribute-ray-{os.getuid()}")
+    folder = Path(base, f"jd-ray-{os.getuid()}")
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
         is_mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
     except FileExistsError:  # and it is no folder
         is_mine = False
-    return {"_temp_dir": str(folder) if is_mine else tempfile.mkdtemp(prefix="jd-ray-", dir=base)}
+    # In a folder within it: that which Ray gets it opens to all users.
+    return {"_temp_dir": str(Path(folder if is_mine else tempfile.mkdtemp(prefix="jd-ray-", dir=base), "r"))}
 
 
 def check_token() -> None:
