@@ -86,6 +86,8 @@ def ray_cluster() -> Iterator[str]:
                 _node_ip_address="127.0.0.1",
                 _temp_dir=folder,
                 object_store_memory=150_000_000,
+                # It would end workers where the machine's memory is nearly full, whoever fills it.
+                _system_config={"memory_monitor_refresh_ms": 0},
             )
             break
         except Exception as error:

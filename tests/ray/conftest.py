@@ -87,6 +87,8 @@ def new_environment(_session_folders: Callable[[], Path]) -> Callable[[], dict[s
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
             # Its name notwithstanding, this is what makes Ray bind to loopback, on Linux too.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            # Ray would end workers where the machine's memory is nearly full, whoever fills it.
+            "RAY_memory_monitor_refresh_ms": "0",
         }
 
     return make
