@@ -83,12 +83,12 @@ def _connected(**settings: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def local_ray() -> Iterator[None]:
-    """A Ray with two CPUs on this machine, to which this process is connected."""
+def local_ray(cpus: int = 2) -> Iterator[None]:
+    """A Ray on this machine to which this process is connected. More CPUs than it has are for calls that sleep."""
     # With all pages of the object store there from the start. Otherwise whichever is given fresh ones, ours or the
     # peer, waits for the kernel to make them: 200 MB take 20 ms in used pages, and 300 ms in fresh ones.
     store = {"object_store_memory": 2 << 30, "_system_config": {"preallocate_plasma_memory": True}}
-    settings = {"num_cpus": 2, "include_dashboard": False, "_node_ip_address": "127.0.0.1", **store}
+    settings = {"num_cpus": cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1", **store}
     with _ray_folder() as folder, _connected(address="local", _temp_dir=folder, **settings):
         yield
 

@@ -80,6 +80,9 @@ HALF = functools.partial(against, "ideal: half of the plain loop", peers.half_a_
 RAY_TASKS = functools.partial(against, "a task for each call", peers.ray_tasks)
 
 compute, ray = ours("compute"), ours("ray")
+ray_on_eight = ours("ray", workers=8)
+eight_cpus = functools.partial(local_ray, cpus=8)
+pool_of_eight = functools.partial(peers.ray_pool, processes=8)
 ten_long = lengths(lambda index: 0.08 if index % 30 == 29 else 0.005)
 long_first = lengths(lambda index: 0.2 if index < 10 else 0.005)
 long_last = lengths(lambda index: 0.2 if index >= 90 else 0.005)
@@ -184,6 +187,16 @@ ROWS: list[Row | Memory] = [
           ("long-spread", "90 calls of 5 ms and ten of 200 ms, spread evenly, ray", long_spread, None))),
     Row("ray-constant", "a fresh constant of 200 MB, 100 calls, ray", work.pick, table(megabytes=200), 100, 10, ray,
         [against("one `ray.put` and chunks by hand", peers.ray_chunks, 1.2)], place=local_ray),
+    Row("ray-sleeps", "1,000 calls that sleep for 50 ms on 8 CPUs, ray", work.sleep, lengths(lambda index: 0.05), 1_000, 100,
+        ray_on_eight, [against("ideal: one sleep for all", peers.one_sleep, 1 / 0.9, workers=8),
+                       against("`ray.util.multiprocessing.Pool.map`", pool_of_eight, 1.1)], pairs=3, place=eight_cpus),
+    Row("ray-sleeps-cpu", "the same, CPU time of the caller", work.sleep, lengths(lambda index: 0.05), 1_000, 100,
+        functools.partial(peers.cpu_time, of=ray_on_eight),
+        [against(name, peers.cpu_time, of=contender) for name, contender in (
+            ("`ray.util.multiprocessing.Pool.map`", pool_of_eight),
+            ("four chunks per CPU by hand", functools.partial(peers.ray_chunks, chunks=32)),
+            ("150 chunks by hand, as many as here", functools.partial(peers.ray_chunks, chunks=150)),
+            ("a task for each call", peers.ray_tasks))], pairs=3, place=eight_cpus),
     Row("ray-client", "5,000 calls of `x * x` through `ray://`", work.square, numbers_when_idle, 5_000, 50, ray,
         [RAY_TASKS(0.1, pairs=3)], place=ray_client),
 

@@ -10,13 +10,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jd_core import per_worker
-from jd_core.backend import Chunk, Work
+from jd_core.backend import SIGNAL_SECONDS, Chunk, Work
 from jd_core.errors import BackendError, RemoteError, SerializationError, WorkerDiedError
 from jd_core.testing import functions, wait_until
 from jd_core.testing.harness import SOON_SECONDS, best_of_three
@@ -78,6 +78,34 @@ def test_ray_stays_initialised(ray, caplog: pytest.LogCaptureFixture, monkeypatc
     assert ray.backend.default_workers({}) == 2
     assert module.is_initialized()
     assert module.get_runtime_context().gcs_address == before
+
+
+def test_the_arrival_of_input_is_told(ray) -> None:
+    """Promise 13: a run that waits for input or a result waits for both, and does not look again and again."""
+    told: list[Callable[[], None]] = []
+    came = threading.Event()
+    asked: list[int] = []
+
+    def chunks() -> Iterator[Chunk | None]:
+        yield Chunk(0, ([0.3],))
+        while not came.is_set():
+            asked.append(1)
+            yield None
+        yield Chunk(1, ([0.0],))
+
+    def sleep(seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    work = Work(sleep, {}, 2, "sleep", on_input=told.append, poll_seconds=3600.0)
+    began = time.monotonic()
+    results = ray.backend.run(work, chunks())
+    assert list(next(results).values) == [0.3], "a result ends the wait"
+    came.set()
+    told[0]()
+    assert list(next(results).values) == [0.0], "and so does input"
+    assert len(asked) <= 3 + (time.monotonic() - began) / SIGNAL_SECONDS
+    assert list(results) == []
 
 
 def test_tasks_have_the_name_of_the_function(ray) -> None:

@@ -25,6 +25,12 @@ class GivesBack(Guided):
     gives_back: ClassVar[bool] = True
 
 
+class Long(Guided):
+    """Its chunks may take longer than their messages ask for."""
+
+    long_chunk_seconds: ClassVar[float] = 1.0
+
+
 class Shared(SerialBackend):
     """Stands for a backend whose workers share a chunk's calls."""
 
@@ -56,7 +62,7 @@ def sizes(policy: Sizer, total: int) -> list[int]:
 
 
 @given(
-    backend=st.sampled_from([Guided, GivesBack, Shared]),
+    backend=st.sampled_from([Guided, GivesBack, Long, Shared]),
     seconds=st.one_of(st.none(), st.floats(1e-8, 10.0)),
     workers=st.integers(1, 64),
     total=st.one_of(st.none(), st.integers(1, 10**9)),
@@ -105,6 +111,21 @@ def test_chunks_shrink() -> None:
 def test_chunks_need_not_shrink_where_workers_give_back(total: int, found: list[int]) -> None:
     """Fewer messages, where no worker straggles for another reason."""
     assert sizes(made(GivesBack, 1e-5, total=total), total) == found
+
+
+def test_chunks_are_long_where_many_calls_are_to_come() -> None:
+    """Fewer messages than they are worth, once this run has measured its calls, and short chunks towards the end."""
+    durations = lasting(0.01)
+    policy = sizer(Long(), durations, 2, total=10_000, fixed=None, buffer=None)
+    assert policy.next() == 5, "what earlier runs were like may be no guide"
+    for _ in range(4):
+        durations.record(1, 0.01)
+    found = sizes(policy, 10_000)
+    assert found[0] == 100, "a second"
+    assert found == sorted(found, reverse=True)
+    for place, size in enumerate(found):
+        assert size <= max(5, sum(found[place:]) / 8), "each of two workers has three more such chunks to come"
+    assert len(found) < len(sizes(made(seconds=0.01, total=10_000), 10_000)) / 5
 
 
 @pytest.mark.parametrize("backend", [Guided, GivesBack])

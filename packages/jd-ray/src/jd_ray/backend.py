@@ -41,6 +41,8 @@ class RayBackend(Backend):
     name: ClassVar[str] = "ray"
     #: Measured: from the last call of a chunk to the first of the next, on a warm local cluster that keeps all CPUs busy.
     message_seconds: ClassVar[float] = 3e-3
+    #: A task costs the caller about a millisecond of CPU time, and a run should show progress: row ray-sleeps-cpu.
+    long_chunk_seconds: ClassVar[float] = 1.0
     connects = True
     in_processes: ClassVar[bool] = True
     options: ClassVar[Mapping[str, Option]] = {

@@ -29,6 +29,9 @@ COMBINED_SECONDS = 0.2
 SMALLEST = 8
 
 
+#: A chunk that is longer than its message asks for leaves so many of its length for each worker.
+LONG_SHARES = 4
+
 #: A chunk of an input without a length holds at most so many calls: their arguments are in memory, for several chunks.
 MOST_UNKNOWN = 1 << 15
 
@@ -62,7 +65,7 @@ class CallDurations:
 
     def calls_in(self, seconds: float) -> int | None:
         """Returns how many calls take about so long, at least 1; None if nothing is known."""
-        return max(1, int(seconds * self._calls / self._seconds)) if self._calls else None
+        return max(1, round(seconds * self._calls / self._seconds)) if self._calls else None
 
 
 class Sizer(ABC):
@@ -133,6 +136,7 @@ class Guided(Sizer):
         self._even = None if total is None else -(-total // workers)
         self._whole = total if backend.gives_back else None
         self._known = durations.records
+        self._long_seconds = 0.0 if combined or kept else backend.long_chunk_seconds
         # To ask a second worker costs more than what these calls will take, all of them.
         tiny = total is not None and total <= min(UNPROVEN, durations.calls_in(backend.message_seconds) or 0)
         if tiny and backend.gives_back:
@@ -150,7 +154,13 @@ class Guided(Sizer):
             return min(full, 2 * self._last, MOST_UNKNOWN)
         share = -(-(self._whole or self._left) // (SHARES * self._workers))
         smallest = full // SMALLEST if self._durations.records > self._known else min(full // SMALLEST, UNPROVEN)
-        return min(full, self._left, max(share, min(smallest, self._even)))
+        return min(max(full, self._long()), self._left, max(share, min(smallest, self._even)))
+
+    def _long(self) -> int:
+        """Returns how many calls may go together though they take long; 0 until this run has measured some of its own."""
+        if self._left is None or self._durations.records < self._known + SHARES * self._workers:
+            return 0
+        return min(self._durations.calls_in(self._long_seconds) or 0, self._left // (LONG_SHARES * self._workers))
 
 
 class Shared(Sizer):

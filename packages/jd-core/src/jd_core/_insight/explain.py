@@ -157,7 +157,7 @@ def _chunks(durations: CallDurations, prepared: Prepared, calls: int | None) -> 
         return first, "calls are taken one by one by the next idle worker"
     known = durations.calls_in(full_seconds(backend, workers))
     measured = "nothing is measured yet" if known is None else f"{known:,} calls by earlier runs"
-    seconds = short(full_seconds(backend, workers))
+    seconds = short(max(full_seconds(backend, workers), backend.long_chunk_seconds))
     return first, f"{first:,} call{'s' * (first != 1)} at first, then up to {seconds} each ({measured})"
 
 

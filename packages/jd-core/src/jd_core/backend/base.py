@@ -55,6 +55,8 @@ class Backend(ABC):
         name: the job's name, as in ``distribute(job=...)``.
         message_seconds: about what it costs to send a chunk and get its result, in seconds; chunks are made large
             enough that this stays a few percent of the work in them.
+        long_chunk_seconds: how long a chunk may take while each worker has several more to come. 0: no longer than the
+            message asks for. Above that, a worker has to give back what it has not begun where calls turn out to be long.
         shares_calls: whether the calls of a chunk are taken one by one by whichever worker is free. Then a slow call holds
             no other back, and chunks are larger: as many calls as all workers together make in some milliseconds.
         gives_back: whether a worker gives back calls that it has not begun when another one has nothing to do. Then chunks
@@ -67,6 +69,7 @@ class Backend(ABC):
 
     name: ClassVar[str]
     message_seconds: ClassVar[float]
+    long_chunk_seconds: ClassVar[float] = 0.0
     shares_calls: ClassVar[bool] = False
     gives_back: ClassVar[bool] = False
     connects: ClassVar[bool] = False

@@ -15,13 +15,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
-from jd_core.backend import CANCEL_SECONDS, POLL_SECONDS, Chunk, ChunkResult, SettledChunk, Work
+from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, SettledChunk, Work
 from jd_core.backend.splitting import PATIENCE, part
 from jd_core.errors import SerializationError
 from jd_core.worker.unpicklable import REFUSALS
@@ -30,6 +29,7 @@ from jd_ray.cluster import cancellation, gpu_workers
 from jd_ray.cluster.started_tasks import LOOK_SECONDS, Starts
 from jd_ray.connection.session import Session
 from jd_ray.run import outcomes, remote_function
+from jd_ray.run.in_flight import InFlight
 from jd_ray.run.outcomes import Piece
 from jd_ray.run.submission import Sent, Submission
 from jd_ray.run.window import Window
@@ -37,9 +37,6 @@ from jd_ray.shipped import remote
 
 #: How often a piece that was lost with a node is run again before the run is given up.
 MOST_LOSSES = 5
-
-#: The outcomes of more tasks in flight are taken together, since Ray looks at each task for every answer.
-MANY = 32
 
 #: Seconds that running calls have to end after an abandoned run interrupted them, before their workers are killed.
 GRACE_SECONDS = 0.3
@@ -60,10 +57,11 @@ class Dispatch:
         self.ray = ray
         self.work = work
         self._chunks: Iterator[Chunk | None] | None = chunks
-        self._full = full  # seconds that the calls of a chunk are to take together at most
+        self._full = full  # seconds that the calls of a chunk are to take together, unless many are to come
+        self._seconds_per_call = 0.0  # as measured last
         self._waiting: deque[Piece] = deque()
-        self._in_flight: dict[Any, Sent] = {}
         self._session = Session(ray, work.name)
+        self._in_flight = InFlight(ray, work, self._session)
         self._submission = Submission(ray, work, self._session)
         self._starts = Starts(every_task=work.timeout is not None)
         self._gpu_workers: set[tuple[str, int]] = set()
@@ -73,12 +71,9 @@ class Dispatch:
         """Yields the results of all pieces, as they come."""
         while self.work.cancelled is None or not self.work.cancelled():
             yield from self._fill()
-            if self._in_flight:
-                yield from self._with_returned(self._collect())
-            elif self._chunks is None:
+            if not self._in_flight and self._chunks is None:
                 return
-            else:
-                time.sleep(POLL_SECONDS)
+            yield from self._with_returned(self._collect())
 
     def _with_returned(self, results: Iterator[ChunkResult]) -> Iterator[ChunkResult]:
         """Yields results, and after a failed call what has not begun, where the core is to say when it may."""
@@ -90,8 +85,8 @@ class Dispatch:
 
     def close(self) -> None:
         """Cancels what is in flight: what has not started at once, what runs by an interrupt and then by force."""
-        left, abandoned = list(self._in_flight), bool(self._in_flight)
-        self._in_flight.clear()
+        left = self._in_flight.clear()
+        abandoned = bool(left)
         self._waiting.clear()
         self._session.close()
         if self._session.is_gone():
@@ -126,12 +121,14 @@ class Dispatch:
                     yield piece.failed(outcomes.argument_error(self.work, piece, error))
                 continue
             key = self._starts.key()
-            taken = Counter(other.number for other in self._in_flight.values())
-            number = min(range(self.work.workers), key=taken.__getitem__)
-            patience = math.inf if self.work.chunksize else PATIENCE * self._full
-            sent = self._submission.send(piece, arguments, key, patience, number)
-            self._in_flight[sent.outcome] = sent
+            number = self._in_flight.next_number()
+            sent = self._submission.send(piece, arguments, key, self._patience_with(piece), number)
+            self._in_flight.add(sent)
             self._starts.submitted(sent.outcome, key)
+
+    def _patience_with(self, piece: Piece) -> float:
+        """Returns after how many seconds a worker gives back the calls of a piece that it has not begun."""
+        return math.inf if self.work.chunksize else PATIENCE * max(self._full, piece.count * self._seconds_per_call)
 
     def _pull(self) -> Chunk | None:
         for chunk in self._chunks or ():
@@ -141,24 +138,23 @@ class Dispatch:
 
     def _collect(self) -> Iterator[ChunkResult]:
         """Waits for the next tasks that end, or until something else has to be looked at."""
-        refs = list(self._in_flight)
-        ready, _ = self._session.ask(lambda: self.ray.wait(refs, num_returns=1, timeout=self._patience()))
-        if ready and len(refs) > MANY:
-            ready, _ = self._session.ask(lambda: self.ray.wait(refs, num_returns=len(refs), timeout=0))
-        for ref in ready:
-            sent = self._in_flight.pop(ref)  # before its results are given out, which may end the run
+        seconds = self._patience()
+        if len(self._in_flight) < self._window.size and self._chunks is not None:
+            ended = self._in_flight.ended_unless_input(min(seconds, self.work.poll_seconds))
+        else:
+            ended = self._in_flight.ended(seconds)
+        for ref in ended:
+            sent = self._in_flight.remove(ref)  # before its results are yielded, which may end the run
             self._starts.ended(ref)
             self._window.started()
             yield from self._ended(sent)
         self._session.look()
-        self._window.look(dereferences=any(sent.dereferences for sent in self._in_flight.values()))
+        self._window.look(self._in_flight.dereferences)
         yield from self._time_out()
 
     def _patience(self) -> float:
         """Returns for how many seconds to wait for results at most."""
-        if len(self._in_flight) < self._window.size and self._chunks is not None:
-            return POLL_SECONDS
-        seconds = 1.0 if self.work.cancelled is None else CANCEL_SECONDS
+        seconds = SIGNAL_SECONDS if self.work.cancelled is None else CANCEL_SECONDS
         return seconds if self.work.timeout is None else min(seconds, LOOK_SECONDS, self.work.timeout / 4)
 
     def _time_out(self) -> Iterator[ChunkResult]:
@@ -167,7 +163,7 @@ class Dispatch:
             # What ended while the caller was busy with a result waits to be collected, wherever its own result lies.
             _, late = self._session.ask(lambda: self.ray.wait(late, num_returns=len(late), timeout=0, fetch_local=False))
         for ref in late:
-            piece = self._in_flight.pop(ref).piece
+            piece = self._in_flight.remove(ref).piece
             self._starts.ended(ref)
             self._submission.recording.ended(ref, piece, None)
             self._session.ask(functools.partial(self._end, ref))
@@ -204,6 +200,8 @@ class Dispatch:
                 raise self._session.trouble(error) from error
         else:
             if isinstance(outcome, remote.Done):
+                if outcome.calls:
+                    self._seconds_per_call = (self._seconds_per_call + outcome.seconds / outcome.calls) / 2
                 if outcome.node is not None:
                     self._gpu_workers.add((outcome.node, outcome.where[1]))
                 result = outcomes.result(self.work, piece, outcome, sent.results)

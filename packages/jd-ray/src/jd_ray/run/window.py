@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from jd_core.backend import Work
@@ -46,11 +47,11 @@ class Window:
         self._warn_at: float | None = self._looked + WAITING_SECONDS
         self.size = self._size_for(self._offered() if work.workers_given else work.workers)
 
-    def look(self, *, dereferences: bool) -> None:
+    def look(self, dereferences: Callable[[], bool]) -> None:
         """Follows the size of the cluster, and warns where nothing could be started for long; to be called often.
 
         Args:
-            dereferences: whether calls wait for objects that they are passed references to.
+            dereferences: returns whether calls wait for objects that they are passed references to.
         """
         now = time.monotonic()
         if not self._work.workers_given and now - self._looked > GROWTH_SECONDS:
@@ -62,7 +63,7 @@ class Window:
         if self._warn_at is not None and now > self._warn_at:
             self._warn_at = None
             if not self._starts.any():
-                logger.warning(self._session.ask(functools.partial(self._warning, dereferences)))
+                logger.warning(self._session.ask(functools.partial(self._warning, dereferences())))
 
     def started(self) -> None:
         """Records that a task ended, so that there is nothing to warn of."""
