@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import report
 from benchmarks.measure import Memory, Row, timed
 from benchmarks.rows import ROWS
 
@@ -32,6 +33,7 @@ def test_time(benchmark: Any, row: Row, contender: Any, rounds: int, request: py
     """Contender and row run; how long that takes is in the report."""
     quick = request.config.getoption("--quick")
     benchmark.group = row.name
+    benchmark.extra_info.update(size=row.quick if quick else row.size, measured=report.where())
     with contextlib.ExitStack() as stack:
         try:
             place = stack.enter_context(row.place())
