@@ -10,7 +10,7 @@ import operator
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -182,6 +182,55 @@ def test_options(threads: Executor) -> None:
     assert function.options(job="serial")([1], [2]) == [3]
     assert repr(function) == "<distributed add, job=ThreadPoolExecutor>"
     assert importlib.import_module("pickle").loads(importlib.import_module("pickle").dumps(function))([1], [2]) == [3]
+
+
+class Faulty(concurrent.futures.Executor):
+    """Runs its first task here; what becomes of the others is up to ``settle``."""
+
+    def __init__(self, settle: Callable[[concurrent.futures.Future[Any]], object]) -> None:
+        self.settle = settle
+        self.tasks = 0
+
+    def submit(self, function: Any, /, *arguments: Any, **constants: Any) -> concurrent.futures.Future[Any]:
+        """Returns a future that is done."""
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self.tasks += 1
+        if self.tasks == 1:
+            future.set_result(function(*arguments, **constants))
+        else:
+            self.settle(future)
+        return future
+
+
+def refuse(_: object) -> None:
+    """Is an executor that takes no more."""
+    raise OSError("no more")
+
+
+@pytest.mark.parametrize(
+    ("settle", "message"),
+    [
+        (refuse, "could not run calls of same.*OSError: no more"),
+        (lambda future: future.cancel() and future.set_running_or_notify_cancel(), "CancelledError"),
+        (lambda future: future.set_exception(SystemExit(3)), "SystemExit: 3"),
+        (lambda future: future.set_exception(KeyboardInterrupt()), "KeyboardInterrupt"),
+        (lambda future: future.set_result("something else"), "has a str, and not what its task returned"),
+        (lambda future: future.set_result(()), "has a tuple, and not"),
+        (lambda future: future.set_result([1]), "has a list, and not"),
+    ],
+    ids=["raises", "cancels", "exits", "interrupts", "text", "nothing", "list"],
+)
+@pytest.mark.parametrize("options", [{}, {"retries": 2}, {"return_exceptions": True}], ids=str)
+def test_an_executor_that_fails_in_the_middle(settle: Any, message: str, options: dict[str, Any]) -> None:
+    """Section 6: whatever an executor does with its tasks is one `BackendError`, with the results that were there."""
+    function = distribute(functions.same, job=Faulty(settle), workers=1, chunksize=2, **options)
+    with pytest.raises(BackendError, match=message) as caught:
+        function(range(10))
+    assert caught.value.partial == {0: 0, 1: 1}
+    stream = function.options(job=Faulty(settle)).stream(range(10))
+    assert [next(stream), next(stream)] == [0, 1]
+    with pytest.raises(BackendError, match=message):
+        next(stream)
 
 
 @pytest.mark.process

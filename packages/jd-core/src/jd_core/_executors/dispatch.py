@@ -40,6 +40,10 @@ LOOK_SECONDS = 0.25
 LARGE_BYTES = 10_000_000
 
 
+#: What tasks return begins with one of these.
+_OUTCOMES = ("here", "done", "lacking", "refused")
+
+
 class Dispatch:
     """The state of one run; used by one thread at a time.
 
@@ -141,10 +145,18 @@ class Dispatch:
         if future is None:
             return
         try:
-            outcome = future.result()
-        except (Exception, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
+            error = future.exception()  # and not raised, for it may be a SystemExit of the executor's side
+        except (Exception, asyncio.CancelledError, concurrent.futures.CancelledError) as cancelled:
+            error = cancelled
+        if error is not None:
             yield from self._raised(task, error)
             return
+        outcome = future.result()
+        if not (outcome is None or (isinstance(outcome, tuple) and outcome and outcome[0] in _OUTCOMES)):
+            raise BackendError(
+                f"distribute: a future of job={type(self._executor).__name__} has a {type(outcome).__name__}, and not what "
+                f"its task returned: pass an executor that calls what it is given, and returns that"
+            )
         if outcome is None or outcome[0] == "lacking":
             self._lacking += 1
             self._waiting.extendleft(task.again(carries=True))
