@@ -27,6 +27,12 @@ def test_arguments_of_a_series_go_by_position() -> None:
     assert [chunk.arguments(offset) for offset in range(3)] == [(10, 1), (20, 2), (30, 3)]
 
 
+def test_arguments_are_found_without_a_walk() -> None:
+    """What a failed call was given costs the same wherever in its chunk the call stands."""
+    last = 10**12 - 1
+    assert Chunk(0, (range(last + 1), range(0, -last - 1, -1))).arguments(last) == (last, -last)
+
+
 def test_secrets_are_not_shown() -> None:
     """Promise 12: neither chunks nor work nor results show what they hold."""
     chunk = Chunk(0, (["canary"],))

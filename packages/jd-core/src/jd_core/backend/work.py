@@ -5,7 +5,6 @@ Chunks are runs of consecutive calls in columns, so that the cost of an element 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -41,7 +40,7 @@ class Chunk:
     def arguments(self, offset: int) -> tuple[Any, ...]:
         """Returns the positional arguments of call ``start + offset``."""
         # Not column[offset]: that looks up a label in a pandas series.
-        return tuple(next(itertools.islice(column, offset, None)) for column in self.columns)
+        return tuple(next(iter(cut(column, offset, offset + 1))) for column in self.columns)
 
 
 class Recorder(Protocol):
