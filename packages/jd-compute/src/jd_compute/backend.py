@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import sys
-from collections.abc import Generator, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jd_core.backend import Backend, Chunk, ChunkResult, Option, Work
 from jd_core.backend.cpus import explain_cpus, usable_cpus
@@ -13,6 +14,10 @@ from jd_core.backend.splitting import full_seconds
 from jd_core.errors import BackendError
 
 from jd_compute.run.devices import are_devices, visible
+
+if TYPE_CHECKING:
+    from jd_compute.pool.share import Settings
+    from jd_compute.run.dispatch import Dispatch
 
 _METHODS = multiprocessing.get_all_start_methods()
 
@@ -23,6 +28,22 @@ DEFAULT_METHOD = "forkserver" if "forkserver" in _METHODS else "spawn"
 IDLE_SECONDS = 300.0
 
 _POSITIVE = Option("a whole number of at least 1, or None", (int, type(None)), lambda n: n is None or n >= 1)
+
+
+# What a run needs is slow to import, so the first one does it; an import statement that finds it there takes 2 µs, so others
+# have none (row ten-calls).
+@functools.cache
+def _settings() -> Callable[..., Settings]:
+    from jd_compute.pool.share import settings
+
+    return settings
+
+
+@functools.cache
+def _dispatch() -> type[Dispatch]:
+    from jd_compute.run.dispatch import Dispatch  # with cloudpickle, takes as long as another process to start
+
+    return Dispatch
 
 
 class ComputeBackend(Backend):
@@ -67,17 +88,13 @@ class ComputeBackend(Backend):
         """Runs chunks on worker processes; see the contract."""
         if sys.platform == "win32":
             raise BackendError("job='compute' needs a system where processes can hand open files over; use job='io' here")
-        # Here, because these are slow to import; and the last, with cloudpickle, takes as long as another process to start.
-        from jd_compute.pool.share import settings
-        from jd_compute.pool.shared import shared_pool
-
         devices = visible(work.options.get("devices"), work.workers)
-        common = settings(work.options, devices, method=DEFAULT_METHOD, idle_seconds=IDLE_SECONDS)
+        common = _settings()(work.options, devices, method=DEFAULT_METHOD, idle_seconds=IDLE_SECONDS)
         if "jd_compute.run.dispatch" not in sys.modules:
-            shared_pool().servers.prepare(common)
-        from jd_compute.run.dispatch import Dispatch
+            from jd_compute.pool.shared import shared_pool
 
-        return Dispatch(common, work, chunks, full_seconds(self, work.workers)).results()
+            shared_pool().servers.prepare(common)
+        return _dispatch()(common, work, chunks, full_seconds(self, work.workers)).results()
 
     def shutdown(self) -> None:
         """Ends the processes that wait for calls."""

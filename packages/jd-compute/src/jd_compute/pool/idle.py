@@ -36,7 +36,10 @@ class Idle:
 
     def last(self, can_use: Callable[[Worker], bool]) -> Worker | None:
         """Returns the worker of use that became idle last; what it needs is the most likely to be cached."""
-        return next((worker for worker in reversed(self._workers.values()) if can_use(worker)), None)
+        for worker in reversed(self._workers.values()):
+            if can_use(worker):
+                return worker
+        return None
 
     def ready(self) -> list[Worker]:
         """Returns those that have said something, or have ended."""

@@ -12,7 +12,6 @@ own. Idle workers of other settings make room for those that are needed. No thre
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
@@ -24,7 +23,7 @@ from jd_compute.pool.launcher import Launch
 from jd_compute.pool.share import WAIT_SECONDS, Settings, Share, Shares
 from jd_compute.pool.worker import Worker, living
 from jd_compute.transport.arena import arena
-from jd_compute.transport.locks import is_held
+from jd_compute.transport.locks import new_lock
 
 
 class Pool:
@@ -37,7 +36,7 @@ class Pool:
 
     def __init__(self) -> None:
         self.has_ended = False
-        self._lock = threading.RLock()
+        self._lock, self._is_held = new_lock()
         self.servers = ForkServers()
         self._idle = Idle()
         self._lent: set[Worker] = set()
@@ -47,7 +46,7 @@ class Pool:
 
     def puts_off(self, release: Callable[[], None]) -> bool:
         """Whether ``release`` is called later, for garbage collection has ended a run in the middle of something here."""
-        if not (is_held(self._lock) or arena.is_held()):
+        if not (self._is_held() or arena.is_held()):
             return False
         self._left.append(release)
         return True

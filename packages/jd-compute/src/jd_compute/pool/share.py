@@ -144,7 +144,8 @@ class Shares:
         """Removes the share of a run that has ended."""
         self._all.remove(share)
         self.wait_no_more(share)
-        self.starting[share.settings] -= share.to_start
+        if share.to_start:
+            self.starting[share.settings] -= share.to_start
 
     def room(self, there: int) -> int:
         """Returns how many workers there may be more than those that are ``there`` and those that start."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, Failure, SettledChunk, Work
 
@@ -70,8 +70,10 @@ class Dispatch:
         self._paused = False  # the core has nothing to start just now
         self._lacks_workers = False  # other runs have them
         self._after_failure = messages.STOP if work.stop_at_failure else messages.GO_ON
+        self._with_returned: Callable[[Iterator[ChunkResult]], Iterator[ChunkResult]] = iter
         if work.return_at_failure:
             self._after_failure = messages.GIVE_BACK
+            self._with_returned = self._received.with_returned
 
     def results(self) -> Generator[ChunkResult, None, None]:
         """Runs to the end, yielding results as they come; see `jd_core.backend.Backend.run`."""
@@ -79,12 +81,12 @@ class Dispatch:
             while True:
                 self._lost.check_all()
                 yield from self._assign()
-                if any(each.tasks for each in self._workers.assignments):
+                if self._workers.are_at_work:
                     self._spread()
                     for assignment in self._wait():
-                        yield from self._received.with_returned(self._received.take(assignment))
+                        yield from self._with_returned(self._received.take(assignment))
                     if self._work.timeout is not None:
-                        yield from self._received.with_returned(self._lost.end_overdue(self._work.timeout))
+                        yield from self._with_returned(self._lost.end_overdue(self._work.timeout))
                 elif self._exhausted and not self._again:
                     return
                 elif self._paused:
@@ -103,6 +105,9 @@ class Dispatch:
         self._paused = self._lacks_workers = False
         if self._gate is not None:
             self._gate.settle({each.worker.pid for each in self._workers.assignments if each.tasks})
+        if self._exhausted and not self._again:
+            self._workers.check_in(all_idle=True)
+            return
         self._workers.check_in(all_idle=False)
         while True:
             assignment = self._free()
@@ -188,7 +193,7 @@ class Dispatch:
             self._again.appendleft((rest, deaths))
         try:
             encoded = codec.encode(chunk.columns, passed=lambda: itertools.chain(*chunk.columns))
-            size = sum(buffer.nbytes for buffer in encoded.buffers)
+            size = sum(buffer.nbytes for buffer in encoded.buffers) if encoded.buffers else 0
             if size > MOST_BYTES and len(chunk) > 1 and self._work.chunksize is None:
                 cut = max(1, len(chunk) * MOST_BYTES // size)
                 chunk, rest = parts(chunk, (0, cut), (cut, len(chunk)))
@@ -218,16 +223,15 @@ class Dispatch:
             recorder.moved(sent=len(encoded.data) + sum(buffer.nbytes for buffer in encoded.buffers))
         numbers = self._workers.number, assignment.number, task.number
         header = messages.CHUNK_HEADER.pack(*numbers, chunk.start, len(chunk), *manner)
-        self._workers.tell(assignment, messages.CHUNK, header, encoded.data, parcel=parcel)
+        assignment.tell(messages.CHUNK, header, encoded.data, parcel=parcel)
         if parcel is not None:
             parcel.close()
 
     def _spread(self) -> None:
         """Asks the worker that has most calls left for some of them, where another one has nothing to do."""
         if self._work.chunksize is None and self._workers.could_have_more:
-            loaded = {each: calls for each in self._workers.assignments if (calls := each.calls) > 1}
-            for assignment in sorted(loaded, key=loaded.__getitem__, reverse=True):
-                if assignment.want_back():
+            for assignment in sorted(self._workers.assignments, key=Assignment.calls, reverse=True):
+                if assignment.calls() <= 1 or assignment.want_back():
                     return
 
     def _wait(self) -> list[Assignment]:

@@ -51,7 +51,7 @@ class Received:
     def take(self, assignment: Assignment) -> Iterator[ChunkResult]:
         """Takes a message, or the end of the worker."""
         try:
-            message = self._workers.hear(assignment)
+            message = assignment.hear()
         except EOFError:
             yield from self._lost.reap(assignment)
             return
@@ -69,10 +69,10 @@ class Received:
         # RELEASED is of the run before; the channel has recorded it.
 
     def with_returned(self, results: Iterator[ChunkResult]) -> Iterator[ChunkResult]:
-        """Yields results, and after a failed call what has not begun, where the core is to say when it may."""
+        """Yields results, and after a failed call what has not begun: the core is to say when it may."""
         for result in results:
             yield result
-            if result.failures and self._work.return_at_failure:
+            if result.failures:
                 returned = [chunk for chunk, deaths in self._again if not deaths]
                 kept = [one for one in self._again if one[1]]
                 self._again.clear()
@@ -90,7 +90,9 @@ class Received:
             measured = messages.SPAN.iter_unpack(body[header.size + length - spans : header.size + length])
             self._work.recorder.ran(assignment.worker.name, task.chunk.start, [*measured])
             self._work.recorder.moved(received=len(body) + sum(buffer.nbytes for buffer in message.buffers or ()))
-        failed = tuple(failures.failure(self._work.name, task.chunk.start + offset, what) for offset, what in raised)
+        failed: tuple[Failure, ...] = ()
+        if raised:
+            failed = tuple(failures.failure(self._work.name, task.chunk.start + offset, what) for offset, what in raised)
         task.done, task.finished = first + count, state != messages.GOING_ON
         values: Sequence[Any] = ()
         if count:
@@ -146,7 +148,7 @@ class Received:
         """Takes a task off its worker if nothing more is to come, and retires the worker if it has made its calls."""
         if task.finished and task.unread:
             header = messages.RESEND_HEADER.pack(task.number, *task.unread[0].span)
-            self._workers.tell(assignment, messages.RESEND, header)
+            assignment.tell(messages.RESEND, header)
         elif task.finished:
             assignment.tasks.remove(task)
             if not assignment.tasks and self._workers.calls_left(assignment) <= 0:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
+import operator
 import select
 import time
 
@@ -17,13 +17,13 @@ from jd_compute.run.libraries import libraries
 from jd_compute.run.orders import Orders
 from jd_compute.run.tasks import Assignment
 from jd_compute.transport import messages, output
-from jd_compute.transport.arena import Parcel
 from jd_compute.transport.bell import Bell
-from jd_compute.transport.frame import Message
 from jd_compute.worker.cpu_placement import waiting_cpus
 
 #: Seconds that workers of a run that was given up have to come to an end by themselves before they are killed.
 GRACE_SECONDS = 0.05
+
+_TASKS = operator.attrgetter("tasks")
 
 
 class RunWorkers:
@@ -62,6 +62,11 @@ class RunWorkers:
         return len(self.assignments) >= self.size
 
     @property
+    def are_at_work(self) -> bool:
+        """Whether any of them has something to do."""
+        return any(map(_TASKS, self.assignments))
+
+    @property
     def has_ended(self) -> bool:
         """Whether there are no workers any more: the interpreter ends, or this is a forked child of the run's process."""
         return self._pool.has_ended
@@ -89,7 +94,7 @@ class RunWorkers:
             self._share.places = {number % self._places for number in numbers}
         idle = self._pool.take(self._share)
         if idle is not None:
-            self._brief(self._add(idle))
+            self._brief(self._add(idle, numbers))
             return None
         failed: bytearray | None = None
         added: list[Assignment] = []
@@ -106,7 +111,7 @@ class RunWorkers:
                 failed = raised
                 self._pool.discard(self._share, worker)
             else:
-                added.append(self._add(worker))
+                added.append(self._add(worker, numbers))
         for assignment in added:  # not before all are in the run, which checks them in also when this raises
             self._brief(assignment)
         return failed
@@ -128,30 +133,19 @@ class RunWorkers:
 
     def check_in(self, *, all_idle: bool) -> None:
         """Checks in the workers that are idle: all of them, or as many as other runs wait for."""
-        for assignment in [assignment for assignment in self.assignments if not assignment.tasks]:
-            if all_idle or self._pool.is_wanted(self._share):
+        for assignment in self.assignments[:]:
+            if not assignment.tasks and (all_idle or self._pool.is_wanted(self._share)):
                 self._part_with(assignment)
-
-    def tell(self, assignment: Assignment, kind: int, *parts: bytes | memoryview, parcel: Parcel | None = None) -> None:
-        """Sends a message to a worker. If it is dead, that shows as end-of-file in a moment, and not here."""
-        assignment.in_transit = True
-        with contextlib.suppress(OSError):
-            assignment.worker.channel.send(kind, *parts, parcel=parcel)
-        assignment.in_transit = False
-
-    def hear(self, assignment: Assignment) -> Message:
-        """Receives a message from a worker; raises EOFError if it is dead."""
-        assignment.in_transit = True
-        message = assignment.worker.channel.receive()
-        assignment.in_transit = False
-        return message
 
     def wait(self, seconds: float) -> list[Assignment]:
         """Waits for messages or input, at most so long, and returns the assignments of the workers that have sent any."""
-        files = [file for file, _ in self._poller.poll(1000 * seconds)]
-        if self._bell is not None and self._bell.fileno() in files:
-            self._bell.hear()
-        return [self._by_file[file] for file in files if file in self._by_file]
+        found = []
+        for file, _ in self._poller.poll(1000 * seconds):
+            if file in self._by_file:
+                found.append(self._by_file[file])
+            elif self._bell is not None and file == self._bell.fileno():
+                self._bell.hear()
+        return found
 
     def learn_of_input(self) -> bool:
         """Has `wait` end when there may be calls to start; false if it does so already, or nobody can tell."""
@@ -208,8 +202,12 @@ class RunWorkers:
         taken = {assignment.number for assignment in self.assignments}
         return [number for number in range(self._work.workers) if number not in taken][: self.size - len(taken)]
 
-    def _add(self, worker: Worker) -> Assignment:
-        number = min(self._free_numbers() or [0], key=lambda each: each % self._places != worker.place)
+    def _add(self, worker: Worker, numbers: list[int]) -> Assignment:
+        """Adds a worker, which takes one of the free numbers: if it can be, one of its place."""
+        number = numbers[0]
+        if self._places > 1:
+            number = next((each for each in numbers if each % self._places == worker.place), number)
+        numbers.remove(number)
         assignment = Assignment(worker, number, worker.channel.fileno())
         self.assignments.append(assignment)
         if worker.status is not None:
@@ -219,23 +217,25 @@ class RunWorkers:
         return assignment
 
     def _remove(self, assignment: Assignment) -> None:
-        with contextlib.suppress(ValueError, KeyError):  # it was removed, or adding it was interrupted
+        try:  # a `suppress` takes a microsecond (row ten-calls)
             self.assignments.remove(assignment)
             self._poller.unregister(assignment.file)
             del self._by_file[assignment.file]
+        except (ValueError, KeyError):  # it was removed, or adding it was interrupted
+            pass
 
     def _brief(self, assignment: Assignment) -> None:
         """Tells a worker what the run is about, as far as it does not know that from what it was told last."""
-        self._orders.give(assignment.worker, lambda *parts, **more: self.tell(assignment, messages.WORK, *parts, **more))
+        self._orders.give(assignment.worker, lambda *parts, **more: assignment.tell(messages.WORK, *parts, **more))
 
     def _drain(self, deadline: float) -> None:
         """Reads and drops what workers still send for this run, until all have finished or the deadline has come."""
-        while any(each.tasks for each in self.assignments) and (left := deadline - time.monotonic()) > 0:
+        while self.are_at_work and (left := deadline - time.monotonic()) > 0:
             for assignment in self.wait(left):
                 if assignment.in_transit:
                     return  # interrupted within a message: what follows cannot be read
                 try:
-                    message = self.hear(assignment)
+                    message = assignment.hear()
                 except EOFError:
                     self.reap(assignment)
                     continue

@@ -16,11 +16,10 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jd_compute.transport.locks import is_held
+from jd_compute.transport.locks import new_lock
 from jd_compute.transport.shared_memory import descriptors, layout, open_nameless, write
 
 #: Bytes that this process keeps at most, those at the receivers included (row arrays-in: 2.30 if none are). What does not
@@ -104,12 +103,15 @@ class Arena:
     Args:
         most_bytes: how much is kept at most.
         most_files: how many files are kept at most.
+
+    Attributes:
+        is_held: whether the current thread is in the middle of one of these methods.
     """
 
     def __init__(self, most_bytes: int = MOST_KEPT, most_files: int = MOST_FILES) -> None:
         self._most_bytes = most_bytes
         self._most_files = most_files
-        self._lock = threading.RLock()
+        self._lock, self.is_held = new_lock()
         self._files: list[MemoryFile] = []  # those that are kept, the one that was used longest ago first
 
     def place(
@@ -225,10 +227,6 @@ class Arena:
         self._files.remove(file)
         file.close()
 
-    def is_held(self) -> bool:
-        """Whether the current thread is in the middle of one of these methods."""
-        return is_held(self._lock)
-
     def kept(self) -> tuple[int, int]:
         """Returns how many files are kept, and how many bytes they have together."""
         with self._lock:
@@ -236,7 +234,8 @@ class Arena:
 
     def forked(self) -> None:
         """In a forked child: the memory is the parent's to write to."""
-        files, self._files, self._lock = self._files, [], threading.RLock()
+        files, self._files = self._files, []
+        self._lock, self.is_held = new_lock()
         for file in files:
             file.kept = False
             with contextlib.suppress(OSError):  # another thread was about to close it

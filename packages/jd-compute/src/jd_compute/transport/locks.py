@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 
-def is_held(lock: threading.RLock) -> bool:
-    """Whether the current thread holds a lock. Only a condition's methods tell, by an error."""
-    try:
-        threading.Condition(lock).notify(0)
-    except RuntimeError:
-        return False
-    return True
+def new_lock() -> tuple[threading.RLock, Callable[[], bool]]:
+    """Returns a lock, and what tells whether the current thread holds it: only a condition's methods do, by an error."""
+    lock = threading.RLock()
+    condition = threading.Condition(lock)
+
+    def is_held() -> bool:
+        try:
+            condition.notify(0)
+        except RuntimeError:
+            return False
+        return True
+
+    return lock, is_held

@@ -11,6 +11,7 @@ function and what that starts (but for CPUs that the control group gets later: w
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -34,7 +35,7 @@ def waiting_cpus(workers: int) -> list[int | None]:
     cpus = sorted(os.sched_getaffinity(0)) if _CAN_PLACE else []
     if not 1 < len(cpus) <= workers:
         return [None] * workers  # with CPUs to spare, those that are idle now are better than any that could be named before
-    return [cpus[position % len(cpus)] for position in range(workers)]
+    return list(itertools.islice(itertools.cycle(cpus), workers))
 
 
 @contextlib.contextmanager

@@ -184,7 +184,8 @@ class Distributed:
 
     def __getattribute__(self, name: str) -> Any:
         """Returns the function's own docstring where `HelpText` has a longer one."""
-        return vars(self).get(name) if name == "__doc__" else super().__getattribute__(name)
+        # Not super(), which takes as long as all the rest: each attribute is fetched here (row ten-calls).
+        return vars(self).get(name) if name == "__doc__" else object.__getattribute__(self, name)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Binds as the plain function would: a method's ``self`` is a constant."""

@@ -34,7 +34,6 @@ class Order(Protocol):
 
     def push(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
         """Takes the results of consecutive calls, and yields what the caller gets now."""
-        ...
 
 
 class Results:
@@ -86,7 +85,7 @@ class Results:
         self._workers = workers
         self._record = record
         self._resumed = resumed
-        self._progress: progress.Progress = progress.Silent()
+        self._progress: progress.Progress | None = None
         self._watchers: list[progress.Progress | RunRecord] = [] if record is None else [record]
 
     def __enter__(self) -> Self:
@@ -96,11 +95,11 @@ class Results:
                 self._resumed.open()
         if self._record is not None:
             self._record.begin()
-        calls = self._plan.calls
-        brief = calls is not None and calls <= (self._durations.calls_in(progress.INTERVAL * self._workers) or 0)
-        pace = Pace(self._workers, self._durations.calls_in)
-        self._progress = progress.start(self._options.progress, self._plan.name, calls, pace, brief=brief)
-        self._watchers.append(self._progress)
+        if (wanted := self._options.progress) is not False:
+            calls, known = self._plan.calls, self._durations.calls_in
+            brief = calls is not None and calls <= (known(progress.INTERVAL * self._workers) or 0)
+            self._progress = progress.start(wanted, self._plan.name, calls, Pace(self._workers, known), brief=brief)
+            self._watchers.append(self._progress)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -108,7 +107,8 @@ class Results:
         try:
             if self._resumed is not None:
                 self._resumed.close()
-            self._progress.close()
+            if self._progress is not None:
+                self._progress.close()
         finally:
             if isinstance(error, Exception):
                 self.failed(error)
@@ -137,8 +137,7 @@ class Results:
         if not result.failures:
             yield from self._settle(start, result.values)
             return
-        values = [*result.values]
-        first = 0  # of those that are not settled
+        values, first = [*result.values], 0  # the first that is not settled
         for failure in result.failures:
             position = failure.index - start
             self._internals.strip(failure.exception)
@@ -215,8 +214,9 @@ class Results:
             self._feed.settle(start, len(values))
             if self._resumed is not None:
                 self._resumed.keep(start, values)
-            with self._internals.watching():
-                self._progress.advance(len(values))
+            if self._progress is not None:
+                with self._internals.watching():
+                    self._progress.advance(len(values))
             ready = self._order.push(start, values)
             yield from ready if self._record is None else self._record.hand_over(ready)
 

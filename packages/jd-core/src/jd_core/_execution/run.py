@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import replace
@@ -110,8 +109,8 @@ class Target(NamedTuple):
         joined = self.signature.returns if may_join else None
         if joined is not None and planned.calls == 0:
             joined = joined.empty_like(argument.value for argument in call.distributed)
-        run = functools.partial(Run, planned, work, backend, options, self.durations)
-        return run(stop=stop, ordered=ordered, joined=joined, record=record, fold=fold)
+        common = planned, work, backend, options, self.durations
+        return Run(*common, stop=stop, ordered=ordered, joined=joined, record=record, fold=fold)
 
 
 class Run:
@@ -145,11 +144,13 @@ class Run:
         fold: Fold[Any] | None = None,
     ) -> None:
         internals = HiddenInternals(backend)
-        rule, workers, buffer = options.retry, work.workers, options.buffersize
+        rule, workers, fixed, buffer = options.retry, work.workers, work.chunksize, options.buffersize
         resumed = None
-        known = {"total": plan.calls, "fixed": work.chunksize, "buffer": buffer}
         kept = options.resumed is not None
-        sizes = sizer(backend, durations, workers, **known, combined=fold is not None and not kept, kept=kept)
+        combined = fold is not None and not kept
+        sizes = sizer(
+            backend, durations, workers, total=plan.calls, fixed=fixed, buffer=buffer, combined=combined, kept=kept
+        )
         retries = None if rule is None else Retries(rule, workers, work.name, shared=backend.shares_calls)
         if options.resumed and plan.calls != 0:
             from jd_core._resume.resumed import ResumedPlan  # here, because it imports sqlite3

@@ -80,8 +80,8 @@ def in_effect(options: Options) -> Options:
         ValueError: an environment variable has a value that is not allowed.
     """
     inside = is_inside_worker()
-    if not inside:
-        changes = {name: one.value for name, one in settings.settings().items() if name not in options.given}
+    if not inside and (found := settings.settings()):
+        changes = {name: one.value for name, one in found.items() if name not in options.given}
         if options.backend:
             changes.pop("job", None)  # the function's own options are of its own job
         if changes:

@@ -163,7 +163,8 @@ def _check_missing(
     signature: Signature, declared: list[inspect.Parameter], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> None:
     missing = [one for one in declared[len(args) :] if _is_required(one) and one.name not in _by_keyword(one, kwargs)]
-    missing = [one for one in missing if one.name not in signature.generators]
+    if signature.generators:
+        missing = [one for one in missing if one.name not in signature.generators]
     if not missing:
         return
     name, kind = missing[0].name, missing[0].kind

@@ -81,7 +81,7 @@ class Plan:
         # Where an argument has ended, one element of each other shows whether it has ended as well.
         first, *others = self._columns
         head = first.take_ready(count or 1)
-        columns = (head, *(column.take(len(head) or 1) for column in others))
+        columns = (head, *[column.take(len(head) or 1) for column in others]) if others else (head,)
         if len(self._lockstep) > 1:
             taken = [column.taken for column in self._lockstep]
             if min(taken) != max(taken):
@@ -129,13 +129,17 @@ def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: C
     columns = [column_of(argument) for argument in call.distributed]
     arriving = [column.value for column in columns if isinstance(column, ArrivingColumn)]
     batches = [autobatch and column.parameter.role is Role.BATCH for column in columns]
-    cut = [is_batch and _is_flat(column) for column, is_batch in zip(columns, batches, strict=True)]
+    cut = batches
+    if any(batches):
+        cut = [is_batch and _is_flat(column) for column, is_batch in zip(columns, batches, strict=True)]
     for column, is_cut in zip(columns, cut, strict=True):
         if not is_cut and table.is_frame(column.value):
             raise SignatureError(_frame_for_elements(call.name, column))
     if not any(cut):
         length = _common_length(call.name, columns)
-        ready = [ReadyBatches(one) if is_batch else one for one, is_batch in zip(columns, batches, strict=True)]
+        ready: Sequence[AnyColumn] = columns
+        if any(batches):
+            ready = [ReadyBatches(one) if is_batch else one for one, is_batch in zip(columns, batches, strict=True)]
         return Plan(call.name, ready, length, cut=False, arriving=arriving)
     if all(cut):
         length = _common_length(call.name, columns)
@@ -176,7 +180,7 @@ def _common_length(name: str, columns: Sequence[Column | ArrivingColumn]) -> int
                 f"{name}() got {column.parameter.name} from an itertools.{type(column.value).__name__}, which never ends, "
                 f"but {_lengths(known)}: use itertools.islice(..., {known[0].length})"
             )
-    if len({column.length for column in known}) > 1:
+    if len(known) > 1 and len({column.length for column in known}) > 1:
         raise BatchingError(
             f"{name}() got collections of unequal length: {_lengths(known)}; "
             f"make them equally long, or pass a constant by keyword"

@@ -5,6 +5,7 @@ Imports nothing but the standard library: it is sent by value where `jd_core.wor
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -21,4 +22,9 @@ def variables() -> Mapping[Any, Any]:
 def variable(name: str) -> str | None:
     """Returns one variable, None if it is not set; `os.environ.get` takes much longer to find that (row ten-calls)."""
     encoded = variables()
-    return os.environ.get(name) if encoded is os.environ or os.environ.encodekey(name) in encoded else None
+    return os.environ.get(name) if encoded is os.environ or _encoded(name) in encoded else None
+
+
+@functools.cache
+def _encoded(name: str) -> Any:
+    return os.environ.encodekey(name)
