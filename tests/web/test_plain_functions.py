@@ -95,7 +95,7 @@ def test_closing_cancels_what_is_awaited_and_waits_for_it(web):
             await asyncio.sleep(0.1)
             ended.append(number)
 
-    results = web.start(lambda number: number and fetch(number), range(2), workers=1)
+    results = web.start(lambda number: number and fetch(number), range(2), size=2, workers=1)
     next(results)
     assert started.wait(WAIT)
     results.close()

@@ -53,6 +53,8 @@ class Received:
         try:
             message = assignment.hear()
         except EOFError:
+            message = None
+        if message is None:  # not in the `except` block: an error that this leads to is to be the only one
             yield from self._lost.reap(assignment)
             return
         body = memoryview(message.body)

@@ -34,6 +34,7 @@ class Order(Protocol):
 
     def push(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
         """Takes the results of consecutive calls, and yields what the caller gets now."""
+        ...
 
 
 class Results:
@@ -139,9 +140,8 @@ class Results:
             return
         values, first = [*result.values], 0  # the first that is not settled
         for failure in result.failures:
-            position = failure.index - start
             self._internals.strip(failure.exception)
-            error = to_user(failure, result.chunk, self._plan)
+            position, error = failure.index - start, to_user(failure, result.chunk, self._plan)
             if retries is not None:
                 yield from self._settle(start + first, values[first:position])
                 first = position
