@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from jd_compute.codec import codec
 from jd_compute.pool.shared import shared_pool
 from jd_compute.run import orders, workers
-from jd_compute.run.workers import RunWorkers
+from jd_compute.run.tasks import Assignment
 from jd_compute.transport import messages
 from jd_compute.transport.arena import arena
 from jd_compute.transport.channel import NEVER_BLOCKS, Channel
@@ -164,17 +164,17 @@ def unreadable(value: int) -> Unreadable:
 
 def test_results_that_are_sent_again_do_not_reach_the_next_run(monkeypatch):
     """A run that ends while the caller waits for results that it has asked for again leaves nothing behind."""
-    tell = RunWorkers.tell
+    tell = Assignment.tell
 
-    def tell_and_fail(self, assignment, kind, *parts, **options):
-        tell(self, assignment, kind, *parts, **options)
+    def tell_and_fail(self, kind, *parts, **options):
+        tell(self, kind, *parts, **options)
         if kind == messages.RESEND:
             raise ZeroDivisionError
 
     after = distribute(functions.same, job="compute", workers=2, chunksize=1)
     for _ in range(3):
         with monkeypatch.context() as patch:
-            patch.setattr(RunWorkers, "tell", tell_and_fail)
+            patch.setattr(Assignment, "tell", tell_and_fail)
             with pytest.raises(ZeroDivisionError):
                 distribute(unreadable, job="compute", workers=2, chunksize=40)(range(80))
         for _ in range(3):
