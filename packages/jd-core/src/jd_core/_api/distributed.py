@@ -184,8 +184,7 @@ class Distributed:
 
     def __getattribute__(self, name: str) -> Any:
         """Returns the function's own docstring where `HelpText` has a longer one."""
-        # Not super(), which takes as long as all the rest: each attribute is fetched here (row ten-calls).
-        return vars(self).get(name) if name == "__doc__" else object.__getattribute__(self, name)
+        return vars(self).get(name) if name == "__doc__" else object.__getattribute__(self, name)  # super() is slower
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Binds as the plain function would: a method's ``self`` is a constant."""
