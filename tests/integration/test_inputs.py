@@ -6,13 +6,13 @@ import functools
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from jd_core import BatchingError, SignatureError
+from jd_core import Batch, BatchingError, SignatureError
 from jd_core.testing import functions
 
 Parallel = Callable[..., Any]
@@ -140,6 +140,71 @@ def test_pairs_of_a_key_and_a_batch_are_refused(parallel: Parallel, no_run: None
         used(parallel(hinted(hint)), how, make())
 
 
+NO_BATCHES: dict[str, Callable[[], Any]] = {
+    "a frame at the end": lambda: [("a", 1, FRAME)],
+    "a frame in a list": lambda: [["a", FRAME, 1]],
+    "a row with its label": lambda: FRAME.iterrows(),
+    "a series among cells": lambda: [(1, FRAME["x"], 2)],
+    "frames to train and to test": lambda: [(FRAME, FRAME)],
+}
+
+
+@pytest.mark.parametrize("name", NO_BATCHES)
+def test_what_holds_a_frame_is_no_row_of_one(parallel: Parallel, no_run: None, name: str) -> None:
+    """Section 2: it does not become a cell of a frame."""
+    with pytest.raises(BatchingError, match=r"parameter batch got .* but one call gets one DataFrame"):
+        parallel(hinted(pd.DataFrame))(NO_BATCHES[name]())
+
+
+class Tree:
+    """A class of the user's that has elements, and slices of its own."""
+
+    def __init__(self, leaves: list[int]) -> None:
+        self.leaves = leaves
+
+    def __len__(self) -> int:
+        return len(self.leaves)
+
+    def __getitem__(self, index: Any) -> Any:
+        return Tree(self.leaves[index]) if isinstance(index, slice) else self.leaves[index]
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_batches_of_a_class_that_can_be_sliced(parallel: Parallel, how: str) -> None:
+    """Section 2: what is hinted as a batch of its class arrives as a slice of its own."""
+
+    def leaves(tree: Any, *, kind: type) -> Any:
+        return type(tree) is kind, list(tree)
+
+    leaves.__annotations__ = {"tree": Annotated[Tree, Batch]}
+    found = used(parallel(leaves, batch_size=2), how, Tree([1, 2, 3]), kind=Tree)
+    assert found == [(True, [1, 2]), (True, [3])]
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("name", ["csr_matrix", "csr_array", "csc_matrix", "csc_array"])
+def test_sparse_matrices(parallel: Parallel, name: str, how: str) -> None:
+    """Section 2: they are cut by rows, beside others, and joined."""
+    make = getattr(pytest.importorskip("scipy.sparse"), name)
+
+    def double(rows: Any, numbers: Any) -> Any:
+        assert rows.shape == (len(numbers), 2)
+        return 2 * rows
+
+    double.__annotations__ = {"rows": make, "numbers": np.ndarray, "return": make}
+    whole = make(np.arange(20.0).reshape(10, 2))
+    function = parallel(double, batch_size=4)
+    if how == "call":
+        joined = function(whole, np.arange(10))
+        assert type(joined) is make
+        assert (joined.toarray() == 2 * whole.toarray()).all()
+        empty = function(whole[:0], np.arange(0))
+        assert (type(empty), empty.shape) == (make, (0, 2))
+    else:
+        assert [part.shape for part in used(function, how, whole, np.arange(10))] == [(4, 2), (4, 2), (2, 2)]
+    assert parallel(lambda row: row.shape)(whole) == [row.shape for row in whole]
+
+
 def test_frames_of_pairs_are_taken(parallel: Parallel) -> None:
     """Section 2: the remedy for pairs works."""
     frames = (batch for _, batch in FRAME.groupby("g"))
@@ -199,6 +264,38 @@ class Unsized(Sized):
 def ids_of(values: list[int]) -> list[int]:
     """Is a function of a batch that is joined."""
     return values
+
+
+def element_and_batch(one: int, some: list[int]) -> tuple[int, list[int]]:
+    """Stands for a user's function."""
+    return one, some
+
+
+BESIDE: dict[str, tuple[Callable[[], tuple[Any, Any]], bool]] = {
+    "elements": (lambda: (Sized(2, 2), [0, 1, 2, 3]), True),
+    "batches": (lambda: ([0, 1], Sized(4, 4)), True),
+    "both": (lambda: (Sized(2, 2), Sized(4, 4)), True),
+    "no element where there should be": (lambda: (Sized(1, 0), [1, 2]), False),
+    "too few elements": (lambda: (Sized(2, 1), [1, 2]), False),
+    "too many elements": (lambda: (Sized(2, 3), [1, 2]), False),
+    "no batch where there should be": (lambda: ([1], Sized(2, 0)), False),
+    "too small a batch": (lambda: ([1, 2], Sized(4, 3)), False),
+    "too large a batch": (lambda: ([1, 2], Sized(4, 5)), False),
+    "an element too many": (lambda: (Sized(0, 1), []), False),
+}
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("name", BESIDE)
+def test_elements_beside_batches_that_a_stream_reads_in_a_thread(parallel: Parallel, name: str, how: str) -> None:
+    """Promise 3: there are as many results as elements, or there is an error that names what has another length."""
+    make, is_honest = BESIDE[name]
+    function = parallel(element_and_batch)
+    if is_honest:
+        assert used(function, how, *make()) == [(0, [0, 1]), (1, [2, 3])]
+    else:
+        with pytest.raises(BatchingError, match=r"parameter (one|some) got an object of type Sized whose len\(\) is"):
+            used(function, how, *make())
 
 
 @pytest.mark.parametrize("how", WAYS)

@@ -205,6 +205,15 @@ def test_aggregate_callable(parallel: Parallel) -> None:
     assert seen == [[0, 1, 4, 9, 16]]
 
 
+def test_an_aggregate_that_raises_stop_iteration(parallel: Parallel) -> None:
+    """Section 4: it is a RuntimeError with all results, as in PEP 479: a coroutine could not let it out."""
+    function = parallel(uneven, aggregate=lambda results: next(iter([])))
+    for call in (lambda: function(range(3)), lambda: asyncio.run(function.aio(range(3)))):
+        with pytest.raises(RuntimeError, match="raised StopIteration") as caught:
+            call()
+        assert caught.value.partial == {0: 0, 1: 1, 2: 4}  # type: ignore[attr-defined]
+
+
 def test_results_that_cannot_be_joined(parallel: Parallel) -> None:
     """Section 4: a result that is no collection, where the hint says one, is an error that names the call."""
     lying = returning(lambda values: values if values[0] == 0 else None, list[int])

@@ -27,6 +27,11 @@ from jd_core.backend import registry
         ("io", {"start_method": "spawn"}, r"start_method is an option of job='compute'\."),
         ("compute", {"verbose": 10}, r"did you mean 'progress'\?"),
         ("compute", {"return_as": "generator"}, r"f\.stream\(\.\.\.\) yields results one by one"),
+        ("compute", {"nproc": 3}, r"did you mean 'workers'\?"),
+        ("compute", {"cpus": 3}, r"did you mean 'workers'\?"),
+        ("compute", {"gpus": [0]}, r"did you mean 'devices'\?"),
+        ("compute", {"timeout_seconds": 3}, r"did you mean 'timeout'\?"),
+        ("compute", {"max_per_minute": 3}, r"max_per_second is an option of job='io' and job='web'\."),
         ("compute", {"wokers": 3}, r"did you mean 'workers'\?"),
         ("io", {"xyzzy": 3}, r"has no option 'xyzzy' \(given 3\)\. Its options: max_per_second, job, workers"),
     ],
@@ -54,6 +59,7 @@ def test_options_of_ray_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         *(("async", "web"), ("ASYNCIO", "web"), ("threading", "io"), ("multiprocessing", "compute"), ("loky", "compute")),
         *(("distributed", "ray"), ("sequential", "serial"), ("thread", "threads"), ("process", "processes")),
+        *(("IO", "io"), ("Web", "web"), ("Ray", "ray")),
     ],
 )
 def test_jobs_by_other_names(name: str, meant: str) -> None:

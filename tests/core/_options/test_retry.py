@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import email.message
+import fractions
 import time
 import types
 import urllib.error
 
+import numpy as np
 import pytest
 from jd_core import CallTimeoutError, Retry
 from jd_core.worker.refusals import is_refusal, retry_after
@@ -25,6 +28,18 @@ def with_attributes(**attributes):
     error = RuntimeError("too many requests")
     vars(error).update(attributes)
     return error
+
+
+class OddError(Exception):
+    """Has a wish of its own, and a response that cannot be read."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.retry_after = seconds
+
+    @property
+    def response(self):
+        raise ZeroDivisionError
 
 
 @pytest.mark.parametrize(
@@ -50,6 +65,19 @@ def with_attributes(**attributes):
         (with_attributes(response={"ResponseMetadata": {"HTTPHeaders": {"retry-after": "8"}}}), 8.0),
         (with_attributes(response={"Error": {"Code": "Throttling"}}), None),
         (with_attributes(response=types.SimpleNamespace(retry_after=3, headers=None)), 3.0),
+        (with_attributes(response={"ResponseMetadata": None}), None),
+        (with_attributes(response={"retry_after": 30}), 30.0),
+        (with_attributes(response={"Retry-After": "30"}), 30.0),
+        (with_attributes(response={"headers": {"Retry-After": "30"}}), 30.0),
+        (with_attributes(retry_after=decimal.Decimal("1.5")), 1.5),
+        (with_attributes(retry_after=fractions.Fraction(3, 2)), 1.5),
+        (with_attributes(retry_after=np.int64(30)), 30.0),
+        (with_attributes(retry_after=np.timedelta64(30, "s")), 30.0),
+        (with_attributes(headers={"Retry-After": ["30"]}), 30.0),
+        (with_attributes(headers={"Retry-After": []}), None),
+        (with_attributes(headers={"retry-after-ms": "x", "retry-after": " 30 "}), 30.0),
+        (with_attributes(headers={"Retry-After": "Sun Nov  6 08:49:37 1994"}), 0.0),
+        (OddError(30), 30.0),
         (ValueError(), None),
     ],
 )

@@ -1,7 +1,10 @@
 """Hints, values and lengths at random: a call is planned, or refused by an error of this library or of the value itself."""
 
+import asyncio
 import collections
+import contextlib
 import itertools
+import operator
 import typing
 import warnings
 from collections import abc
@@ -11,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jd_core import Fold, Retry, distribute
 from jd_core._hints.members import Batch, Each
 from jd_core._hints.signature import inspect_function
 from jd_core._planning.arguments import warn_of_generators
@@ -183,6 +187,67 @@ def test_any_call_is_planned_or_refused(hints, returns, args, constants, autobat
             assert len(call(*arguments)) == 3
         except UserError:
             return
+
+
+def run(distributed, way, args, constants):
+    """Makes a call in one of the ways, and takes at most a hundred results."""
+
+    async def astream():
+        found = []
+        async with distributed.astream(*args, **constants) as results:
+            async for result in results:
+                found.append(result)
+                if len(found) == 100:
+                    break
+        return found
+
+    match way:
+        case "stream" | "as_completed":
+            with getattr(distributed, way)(*args, **constants) as results:
+                return list(itertools.islice(results, 100))
+        case "astream":
+            return asyncio.run(astream())
+        case "aio":
+            return asyncio.run(distributed.aio(*args, **constants))
+    return getattr(distributed, way)(*args, **constants)
+
+
+@given(
+    hints=st.tuples(HINTS, HINTS, HINTS),
+    returns=HINTS,
+    args=st.lists(VALUES, min_size=1, max_size=2),
+    constants=st.dictionaries(st.just("constant"), VALUES),
+    results=st.lists(VALUES, min_size=1, max_size=3),
+    way=st.sampled_from(["__call__", "stream", "as_completed", "aio", "astream", "explain"]),
+    job=st.sampled_from(["serial", "serial", "serial", "io"]),
+    batches=st.sampled_from([{}, {"autobatch": False}, {"batch_size": 1}, {"batch_size": 3}]),
+    options=st.fixed_dictionaries(
+        {},
+        optional={
+            "return_exceptions": st.booleans(),
+            "aggregate": st.sampled_from(["list", len, sum, Fold(operator.add)]),
+            "retries": st.just(Retry(1, initial=0.001, maximum=0.001)),
+            "buffersize": st.integers(1, 3),
+        },
+    ),
+)
+def test_any_run_ends(hints, returns, args, constants, results, way, job, batches, options):
+    """Promises 3, 4: whatever a function takes and returns, the only errors are this library's and the user's own."""
+    left = itertools.cycle(results)
+
+    def function(first, second=None, *, constant=None):
+        if next(counter) > 100:
+            raise UserError
+        return next(left)
+
+    counter = itertools.count()
+    function.__annotations__ = function_with(hints, returns).__annotations__
+    # What puts results together need not take all of these.
+    refused = [Exception] if options.get("aggregate", "list") != "list" else []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        with contextlib.suppress(DistributeError, UserError, *refused):
+            run(distribute(function, job=job, **batches, **options), way, args, constants)
 
 
 @given(st.sampled_from([int, str, object, typing.Any]), st.lists(VALUES, max_size=6), st.integers(1, 3))

@@ -223,5 +223,8 @@ def aggregate(results: list[Any], how: str | Callable[[list[Any]], Any], joined:
         joined: the collection type into which "auto" joins the results; None: they stay a list.
     """
     if callable(how):
-        return how(results)
+        try:
+            return how(results)
+        except StopIteration as error:  # a coroutine may not let one out
+            raise RuntimeError(f"aggregate={getattr(how, '__name__', how)} raised StopIteration") from error
     return joined.join(results) if how == "auto" and joined is not None else results

@@ -43,6 +43,20 @@ def made(name: str, constructor: str = "") -> Callable[[Any], Any]:
     return make
 
 
+def make_sparse(name: str) -> Callable[[Any], Any]:
+    """Returns a function that makes a class of `scipy.sparse` of a part: of one of it, another matrix, or a list of rows."""
+
+    def make(part: Any) -> Any:
+        sparse = library("scipy.sparse")
+        of_type = getattr(sparse, name)
+        if isinstance(part, of_type):
+            return part
+        rows = [row.reshape(1, -1) for row in part] if isinstance(part, list) and all(map(sparse.issparse, part)) else None
+        return of_type(sparse.vstack(rows) if rows else part)
+
+    return make
+
+
 make_pandas_frame = made("pandas.DataFrame")
 make_pandas_series = made("pandas.Series")
 make_pandas_index = made("pandas.Index")
@@ -152,6 +166,12 @@ def join_tables(parts: list[Any]) -> Any:
     """Returns the rows of all parts, without copying them."""
     pyarrow = library("pyarrow")
     return pyarrow.concat_tables(_filled(parts), promote_options="default") if parts else pyarrow.table({})
+
+
+def join_sparse(parts: list[Any]) -> Any:
+    """Returns the rows of all parts, in the format of the first."""
+    sparse = library("scipy.sparse")
+    return sparse.vstack(parts, format=parts[0].format) if parts else sparse.csr_matrix((0, 0))
 
 
 def join_record_batches(parts: list[Any]) -> Any:

@@ -43,11 +43,14 @@ __all__ = [
 
 
 def length(value: Any) -> int | None:
-    """Returns what ``len`` says: the number of elements, of rows for a frame; None if it raises, whatever that is."""
+    """Returns what ``len`` says: the number of elements, of rows for a frame; None if it raises, whatever that is.
+
+    A sparse matrix, which has no ``len``, has as many elements as rows.
+    """
     try:
         return len(value)
     except Exception:
-        return None
+        return value.shape[0] if kind_of_value(value) in _SPARSE else None
 
 
 def never_ends(value: Any) -> bool:
@@ -66,7 +69,7 @@ def slicer(value: Any) -> Callable[[int, int], Any] | None:
     None if ``value`` can only be iterated.
     """
     kind = kind_of_value(value)
-    if kind is None or kind.cut is None or (kind.name == "numpy.ndarray" and value.ndim == 0):
+    if kind is None or kind.cut is None or kind in _SPARSE or (kind.name == "numpy.ndarray" and value.ndim == 0):
         return None
     return functools.partial(kind.cut, value)
 
@@ -144,7 +147,13 @@ _LIBRARIES = (
     _library("pyarrow.ChunkedArray", libraries.join_chunked_arrays, libraries.make_chunked_array, _slice),
 )
 
-register(_STANDARD, _LIBRARIES)
+#: Cut where they are read as batches; where they are read as elements, each row is one, as in a loop.
+_SPARSE = tuple(
+    _library(f"scipy.sparse.{name}", libraries.join_sparse, libraries.make_sparse(name), _items)
+    for name in ("csr_matrix", "csr_array", "csc_matrix", "csc_array")
+)
+
+register(_STANDARD, (*_LIBRARIES, *_SPARSE))
 
 #: What slices best: a batch is the slice or the list that it was cut as.
 ANY = named("collections.abc.Iterable")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,11 @@ from jd_core._collections.table import (
     never_ends,
 )
 from jd_core._hints.matching import fits, fits_member
-from jd_core._hints.members import Member, members
+from jd_core._hints.members import Batch, Member, members
 from jd_core.errors import BatchingError
+
+#: So many cells of a row are looked at.
+_MOST_PARTS = 16
 
 
 class Role(enum.Enum):
@@ -63,6 +67,22 @@ class Parameter:
             return kind.build(part)
         except BatchingError as error:
             raise BatchingError(f"parameter {self.name}: {error}") from error.__cause__
+
+    def slicer(self, value: Any) -> Callable[[int, int], Any] | None:
+        """Returns a function of start and stop that cuts what was passed, where its class is hinted as a batch and can.
+
+        None for what can be cut whatever the hint says, and for what has slices of another type.
+        """
+        if not self.kinds:
+            return None
+        classes = [kind.type for kind in self.kinds if kind.cut is not None]
+        classes += [member.origin for member in members(self.hint) if member.marker is Batch]
+        if type(value) not in classes:
+            return None
+        try:
+            return (lambda start, stop: value[start:stop]) if type(value[0:0]) is type(value) else None
+        except Exception:  # raised by the value's own methods
+            return None
 
     def holds(self, batch: Any) -> bool:
         """Whether ``batch`` is of the hinted type."""
@@ -111,17 +131,26 @@ class Parameter:
         """Raises if the first element has batches in it: a pair of a key and a batch, or a collection of batches."""
         if any(fits(first, member.element, depth=1) for member in alternatives if member.element is not Any):
             return
-        batches = [part is not None and _can_be_batch(part, alternatives) for part in first[:2]]
+        # A row of a frame may hold a list, but no frame and no row.
+        parts = first[:_MOST_PARTS] if self.kinds[0].frame else first[:2]
+        batches = [part is not None and (_can_be_batch(part, alternatives) or _is_series(part)) for part in parts]
         if not any(batches):
             return
         hinted = self.kinds[0].name.rpartition(".")[2]
+        part = parts[batches.index(True)]
+        found = f"a {type(first).__name__} that contains a {type(part).__name__}"
+        remedy = "pass one batch per call: itertools.chain.from_iterable(batches)"
         if len(first) == 2 and batches == [False, True]:
-            found = f"pairs of a {type(first[0]).__name__} and a {type(first[1]).__name__}, as groupby yields them"
-            remedy = "pass only the second of each: (batch for _, batch in pairs)"
-        else:
-            found = f"a {type(first).__name__} that contains a {type(first[batches.index(True)]).__name__}"
-            remedy = "pass one batch per call: itertools.chain.from_iterable(batches)"
+            is_row = self.kinds[0].frame and _is_series(part)
+            how = "iterrows" if is_row else "groupby"
+            found = f"pairs of a {type(first[0]).__name__} and a {type(part).__name__}, as {how} yields them"
+            remedy = "pass the frame itself" if is_row else "pass only the second of each: (batch for _, batch in pairs)"
         raise BatchingError(f"parameter {self.name} got {found}, but one call gets one {hinted}: {remedy}")
+
+
+def _is_series(value: Any) -> bool:
+    kind = kind_of_value(value)
+    return kind is not None and kind.name.endswith(".Series")
 
 
 def _is_element(value: Any, first: Any, member: Member) -> bool:

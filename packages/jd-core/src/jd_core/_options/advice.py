@@ -13,16 +13,19 @@ ELSEWHERE = {
     **dict.fromkeys(("backend", "executor", "prefer", "mode", "kind", "on"), "job"),
     **dict.fromkeys(("n_jobs", "n_workers", "num_workers", "max_workers", "concurrency", "max_concurrency"), "workers"),
     **dict.fromkeys(("parallelism", "processes", "threads", "n_threads", "num_threads", "num_proc", "pool_size"), "workers"),
+    **dict.fromkeys(("nproc", "n_procs", "num_processes", "cpus", "n_cpus", "cores", "n_cores", "parallel"), "workers"),
+    **dict.fromkeys(("gpu", "gpus", "n_gpus", "device"), "devices"),
     **dict.fromkeys(("batch", "batches", "batched", "batchsize"), "batch_size"),
     **dict.fromkeys(("chunk_size", "chunk", "chunks"), "chunksize"),
     **dict.fromkeys(("reduce", "reducer", "combine", "collect", "callback"), "aggregate"),
     **dict.fromkeys(("pre_dispatch", "prefetch", "buffer", "queue_size", "lookahead"), "buffersize"),
-    **dict.fromkeys(("time_limit", "task_timeout", "timeout_s", "deadline"), "timeout"),
+    **dict.fromkeys(("time_limit", "task_timeout", "timeout_s", "timeout_seconds", "deadline"), "timeout"),
     **dict.fromkeys(("retry", "max_retries", "attempts", "max_attempts", "tries", "stop_max_attempt_number"), "retries"),
     **dict.fromkeys(("return_errors", "ignore_errors", "errors", "on_error", "raise_exceptions"), "return_exceptions"),
     **dict.fromkeys(("progress_bar", "tqdm", "bar", "verbose", "show_progress", "on_progress"), "progress"),
     **dict.fromkeys(("checkpoint", "checkpoints", "checkpoint_file", "cache", "cache_dir", "persist"), "resume"),
     **dict.fromkeys(("rate", "rate_limit", "max_rate", "qps", "rps", "calls_per_second", "max_at_once"), "max_per_second"),
+    **dict.fromkeys(("max_per_minute", "throttle"), "max_per_second"),
 }
 
 #: What is no option here, but a way to call.

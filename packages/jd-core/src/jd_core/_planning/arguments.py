@@ -42,12 +42,14 @@ def is_iterator(value: Any) -> bool:
     return hasattr(type(value), "__next__") or hasattr(type(value), "__anext__")
 
 
-def may_block(value: Any) -> bool:
-    """Whether an argument's next element may be long in coming: it is neither in memory nor one of itertools.
+def may_block(parameter: Parameter, value: Any) -> bool:
+    """Whether the next element of an argument may be long in coming: it is neither in memory nor one of itertools.
 
     While the interpreter shuts down nothing may be: there can be no thread that reads.
     """
     if slicer(value) is not None or never_ends(value) or is_ending():
+        return False
+    if length(value) is not None and parameter.slicer(value) is not None:
         return False
     return type(value).__module__ not in ("builtins", "collections") or length(value) is None
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from jd_core._collections import table
 from jd_core._planning.columns import READ_SECONDS, ArrivingColumn, Column
 
 
@@ -56,7 +57,7 @@ class BatchColumn:
         batches: list[Any] = []
         while len(batches) < count and not (batches and enough()):
             part = self._column.take(self.size)
-            if not len(part):
+            if not table.length(part):
                 break
             batches.append(self.parameter.build(part, self._column.value))
         return batches

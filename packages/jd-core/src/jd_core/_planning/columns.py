@@ -78,6 +78,8 @@ class Column:
         self.length = table.length(value)
         self.taken = 0
         self._slice: Callable[[int, int], Any] | None = table.slicer(value)
+        if self._slice is None and self.length is not None:
+            self._slice = argument.parameter.slicer(value)
         self._rest: Iterator[Any] | None = None if self._slice else self._iterator()
 
     def _iterator(self) -> Iterator[Any]:
@@ -142,7 +144,7 @@ class Column:
         else:
             assert self._rest is not None
             part = list(itertools.islice(self._rest, count))
-        fresh = len(part)
+        fresh = table.length(part) or 0
         self.taken += fresh
         if self.length is not None and (self.taken > self.length or (fresh < count and self.taken < self.length)):
             self._raise_wrong_length(self.taken)

@@ -148,7 +148,7 @@ def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: C
         batched = [BatchColumn(column, batch_size) for column in columns]
         calls = None if length is None else -(-length // batch_size)
         return Plan(call.name, batched, calls, cut=True, arriving=arriving)
-    return _plan_mixed(call.name, columns, batches, cut)
+    return _plan_mixed(call.name, columns, batches, cut, arriving)
 
 
 def _batch_size(length: int, workers: Callable[[], int] | None) -> int:
@@ -190,7 +190,13 @@ def _common_length(name: str, columns: Sequence[Column | ArrivingColumn]) -> int
     return known[0].length if len(known) == len(columns) else None
 
 
-def _plan_mixed(name: str, columns: Sequence[Column | ArrivingColumn], batches: Sequence[bool], cut: Sequence[bool]) -> Plan:
+def _plan_mixed(
+    name: str,
+    columns: Sequence[Column | ArrivingColumn],
+    batches: Sequence[bool],
+    cut: Sequence[bool],
+    arriving: Sequence[Arriving],
+) -> Plan:
     unknown = [column.parameter.name for column in columns if column.length is None]
     if unknown:
         raise BatchingError(
@@ -215,7 +221,7 @@ def _plan_mixed(name: str, columns: Sequence[Column | ArrivingColumn], batches: 
         else:
             column.check_empty()
             planned.append(EmptyBatches(column, calls))
-    return Plan(name, planned, calls, cut=True)
+    return Plan(name, planned, calls, cut=True, arriving=arriving)
 
 
 def _lengths(columns: Sequence[Column | ArrivingColumn]) -> str:

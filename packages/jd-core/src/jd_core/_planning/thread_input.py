@@ -50,7 +50,7 @@ _END: Any = object()  # follows the last element
 
 def may_any_block(call: BoundCall) -> bool:
     """Whether any argument of a call may block."""
-    return any(may_block(argument.value) for argument in call.distributed)
+    return any(may_block(*argument) for argument in call.distributed)
 
 
 class Reader:
@@ -75,9 +75,7 @@ class Reader:
         self._thread: threading.Thread | None = None
         self._is_in_source = False
         distributed = tuple(
-            one._replace(value=ThreadInput(one, self))
-            if may_block(one.value) and not isinstance(one.value, Arriving)
-            else one
+            one._replace(value=ThreadInput(one, self)) if may_block(*one) and not isinstance(one.value, Arriving) else one
             for one in call.distributed
         )
         inputs = (one.value for one in distributed if isinstance(one.value, ThreadInput))

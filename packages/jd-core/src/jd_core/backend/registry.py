@@ -143,7 +143,7 @@ def canonical(job: object) -> Any:
         return name
     names = [*OWN, *ALIASES, *(other for other in declared() if other not in OWN)]
     meant = ELSEWHERE.get(job.lower())
-    hint = f"; did you mean {meant!r}?" if meant else closest(job, names)
+    hint = f"; did you mean {meant!r}?" if meant else closest(job.lower(), names)
     raise ValueError(f"distribute: unknown job={job!r}{hint} (jobs: {', '.join(names)})")
 
 

@@ -32,22 +32,22 @@ def retry_after(error: BaseException) -> float | None:
     Looks at the exception, and at its ``response``: for an attribute ``retry_after`` (seconds, a timedelta, a date, or text
     of these), then among the headers for ``Retry-After-Ms`` (milliseconds) and ``Retry-After`` (RFC 9110, 10.2.3: seconds
     or a date), in any case. Headers are an attribute (aiohttp, httpx, requests, urllib) or part of a response that is a dict
-    (boto3).
+    (boto3), in which the wish itself may stand, too.
     """
-    with contextlib.suppress(Exception):  # whatever the attributes of a user's exception do
-        for holder in (error, getattr(error, "response", None)):
-            asked = _seconds(getattr(holder, "retry_after", None))
-            if asked is None:
-                asked = _of_headers(_headers(holder))
-            if asked is not None:
+    for find in (lambda: error, lambda: getattr(error, "response", None)):
+        with contextlib.suppress(Exception):  # whatever the attributes of a user's exception do
+            if (asked := _asked_by(find())) is not None:
                 return asked
     return None
 
 
-def _headers(holder: Any) -> Any:
+def _asked_by(holder: Any) -> float | None:
     if not isinstance(holder, Mapping):
-        return getattr(holder, "headers", None)
-    return holder.get("headers") or holder.get("ResponseMetadata", {}).get("HTTPHeaders")
+        asked = _seconds(getattr(holder, "retry_after", None))
+        return _of_headers(getattr(holder, "headers", None)) if asked is None else asked
+    found = [holder.get("retry_after"), holder.get("headers"), (holder.get("ResponseMetadata") or {}).get("HTTPHeaders")]
+    wishes = (_seconds(found[0]), *map(_of_headers, [*found[1:], holder]))
+    return next((asked for asked in wishes if asked is not None), None)
 
 
 def _of_headers(headers: Any) -> float | None:
@@ -59,13 +59,17 @@ def _of_headers(headers: Any) -> float | None:
 
 def _seconds(value: Any) -> float | None:
     """Returns the seconds from now on that a value means, at least 0; None if it means none."""
+    if isinstance(value, (list, tuple)):  # a header may come more than once
+        value = value[0] if value else None
     if isinstance(value, (str, bytes)):
         return _seconds_of_text(_text(value))
+    if hasattr(value, "item"):  # numpy's
+        value = value.item()
     if hasattr(value, "total_seconds"):
         value = value.total_seconds()
     elif hasattr(value, "timestamp"):
         value = value.timestamp() - time.time()
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not hasattr(type(value), "__float__") or not math.isfinite(value):
         return None
     return max(0.0, float(value))
 
