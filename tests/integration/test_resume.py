@@ -378,7 +378,7 @@ def test_nothing_found_is_worth_a_hint(recorded: Any, caplog: pytest.LogCaptureF
     """Where nothing of a file fits, the log says so, with the remedy."""
     recorded(functions.add)([1], [2])
     recorded(functions.add)([3], [4])
-    assert "resumed: 0 of 1 calls were there, though" in caplog.text
+    assert "resumed: 0 of 1 calls were there; " in caplog.text
     assert "key=" in caplog.text
 
 

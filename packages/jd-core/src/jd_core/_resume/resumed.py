@@ -148,8 +148,8 @@ class ResumedPlan:
         hint = ""
         if self._calls and not self._found:
             hint = (
-                f", though {self._path} has {self._file.there:,} results: the arguments, constants or batches are not the "
-                f"same, or not the same in every process, where Resume(path, key=...) helps"
+                f"; {self._path} has {self._file.there:,} of other arguments, constants or batches. If they should be the "
+                f"same, they are not so in every process, where Resume(path, key=...) helps"
             )
         logger.warning("resumed: %s of %s calls were there%s", f"{self._found:,}", f"{total:,}", hint)
 
