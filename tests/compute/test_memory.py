@@ -77,7 +77,14 @@ def span(_):
     return began, time.monotonic()
 
 
+@pytest.fixture
+def warm():
+    """Four workers that have imported this module: what that takes is not what calls take."""
+    distribute(span, job="compute", workers=4, chunksize=1)(range(16))
+
+
 @pytest.mark.parametrize(("left", "most"), [(350, 3), (90, 1), (0, 1)])
+@pytest.mark.usefixtures("warm")
 def test_as_many_run_as_fit(monkeypatch, left, most):
     """And one, even if it does not."""
     monkeypatch.setattr(gate, "memory_left", lambda: left * MB)
@@ -99,6 +106,7 @@ def test_what_a_call_takes_is_learned(monkeypatch):
     assert concurrent(spans) <= 2
 
 
+@pytest.mark.usefixtures("warm")
 def test_runs_at_once_share_what_is_left(monkeypatch):
     """What another run's calls may take is not there."""
     monkeypatch.setattr(gate, "memory_left", lambda: 150 * MB)
