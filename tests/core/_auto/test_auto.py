@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from jd_core import Retry, distribute
+from jd_core import Retry, distribute, trace
 from jd_core._auto import choose as choosing
 
 if TYPE_CHECKING:
@@ -47,6 +47,21 @@ def test_calls_that_wait_run_in_threads(caplog: pytest.LogCaptureFixture) -> Non
     assert {pid for pid, _ in places} == {os.getpid()}
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("pause(): job='auto' runs its calls under 'io': calls of ")
+
+
+def test_the_report_says_where_calls_ran() -> None:
+    """With the reason, and with as many workers as there were; also that they stayed here."""
+    with trace() as run:
+        pause(30 * [0.015])
+    (record,) = run.runs
+    (note,) = record.notes
+    assert note in str(run.report)
+    assert note.startswith("auto     runs its calls under 'io': calls of ")
+    assert record.workers == distribute(pause.local, job="io").explain([1.0] * 50).workers
+    with trace() as run:
+        square(range(100_000))
+    assert "\nauto     goes on with its calls here: " in str(run.report)
+    assert run.runs[0].workers == 1
 
 
 @pytest.mark.process

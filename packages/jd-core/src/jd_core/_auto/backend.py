@@ -153,7 +153,7 @@ class _Trial:
             self.choice = None if choice.job == "serial" else choice
             if self.choice is None and not self._stays:
                 self._stays = True
-                _log.info("%s(): job='auto' goes on with its calls here: %s", self._work.name, choice.why)
+                _tell(self._work, f"goes on with its calls here: {choice.why}")
             self._sample = sample.renewed()  # those that run here are measured anew: they may become longer
         return result
 
@@ -171,7 +171,14 @@ def _moved(work: Work, choice: Choice) -> tuple[Backend, Work]:
     """Returns the backend of a choice, and the work as it is there. Tells whoever made the chunks."""
     backend = registry.backend(choice.job)
     workers = choice.workers or backend.default_workers({})
-    _log.info("%s(): job='auto' runs its calls under %r: %s", work.name, choice.job, choice.why)
+    _tell(work, f"runs its calls under {choice.job!r}: {choice.why}")
     if work.moved is not None:
         work.moved(choice.job, workers)
     return backend, replace(work, workers=workers, moved=None)
+
+
+def _tell(work: Work, decided: str) -> None:
+    """Says what was decided, in the log and in the report of a trace."""
+    _log.info("%s(): job='auto' %s", work.name, decided)
+    if work.recorder is not None:
+        work.recorder.noted(f"auto     {decided}")

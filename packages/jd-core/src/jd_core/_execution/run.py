@@ -85,7 +85,8 @@ class Target(NamedTuple):
             raise BackendError(f"{what}: leave it out, or the option of job={options.job!r} that keeps them there")
         if fold is not None and not options.resumed:  # each result is kept, so each comes here
             function = folding(function, fold.function)
-        record = active.new_record(call.name, backend, workers(), planned.calls, options.backend, streamed=streamed)
+        at_once = 1 if options.job == "auto" else workers()  # until it hands calls to workers
+        record = active.new_record(call.name, backend, at_once, planned.calls, options.backend, streamed=streamed)
         work = Work(
             function=function,
             constants=call.constants,
@@ -168,6 +169,7 @@ class Run:
         resized = self._resized if stop is not None and not work.workers_given else None
         self._work = replace(work, moved=moved, resized=resized) if moved or resized else work
         self._durations = durations
+        self._record = record
         self._buffersize, self._kept = buffer, kept
         self._backend = backend
         self._joined = joined
@@ -225,6 +227,8 @@ class Run:
         """Has the rest of the run suit the job to which a backend hands it."""
         backend, work = registry.backend(job), self._work
         self._resized(workers, backend)
+        if self._record is not None:
+            self._record.moved_to(backend, workers)
         self._internals.hide(backend)
         if backend.in_processes:
             warn_of_generators(work.name, work.function, work.constants)

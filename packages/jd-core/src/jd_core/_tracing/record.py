@@ -57,7 +57,7 @@ class RunRecord:
 
     Attributes:
         name: the function's qualified name.
-        job: where calls ran.
+        job: where calls ran; "auto" where that was decided on the way, as its note says.
         workers: how many calls could run at once.
         calls: number of calls; None if it was not known beforehand.
         streamed: whether the caller took results while the run went on.
@@ -133,7 +133,17 @@ class RunRecord:
         """Records a death."""
         self.deaths.append((_clock(), worker))
 
+    def noted(self, line: str) -> None:
+        """Records a line for the report."""
+        self.notes.append(line)
+
     # For the core.
+
+    def moved_to(self, backend: Backend, workers: int) -> None:
+        """Records that the rest of the calls run elsewhere."""
+        self.workers = workers
+        self.message_seconds = backend.message_seconds
+        self.in_processes = backend.in_processes
 
     def begin(self) -> None:
         """Records that the run begins."""

@@ -61,6 +61,9 @@ class Recorder(Protocol):
     def died(self, worker: str) -> None:
         """Records that a worker ended while it had calls, also one that was ended for a timeout."""
 
+    def noted(self, line: str) -> None:
+        """Records a line for the report: what the backend has decided for this run, and why."""
+
 
 @dataclass(frozen=True, slots=True)
 class SettledChunk(Chunk):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from jd_core.backend import Backend
+from jd_core.backend import Backend, registry
 from jd_core.testing import functions
 from jd_core.testing.feed import chunks_of
 from jd_core.testing.harness import Contract, Way, needs
@@ -50,6 +50,10 @@ class Recorded:
     def died(self, worker: str) -> None:
         """Keeps a worker's name."""
         self.died_workers.append(worker)
+
+    def noted(self, line: str) -> None:
+        """Checks a line for the report."""
+        assert "\n" not in line
 
     @property
     def number(self) -> int:
@@ -105,6 +109,25 @@ class RecordingContract(Contract):
         self.gather(backend, work, chunks_of(range(4)), way)
         assert len(recorded.died_workers) == 1
         assert recorded.number == 3
+
+    @needs("record its calls")
+    def test_a_move_is_told_before_it_is_made(self, backend: Backend, way: Way) -> None:
+        """A backend that hands the rest of a run to another job says so first, once, and with how many run at once there."""
+        recorded = Recorded()
+        moves: list[tuple[str, int, float]] = []
+
+        def moved(job: str, workers: int) -> None:
+            moves.append((job, workers, time.perf_counter()))
+
+        work = self.work(functions.take_long, {"seconds": 0.025}, workers=2, calls=12, recorder=recorded, moved=moved)
+        self.gather(backend, work, chunks_of(range(12), sizes=(4,)), way)
+        spans = sorted((began, worker) for worker, spans in recorded.calls.items() for _, _, began, _ in spans)
+        assert len(spans) == 12
+        assert len(moves) <= 1
+        for job, workers, when in moves:
+            assert registry.canonical(job) in registry.OWN
+            assert workers == 2
+            assert all(began > when for began, worker in spans if worker != spans[0][1])
 
     @needs("record its calls")
     def test_without_a_recorder_nothing_is_measured(self, backend: Backend, way: Way) -> None:
