@@ -64,6 +64,8 @@ def test_command(page: str, words: tuple[str, ...]) -> None:
             pass
         case ["python", "-m", "benchmarks", *_]:
             assert (ROOT / "benchmarks" / "__main__.py").exists()
+        case ["python", "-m", "benchmarks.advice", *_]:
+            assert (ROOT / "benchmarks" / "advice.py").exists()
         case ["hatch", "run", *arguments]:
             script = next(word for word in arguments if not word.startswith("+"))  # +py=3.13 chooses from a matrix
             environment, _, name = script.rpartition(":")
