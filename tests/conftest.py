@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import os
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +97,11 @@ def ray_cluster() -> Iterator[str]:
             # Ray allows a node 30 seconds to start, which cannot be changed.
             if attempt == 2 or "timed out" not in str(error):
                 raise
-            ray.shutdown()
+        ray.shutdown()
+        with warnings.catch_warnings():
+            # Ray does not wait for the processes that it has just ended.
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
     yield started.address_info["address"]
     ray.shutdown()
     silence.undo()

@@ -22,7 +22,7 @@ from jd_core.testing import functions, wait_until
 from jd_core.testing.harness import SOON_SECONDS, best_of_three
 from jd_ray.cluster import started_tasks
 from jd_ray.connection import connection
-from jd_ray.run import remote_function, window
+from jd_ray.run import outcomes, remote_function, window
 
 pytestmark = pytest.mark.ray
 
@@ -106,6 +106,19 @@ def test_the_arrival_of_input_is_told(ray) -> None:
     assert list(next(results).values) == [0.0], "and so does input"
     assert len(asked) <= 3 + (time.monotonic() - began) / SIGNAL_SECONDS
     assert list(results) == []
+
+
+def test_a_worker_that_the_memory_monitor_ended() -> None:
+    """Section 5: the error names the call, says how much memory there was, and not all else that Ray says."""
+    said = (
+        "2 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 127.0.0.1, ID: 2fe5) was "
+        "21.72GB used / 23.54GB limit (0.922631)\nOOM kill reason: Memory usage exceeded threshold "
+    )
+    error = str(outcomes.died(Work(abs, {}, 2, "area"), 7, said + "and others use it, too: " * 200))
+    assert "area(): the Ray worker died while it ran call 7: 2 worker(s) were killed due to the node running low" in error
+    assert "21.72GB used / 23.54GB limit" in error
+    assert "option memory=" in error
+    assert len(error) < 500
 
 
 def test_tasks_have_the_name_of_the_function(ray) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,9 @@ from jd_core.errors import BackendError, CallTimeoutError, SerializationError, W
 from jd_core.worker.unpicklable import REFUSALS, show
 
 from jd_ray.shipped import codec, remote
+
+#: Characters of what Ray says of a worker's death; where memory was short, it has 2,500, mostly of other processes.
+MOST_SAID = 320
 
 serialization = SerializationErrors(codec.encode, "a Ray worker")
 
@@ -139,8 +143,9 @@ def refused_argument(work: Work, index: int, refused: remote.Refused) -> Seriali
 
 def died(work: Work, index: int, what: str) -> WorkerDiedError:
     """Returns the error for a call whose worker ended while it ran: Ray tells neither exit code nor signal."""
+    said = textwrap.shorten(what, MOST_SAID, placeholder=" [...]")
     return WorkerDiedError(
-        f"{work.name}(): the Ray worker died while it ran call {index}: {' '.join(what.split())}: look for a "
+        f"{work.name}(): the Ray worker died while it ran call {index}: {said}: look for a "
         f"crash in native code, os._exit or too little memory (option memory=)"
     )
 
