@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from just_distribute import distribute
+from just_distribute import distribute, trace
 
 from benchmarks.places import ROOT
 
@@ -58,6 +58,18 @@ def ours_with_bar(function: Function, **options: Any) -> Iterator[Function]:
 
         def run(items: Any) -> Any:
             with contextlib.redirect_stderr(terminal()):
+                return distributed(items)
+
+        yield run
+
+
+@contextlib.contextmanager
+def ours_traced(function: Function, **options: Any) -> Iterator[Function]:
+    """The distributed function, with a trace of each run."""
+    with ours(function, **options) as distributed:
+
+        def run(items: Any) -> Any:
+            with trace():
                 return distributed(items)
 
         yield run

@@ -110,6 +110,12 @@ ROWS: list[Row | Memory] = [
     Row("tiny-then-long", "40 calls of 20 ms of a function that was just called 1,000 times for nothing", work.spin,
         lengths(lambda index: 0.02), 40, 10, functools.partial(peers.ours_known_as_tiny, tiny=[0.0] * 1_000, job="compute"),
         [HALF(1.1)], pairs=9),
+    *(Row(f"{name}-traced", f"{what}, in `trace()`", function, shape, size, quick,
+          functools.partial(peers.ours_traced, job="compute"), [against("without it", peers.ours, limit, job="compute")],
+          pairs=pairs)
+      for name, what, function, shape, size, quick, limit, pairs in (
+          ("tiny-calls", "200,000 calls of `x * x`", work.square, numbers, 200_000, 2_000, 1.05, 101),
+          ("even-calls", "300 calls of 5 ms", work.spin, lengths(lambda index: 0.005), 300, 20, 1.02, 15))),
     Row("seeded-calls", "20,000 calls that draw a number, each of a generator of its own", work.draw, numbers, 20_000, 200,
         ours("compute", seed=7), [against("plain loop", peers.seeded_loop, 1.0, seed=7)], pairs=9),
     Row("resume-tiny-calls", "50,000 calls of `x * x`, each result kept in a new file", work.square, numbers, 50_000, 500,

@@ -26,6 +26,9 @@ CHUNKS_AHEAD = 4
 class Feed:
     """Decides which calls a backend may start next. Iterating it yields chunks, or None while nothing may start.
 
+    A backend may pull in a thread of its own while the caller settles results in another one. No lock is needed: what is
+    changed here is changed in one of the two, but for a queue of what was put back.
+
     Args:
         plan: the calls.
         sizer: how many of them go into a chunk.
@@ -65,6 +68,7 @@ class Feed:
         self._buffersize = buffersize
         self._streamed = streamed
         self._record = record
+        self._returned: deque[Chunk] = deque()  # by the thread that takes results
         self._put_back: deque[Chunk] = deque()
         self._error: Exception | None = None  # of the user's input
 
@@ -109,10 +113,7 @@ class Feed:
 
     def put_back(self, chunk: Chunk) -> None:
         """Takes back a chunk that was yielded, none of whose calls has started, and yields it again before new ones."""
-        self.fed -= len(chunk)
-        self.exhausted = False
-        self._put_back.append(chunk)
-        self._sizer.put_back(len(chunk))
+        self._returned.append(chunk)
 
     def _waits_for_results(self) -> bool:
         return self.settled < self.fed and (self.retries is not None or self._error is not None)
@@ -124,6 +125,8 @@ class Feed:
         return chunk
 
     def _new(self) -> Chunk | None:
+        if self._returned:
+            self._take_back()
         size = 0 if self.exhausted else self._size()
         if size <= 0:
             return None
@@ -137,13 +140,23 @@ class Feed:
             self._sizer.handed_out(len(chunk))
         return chunk
 
+    def _take_back(self) -> None:
+        while self._returned:
+            chunk = self._returned.popleft()
+            self.fed -= len(chunk)
+            self.exhausted = False
+            self._put_back.append(chunk)
+            self._sizer.put_back(len(chunk))
+
     def _size(self) -> int:
         """Returns how many new calls may start, 0 or less if none."""
         size = max(self._sizer.next(), self._plan.look)
         if self.retries is not None:
             size = min(size, self.retries.room(self.fed - self.settled))
         ahead = self.fed - (self.taken if self._streamed else self.settled)
-        if self._buffersize is not None:
+        if self._put_back:
+            pass  # results of later calls wait for these, which were within the limits when they were read
+        elif self._buffersize is not None:
             size = min(size, self._buffersize - ahead)
         elif self._streamed and ahead + size > CHUNKS_AHEAD * self._sizer.ahead(size):
             size = 0

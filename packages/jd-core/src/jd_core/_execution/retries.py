@@ -204,9 +204,10 @@ class Pause:
 
     def started(self) -> None:
         """Records that a call started: the next one has to wait."""
-        assert self._rate is not None  # it has let the call start
-        now = time.monotonic()
-        self._next = max(self._next, now - LATE_SECONDS) + 1 / (self._rate * GROWTH ** (now - self._since))
+        rate, now = self._rate, time.monotonic()
+        if rate is None:
+            return  # the service has asked again since it let the call start, in the thread that takes results
+        self._next = max(self._next, now - LATE_SECONDS) + 1 / (rate * GROWTH ** (now - self._since))
 
     def _log(self, seconds: float, most: float) -> None:
         if not self._logged:
