@@ -319,3 +319,30 @@ def test_a_file_that_was_edited_and_not_reloaded(service: ModuleType, make: Call
     importlib.reload(service)
     assert make(service.ask)([1]) == [service.ask(1)]
     assert service.ask(1)["functions"][0] == "new"
+
+
+@apart
+@pytest.mark.parametrize("how", ["not at all", "by attribute", "imported", "imported from the package", "relatively"])
+def test_only_modules_that_calls_may_need_are_imported(
+    how: str, folder: Path, service: ModuleType, make: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Section 5: of a package those that its code names, as it is in the caller; not all that the caller has imported."""
+    package = service.__name__.partition(".")[0]
+    statements = {
+        "not at all": f"return {package} and '{package}.rates' in sys.modules",
+        "by attribute": f"return {package}.rates.RATE",
+        "imported": f"import {package}.rates as found; return found.RATE",
+        "imported from the package": f"from {package} import rates as found; return found.RATE",
+        "relatively": "from .rates import RATE; return RATE",
+    }
+    (folder / package / "rates.py").write_text("RATE = 1\n")
+    (folder / package / "light.py").write_text(
+        f"import sys\nimport {package}\n\nclass Light:\n    def answer(self):\n        {statements[how]}\n\n"
+        "def ask(number):\n    return Light().answer()\n"
+    )
+    importlib.invalidate_caches()
+    rates, light = (importlib.import_module(f"{package}.{name}") for name in ("rates", "light"))
+    distributed = make(light.ask)
+    for value in (5, 6):
+        monkeypatch.setattr(rates, "RATE", value)
+        assert distributed([1]) == [value if how != "not at all" else False]

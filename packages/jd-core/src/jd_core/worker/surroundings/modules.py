@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
 from . import definitions, plain
-from .reached import own_module, reached
+from .reached import is_submodule, own_module, reached, values_of
 
 #: Where names stand: a module's name, and the qualified name of a class in it; nothing for the module itself.
 Place = tuple[str, str]
@@ -129,7 +129,7 @@ def record(function: Any, constants: Iterable[Any], dumps: Callable[[Any], bytes
     fresh = reached(roots, last.specs) if roots else {}
     if fresh or not last.is_current():
         spaces = [space for space, *_ in last.spaces]
-        changed = (value for space in spaces for value in [*space.values()])
+        changed = (value for space in spaces for value in values_of(space))
         _last = _look([*last.specs, *fresh, *reached(changed, {*last.specs, *fresh})], last, dumps)
     _last.is_of = len(sys.modules)
     return _last.modules
@@ -184,7 +184,7 @@ def _look_into(look: _Look, place: Place, space: Mapping[str, Any], last: Module
                 _look_into(look, inner, vars(value), last)
         data: bytes | str | None = None
         kind = None
-        if not _counts(name, value):
+        if not _counts(name, value) or is_submodule(value, module, name):
             continue
         if not _is_special(name):
             data = plain.pickled(value)

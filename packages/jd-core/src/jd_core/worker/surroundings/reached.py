@@ -8,7 +8,7 @@ import itertools
 import os
 import sys
 import types
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 #: These packages: a worker has its own.
@@ -52,9 +52,19 @@ def reached(roots: Iterable[Any], known: Container[str]) -> dict[str, types.Modu
                 module = None if name in known or name in found else own_module(name)
                 if module is not None:
                     found[name] = module
-                    left += vars(module).copy().values()
+                    left += values_of(vars(module))
             left += _parts(value)
     return found
+
+
+def values_of(space: Mapping[str, Any]) -> list[Any]:
+    """Returns what stands in the namespace of a module or class, but for modules of a package that somebody imported."""
+    return [value for name, value in [*space.items()] if not is_submodule(value, space.get("__name__"), name)]
+
+
+def is_submodule(value: Any, package: Any, name: str) -> bool:
+    """Whether a name is there because a module of the package was imported: what needs that imports it, or says its name."""
+    return type(value) is types.ModuleType and value.__name__ == f"{package}.{name}"
 
 
 def _joined(parent: str, name: str) -> str:
@@ -68,7 +78,18 @@ def _modules_of(value: Any) -> Iterator[str]:
         return
     yield (value if isinstance(value, (type, types.FunctionType)) else type(value)).__module__
     if isinstance(value, types.FunctionType):
-        yield from (name for name in _names(value.__code__) if name in sys.modules)
+        yield from _used_modules(value)
+
+
+def _used_modules(function: types.FunctionType) -> Iterator[str]:
+    """Yields the names of modules that a function imports, also relatively, or has as attributes of a package."""
+    names, space = {*_names(function.__code__)}, function.__globals__
+    held = [value.__name__ for value in map(space.get, names) if type(value) is types.ModuleType]
+    around = itertools.accumulate((space.get("__package__") or "").split("."), _joined)
+    packages = [*held, *around, *(name for name in names if name in sys.modules)]
+    for package in packages:  # which grows
+        packages += [module for name in names if (module := f"{package}.{name}") in sys.modules]
+    yield from packages
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
@@ -93,7 +114,8 @@ def _parts(value: Any) -> Iterator[Any]:
         yield from (cell.cell_contents for cell in value.__closure__ or () if cell != types.CellType())
         yield from value.__annotations__.values()
     elif isinstance(value, type):
-        yield from (*vars(value).values(), *value.__bases__) if value.__module__ == "__main__" else ()
+        is_own = value.__module__ == "__main__" or own_module(value.__module__) is not None
+        yield from (*vars(value).values(), *value.__bases__) if is_own else ()
     elif not isinstance(value, types.ModuleType):
         yield type(value)
         if (module := type(value).__module__) == "__main__" or own_module(module) is not None:
