@@ -503,6 +503,7 @@ def test_error_classes() -> None:
     for error, bases in parents.items():
         assert all(issubclass(error, base) for base in bases)
         assert pickle.loads(pickle.dumps(error("said"))).args == ("said",)
+        assert type(error.__new__(error)) is error  # by which tblib makes one that comes from elsewhere
 
 
 def test_nothing_is_truncated(parallel: Parallel) -> None:

@@ -5,7 +5,7 @@ Each message says what happened, names the offending parameter, option or call w
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 
 class DistributeError(Exception):
@@ -41,6 +41,10 @@ class WorkerDiedError(BackendError):
 
 class CallTimeoutError(BackendError, TimeoutError):
     """One call took longer than ``timeout`` seconds."""
+
+    def __new__(cls, *args: Any) -> Self:
+        """Makes one as a TimeoutError: the ``__new__`` of RuntimeError, which tblib (Dask) would call, refuses."""
+        return TimeoutError.__new__(cls, *args)
 
 
 class SerializationError(BackendError):
