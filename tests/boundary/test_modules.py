@@ -9,6 +9,7 @@ import itertools
 import os
 import pickle
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,11 +109,16 @@ def package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 _numbers = itertools.count()
 
 
+_modified = itertools.count(1_000_000_000)
+
+
 def write(file: Path, text: str) -> None:
     """Writes a module, without the indentation that its text has here."""
     lines = text.splitlines()
     indent = len(lines[1]) - len(lines[1].lstrip()) if len(lines) > 1 else 0
     file.write_text("\n".join(line[indent:] for line in lines) + "\n")
+    # One of its own, or a compiled module of the same second, and of a source of the same length, is taken for this one's.
+    os.utime(file, times=(time.time(), next(_modified)))
 
 
 class Caller:
