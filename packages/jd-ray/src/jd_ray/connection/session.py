@@ -47,7 +47,10 @@ class Session:
         self.through_client = connection.through_client()
         self._why: str | None = None  # the connection is gone
         self._closed = threading.Event()
-        self._watch_at: float | None = time.monotonic() + LOOK_SECONDS
+        # A request through a client whose server has gone takes half a minute, in which nobody would begin to watch.
+        self._watch_at: float | None = 0.0 if self.through_client else time.monotonic() + LOOK_SECONDS
+        if self.through_client:
+            self.look()
 
     def ask(self, request: Callable[[], Answer]) -> Answer:
         """Makes a request of Ray; that Ray refuses it or fails, or is gone, is a BackendError."""
