@@ -84,12 +84,6 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the packages lie: one folder, for Ray starts a worker for each environment."""
-    return tmp_path_factory.mktemp("packages")
-
-
 @pytest.fixture
 def package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of a package of the above files, with all modules imported; no two tests have the same."""

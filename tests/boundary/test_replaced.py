@@ -116,12 +116,6 @@ FILES = {
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the packages lie: one folder, for Ray starts a worker for each environment."""
-    return tmp_path_factory.mktemp("packages")
-
-
 @pytest.fixture
 def service(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The module of a package that no other test has."""
@@ -321,28 +315,32 @@ def test_a_file_that_was_edited_and_not_reloaded(service: ModuleType, make: Call
     assert service.ask(1)["functions"][0] == "new"
 
 
+#: How a function may come to a module of a package, and not at all.
+USES = {
+    "not at all": "import sys, PACKAGE\ndef ask(number): return PACKAGE is not None and 'PACKAGE.rates' in sys.modules",
+    "by attribute": "import PACKAGE\ndef ask(number): return PACKAGE.rates.RATE",
+    "under another name": "import PACKAGE as held\ndef ask(number): return held.rates.RATE",
+    "in a method": "import PACKAGE\nclass Asks:\n def get(self): return PACKAGE.rates.RATE\ndef ask(n): return Asks().get()",
+    "in a closure": "import PACKAGE\ndef make(held):\n return lambda number: held.rates.RATE\nask = make(PACKAGE)",
+    "imported": "def ask(number):\n import PACKAGE.rates as found\n return found.RATE",
+    "imported from the package": "def ask(number):\n from PACKAGE import rates\n return rates.RATE",
+    "relatively": "def ask(number):\n from .rates import RATE\n return RATE",
+}
+
+
 @apart
-@pytest.mark.parametrize("how", ["not at all", "by attribute", "imported", "imported from the package", "relatively"])
+@pytest.mark.parametrize("how", USES)
 def test_only_modules_that_calls_may_need_are_imported(
     how: str, folder: Path, service: ModuleType, make: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Section 5: of a package those that its code names, as it is in the caller; not all that the caller has imported."""
     package = service.__name__.partition(".")[0]
-    statements = {
-        "not at all": f"return {package} and '{package}.rates' in sys.modules",
-        "by attribute": f"return {package}.rates.RATE",
-        "imported": f"import {package}.rates as found; return found.RATE",
-        "imported from the package": f"from {package} import rates as found; return found.RATE",
-        "relatively": "from .rates import RATE; return RATE",
-    }
     (folder / package / "rates.py").write_text("RATE = 1\n")
-    (folder / package / "light.py").write_text(
-        f"import sys\nimport {package}\n\nclass Light:\n    def answer(self):\n        {statements[how]}\n\n"
-        "def ask(number):\n    return Light().answer()\n"
-    )
+    user = f"{package}.user" if how == "relatively" else f"{package}_user"
+    (folder / f"{user.replace('.', '/')}.py").write_text(USES[how].replace("PACKAGE", package))
     importlib.invalidate_caches()
-    rates, light = (importlib.import_module(f"{package}.{name}") for name in ("rates", "light"))
-    distributed = make(light.ask)
+    rates = importlib.import_module(f"{package}.rates")
+    distributed = make(importlib.import_module(user).ask)
     for value in (5, 6):
         monkeypatch.setattr(rates, "RATE", value)
-        assert distributed([1]) == [value if how != "not at all" else False]
+        assert distributed([1]) == [False if how == "not at all" else value]

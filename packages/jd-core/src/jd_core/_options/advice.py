@@ -45,8 +45,8 @@ def advice(name: str, value: Any, names: Iterable[str]) -> str:
     """
     names = [*names]
     meant = ELSEWHERE.get(name.lower(), "")
-    if f"num_{name}" in names:
-        return f"; did you mean 'num_{name}'?"
+    if (numbered := f"num_{name.lower()}") in names:  # as Ray says it: cpus, gpus
+        return f"; did you mean {numbered!r}?"
     if meant == "job":
         return f"; did you mean job={value!r}?"
     if meant in names:

@@ -84,12 +84,17 @@ def _modules_of(value: Any) -> Iterator[str]:
 def _used_modules(function: types.FunctionType) -> Iterator[str]:
     """Yields the names of modules that a function imports, also relatively, or has as attributes of a package."""
     names, space = {*_names(function.__code__)}, function.__globals__
-    held = [value.__name__ for value in map(space.get, names) if type(value) is types.ModuleType]
+    held = [value.__name__ for value in (*map(space.get, names), *_enclosed(function)) if type(value) is types.ModuleType]
     around = itertools.accumulate((space.get("__package__") or "").split("."), _joined)
     packages = [*held, *around, *(name for name in names if name in sys.modules)]
     for package in packages:  # which grows
         packages += [module for name in names if (module := f"{package}.{name}") in sys.modules]
     yield from packages
+
+
+def _enclosed(function: types.FunctionType) -> list[Any]:
+    """Returns what a function's closure holds."""
+    return [cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()]
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
@@ -111,7 +116,7 @@ def _parts(value: Any) -> Iterator[Any]:
     elif isinstance(value, types.FunctionType):
         if own_module(value.__module__) is None:
             yield from (value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__)
-        yield from (cell.cell_contents for cell in value.__closure__ or () if cell != types.CellType())
+        yield from _enclosed(value)
         yield from value.__annotations__.values()
     elif isinstance(value, type):
         is_own = value.__module__ == "__main__" or own_module(value.__module__) is not None
