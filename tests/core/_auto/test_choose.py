@@ -53,13 +53,14 @@ def test_computing_on_a_busy_machine_is_not_waiting() -> None:
     ("costs", "left", "why"),
     [
         (sample(2e-6), 1000, "left take 2 ms here"),
+        (sample(2e-6, everywhere=3.5), 1000, "left take 2 ms here"),
         (sample(0.001, moving=0.002), 1000, "their data (100 bytes each) as long to send"),
         (sample(0.01, everywhere=3.5), 1000, "several CPUs by themselves"),
         (sample(0.01), 1, "one call is left"),
         (sample(0.01), 0, "no call is left"),
         (sample(1e-5, cpu=0.1), 3, "the 3 left take 30 µs"),
     ],
-    ids=["tiny", "large data", "threads of a library", "one left", "none left", "a moment"],
+    ids=["tiny", "tiny, beside the clocks", "large data", "threads of a library", "one left", "none left", "a moment"],
 )
 def test_what_gains_nothing_stays_here(costs: Sample, left: int, why: str) -> None:
     """The reason says what is in the way."""

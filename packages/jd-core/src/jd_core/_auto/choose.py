@@ -16,6 +16,9 @@ from jd_core._tracing.words import short, size
 from jd_core.backend import registry
 from jd_core.backend.cpus import machine_load, usable_cpus
 
+#: Of a shorter sample, the CPU time of the whole process is mostly what it takes to read the clocks.
+CLOCK_SECONDS = 0.001
+
 #: Calls that use no CPU for more than this share of their time wait.
 WAITING = 0.5
 
@@ -131,7 +134,7 @@ def _computing(sample: Sample, left: int, workers: int | None, here: float) -> C
     if cpus < 2:
         why = f"{facts}, and " + ("one CPU may be used" if usable_cpus() < 2 else "one worker was asked for")
         return Choice("serial", 1, 1.0, why if left > 1 else f"{facts}, and one call is left")
-    if sample.everywhere > 1.5 * max(sample.cpu, 0.7 * sample.seconds):
+    if sample.seconds > CLOCK_SECONDS and sample.everywhere > 1.5 * max(sample.cpu, 0.7 * sample.seconds):
         return Choice("serial", 1, 1.0, "calls use several CPUs by themselves")
     speeds = (cpus, 1.1 * cpus, _sure_share() * cpus)
     in_threads = None
