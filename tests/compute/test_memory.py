@@ -133,7 +133,6 @@ def test_a_worker_that_was_killed_is_said_to_have_had_no_memory(memory):
 
     def work(index):
         if index == 2:
-            time.sleep(0.2)
             os.kill(os.getpid(), signal.SIGKILL)
         return index
 

@@ -46,8 +46,9 @@ class Gate:
             # A run whose consumer stands still does not look at what its workers have done.
             for other in [other for other, promise in _promised.items() if other != process and not promise.is_at_work()]:
                 del _promised[other]
-            size = memory_of(process)
-            has = 0 if size is None else size.now
+            has = 0
+            if (size := memory_of(process)) is not None:
+                has = self._last[process] = size.now
             most = self._base.setdefault(process, has) + self._call
             if _promised.keys() - {process} and not (self._knows and self._fits(process, most - has)):
                 return False
