@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 
+import psutil
 import pytest
 from jd_compute.memory import gate, system
 from jd_core import WorkerDiedError, distribute
@@ -92,9 +93,16 @@ def test_as_many_run_as_fit(monkeypatch, left, most):
     assert min(2, most) <= found <= most
 
 
+@pytest.mark.usefixtures("warm")
 def test_what_a_call_takes_is_learned(monkeypatch):
     """From the first, which runs alone, and from each that takes more."""
-    monkeypatch.setattr(gate, "memory_left", lambda: 130 * MB)
+    workers = [child.pid for child in psutil.Process().children(recursive=True)]
+
+    def used():
+        return sum(size.now for worker in workers if (size := system.memory_of(worker)) is not None)
+
+    left = 150 * MB + used()
+    monkeypatch.setattr(gate, "memory_left", lambda: left - used())
 
     def take(number):
         block = bytearray(60 * MB)
