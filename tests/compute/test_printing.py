@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from jd_compute.transport.status_page import Status
 from jd_core import distribute
 from jd_core.testing.harness import best_of_three
 
@@ -28,3 +29,16 @@ def test_printing_is_not_the_calls_time(capsys: pytest.CaptureFixture[str]) -> N
         time.sleep(AWAY)
     assert found == [0, 1, 2, 3]
     assert capsys.readouterr().out == 4000 * ("x" * 500 + "\n")
+
+
+def test_printing_of_a_call_that_has_ended_is_not_the_next_ones() -> None:
+    """A thread that a call has left behind may print on; the next call has its whole time all the same."""
+    page = Status()
+    page.begin_block(0, 1, 1_000)
+    with page.time_stands_still():
+        page.begin_block(1, 1, 2_000)
+    assert page.since == 2_000
+    with page.time_stands_still():
+        pass
+    assert page.since > 2_000
+    page.close()

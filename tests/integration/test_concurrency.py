@@ -197,7 +197,8 @@ def test_calls_behind_a_long_one_go_to_others(parallel: Parallel, folder: str) -
 
 @best_of_three
 @pytest.mark.parametrize("job", ["compute", "io", "web"])
-def test_the_first_coroutine_of_a_worker(job: str, run_script: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("function", ["call", "returned"])
+def test_the_first_coroutine_of_a_worker(job: str, function: str, run_script: Callable[..., Any]) -> None:
     """Section 5: importing asyncio and making an event loop takes longer than this call may; it is not the call's time."""
-    done = run_script("first_coroutine.py", job)
+    done = run_script("first_coroutine.py", job, function)
     assert (done.stdout, done.stderr) == ("[0, 1, 2]\n", "")

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from jd_core import CallTimeoutError, distribute, per_worker
@@ -18,11 +19,20 @@ async def nap(number):
     return number
 
 
+def returned(number):
+    """Returns what is awaited on the loop, from a thread."""
+    return nap(number)
+
+
+FUNCTIONS = pytest.mark.parametrize("function", [nap, returned], ids=["coroutine", "returned"])
+
+
 @best_of_three
+@FUNCTIONS
 @pytest.mark.parametrize("workers", [1, 7])
-def test_a_consumer_that_blocks_the_loop(workers):
+def test_a_consumer_that_blocks_the_loop(function, workers):
     """Whatever the consumer of a stream does between two results, no call runs out of time for it."""
-    call = distribute(nap, job="web", workers=workers, timeout=0.1, chunksize=1)
+    call = distribute(function, job="web", workers=workers, timeout=0.1, chunksize=1)
 
     async def main():
         results = []
@@ -35,9 +45,10 @@ def test_a_consumer_that_blocks_the_loop(workers):
 
 
 @best_of_three
-def test_a_task_of_the_caller_that_blocks_the_loop():
+@FUNCTIONS
+def test_a_task_of_the_caller_that_blocks_the_loop(function):
     """Nor do calls on the caller's loop for what else runs there."""
-    call = distribute(nap, job="web", workers=5, timeout=0.1)
+    call = distribute(function, job="web", workers=5, timeout=0.1)
 
     async def block():
         for _ in range(3):
@@ -93,6 +104,42 @@ def test_a_call_that_takes_too_long_on_a_loop_that_is_blocked_now_and_then(busy)
     assert all(isinstance(result, CallTimeoutError) for result in results)
     assert min(cancelled) >= 0.1
     assert time.monotonic() - began < WAIT / 2
+
+
+@best_of_three
+def test_prints_that_hold_up_the_loop_again_and_again(monkeypatch):
+    """Nor for what is printed on the loop, be it ever so little at a time."""
+
+    def printed(text):
+        time.sleep(0.004)  # less than what the loop may be blocked for unnoticed
+
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(write=printed, flush=bool))
+
+    async def call(number):
+        for _ in range(4):
+            await asyncio.sleep(0)
+            if number:
+                print(number, end="")
+        return number
+
+    function = distribute(call, job="web", workers=20, timeout=0.1)
+    assert function(range(20)) == list(range(20))
+
+
+@best_of_three
+def test_what_a_plain_function_returns_is_cancelled_as_a_coroutine_is(web, way):
+    """Section 5: where a call can be cancelled, it is; no thread is left behind."""
+    cancelled = []
+
+    async def hang(number):
+        try:
+            await asyncio.sleep(WAIT)
+        finally:
+            cancelled.append(number)
+
+    outcome = web.run_either(way, lambda number: hang(number), range(2), timeout=0.1, stop_at_failure=False)
+    assert [type(failure) for failure in outcome.failures.values()] == [CallTimeoutError] * 2
+    assert sorted(cancelled) == [0, 1]
 
 
 @best_of_three

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
@@ -11,7 +12,7 @@ from jd_core.backend import Work
 from jd_core.errors import CallTimeoutError
 from jd_core.inprocess.loop_resources import LoopResources
 from jd_core.inprocess.rate_limit import Rate
-from jd_core.worker import Bound, finish_async, returned_by
+from jd_core.worker import Bound, finish_async, returned_by, uncounted_seconds
 
 _Call: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -95,7 +96,7 @@ class TimeLimits:
     """Cancels the calls of one run that take longer than ``work.timeout``.
 
     A clock of the run's own says how long that is. It runs while the event loop does: time for which somebody blocks the
-    loop (the consumer of a stream, another task of the caller's) is not the calls'.
+    loop (the consumer of a stream, another task of the caller's, a call that prints) is not the calls'.
 
     Args:
         work: the run's, with a timeout.
@@ -108,7 +109,7 @@ class TimeLimits:
         self._step = min(LOOK_SECONDS, LOOK_PART * work.timeout)
         self._running: dict[asyncio.Timeout, float] = {}  # when each began, on the run's clock; the first began first
         self._elapsed = 0.0  # the run's clock at the last look
-        self._looked = 0.0  # the loop's clock then
+        self._looked = 0.0  # `_clock` then
         self._looks = False
 
     def limited(self, call: _Call) -> _Call:
@@ -137,10 +138,10 @@ class TimeLimits:
         return run
 
     def _begin(self) -> float:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = _clock()
         if not self._looks:
             self._looks, self._looked = True, now
+            loop = asyncio.get_running_loop()
             loop.call_later(self._step, self._look, loop)
         return self._time(now)
 
@@ -149,13 +150,18 @@ class TimeLimits:
         return self._elapsed + min(now - self._looked, 2.0 * self._step)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
+        now = _clock()
         self._elapsed, self._looked = self._time(now), now
         for limit, began in list(self._running.items()):
             if self._elapsed - began < self._seconds:
                 break
             del self._running[limit]
-            limit.reschedule(now)
+            limit.reschedule(loop.time())
         self._looks = bool(self._running)
         if self._looks:
             loop.call_later(self._step, self._look, loop)
+
+
+def _clock() -> float:
+    """Returns the monotonic clock without what this thread has spent on printing."""
+    return time.monotonic() - uncounted_seconds(threading.get_ident())

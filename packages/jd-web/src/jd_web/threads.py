@@ -12,7 +12,9 @@ from jd_core.backend import Work
 from jd_core.backend.bridge import wait_until_done
 from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.threads import ThreadWorkers
-from jd_core.worker import plain, release
+from jd_core.worker import plain, release, uncounted
+
+from jd_web.calls import TimeLimits
 
 #: What awaiting led to: a result, or else an error.
 _Outcome: TypeAlias = tuple[Any, BaseException | None]
@@ -74,6 +76,7 @@ class AwaitingCall:
         self.awaits = False
         self.call = plain(work.function, work.constants, run=self._run)
         self._loop = loop
+        self._limits = None if work.timeout is None else TimeLimits(work)
         self._tasks: set[asyncio.Task[_Outcome]] = set()  # belong to the loop's thread
         self._stopped = False
         self._handing_over = threading.Lock()  # held while an awaitable is, so that none is after `stop`
@@ -101,16 +104,20 @@ class AwaitingCall:
                 raise concurrent.futures.CancelledError
             self.awaits = True
             self._loop.call_soon_threadsafe(self._begin, coroutine, outcome)
-        result, error = outcome.result()
+        with uncounted():  # from here on its time is kept on the loop, which somebody may block
+            result, error = outcome.result()
         if error is not None:
             raise error
         return result
 
     def _begin(self, coroutine: Coroutine[Any, Any, Any], outcome: concurrent.futures.Future[_Outcome]) -> None:
+        limited = coroutine if self._limits is None else self._limits.limited(lambda: coroutine)()
+
         def end(task: asyncio.Task[_Outcome] | None) -> None:
             if task is not None:
                 self._tasks.discard(task)
-            coroutine.close()  # one that never ran would cause a warning
+            for each in (limited, coroutine):
+                each.close()  # one that never ran would cause a warning
             if task is None or task.cancelled():
                 outcome.cancel()
             else:
@@ -119,7 +126,7 @@ class AwaitingCall:
         if self._stopped:
             end(None)
             return
-        task = asyncio.Task(_outcome_of(coroutine), loop=self._loop)
+        task = asyncio.Task(_outcome_of(limited), loop=self._loop)
         self._tasks.add(task)
         task.add_done_callback(end)
 

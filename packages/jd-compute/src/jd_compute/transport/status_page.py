@@ -64,14 +64,15 @@ class Status:
     @contextlib.contextmanager
     def time_stands_still(self) -> Iterator[None]:
         """Worker: does not count how long the block takes as time of the calls that run, nor while it lasts."""
-        numbers, began = self._numbers, time.monotonic_ns()
+        numbers = self._numbers
         with self._standing:  # each of the threads that print in one call
-            since = numbers[_SINCE]
+            since, began = numbers[_SINCE], time.monotonic_ns()
             numbers[_SINCE] = began + _EVER
             try:
                 yield
             finally:
-                numbers[_SINCE] = since + time.monotonic_ns() - began
+                if numbers[_SINCE] == began + _EVER:  # else another call has begun: this thread is not the worker's own
+                    numbers[_SINCE] = since + time.monotonic_ns() - began
 
     def is_cancelled(self, run: int) -> bool:
         """Worker: whether the caller has given this run up."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
+
+from jd_core.worker import keep_time_by, uncounted
 
 from jd_compute.codec.codec import Encoded
 from jd_compute.transport import messages, output
@@ -36,19 +39,19 @@ class Outbox:
         self.is_forked = False
         self._channel = channel
         self._kept: dict[int, Sequence[Any]] = {}  # values of the last chunks, in case the caller cannot unpickle them
+        if status is not None:
+            keep_time_by(status.time_stands_still)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
 
     def _print(self, where: bytes, data: bytes) -> None:
         """Sends what a call prints. It may have to wait until the caller reads, which is not the call's time."""
-        if self.status is None:
-            self._channel.send(messages.OUTPUT, where, data)
-            return
-        with self.status.time_stands_still():
+        with uncounted():
             self._channel.send(messages.OUTPUT, where, data)
 
     def _forked(self) -> None:
         self.is_forked = True
+        keep_time_by(contextlib.nullcontext)
         self._channel.abandon()  # so that the caller sees when the worker ends, however long this process lives
 
     def leave(self) -> NoReturn:

@@ -1,22 +1,18 @@
 """The life of a run whose workers share its calls: pull, admit, collect, wait; for callers in a thread or on a loop.
 
-A `CallQueue` holds the calls, and `Workers` take them: `jd_core.inprocess.threads`, or the web backend's tasks. What the
-calls print a notebook shows in whole lines.
+A `CallQueue` holds the calls, and `Workers` take them: `jd_core.inprocess.threads`, or the web backend's tasks.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from jd_core.backend import ChunkResult, Work
 from jd_core.inprocess.call_queue import QUIET_SECONDS, CallQueue
-from jd_core.worker import is_inside_worker
+from jd_core.inprocess.output import shown
 
 if TYPE_CHECKING:
     import asyncio
@@ -64,7 +60,7 @@ def drive(queue: CallQueue, workers: Workers, work: Work) -> Generator[ChunkResu
     Yields:
         A `ChunkResult`; or the seconds for which to wait, unless a worker wakes the caller.
     """
-    with whole_lines():
+    with shown(timed=work.timeout is not None):
         yield from _drive(queue, workers, work)
 
 
@@ -113,74 +109,3 @@ async def arun(queue: CallQueue, workers: Workers, work: Work, event: asyncio.Ev
         finally:
             alarm.cancel()
         event.clear()
-
-
-class WholeLines:
-    """Stands for a notebook's ``sys.stdout`` while workers of this process print: their lines do not mix.
-
-    Python prints a line in several pieces, between which a notebook shows those of other threads. What the caller prints,
-    and all else that is done with the stream, is left to the original.
-
-    Args:
-        original: the stream that it stands for.
-
-    Attributes:
-        runs: how many runs there are.
-    """
-
-    def __init__(self, original: Any) -> None:
-        self.original = original
-        self.runs = 0
-        self._begun: dict[int, str] = {}  # lines that are not complete, by thread
-
-    def __getattr__(self, name: str) -> Any:
-        """Returns what the original has."""
-        return getattr(self.original, name)
-
-    def write(self, text: str) -> int:
-        """Keeps what a worker writes until its line is complete."""
-        if is_inside_worker():
-            thread = threading.get_ident()
-            whole, newline, rest = (self._begun.pop(thread, "") + text).rpartition("\n")
-            if rest:
-                self._begun[thread] = rest
-            if newline:
-                self.original.write(whole + newline)
-        else:
-            self.original.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Writes what this thread has begun."""
-        self.original.write(self._begun.pop(threading.get_ident(), ""))
-        self.original.flush()
-
-    def end(self) -> None:
-        """Writes what was begun and never completed."""
-        for thread in list(self._begun):
-            self.original.write(self._begun.pop(thread))
-
-
-_replacing = threading.Lock()
-
-
-@contextlib.contextmanager
-def whole_lines() -> Iterator[None]:
-    """Has a notebook show what calls print in whole lines while the block is left to run."""
-    out: Any = sys.stdout
-    if type(out) is not WholeLines and type(out).__module__ != "ipykernel.iostream":
-        yield
-        return
-    with _replacing:
-        lines: WholeLines = out if type(out) is WholeLines else WholeLines(out)
-        lines.runs += 1
-        sys.stdout = lines
-    try:
-        yield
-    finally:
-        with _replacing:
-            lines.runs -= 1
-            if not lines.runs:
-                lines.end()
-                if sys.stdout is lines:
-                    sys.stdout = lines.original

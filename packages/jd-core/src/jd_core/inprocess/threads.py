@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from jd_core.backend import Work
@@ -15,7 +16,7 @@ from jd_core.errors import BackendError, CallTimeoutError
 from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.open_chunk import OpenChunk, measured, unstarred
 from jd_core.inprocess.rate_limit import Rate
-from jd_core.worker import Span, close_loop, inside_worker, is_async, number_of_worker, open_loop
+from jd_core.worker import Span, close_loop, inside_worker, is_async, number_of_worker, open_loop, uncounted_seconds
 
 #: Seconds that an ended run waits for threads whose calls may be about to end. A thread cannot be killed.
 PARTING_SECONDS = 0.05
@@ -79,8 +80,7 @@ class ThreadWorkers:
 
     def overdue(self) -> float:
         """Abandons calls that took too long; returns in how many seconds the next one may have."""
-        limit = self._work.timeout
-        if limit is None:
+        if (limit := self._work.timeout) is None:
             return threading.TIMEOUT_MAX
         now = time.monotonic()
         if now < self._due:  # what started since the last look is due later still
@@ -91,17 +91,18 @@ class ThreadWorkers:
                 if worker.current is None:
                     continue
                 opened, offset, began = worker.current
-                if now - began < limit:
-                    self._due = min(self._due, began + limit)
+                seconds = worker.time() - began
+                if seconds < limit:
+                    self._due = min(self._due, now + limit - seconds)
                     continue
                 worker.left_behind = True
             self._workers.remove(worker)
             self._free.append(worker.number)
-            self._record(worker, opened, offset, now - began, math.nan)
+            self._record(worker, opened, offset, seconds, math.nan)
             if self._work.recorder is not None:
                 self._work.recorder.died(worker.name)
             self._queue.fail(opened, offset, self._timed_out(limit))
-            self._queue.record(opened, 1, now - began)
+            self._queue.record(opened, 1, seconds)
             if not self._queue.stopped:
                 self._start()
         return self._due - now
@@ -171,8 +172,7 @@ class ThreadWorkers:
         own_context = contextvars.copy_context
         spans: list[Span] = []
         timed = None if self._work.recorder is None else measured(opened.calls, spans)
-        done = 0
-        began = time.perf_counter()
+        done, began = 0, time.perf_counter()
         for offset, argument in timed or opened.calls:
             if queue.stopped:
                 break
@@ -195,22 +195,20 @@ class ThreadWorkers:
             if queue.stopped:
                 break
             value, failure = None, None
-            cpu = 0.0 if self._work.recorder is None else time.thread_time()
-            began = time.monotonic()
-            worker.current = opened, offset, began
+            cpu, began, by_worker = time.thread_time(), time.monotonic(), worker.time()
+            worker.current = opened, offset, by_worker
             try:
                 value = contextvars.copy_context().run(call, argument)
             except BaseException as error:
                 failure = error
-            seconds = time.monotonic() - began
+            seconds, counted = time.monotonic() - began, worker.time() - by_worker
             with queue.lock:
                 if worker.left_behind:
                     break
                 worker.current = None
-            if self._work.recorder is not None:
-                self._record(worker, opened, offset, seconds, time.thread_time() - cpu)
+            self._record(worker, opened, offset, seconds, time.thread_time() - cpu)
             # Nobody may have looked in time: the caller of a stream comes when it likes.
-            if limit is not None and seconds > limit:
+            if limit is not None and counted > limit:
                 failure = self._timed_out(limit)
             if self._rate is not None:
                 self._rate.hear(began, failure)
@@ -237,14 +235,16 @@ class ThreadWorkers:
         )
 
 
+@dataclass(eq=False, slots=True)
 class _Worker:
-    """One thread, and the call that it runs: (chunk, offset, start on the monotonic clock); None between calls."""
+    """One thread, and the call that it runs: (chunk, offset, start on the worker's clock); None between calls."""
 
-    __slots__ = ("current", "left_behind", "name", "number", "thread")
+    name: str
+    number: int
+    thread: threading.Thread = field(init=False)
+    current: tuple[OpenChunk, int, float] | None = None
+    left_behind: bool = False
 
-    thread: threading.Thread
-
-    def __init__(self, name: str, number: int) -> None:
-        self.name, self.number = name, number
-        self.current: tuple[OpenChunk, int, float] | None = None
-        self.left_behind = False
+    def time(self) -> float:
+        """Returns the worker's clock: the monotonic one, without what is not its calls' time. From any thread."""
+        return time.monotonic() - uncounted_seconds(self.thread.ident or 0)

@@ -9,9 +9,12 @@ from .state import (
     inside_worker,
     is_ending,
     is_inside_worker,
+    keep_time_by,
     mark_process,
     number_of_worker,
     set_process_number,
+    uncounted,
+    uncounted_seconds,
     worker_number,
 )
 from .wrappers.folding import combine
@@ -32,6 +35,7 @@ __all__ = [
     "is_ending",
     "is_inside_worker",
     "is_per_worker",
+    "keep_time_by",
     "mark_process",
     "number_of_worker",
     "open_loop",
@@ -43,5 +47,7 @@ __all__ = [
     "set_process_number",
     "threads_are_greenlets",
     "traceback_text",
+    "uncounted",
+    "uncounted_seconds",
     "worker_number",
 ]

@@ -1,6 +1,6 @@
 """Runs coroutines in threads without an event loop, each on a loop that the thread keeps.
 
-Imports nothing but the standard library: it is sent by value where `jd_core.worker` is.
+Imports nothing but the standard library and siblings: it is sent by value where `jd_core.worker` is.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import sys
 import threading
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
+
+from .state import uncounted
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,16 +30,16 @@ def run_coroutine(coroutine: Coroutine[Any, Any, Any], *, context: contextvars.C
         coroutine: what to run.
         context: the context to run it in; None: a copy of the current one.
     """
-    import asyncio  # here, because it costs more to import than all of this package
-
     context = context or contextvars.copy_context()
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        return _in_other_thread(coroutine, context)
-    return open_loop().run(coroutine, context=context)
+    with uncounted():
+        import asyncio  # here, because it costs more to import than all of this package
+
+        try:
+            asyncio.get_running_loop()
+            runner = None
+        except RuntimeError:
+            runner = open_loop()
+    return _in_other_thread(coroutine, context) if runner is None else runner.run(coroutine, context=context)
 
 
 def threads_are_greenlets() -> bool:
@@ -49,8 +51,8 @@ def threads_are_greenlets() -> bool:
 def open_loop() -> asyncio.Runner:
     """Returns the runner of the event loop that this thread keeps, which is made if there is none yet.
 
-    A worker that is to run coroutines calls this before its first call: importing asyncio and making a loop take tens of
-    milliseconds, which are not the call's.
+    Importing asyncio and making a loop take tens of milliseconds, which are not the first call's: a worker that is to run
+    coroutines calls this before.
     """
     import asyncio
 

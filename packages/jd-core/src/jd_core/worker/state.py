@@ -1,12 +1,16 @@
-"""Tells whether a worker runs the current code, since a distributed call made there runs its calls in place; and which."""
+"""Tells whether a worker runs the current code, since a distributed call made there runs its calls in place; and which.
+
+It also knows what is not the time of the call that a thread makes, though it passes meanwhile.
+"""
 
 from __future__ import annotations
 
 import contextvars
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 #: True in code that a worker runs: a distributed call made there runs its calls one after the other, in place.
@@ -17,6 +21,13 @@ call_stream: contextvars.ContextVar[Any] = contextvars.ContextVar("just_distribu
 
 #: Which of its run's workers runs the current code; None: the process's worker, if any.
 number_of_worker: contextvars.ContextVar[int | None] = contextvars.ContextVar("just_distribute_worker", default=None)
+
+#: By thread: seconds that were not its calls' time (see `uncounted`), and since when more of them pass.
+_uncounted: dict[int, float] = {}
+_uncounted_since: dict[int, float] = {}
+
+#: Returns what `uncounted` also enters, where another process keeps the time.
+_stops_time: Callable[[], AbstractContextManager[object]] = nullcontext
 
 _whole_process = False
 _process_number = 0
@@ -84,3 +95,35 @@ def as_worker(number: int | None = None) -> Iterator[None]:
         call_stream.reset(stream)
         number_of_worker.reset(numbered)
         inside_worker.reset(token)
+
+
+def keep_time_by(stops: Callable[[], AbstractContextManager[object]]) -> None:
+    """Has `uncounted` also enter what ``stops`` returns, in a process whose calls' time is kept by another one."""
+    global _stops_time
+    _stops_time = stops
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Has the time that the block takes not count as that of the calls that run in this thread, see `uncounted_seconds`."""
+    thread = threading.get_ident()
+    if thread in _uncounted_since:
+        yield
+        return
+    began = _uncounted_since[thread] = time.monotonic()
+    try:
+        with _stops_time():
+            yield
+    finally:
+        _uncounted[thread] = _uncounted.get(thread, 0.0) + time.monotonic() - began
+        del _uncounted_since[thread]
+
+
+def uncounted_seconds(thread: int) -> float:
+    """Returns how many seconds a thread has spent on what is not its calls' time, such as printing: up to now.
+
+    Args:
+        thread: its identifier.
+    """
+    since = _uncounted_since.get(thread)  # first: it is dropped after its time was added
+    return _uncounted.get(thread, 0.0) + (0.0 if since is None else time.monotonic() - since)
