@@ -440,6 +440,28 @@ def test_streams_across_threads(parallel: Parallel) -> None:
     assert results == list(range(20))
 
 
+@pytest.mark.parametrize("job", ["io", "web"])
+@pytest.mark.parametrize("way", ["stream", "as_completed"])
+def test_a_stream_that_one_of_its_calls_closes(job: str, way: str) -> None:
+    """Section 5: from any thread or task: also from the one on whose event loop the run is to end."""
+    loops: list[asyncio.AbstractEventLoop] = []
+    streams: list[Any] = []
+
+    async def call(number: int) -> int:
+        loops.append(asyncio.get_running_loop())
+        if streams and number == 2:
+            streams[0].close()
+        await asyncio.sleep(0)
+        return number
+
+    function = distribute(call, job=job, workers=2)
+    streams.append(getattr(function, way)(range(100)))
+    assert len(list(streams[0])) < 100
+    streams.clear()
+    assert function(range(3)) == [0, 1, 2]
+    assert job == "io" or len(set(loops)) == 1  # it was not given up as one that is blocked
+
+
 def test_which_thread_reads_the_input(parallel: Parallel) -> None:
     """Section 3: a plain call reads where it is made, where cursors belong; a stream in one other thread."""
     seen: set[int] = set()

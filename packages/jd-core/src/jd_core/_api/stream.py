@@ -13,6 +13,7 @@ from jd_core._execution.feed import Stop
 from jd_core._execution.run import Run, Target
 from jd_core._planning.binding import BoundCall
 from jd_core._planning.thread_input import Reader
+from jd_core.worker import is_inside_worker
 
 #: Seconds between two looks of who closes a stream at whether another thread or task has left it.
 LOOK_SECONDS = 0.002
@@ -77,8 +78,8 @@ class Stream(_Once[Generator[R_co, None, None]], Generator[R_co, None, None]):
         # Not closed while it runs in another thread: Python 3.11 and 3.12 may crash then, instead of raising ValueError. No
         # thread switch comes between looking and closing.
         while results.gi_running:
-            if self._stop.thread == threading.get_ident():
-                return  # it is called by the run itself
+            if self._stop.thread == threading.get_ident() or is_inside_worker():
+                return  # it is called by the run itself, or by one of its calls, for which the run may wait
             time.sleep(LOOK_SECONDS)  # another thread is waiting for a result, and is about to leave
         results.close()
 
