@@ -52,6 +52,31 @@ def test_an_async_generator_has_a_context_of_its_own(job: str) -> None:
     assert distribute(functions.change_context_generator, job=job, workers=1)(range(5)) == [["caller"]] * 5
 
 
+class Uncomparable:
+    """As an array: its truth is not defined."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("not to be compared")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("job", ["io", "web"])
+def test_values_that_cannot_be_compared(job: str, way: str) -> None:
+    """Whatever a call sets, be it in the place of another such value."""
+    kept = Uncomparable()
+    functions.variable.set(kept)  # type: ignore[arg-type]
+
+    async def call(number: int) -> bool:
+        found: object = functions.variable.get()
+        functions.variable.set(Uncomparable())  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        return found is kept
+
+    assert WAYS[way](distribute(call, job=job, workers=2), range(9)) == [True] * 9
+
+
 def test_a_failed_call_leaves_nothing(parallel: Parallel, apart: bool) -> None:
     """Neither does one that fails."""
 

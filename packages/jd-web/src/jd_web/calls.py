@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -12,7 +13,7 @@ from jd_core.backend import Work
 from jd_core.errors import CallTimeoutError
 from jd_core.inprocess.loop_resources import LoopResources
 from jd_core.inprocess.rate_limit import Rate
-from jd_core.worker import Bound, finish_async, returned_by, uncounted_seconds
+from jd_core.worker import Bound, finish_async, innermost, returned_by, uncounted_seconds
 
 _Call: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -46,7 +47,19 @@ def as_coroutine(work: Work, resources: LoopResources | None, began: dict[Any, f
 
 
 def _finished(function: Callable[..., Any]) -> _Call:
-    return lambda *arguments, **constants: finish_async(function(*arguments, **constants))
+    if not inspect.iscoroutinefunction(innermost(function)):
+        return lambda *arguments, **constants: finish_async(function(*arguments, **constants))
+    results, left = returned_by(function), set[type]()  # types of results that are taken as they are
+
+    async def call(*arguments: Any, **constants: Any) -> Any:
+        value = await function(*arguments, **constants)
+        if type(value) in left:
+            return value
+        if results.leaves(value):
+            left.add(type(value))
+        return await finish_async(value)
+
+    return call
 
 
 def _noted(function: _Call, began: dict[Any, float]) -> _Call:

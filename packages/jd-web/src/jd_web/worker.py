@@ -46,3 +46,11 @@ class Worker:
         self.call = call
         self.done = 0
         self.began = time.perf_counter()
+
+
+def is_current(context: contextvars.Context) -> bool:
+    """Returns whether the current context holds what another one does; at once if it is a copy and nothing was set since."""
+    try:
+        return contextvars.copy_context() == context
+    except Exception:  # what was set cannot be compared, as arrays cannot
+        return False
