@@ -12,7 +12,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jd_core import BackendNotInstalledError, Distributed, Retry, distribute
+from jd_core import BackendNotInstalledError, Distributed, Rate, Resume, Retry, distribute
 from jd_core.backend import registry
 from jd_core.backend.registry import ALIASES
 
@@ -452,12 +452,37 @@ def test_wrong_retries(field: str, value: Any, error: type[Exception]) -> None:
         Retry(**{"attempts": 1, field: value})
 
 
-def test_wrong_retry_types() -> None:
-    """Section 1: Retry.on takes exception types, or a callable."""
-    with pytest.raises(TypeError, match=r"Retry\.on="):
-        Retry(1, on=(ValueError, "no type"))  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"Retry\.on="):
-        Retry(1, on="ValueError")  # type: ignore[arg-type]
+async def later(*values: Any) -> Any:
+    """Stands for an async function where a plain one is needed: what it returns would never be awaited."""
+    return values
+
+
+class Later:
+    """Stands for an object that is called as an async function."""
+
+    async def __call__(self, *values: Any) -> Any:
+        return values
+
+
+@pytest.mark.parametrize("on", ["ValueError", (ValueError, "no type"), int, later], ids=["name", "names", "type", "async"])
+def test_what_says_of_no_exception_whether_it_is_meant(on: Any) -> None:
+    """Section 1: Retry.on and Rate.slow_down_on take exception types, or a callable that answers at once."""
+    with pytest.raises(TypeError, match=r"Retry\.on=.* must be exception types"):
+        Retry(1, on=on)
+    with pytest.raises(TypeError, match=r"Rate\.slow_down_on=.* must be exception types"):
+        Rate("auto", slow_down_on=on)
+
+
+@pytest.mark.parametrize("function", [later, functools.partial(later, 1), Later()], ids=["function", "partial", "object"])
+def test_async_functions_where_nobody_awaits_them(function: Any) -> None:
+    """Section 1: refused at decoration, since what such a function returns would be taken for its answer."""
+    for option in ("aggregate", "progress"):
+        with pytest.raises(ValueError, match=rf"option {option}=.*not async"):
+            distribute(area, job="serial", **{option: function})
+    with pytest.raises(ValueError, match=r"option initializer=.*not async"):
+        distribute(area, job="compute", initializer=function)
+    with pytest.raises(TypeError, match=r"Resume\.key=.*not async"):
+        Resume("run.db", key=function)
 
 
 @pytest.mark.parametrize("name", ["compute", "io", "web", "ray"])

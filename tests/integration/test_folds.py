@@ -281,3 +281,9 @@ def test_what_is_no_function() -> None:
     """Section 1: a wrong value is an error where it is written, which does not show it."""
     with pytest.raises(TypeError, match=r"Fold: list object is not callable"):
         Fold([1])  # type: ignore[arg-type]
+
+    async def add(left: int, right: int) -> int:
+        return left + right
+
+    with pytest.raises(TypeError, match=r"Fold: an async function combines nothing"):
+        Fold(add)  # type: ignore[arg-type]

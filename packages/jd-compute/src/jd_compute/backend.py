@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jd_core.backend import Backend, Chunk, ChunkResult, Option, Work
+from jd_core.backend import Backend, Chunk, ChunkResult, Option, Work, is_plain_callable
 from jd_core.backend.cpus import explain_cpus, usable_cpus
 from jd_core.backend.splitting import full_seconds
 from jd_core.errors import BackendError
@@ -64,7 +64,9 @@ class ComputeBackend(Backend):
             (str, type(None)),
             lambda method: method is None or method in _METHODS,
         ),
-        "initializer": Option("a callable without arguments, or None", accepts=lambda v: v is None or callable(v)),
+        "initializer": Option(
+            "a callable (not async) without arguments, or None", accepts=lambda v: v is None or is_plain_callable(v)
+        ),
         "max_calls_per_worker": _POSITIVE,
         "threads_per_worker": _POSITIVE,
         "idle_seconds": Option("a number of seconds above 0", (int, float), lambda seconds: seconds > 0),

@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from jd_core._collections.table import Kind
 from jd_core.errors import BatchingError, RemoteTraceback
+from jd_core.worker import is_async
 from jd_core.worker.wrappers.folding import Absorbed, NotCombined
 
 T = TypeVar("T")
@@ -42,8 +43,9 @@ class Fold(Generic[T]):
 
     # Any: mypy takes an empty collection, such as Counter(), for one of Never, and not for what the function says.
     def __init__(self, function: Callable[[T, T], T], *, initial: Any = _NOTHING) -> None:
-        if not callable(function):
-            raise TypeError(f"Fold: {type(function).__name__} object is not callable; pass a function of two results")
+        if not callable(function) or is_async(function):
+            which = "an async function combines nothing" if callable(function) else f"{type(function).__name__} object is not callable"
+            raise TypeError(f"Fold: {which}; pass a plain function of two results")
         self.function = function
         self._initial = initial
 

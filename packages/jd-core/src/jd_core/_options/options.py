@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from jd_core._options.advice import advice
 from jd_core._options.retry import SECONDS, WHOLE, Retry
 from jd_core._resume.setting import PATH, Resume
-from jd_core.backend import Option, registry
+from jd_core.backend import Option, is_plain_callable, registry
 from jd_core.backend.registry import Executor
 from jd_core.errors import BackendNotInstalledError
 
@@ -84,8 +84,8 @@ class Options:
     aggregate: Literal["auto", "list"] | Callable[[list[Any]], Any] = _option(
         "auto",
         Option(
-            "'auto', 'list', or a callable of the list of results",
-            accepts=lambda value: value in ("auto", "list") if isinstance(value, str) else callable(value),
+            "'auto', 'list', or a callable (not async) of the list of results",
+            accepts=lambda value: value in ("auto", "list") if isinstance(value, str) else is_plain_callable(value),
         ),
         '``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never joins; a '
         "callable, such as ``sum``, gets the list of results and makes the value that is returned; ``Fold(function)`` "
@@ -112,7 +112,10 @@ class Options:
     )
     progress: bool | Callable[[int, int | None], object] = _option(
         False,
-        Option("True, False, or a callable of (done, total)", accepts=lambda v: isinstance(v, bool) or callable(v)),
+        Option(
+            "True, False, or a callable (not async) of (done, total)",
+            accepts=lambda value: isinstance(value, bool) or is_plain_callable(value),
+        ),
         "True shows a bar on stderr, if that is a terminal, or in a notebook; a callable gets (calls done, total or None)",
     )
     resume: str | PathLike[str] | Resume | None = _option(

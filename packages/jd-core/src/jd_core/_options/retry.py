@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jd_core.backend import Option
+from jd_core.backend import Option, check_exceptions
 from jd_core.worker.refusals import retry_after
 
 WHOLE = Option("a whole number of at least 1", (int,), lambda n: n >= 1)
@@ -43,9 +43,7 @@ class Retry:
         SECONDS.check("Retry.initial", self.initial)
         SECONDS.check("Retry.maximum", self.maximum)
         SECONDS.check("Retry.maximum_retry_after", self.maximum_retry_after)
-        types = self.on if isinstance(self.on, tuple) else (self.on,)
-        if not callable(self.on) and not all(isinstance(one, type) and issubclass(one, BaseException) for one in types):
-            raise TypeError(f"distribute: Retry.on={self.on!r} must be exception types, or a callable of an exception")
+        check_exceptions("Retry.on", self.on)
 
     def again(self, error: BaseException, attempts_made: int) -> bool:
         """Returns whether a call that failed ``attempts_made`` times, at last with ``error``, is attempted again."""

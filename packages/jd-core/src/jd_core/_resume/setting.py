@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
-from jd_core.backend import Option
+from jd_core.backend import Option, is_plain_callable
 
 if TYPE_CHECKING:
     from jd_core._resume.status import Status
@@ -42,8 +42,9 @@ class Resume:
         """Raises a TypeError or ValueError that names the field, its value and what is allowed."""
         PATH.check("Resume.path", self.path)
         _CHANGED.check("Resume.changed", self.changed)
-        if self.key is not None and not callable(self.key):
-            raise TypeError(f"distribute: Resume.key={self.key!r} must be a callable of a call's arguments, or None")
+        if self.key is not None and not is_plain_callable(self.key):
+            what = "a callable (not async) of a call's arguments, or None"
+            raise TypeError(f"distribute: Resume.key={self.key!r} must be {what}")
 
     def status(self) -> Status:
         """Returns what is in the file; ``print`` shows it. May be called while a run writes.

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from jd_core.backend.option import Option, closest
+from jd_core.backend.option import Option, check_exceptions, closest, is_plain_callable
 
 if TYPE_CHECKING:
     from jd_core.backend.base import CANCEL_SECONDS, POLL_SECONDS, SIGNAL_SECONDS, Backend
@@ -20,7 +20,9 @@ __all__ = [
     "Recorder",
     "SettledChunk",
     "Work",
+    "check_exceptions",
     "closest",
+    "is_plain_callable",
 ]
 
 

@@ -32,6 +32,25 @@ class Option(NamedTuple):
             raise error(f"distribute: option {name}={value!r} must be {self.allowed}")
 
 
+def is_plain_callable(value: object) -> bool:
+    """Returns whether a value can be called for what it returns: an async function would return what nobody awaits."""
+    if not callable(value):
+        return False
+    from jd_core.worker import is_async  # here, because it imports inspect, and most options are no callables
+
+    return not is_async(value)
+
+
+def check_exceptions(name: str, value: object) -> None:
+    """Raises a TypeError that names the option, unless its value says which exceptions are meant: by types, or a callable."""
+    types = value if isinstance(value, tuple) else (value,)
+    by_type = all(isinstance(one, type) and issubclass(one, BaseException) for one in types)
+    if not by_type and (isinstance(value, type) or not is_plain_callable(value)):
+        raise TypeError(
+            f"distribute: {name}={value!r} must be exception types, or a callable (not async) of an exception"
+        )
+
+
 def closest(name: str, names: Sequence[str]) -> str:
     """Returns ``"; did you mean 'x'?"`` for the closest of ``names``, or an empty string."""
     import difflib  # here, because only errors need it

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from jd_core.backend import Option
+from jd_core.backend import Option, check_exceptions
 from jd_core.inprocess.congestion import CongestionControl
 from jd_core.worker.refusals import is_refusal, retry_after
 
@@ -69,13 +69,7 @@ class Rate:
         Option(f"a number, at least minimum={minimum!r}", (int, float), lambda value: value >= minimum).check(
             "Rate.maximum", maximum
         )
-        types = slow_down_on if isinstance(slow_down_on, tuple) else (slow_down_on,)
-        if not all(isinstance(one, type) and issubclass(one, BaseException) for one in types) and (
-            isinstance(slow_down_on, (type, tuple)) or not callable(slow_down_on)
-        ):
-            raise TypeError(
-                f"distribute: Rate.slow_down_on={slow_down_on!r} must be exception types, or a callable of an exception"
-            )
+        check_exceptions("Rate.slow_down_on", slow_down_on)
         self._copy = functools.partial(Rate, per_second, slow_down_on=slow_down_on, minimum=minimum, maximum=maximum)
         self._slow_down_on = slow_down_on
         self._control = CongestionControl(minimum, maximum) if isinstance(per_second, str) else None
