@@ -263,19 +263,66 @@ def test_libraries_are_imported_once_before_workers_are_forked():
     assert {found for found, _, _ in run(range(4))} == {True}
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import counted.part\ndef call(number): return os.getpid()",
+        "from counted import part\ndef call(number): return os.getpid()",
+        "from counted.part import Class\ndef call(number): return os.getpid()",
+        "import helpers\ndef call(number): return os.getpid()",
+        "import functools, helpers\ncall = functools.partial(lambda number, other: os.getpid(), other=helpers.Holder())",
+        "from other.helpers import call",
+    ],
+    ids=["module", "part", "class", "through a module", "through an argument", "in a package"],
+)
+def test_what_the_modules_of_a_function_import_is_imported_once(source, tmp_path):
+    """The first call: a worker imports the function's module, so what this imports is needed, whoever names it."""
+    log = tmp_path / "imported"
+    count = f"import os\nos.write(os.open({str(log)!r}, os.O_APPEND | os.O_CREAT | os.O_WRONLY), b'.')"
+    files = {
+        "site-packages/counted/__init__.py": "",
+        "site-packages/counted/part.py": f"{count}\nclass Class: pass",
+        "helpers.py": "from counted import part\nclass Holder: pass",
+        "other/__init__.py": "",
+        "other/helpers.py": "import os\nfrom counted.part import Class as Renamed\ndef call(number): return os.getpid()",
+        "calls.py": f"import os\n{source}",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    script = (
+        f"import sys; sys.path[:0] = {[str(tmp_path), str(tmp_path / 'site-packages')]}\n"
+        "import calls\n"
+        "from just_distribute import distribute\n"
+        "run = distribute(calls.call, job='compute', workers=2, max_calls_per_worker=1)\n"
+        "print(len(set(run(range(6)))))"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (said.stderr, said.stdout) == ("", "6\n")
+    assert log.read_text() == ".."  # by the caller, and by the process that forks workers
+
+
 def test_a_library_that_starts_threads_is_not_imported_before_workers_are_forked(tmp_path, monkeypatch):
     """Section 6: by default nothing is forked from a process with threads."""
     from jd_compute.run import workers
 
     source = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
     (tmp_path / "starts_threads.py").write_text(source)
+    for name in ("before", "z_after"):
+        (tmp_path / f"{name}_it.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(workers, "libraries", lambda work: {"starts_threads"})
-    run = distribute(lambda number: (threading.active_count(), os.getppid()), job="compute", workers=2, idle_seconds=550.0)
+    modules = {"before_it", "starts_threads", "z_after_it"}
+    monkeypatch.setattr(workers, "libraries", lambda work: modules)
+
+    def look(number):
+        return threading.active_count(), modules & {*sys.modules}, os.getppid()
+
+    run = distribute(look, job="compute", workers=2, idle_seconds=550.0)
     results = run(range(4))
-    assert {threads for threads, _ in results} == {1}
+    # The others are.
+    assert {(threads, *sorted(imported)) for threads, imported, _ in results} == {(1, "before_it", "z_after_it")}
     again = run.options(idle_seconds=551.0)(range(4))
-    assert {server for _, server in again} == {server for _, server in results}
+    assert {server for *_, server in again} == {server for *_, server in results}
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGCHLD])

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 import warnings
@@ -33,12 +34,12 @@ class ForkServer:
         start: starts it, given its end of the connection and the caller's, and returns its process id.
 
     Attributes:
-        preloaded: the modules that it was told to import.
+        preloaded: the modules that it was told to import, in that order.
     """
 
     def __init__(self, start: Callable[[socket.socket, socket.socket], int]) -> None:
-        self.preloaded: set[str] = set()
-        self._ordering = threading.Lock()
+        self.preloaded: list[str] = []
+        self._ordering = threading.RLock()
         self._end: str | None = None
         here, there = socket.socketpair()
         self._control = Channel(here, MESSAGE_SECONDS)
@@ -53,6 +54,18 @@ class ForkServer:
     def has_ended(self) -> bool:
         """Whether it has ended; it never says anything, so what can be read is the end."""
         return self._control.fileno() < 0 or self._control.poll(0)
+
+    def preload(self, modules: set[str]) -> None:
+        """Has it import those modules that it was not told to import before.
+
+        Raises:
+            OSError: it has ended.
+        """
+        with self._ordering:
+            wanted = sorted(modules - {*self.preloaded})
+            if wanted:
+                self.preloaded += wanted
+                self.order(messages.PRELOAD, messages.pack((sys.path, wanted)))
 
     def order(self, kind: int, body: bytes = b"", files: Sequence[int] = ()) -> None:
         """Gives an order; the files are the server's then.
@@ -147,16 +160,18 @@ class ForkServers:
     def preload(self, modules: Collection[str], threads: int | None) -> None:
         """Has the server import modules, once, before it forks further workers."""
         server = self._server(threads)
-        wanted = set(modules) - self._unsafe - server.preloaded
-        if wanted:
-            server.preloaded |= wanted
-            with contextlib.suppress(OSError):  # it has ended; whoever gives the next order will see
-                server.order(messages.PRELOAD, "\n".join(sorted(wanted)).encode())
+        with contextlib.suppress(OSError):  # it has ended; whoever gives the next order will see
+            server.preload({*modules} - self._unsafe)
 
-    def give_up(self, server: ForkServer) -> None:
-        """Records that a module starts threads on import: the server that has it forks no more, and no other imports it."""
+    def give_up(self, server: ForkServer, unsafe: int) -> None:
+        """Records that a module starts threads on import: the server that has it forks no more, and no other imports it.
+
+        Args:
+            server: the server.
+            unsafe: which of the modules that it was told to import has started threads.
+        """
         with self._lock:
-            self._unsafe |= server.preloaded
+            self._unsafe.add(server.preloaded[unsafe])
             for threads, running in list(self._running.items()):
                 if running is server:
                     self._retired.append(self._running.pop(threads))

@@ -169,8 +169,8 @@ class Launch:
         """Deals with a worker that did not get ready."""
         server = self._forget(worker)
         end = worker.reap()
-        if worker.is_unsafe:
-            self._servers.give_up(server)
+        if worker.unsafe is not None:
+            self._servers.give_up(server, worker.unsafe)
             self._start(worker.place)
         elif worker.refused is not None:
             self._refused = worker.refused

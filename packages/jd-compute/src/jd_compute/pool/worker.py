@@ -41,7 +41,8 @@ class Worker:
         status: what it is doing; None where memory cannot be shared.
         end: how it ended, in words; None while it lives, as far as is known.
         refused: the errno with which the system refused to start it; None if it did not.
-        is_unsafe: its server had threads, and did not start it.
+        unsafe: which of the modules that its server was told to import has started threads, so that the server did not start
+            it; None if it did.
         share: the share of the run that has it; None while it is idle.
         calls: how many calls it was given.
         surroundings: what it was told last of the caller's.
@@ -59,7 +60,7 @@ class Worker:
         self.status: Status | None = None
         self.end: str | None = None
         self.refused: int | None = None
-        self.is_unsafe = False
+        self.unsafe: int | None = None
         self.calls = 0
         self.surroundings: messages.Surroundings | None = None
         self.function: tuple[str, ...] | None = None
@@ -105,7 +106,7 @@ class Worker:
             elif what == messages.FAILED:
                 self.refused, self.end = number, os.strerror(number)
             elif what == messages.UNSAFE:
-                self.is_unsafe, self.end = True, "threads in the process that starts workers"
+                self.unsafe, self.end = number, "threads in the process that starts workers"
             else:
                 self.end = describe_exit(number)
         if not said:

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import os
-import sys
-import sysconfig
 import types
 from collections.abc import Iterator
 from typing import Any
 
 from jd_core.backend import Work
+from jd_core.worker.surroundings.reached import is_installed, reached, values_of
 
 #: So many functions are looked at; what they do not show, workers import themselves.
 _MOST_FUNCTIONS = 200
 
 
 def libraries(work: Work) -> set[str]:
-    """Returns the names of installed packages that this process has imported, and that a run's function needs.
+    """Returns the names of modules of installed packages that this process has imported, and that workers of a run import.
 
-    They are found in the globals that the function, and those of the user's functions that it uses, name; and in the classes
-    of the constants. The user's own modules are not among them: importing them may do anything.
+    A worker imports the user's own modules that hold the function, what this uses, and the classes of the constants; these
+    import what stands in them. The own modules are not among those returned: importing them may do anything. Of functions
+    that are sent by value, such as those of a script, it is what they name.
     """
-    names = {type(constant).__module__ for constant in work.constants.values()}
-    names.update(_modules(work.function))
-    return {name for name in (name.partition(".")[0] for name in names) if _is_installed(name)}
+    constants = work.constants.values()
+    names = {type(constant).__module__ for constant in constants}
+    names.update(_named(work.function))
+    for module in reached([work.function, *constants], ()).values():
+        names.update(_imported_by(module))
+    return {name for name in names if isinstance(name, str) and is_installed(name)}
 
 
-def _modules(function: Any) -> Iterator[str]:
-    """Yields the names of modules that a function names, directly or through others."""
+def _imported_by(module: types.ModuleType) -> Iterator[Any]:
+    """Yields the names of modules that one imports, as far as its code or what stands in it shows, and some other names."""
+    with contextlib.suppress(Exception):  # its loader has no code; or whatever the attributes of a user's object do
+        yield from vars(module)["__spec__"].loader.get_code(module.__name__).co_names
+    for value in values_of(vars(module)):
+        with contextlib.suppress(Exception):
+            if isinstance(value, types.ModuleType):
+                yield value.__name__
+            else:
+                yield (value if isinstance(value, (type, types.FunctionType)) else type(value)).__module__
+
+
+def _named(function: Any) -> Iterator[Any]:
+    """Yields the names of modules that a function names, directly or through other functions of the user's."""
     seen: set[int] = set()
     found: list[Any] = [function]
     while found and len(seen) < _MOST_FUNCTIONS:
@@ -37,13 +52,9 @@ def _modules(function: Any) -> Iterator[str]:
             found += [value.func, *(type(each) for each in (*value.args, *value.keywords.values()))]
             continue
         value = getattr(value, "__wrapped__", getattr(value, "__func__", value))
-        if isinstance(value, types.ModuleType):
-            yield value.__name__
-            continue
-        module = getattr(value, "__module__", None)
-        if isinstance(module, str):
-            yield module
-        if isinstance(value, types.FunctionType) and id(value) not in seen and not _is_installed(str(module)):
+        name = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+        yield name
+        if isinstance(value, types.FunctionType) and id(value) not in seen and not is_installed(str(name)):
             seen.add(id(value))
             found += [value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__]
             found += [cell.cell_contents for cell in value.__closure__ or () if cell != types.CellType()]
@@ -54,15 +65,3 @@ def _names(code: types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _names(constant)
-
-
-@functools.cache
-def _folders() -> tuple[str, ...]:
-    paths = sysconfig.get_paths()
-    return tuple({os.path.join(paths[kind], "") for kind in ("purelib", "platlib")})
-
-
-def _is_installed(module: str) -> bool:
-    found = sys.modules.get(module.partition(".")[0])
-    file = getattr(found, "__file__", None)
-    return isinstance(file, str) and file.startswith(_folders())

@@ -30,13 +30,13 @@ ENDING = 23  # nothing: it was idle for long enough, and takes no more messages
 # Caller to fork server.
 FORK = 32  # nothing: fork a worker; its connection, life and report follow
 SPAWN = 33  # names and values of environment variables, pickled, or nothing: the same, as a new interpreter
-PRELOAD = 34  # names of modules, a line each: import them
+PRELOAD = 34  # the caller's sys.path, and names of modules, pickled: import them
 RETIRE = 35  # nothing: there are no more orders; the server ends with its last worker
 
 #: What a fork server says of a worker, in the pipe that came with the order; and a number.
 REPORT = struct.Struct("!Bq")
 STARTED, FAILED, ENDED = range(3)  # process id; errno; exit code
-UNSAFE = 3  # number of threads that a module has started on import: this server forks no more
+UNSAFE = 3  # which of the modules that it was told to import has started threads, from 0 on: this server forks no more
 
 PROCESS = struct.Struct("!Q")
 

@@ -67,7 +67,15 @@ _SAFE_THREADS = {"jemalloc_bg_thd"}
 
 
 class UnsafeError(Exception):
-    """This process has threads."""
+    """A module has started threads, which a fork would not have.
+
+    Attributes:
+        module: which of those that were imported by order.
+    """
+
+    def __init__(self, module: int) -> None:
+        super().__init__(module)
+        self.module = module
 
 
 class ForkServer:
@@ -77,7 +85,8 @@ class ForkServer:
         self._control = Channel(control)
         self._workers: dict[Any, int] = {}  # a `multiprocess.Process` or `Spawned`, and where its end is reported
         self._is_retired = False
-        self._threads = 1
+        self._preloaded = 0  # so many modules were imported by order
+        self._unsafe: int | None = None  # which of these has started threads
         # A signal of a child that ends makes this readable, so that one wait is for everything.
         self._wake_up, wakes_up = socket.socketpair()
         self._wake_up.setblocking(False)
@@ -120,7 +129,8 @@ class ForkServer:
             self._is_retired = True
             return
         if order.kind == messages.PRELOAD:
-            self._threads = _preload(bytes(order.body).decode().splitlines())
+            sys.path[:], modules = pickle.loads(order.body)
+            self._preload(modules)
             return
         connection, life, report = files = self._control.receive_files(3)
         try:
@@ -129,8 +139,8 @@ class ForkServer:
         except OSError as error:
             _report(report, messages.FAILED, error.errno or 0)
             os.close(report)
-        except UnsafeError:
-            _report(report, messages.UNSAFE, self._threads)
+        except UnsafeError as error:
+            _report(report, messages.UNSAFE, error.module)
             os.close(report)
         else:
             _report(report, messages.STARTED, started.pid)
@@ -139,9 +149,19 @@ class ForkServer:
             os.close(connection)
             os.close(life)
 
+    def _preload(self, modules: Sequence[str]) -> None:
+        """Imports what can be imported, up to what starts threads."""
+        for module in modules:
+            if self._unsafe is None:
+                with contextlib.suppress(Exception):  # a worker that needs it will say what is wrong
+                    importlib.import_module(module)
+                if _threads() > 1:
+                    self._unsafe = self._preloaded
+            self._preloaded += 1
+
     def _fork(self, *files: int) -> Any:
-        if self._threads > 1:
-            raise UnsafeError
+        if self._unsafe is not None:
+            raise UnsafeError(self._unsafe)
         started = self._context.Process(target=self._become_a_worker, args=files, daemon=False)
         started.start()
         return started
@@ -194,11 +214,8 @@ def _watch(pid: int) -> int | None:
     return None
 
 
-def _preload(modules: Sequence[str]) -> int:
-    """Imports what can be imported, and returns how many threads this process has then."""
-    for module in modules:
-        with contextlib.suppress(Exception):  # a worker that needs it will say what is wrong
-            importlib.import_module(module)
+def _threads() -> int:
+    """Returns how many threads this process has that a fork would not have, the main one included."""
     names: list[str] = []
     try:
         for thread in os.listdir("/proc/self/task"):

@@ -43,9 +43,10 @@ class Fold(Generic[T]):
 
     # Any: mypy takes an empty collection, such as Counter(), for one of Never, and not for what the function says.
     def __init__(self, function: Callable[[T, T], T], *, initial: Any = _NOTHING) -> None:
-        if not callable(function) or is_async(function):
-            which = "an async function combines nothing" if callable(function) else f"{type(function).__name__} object is not callable"
-            raise TypeError(f"Fold: {which}; pass a plain function of two results")
+        if not callable(function):
+            raise TypeError(f"Fold: {type(function).__name__} object is not callable; pass a function of two results")
+        if is_async(function):
+            raise TypeError("Fold: an async function combines nothing; pass a plain function of two results")
         self.function = function
         self._initial = initial
 

@@ -42,13 +42,11 @@ def is_plain_callable(value: object) -> bool:
 
 
 def check_exceptions(name: str, value: object) -> None:
-    """Raises a TypeError that names the option, unless its value says which exceptions are meant: by types, or a callable."""
+    """Raises a TypeError that names the option, unless its value says which exceptions are meant."""
     types = value if isinstance(value, tuple) else (value,)
     by_type = all(isinstance(one, type) and issubclass(one, BaseException) for one in types)
     if not by_type and (isinstance(value, type) or not is_plain_callable(value)):
-        raise TypeError(
-            f"distribute: {name}={value!r} must be exception types, or a callable (not async) of an exception"
-        )
+        raise TypeError(f"distribute: {name}={value!r} must be exception types, or a callable (not async) of an exception")
 
 
 def closest(name: str, names: Sequence[str]) -> str:

@@ -26,9 +26,24 @@ def own_module(name: Any) -> types.ModuleType | None:
     root = name.partition(".")[0]
     if root in _OURS or root in sys.stdlib_module_names or vars(module).get("__spec__") is None:
         return None
+    places = _places(module)
+    return module if places and not _are_installed(places) else None
+
+
+def is_installed(name: str) -> bool:
+    """Whether a module is loaded, and came with an installed package."""
+    module = sys.modules.get(name)
+    return type(module) is types.ModuleType and _are_installed(_places(module))
+
+
+def _places(module: types.ModuleType) -> list[str]:
+    """Returns the file that a module was loaded from, or the folders of a package that has none."""
     file, path = vars(module).get("__file__"), vars(module).get("__path__")
-    places = [file] if isinstance(file, str) else list(path or ())
-    return module if places and not any(part in place for place in places for part in _INSTALLED) else None
+    return [file] if isinstance(file, str) else list(path or ())
+
+
+def _are_installed(places: list[str]) -> bool:
+    return any(part in place for place in places for part in _INSTALLED)
 
 
 def reached(roots: Iterable[Any], known: Container[str]) -> dict[str, types.ModuleType]:
