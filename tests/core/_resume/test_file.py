@@ -13,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from jd_core import Resume, ResumeError, distribute
-from jd_core._resume import database, writer
+from jd_core._resume import database, rows, writer
 from jd_core._resume.file import MISSING, ResumeFile
 from jd_core._resume.index import Index
 from jd_core._resume.writer import Writer
@@ -99,6 +100,47 @@ def test_the_index_never_errs():
                     left.remove(got[::-1])
             missing = {key for key, got in zip(some, claimed, strict=True) if got is None}
             assert not [one for one in left if one[1] in missing]
+
+
+@pytest.mark.parametrize("order", ["as written", "nearly", "any"])
+def test_rows_are_claimed_in_any_order(order: str, monkeypatch: pytest.MonkeyPatch):
+    """However the calls come, each row goes to one call of its key, as long as there is one; those of other code to none."""
+    monkeypatch.setattr(rows, "_AT_ONCE", 3)
+    monkeypatch.setattr(rows, "_MOST_ROWS", 6)
+    monkeypatch.setattr(rows, "_MOST_BYTES", 40)
+    chance = random.Random(order)
+    for _ in range(150):
+        numbers = [chance.randrange(30) for _ in range(chance.randrange(40))]
+        with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            with database.opening(connection, "f", "m"):
+                insert = "INSERT INTO results (key, code, call, at, value, crc32) VALUES (?, ?, ?, 0, ?, 0)"
+                for place, number in enumerate(numbers):
+                    value = b"." * chance.choice([1, 1, 1, 30])
+                    connection.execute(insert, (row(number)[0], int(chance.random() < 0.9), place, value))
+            there = connection.execute("SELECT key, call FROM results WHERE code = 1").fetchall()
+            left = Counter(key for key, _ in there)
+            found = rows.Rows(connection, threading.Lock(), 1)
+            assert found.count == len(there)
+            distance = {"as written": 0.0, "nearly": 5.0, "any": 1000.0}[order]
+            places = sorted(range(len(numbers)), key=lambda place: place + chance.random() * distance)
+            keys = [row(numbers[place] if chance.random() < 0.8 else 99)[0] for place in places]
+            taken: set[int] = set()
+            while keys:
+                some, keys = keys[:7], keys[7:]
+                got = [(key, claimed) for key, claimed in zip(some, found.claim(some), strict=True) if claimed is not None]
+                assert all(claimed[0] == key for key, claimed in got)
+                assert Counter(key for key, _ in got) == left & Counter(some)
+                assert taken.isdisjoint(claimed[4] for _, claimed in got)
+                taken.update(claimed[4] for _, claimed in got)
+                left.subtract(key for key, _ in got)
+            assert len(taken) == len(there) - left.total()
+
+
+def test_keys_are_indexed_only_where_they_must_be(path: str, monkeypatch: pytest.MonkeyPatch):
+    """Results that are found in the order in which they were written cost no index, nor do calls after the last of them."""
+    fill(path, [3, 1, 2, *range(4, 3000)])
+    monkeypatch.setattr(rows, "Index", None)
+    assert found(path, range(1, 4000)) == [*range(1, 3000), *[None] * 1000]
 
 
 def test_code_that_changed(path: str):

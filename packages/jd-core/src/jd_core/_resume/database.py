@@ -85,8 +85,20 @@ def connect(path: str) -> sqlite3.Connection:
     return connection
 
 
-def prepare(connection: sqlite3.Connection) -> None:
-    """Makes a file ready to be written while others read and write it, too. What is committed survives any ``kill -9``."""
+@contextlib.contextmanager
+def opening(connection: sqlite3.Connection, function: str, module: str) -> Iterator[None]:
+    """Makes a file ready to be written, and runs the block in the transaction in which a new file gets its tables.
+
+    Others may read and write it, too. What is committed survives any ``kill -9``.
+
+    Args:
+        connection: to the file.
+        function: the function's qualified name.
+        module: its module.
+    """
+    if _is_new(connection):
+        # There is nothing to lose yet, and each step until the disk has it takes 30 ms (row resume-calls).
+        connection.execute("PRAGMA synchronous = OFF")
     # https://sqlite.org/wal.html. Not waited for by SQLite itself: it takes a lock that nobody may hold for long.
     until = time.monotonic() + BUSY_SECONDS
     while True:
@@ -97,6 +109,14 @@ def prepare(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(0.01)
+    with transaction(connection):
+        if _is_new(connection):  # still, and no other process has made it meanwhile
+            for statement in _TABLES.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            connection.executemany("INSERT INTO about VALUES (?, ?)", [("function", function), ("module", module)])
+        yield
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
@@ -111,16 +131,6 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         with contextlib.suppress(sqlite3.Error):  # SQLite may have done so itself
             connection.execute("ROLLBACK")
         raise
-
-
-def make(connection: sqlite3.Connection, function: str, module: str) -> None:
-    """Makes the tables, inside a transaction, unless another process has done so meanwhile."""
-    if _is_new(connection):
-        for statement in _TABLES.split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
-        connection.executemany("INSERT INTO about VALUES (?, ?)", [("function", function), ("module", module)])
 
 
 def about(connection: sqlite3.Connection) -> dict[str, str]:

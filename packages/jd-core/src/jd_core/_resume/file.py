@@ -1,7 +1,7 @@
 """The results of a function in its file: found by the keys of calls, and added. docs/how-to/resume.md says what is in it.
 
 Rows are only ever added, in the order in which results come: an index of the keys, which have no order, would cost ten times
-as much (row resume-tiny-calls). Who opens the file reads all keys once, into an `Index`.
+as much (row resume-tiny-calls). `Rows` finds them without one.
 """
 
 from __future__ import annotations
@@ -16,17 +16,14 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jd_core._resume.database import DAMAGED, about, connect, make, prepare, transaction, troubles
+from jd_core._resume.database import DAMAGED, about, connect, opening, transaction, troubles
 from jd_core._resume.identity.code import changes
-from jd_core._resume.index import Index
+from jd_core._resume.rows import Rows
 from jd_core.errors import ResumeError
 from jd_core.worker.unpicklable import REFUSALS, show
 
 #: Stands for the result of a call that has none in the file.
 MISSING: Any = object()
-
-#: Rows that are read by one query; SQLite allowed 999 parameters for long.
-_AT_ONCE = 900
 
 #: Parts of the code that are named where it has changed.
 _SHOWN = 3
@@ -56,17 +53,14 @@ class ResumeFile:
         with troubles(path):
             self._connection = connect(path)
             try:
-                prepare(self._connection)
-                with transaction(self._connection):
-                    make(self._connection, function, module)
+                with opening(self._connection, function, module):
                     self._code = self._code_of(parts, changed)
-                query = "SELECT id, key FROM results WHERE code = ?"
-                self._index = Index(self._connection.execute(query, (self._code,)))
+                self._rows = Rows(self._connection, self._lock, self._code)
                 self._failed = {key for (key,) in self._connection.execute("SELECT key FROM failures")}
             except BaseException:
                 self._connection.close()
                 raise
-        self.there = len(self._index)
+        self.there = self._rows.count
 
     def find(self, keys: Sequence[bytes]) -> tuple[list[Any], int]:
         """Returns the result of each call, `MISSING` where there is none, and how many bytes all of them have.
@@ -76,10 +70,23 @@ class ResumeFile:
         Raises:
             ResumeError: what is there cannot be read.
         """
+        values: list[Any] = []
+        size = 0
+        checksum_of, loads = zlib.crc32, pickle.loads
         with troubles(self._path):
-            rows = self._index.claim(keys, self._read)
-            values = [MISSING if row is None else self._value(row) for row in rows]
-            return values, sum(len(row[2]) for row in rows if row is not None)
+            for row in self._rows.claim(keys):
+                if row is None:
+                    values.append(MISSING)
+                    continue
+                _, call, value, checksum, _ = row
+                if checksum_of(value) != checksum:
+                    raise ResumeError(f"resume: {self._path} is damaged, at the result of call {call}: {DAMAGED}")
+                size += len(value)
+                try:
+                    values.append(loads(value))
+                except REFUSALS as error:
+                    raise self._unloadable(call, error) from None
+        return values, size
 
     def write(self, results: Sequence[tuple[bytes, int, bytes]], failures: Sequence[tuple[bytes, int, str]]) -> None:
         """Adds results and failures: all of them, or none.
@@ -145,30 +152,8 @@ class ResumeFile:
             f"deletes them"
         )
 
-    def _read(self, ids: Sequence[int]) -> dict[int, tuple[bytes, int, bytes, int]]:
-        """Returns rows by their ids: key, call, value, checksum."""
-        found: dict[int, tuple[bytes, int, bytes, int]] = {}
-        select = "SELECT id, key, call, value, crc32 FROM results WHERE id"
-        with self._lock:
-            for start in range(0, len(ids), _AT_ONCE):
-                some = ids[start : start + _AT_ONCE]
-                lowest, highest = min(some), max(some)
-                if highest - lowest < 2 * len(some):  # nearly always: they came together
-                    rows = self._connection.execute(f"{select} BETWEEN ? AND ?", (lowest, highest))
-                else:
-                    rows = self._connection.execute(f"{select} IN ({', '.join('?' * len(some))})", some)
-                for number, *row in rows:
-                    found[number] = (*row,)
-        return found
-
-    def _value(self, row: tuple[bytes, int, bytes, int]) -> Any:
-        _, call, value, checksum = row
-        if zlib.crc32(value) != checksum:
-            raise ResumeError(f"resume: {self._path} is damaged, at the result of call {call}: {DAMAGED}")
-        try:
-            return pickle.loads(value)
-        except REFUSALS as error:
-            raise ResumeError(
-                f"resume: {self._path}: the result of call {call} of {self._function}() does not unpickle: {show(error)}; "
-                f'restore what it needs, or run all calls again with Resume(path, changed="drop") or another file'
-            ) from None
+    def _unloadable(self, call: int, error: BaseException) -> ResumeError:
+        return ResumeError(
+            f"resume: {self._path}: the result of call {call} of {self._function}() does not unpickle: {show(error)}; "
+            f'restore what it needs, or run all calls again with Resume(path, changed="drop") or another file'
+        )

@@ -21,7 +21,7 @@ _LOW = (1 << 32) - 1
 
 
 class Index:
-    """The rows of the file that no call has yet.
+    """Rows of the file that no call has yet.
 
     Args:
         rows: (id, key) of each row.
@@ -37,6 +37,12 @@ class Index:
     def __len__(self) -> int:
         """Number of rows."""
         return len(self._entries)
+
+    def may_have(self, key: bytes) -> bool:
+        """Returns whether a row is likely to have a key; if one has it, True for certain."""
+        entries, bits = self._entries, int.from_bytes(key[:4])
+        place = bisect_left(entries, bits << 32)
+        return place < len(entries) and entries[place] >> 32 == bits
 
     def claim(self, keys: Sequence[bytes], read: Read) -> list[Any]:
         """Returns a row for each key, None where there is none left; no later key gets the same row.

@@ -161,11 +161,11 @@ class ResumedPlan:
         self._calls += calls
         keys = self._keys.of(chunk)
         values, size = self._file.find(keys) if self._file.there else ([MISSING] * len(keys), 0)
+        missing = bytes([value is MISSING for value in values])
         start = found = 0
-        for stop in range(1, calls + 1):
-            is_missing = values[start] is MISSING
-            if stop < calls and (values[stop] is MISSING) == is_missing:
-                continue
+        while start < calls:
+            is_missing = missing[start]
+            stop = missing.find(not is_missing, start) % (calls + 1)  # -1, for none: up to the end
             part = chunk.part(start, stop)
             if is_missing:
                 self._running.update(enumerate(keys[start:stop], part.start))
