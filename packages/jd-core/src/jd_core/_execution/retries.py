@@ -5,13 +5,15 @@ A service that fails must not get a first attempt at the whole input. So calls t
 failed call, that holds from the first failure to the next success: calls that fail now and then do not stop the others.
 
 And if a failure says when to come back (``Retry-After``), nothing of the run starts before. Afterwards calls start one after
-the other, at the rate at which they succeeded before; it grows until the service refuses again.
+the other, at the rate at which they succeeded before; it grows until the service refuses again. Where calls succeed that
+were under way when the service refused one, it was that call's affair: then all goes on as before.
 """
 
 from __future__ import annotations
 
 import heapq
 import sys
+import threading
 import time
 from collections import deque
 from typing import NamedTuple
@@ -30,6 +32,10 @@ SPREAD_SECONDS = 1.0
 #: How the rate grows after a pause, per second, and for how many seconds; then it is no limit any more.
 GROWTH = 1.25
 GROWING_SECONDS = 60.0
+
+#: A refusal is one call's affair if more than so many calls that were under way succeed for each that is refused, too. TCP
+#: takes a single packet for lost when three that were sent later have arrived (RFC 5681, 3.2).
+SUCCESSES_FOR_EACH_REFUSAL = 3
 
 #: A start that is late by at most so many seconds is made up for: a backend that has nothing to start asks that often.
 LATE_SECONDS = 0.02
@@ -96,7 +102,7 @@ class Retries:
         made = self._attempts.pop(index, 0) + 1
         asked = retry_after(error)
         if asked is not None:
-            self._pause.ask(asked, self._rule.maximum_retry_after)
+            self._pause.ask(asked, self._rule.maximum_retry_after, self._succeeded)
         again = self._rule.again(error, made)
         if again:
             columns = tuple([argument] for argument in chunk.arguments(index - chunk.start))
@@ -169,20 +175,28 @@ class Pause:
         self._began = 0.0
         self._until = 0.0
         self._seconds = 0.0
+        self._refused = 0  # wishes in this pause
+        self._by_then = 0  # calls that had succeeded when it began
+        self._before: float | None = None  # the rate when it began; None: there was no limit
         self._since = time.monotonic()  # when the run began, or the last pause ended
         self._succeeded = 0  # calls by then
         self._rate: float | None = None  # calls per second just after the pause; None while it lasts
         self._next = 0.0  # when the next call may start
+        self._lock = threading.Lock()  # the service may ask while a backend pulls in another thread
 
-    def ask(self, seconds: float, most: float) -> None:
-        """Lets nothing start for so many seconds, at most ``most``."""
-        now = time.monotonic()
+    def ask(self, seconds: float, most: float, succeeded: int) -> None:
+        """Lets nothing start for so many seconds, at most ``most``; ``succeeded`` calls of the run have succeeded by now."""
         self._log(seconds, most)
-        if not self.is_set or self._rate is not None:
-            self._began, self._until = now, 0.0
-        self.is_set, self._rate = True, None
-        self._seconds = min(seconds, most)
-        self._until = max(self._until, now + self._seconds)
+        with self._lock:
+            now = time.monotonic()
+            if not self.is_set or self._rate is not None:
+                self._began, self._until = now, 0.0
+                self._refused, self._by_then = 0, succeeded
+                self._before = None if self._rate is None else self._grown(self._rate, now)
+            self.is_set, self._rate = True, None
+            self._refused += 1
+            self._seconds = min(seconds, most)
+            self._until = max(self._until, now + self._seconds)
 
     def lets_start(self, succeeded: int, waiting: int) -> bool:
         """Returns whether a call may start now.
@@ -191,23 +205,34 @@ class Pause:
             succeeded: calls of the run that have succeeded.
             waiting: calls that wait for another attempt.
         """
-        now = time.monotonic()
-        if now < self._until:
-            return False
-        if self._rate is None:
-            spread = min(self._seconds, SPREAD_SECONDS)
-            seconds = self._began - self._since + spread
-            self._rate = max(succeeded - self._succeeded or waiting, 1) / max(seconds, LATE_SECONDS)
-            self._since, self._succeeded = self._until, succeeded
-        self.is_set = now - self._since < GROWING_SECONDS
-        return now >= self._next
+        with self._lock:
+            now = time.monotonic()
+            if now < self._until:
+                return False
+            if self._rate is None:
+                self._rate = self._resumed(succeeded, waiting)
+                self._since, self._succeeded = self._until, succeeded
+            if now - self._since >= GROWING_SECONDS:
+                self._rate = None
+            self.is_set = self._rate is not None
+            return not self.is_set or now >= self._next
+
+    def _resumed(self, succeeded: int, waiting: int) -> float | None:
+        """Returns the rate after a pause; None if there is to be no limit."""
+        if succeeded - self._by_then > SUCCESSES_FOR_EACH_REFUSAL * (self._refused - 1):
+            return self._before
+        seconds = self._began - self._since + min(self._seconds, SPREAD_SECONDS)
+        return max(succeeded - self._succeeded or waiting, 1) / max(seconds, LATE_SECONDS)
+
+    def _grown(self, rate: float, now: float) -> float:
+        return rate * GROWTH ** (now - self._since)
 
     def started(self) -> None:
         """Records that a call started: the next one has to wait."""
         rate, now = self._rate, time.monotonic()
         if rate is None:
             return  # the service has asked again since it let the call start, in the thread that takes results
-        self._next = max(self._next, now - LATE_SECONDS) + 1 / (rate * GROWTH ** (now - self._since))
+        self._next = max(self._next, now - LATE_SECONDS) + 1 / self._grown(rate, now)
 
     def _log(self, seconds: float, most: float) -> None:
         if not self._logged:
