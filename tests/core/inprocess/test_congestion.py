@@ -153,6 +153,24 @@ def test_a_refusal_for_another_reason():
     assert flood.taken(20, SECONDS) >= 2 * flood.taken(5, 15)
 
 
+class Faulty:
+    """Refuses single calls, at any rate."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def wait(self, now, per_second):
+        self.asked += 1
+        return 1.0 if self.asked % 20 == 0 else None
+
+
+@pytest.mark.parametrize("hint", HINTS)
+def test_single_refusals_do_not_lower_the_rate(hint):
+    """Section 6: they are put down to the calls; the rate grows as if there were none, and nothing waits for them."""
+    flood = Flood(Rate("auto", maximum=200), Faulty(), lambda now: 200, 0.02, HINTS[hint])
+    assert flood.taken(SETTLED, SECONDS) >= 0.9 * 200 * (SECONDS - SETTLED)
+
+
 def test_calls_that_the_rate_does_not_hold_up_teach_nothing():
     """A rate that is not used up stays: it would be far too high when there is more to do."""
     rate = Rate("auto")

@@ -28,6 +28,11 @@ FIRST_DECREASE, DECREASE = 0.5, 0.7
 #: count by the second refuse all that comes until the second is over.
 ROUND_SECONDS = 1.0
 
+#: For so many successes one refusal is put down to the call and not to the rate, and at most so many in a row: services
+#: refuse single calls for reasons of their own, at any rate. gRPC throttles retries by the same ratio (A6, "gRPC Retry
+#: Design", tokenRatio).
+SUCCESSES_PER_REFUSAL, MOST_SINGLE = 10, 2
+
 
 class CongestionControl:
     """A rate that follows what becomes of the calls. Not thread-safe.
@@ -49,9 +54,11 @@ class CongestionControl:
         self._maximum = maximum
         self._slow_start = True
         self._decreased = float("-inf")
+        self._counted = 0  # successes, for refusals that say nothing of the rate
 
     def succeeded(self, now: float) -> None:
         """Records a call that succeeded."""
+        self._counted = min(self._counted + 1, MOST_SINGLE * SUCCESSES_PER_REFUSAL)
         if not self.limits:
             return
         self.limits = False
@@ -60,15 +67,19 @@ class CongestionControl:
             step = max(STEP / self.per_second, STEP_PART, STEP_GROWTH * (now - self._decreased))
         self.per_second = min(self.per_second + step, self._maximum)
 
-    def refused(self, began: float, now: float) -> None:
-        """Records a call that was refused.
+    def refused(self, began: float, now: float) -> bool:
+        """Records a call that was refused; returns whether that is put down to the rate.
 
         Args:
             began: when it started. What started before the last decrease says nothing of the rate since.
             now: the time, by the same clock.
         """
+        if self._counted >= SUCCESSES_PER_REFUSAL:
+            self._counted -= SUCCESSES_PER_REFUSAL
+            return False
         if began < self._decreased or now - self._decreased < ROUND_SECONDS:
-            return
+            return True
         self.per_second = max(self.per_second * (FIRST_DECREASE if self._slow_start else DECREASE), self._minimum)
         self._slow_start = False
         self._decreased = now
+        return True

@@ -44,7 +44,8 @@ class Rate:
 
     ``Rate("auto")`` finds the rate: it grows with the calls that succeed, and falls when the service refuses one
     (`jd_core.inprocess.congestion` has the figures and their sources). A call is refused if it raises an exception with the
-    status 429 or 503, or with a ``Retry-After``, which holds up the next start; or one of ``slow_down_on``.
+    status 429 or 503, or with a ``Retry-After``, which holds up the next start; or one of ``slow_down_on``. A single refusal
+    among ten successes is no reason: it is put down to the call.
 
     Args:
         per_second: starts per second, above 0, or "auto".
@@ -110,8 +111,7 @@ class Rate:
             now = self._clock()
             if error is None:
                 self._control.succeeded(now)
-            elif refused:
-                self._control.refused(began, now)
+            elif refused and self._control.refused(began, now):
                 self._next = max(self._next, now + min(seconds, LONGEST_PAUSE))
 
     def _slows_down(self, error: BaseException) -> bool:
