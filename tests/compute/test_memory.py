@@ -115,6 +115,19 @@ def test_what_a_call_takes_is_learned(monkeypatch):
 
 
 @pytest.mark.usefixtures("warm")
+def test_what_other_runs_took_is_not_learned(monkeypatch):
+    """The peak of a worker counts from this run's calls on."""
+
+    def take(number):
+        bytearray(100 * MB)[::4096] = b"x" * len(range(0, 100 * MB, 4096))
+        return span(number)
+
+    distribute(take, job="compute", workers=4, chunksize=1)(range(8))
+    monkeypatch.setattr(gate, "memory_left", lambda: 80 * MB)
+    assert concurrent(distribute(span, job="compute", workers=4, memory="auto")(range(12))) >= 2
+
+
+@pytest.mark.usefixtures("warm")
 def test_runs_at_once_share_what_is_left(monkeypatch):
     """What another run's calls may take is not there."""
     monkeypatch.setattr(gate, "memory_left", lambda: 150 * MB)
@@ -157,6 +170,15 @@ def test_a_worker_that_the_system_killed_is_said_to_have_been(monkeypatch):
         distribute(lambda _: os.kill(os.getpid(), signal.SIGKILL), job="compute", workers=1)([1])
 
 
+def test_each_kill_of_the_system_counts_once(monkeypatch):
+    """Of several workers that it has killed at the same time, each is said to have been; of one more, not."""
+    counted = 7
+    monkeypatch.setattr(system, "kills", lambda: counted)
+    system.note_kills()
+    counted += 2
+    assert [system.have_killed() for _ in range(3)] == [True, True, False]
+
+
 def test_a_killed_call_runs_again_alone(tmp_path):
     """If it may run again at all."""
 
@@ -188,6 +210,8 @@ def test_memory_left_is_the_least_of_what_machine_and_groups_leave(tmp_path):
     put(group / "b", memory_dot_max="max\n", memory_dot_current="3000000\n", memory_dot_events="oom 3\noom_kill 2\n")
     assert system.memory_left(str(tmp_path)) == 2_400_000
     assert system.kills(str(tmp_path)) == 2
+    put(group, memory_dot_high="4000000\n")  # where the system begins to slow down what is there
+    assert system.memory_left(str(tmp_path)) == 1_400_000
     put(group, memory_dot_current="7000000\n")
     assert system.memory_left(str(tmp_path)) == 0
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Literal, NamedTuple
 
-from jd_compute.memory.system import memory_left, memory_of
+from jd_compute.memory.system import forget_peak, memory_left, memory_of
 
 
 class _Promise(NamedTuple):
@@ -46,6 +46,8 @@ class Gate:
             # A run whose consumer stands still does not look at what its workers have done.
             for other in [other for other, promise in _promised.items() if other != process and not promise.is_at_work()]:
                 del _promised[other]
+            if self._learns and process not in _promised:
+                forget_peak(process)  # it may be of another run's calls
             has = 0
             if (size := memory_of(process)) is not None:
                 has = self._last[process] = size.now

@@ -5,6 +5,7 @@ Linux says it in files; elsewhere psutil does, which is asked only there.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -46,12 +47,15 @@ def memory_left(root: str = "/") -> int:
 
 def _left_in_groups(root: str) -> Iterator[int]:
     for version, folder in control_groups(root, "memory"):
-        names = ("memory.max", "memory.current", "inactive_file")
+        # Above memory.high the system does not kill, but slows down what is there until nothing gets on.
+        limits, name, files = ("memory.max", "memory.high"), "memory.current", "inactive_file"
         if version == 1:
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        limit, usage = _number(f"{folder}/{names[0]}"), _number(f"{folder}/{names[1]}")
-        if limit is not None and usage is not None and limit < _NO_LIMIT:
-            yield limit - usage + min(usage, _fields(f"{folder}/memory.stat").get(names[2], 0))
+            limits, name, files = ("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file"
+        known = [limit for each in limits if (limit := _number(f"{folder}/{each}")) is not None]
+        limit = min(known, default=_NO_LIMIT)
+        usage = _number(f"{folder}/{name}")
+        if usage is not None and limit < _NO_LIMIT:
+            yield limit - usage + min(usage, _fields(f"{folder}/memory.stat").get(files, 0))
 
 
 def memory_of(process: int) -> Size | None:
@@ -67,6 +71,12 @@ def memory_of(process: int) -> Size | None:
     if "VmRSS:" not in fields:
         return None
     return Size(fields["VmRSS:"] * 1024, fields.get("VmHWM:", 0) * 1024)
+
+
+def forget_peak(process: int) -> None:
+    """Has the most memory that a process has had count from now on, if the system can do that (proc(5), ``clear_refs``)."""
+    with contextlib.suppress(OSError), open(f"/proc/{process}/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")
 
 
 def kills(root: str = "/") -> int:
@@ -88,10 +98,12 @@ def note_kills() -> None:
 
 
 def have_killed() -> bool:
-    """Whether the system has killed a process, since memory ran out, after they were noted last."""
-    before = _noted
-    note_kills()
-    return before < _noted
+    """Whether the system has killed a process, since memory ran out, after they were noted last; each counts once."""
+    global _noted
+    if kills() <= _noted:
+        return False
+    _noted += 1  # the next one may have been killed at the same time
+    return True
 
 
 def _number(path: str) -> int | None:
