@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import collections
 import dataclasses
 import datetime
@@ -13,6 +14,8 @@ import math
 import subprocess
 import sys
 import types
+import typing
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +127,54 @@ def test_what_depends_on_hashes_is_found_out(tmp_path: Path, monkeypatch: pytest
     for _ in range(2):
         with pytest.raises(UnstableError, match="x is pickled in another way in every process, by its hash"):
             Encoder().encode((module.ByHash(),), "x")
+
+
+class Pair(typing.NamedTuple):
+    """Stands for a user's class."""
+
+    left: str
+    right: Path
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Slotted:
+    """Stands for a user's class."""
+
+    name: str
+
+
+class Slots:
+    """Its attributes come in an order of hashes."""
+
+    __slots__ = {"a", "b"}
+
+
+class Mapping(dict[str, int]):
+    """May yield its items in any order."""
+
+
+def with_method(name: str) -> Any:
+    """Makes an object of a class that has a say in how it is pickled."""
+    values = {"__reduce__": (Row, ("a",)), "__getstate__": {}, "__setstate__": None}
+    kind: Any = type("Own", (), {name: lambda self, *_: values[name], "__module__": __name__})
+    return kind()
+
+
+def test_only_what_has_a_say_in_how_it_is_pickled_is_tried(monkeypatch: pytest.MonkeyPatch):
+    """A process, which takes long, is asked about no class that leaves that to Python."""
+    asked: list[bytes] = []
+    monkeypatch.setattr(elsewhere, "encoded", lambda packed: asked.append(packed))
+    monkeypatch.setattr("jd_core._resume.identity.encoding._tried", weakref.WeakSet())
+    for value in (Row("a"), Pair("a", Path("b")), Slotted("a"), Pair, argparse.ArgumentParser, argparse.Namespace(a=1)):
+        Encoder().encode((value,), "x")
+    assert not asked
+    slots = Slots()
+    slots.a = slots.b = 1  # type: ignore[attr-defined]
+    own = map(with_method, ["__reduce__", "__getstate__", "__setstate__"])
+    for count, value in enumerate((slots, Mapping(a=1), *own), 1):
+        monkeypatch.setattr(sys.modules[__name__], "Own", type(value), raising=False)
+        Encoder().encode((value,), "x")
+        assert len(asked) == count, value
 
 
 def frame(**more: Any) -> Any:

@@ -7,6 +7,7 @@ bytes is refused, with `UnstableError`.
 
 from __future__ import annotations
 
+import copyreg
 import io
 import marshal
 import pickle
@@ -27,6 +28,10 @@ TRUSTED = frozenset(
         *("array", "jd_core", "numpy", "pandas", "polars", "pyarrow", "re", "zoneinfo"),
     }
 )
+
+#: What a class may have to say about how its objects are pickled, and the modules whose own way is known.
+_PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
+_KNOWN_PICKLING = ("collections", "dataclasses")
 
 #: Pickles hold these where there are elements of sets: in an order that depends on the process.
 _ADDITEMS, _FROZENSET = b"\x90", b"\x91"
@@ -77,7 +82,7 @@ class Encoder:
         if self._pickler.has_set or ((_ADDITEMS in data or _FROZENSET in data) and _holds_set(data)):
             raise UnstableError(f"{name} holds a set, whose order is another one in every process")
         if new := [kind for kind in self._pickler.types if kind not in _tried]:
-            if any(kind.__module__.partition(".")[0] not in TRUSTED for kind in new):
+            if not all(kind.__module__.partition(".")[0] in TRUSTED or _is_pickled_by_content(kind) for kind in new):
                 self._try(values, name)
             _tried.update(new)
         return data + self._code(self._pickler.types) if self._pickler.types else data
@@ -122,6 +127,16 @@ class Encoder:
         found = elsewhere.encoded(packed)
         if found not in (None, here):
             raise UnstableError(f"{name} is pickled in another way in every process, by its hash, say")
+
+
+def _is_pickled_by_content(kind: type) -> bool:
+    """Whether objects of a class are pickled by what they hold, in Python's own way: no code of the class has a say."""
+    for base in kind.__mro__:
+        own, slots = vars(base), vars(base).get("__slots__", ())
+        known = all(getattr(own[name], "__module__", "") in _KNOWN_PICKLING for name in _PICKLING if name in own)
+        if base not in (object, tuple) and not (known and base.__module__ != "builtins" and isinstance(slots, (str, tuple))):
+            return False
+    return kind not in copyreg.dispatch_table
 
 
 class _Pickler(pickle.Pickler):
