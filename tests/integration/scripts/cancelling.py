@@ -327,7 +327,11 @@ def children():
 
 
 def open_files():
-    return len(os.listdir("/proc/self/fd"))
+    files = collections.Counter()
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that of the folder itself
+            files[os.readlink(f"/proc/self/fd/{number}").partition("[")[0]] += 1  # sockets and the like without numbers
+    return files
 
 
 async def batch(seeds, until, done):
@@ -385,9 +389,9 @@ def main():
     deadline = time.monotonic() + GONE_SECONDS
 
     def left():
-        found = {"threads": own_threads(), "processes": children() - processes, "files": open_files() - files}
-        found["clients"] = Client.open
-        return {name: each for name, each in found.items() if (each if isinstance(each, list) else each > 0)}
+        found = {"threads": own_threads(), "processes": max(0, children() - processes), "clients": Client.open}
+        found["files"] = dict(open_files() - files)
+        return {name: each for name, each in found.items() if each}
 
     while left() and time.monotonic() < deadline:
         time.sleep(0.1)
