@@ -14,7 +14,7 @@ import sys
 import tempfile
 import textwrap
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,12 +109,14 @@ class ClusterProcess:
         *,
         workers: Sequence[int],
         client_port: int = 0,
+        autoscaler: Path | str = "",
         python: str = sys.executable,
     ) -> None:
         self.environment = environment
         self.client_address = f"ray://127.0.0.1:{client_port}"
         folder = Path(environment["RAY_TMPDIR"])
-        command = [python, str(HERE / "cluster_process.py"), str(folder / "ray"), str(client_port), *map(str, workers)]
+        arguments = folder / "ray", client_port, autoscaler, *workers
+        command = [python, str(HERE / "cluster_process.py"), *map(str, arguments)]
         self._errors = folder / "errors"
         # Ray allows a node 30 seconds to start, which cannot be changed.
         for attempts_left in (2, 1, 0):
@@ -224,8 +226,8 @@ def new_cluster(new_environment: Callable[[], dict[str, str]]) -> Iterator[Calla
     """Starts clusters for a test; they end with it."""
     with contextlib.ExitStack() as clusters:
 
-        def start(without: Sequence[str] = (), **settings: Any) -> ClusterProcess:
-            environment = {name: value for name, value in new_environment().items() if name not in without}
+        def start(without: Sequence[str] = (), variables: Mapping[str, str] = {}, **settings: Any) -> ClusterProcess:
+            environment = {name: value for name, value in new_environment().items() if name not in without} | variables
             return clusters.enter_context(contextlib.closing(ClusterProcess(environment, **settings)))
 
         yield start

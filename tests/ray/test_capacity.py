@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from jd_ray.cluster import capacity, waiting
+from jd_ray.cluster import autoscaler, capacity, waiting
 
 
 def cluster(*nodes: dict[str, float], dead: int = 0) -> Any:
@@ -24,8 +24,17 @@ def cluster(*nodes: dict[str, float], dead: int = 0) -> Any:
         cluster_resources=lambda: total,
         available_resources=lambda: {"memory": 5.0},
         get_runtime_context=lambda: context,
+        util=SimpleNamespace(placement_group_table=dict),
         WORKER_MODE=1,
     )
+
+
+@pytest.fixture(autouse=True)
+def nodes_being_started(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the autoscaler is said to be starting: nobody knows, unless a test says it."""
+    said: list[str | None] = [None]
+    monkeypatch.setattr(autoscaler, "starting", lambda _: said[0])
+    return said
 
 
 @pytest.mark.parametrize(
@@ -83,7 +92,7 @@ def captured(ray: Any, **bundle: float) -> Any:
     group = SimpleNamespace(bundle_specs=[bundle])
     context = ray.get_runtime_context()
     context.worker.mode, context.should_capture_child_tasks_in_placement_group = 1, True
-    ray.util = SimpleNamespace(get_current_placement_group=lambda: group)
+    ray.util.get_current_placement_group = lambda: group
     return ray
 
 
@@ -99,11 +108,10 @@ def test_waiting_names_what_is_asked_and_what_is_there() -> None:
     ray = cluster({"CPU": 3.0})
     busy = waiting.warning(ray, "area", {"num_cpus": 2}, 10)
     assert "no call of area for 10 s" in busy
-    assert "each asks for CPU 2; of it the cluster has CPU 3, free CPU 0: others use it (`ray list tasks`" in busy
+    assert "each asks for CPU 2; of it the cluster has CPU 3, free CPU 0: others use it, and calls start when" in busy
     impossible = waiting.warning(ray, "area", {"num_gpus": 2, "runtime_env": {"pip": []}}, 10)
     assert "each asks for CPU 1, GPU 2; of it the cluster has CPU 3, GPU 0" in impossible
-    assert "no node has so much: ask for less, add a node that has it, or wait for nodes that are being" in impossible
-    assert "runtime_env" in impossible
+    assert "no node has so much: ask for less, or add a node that has it; its runtime_env may still be" in impossible
     nowhere = waiting.warning(ray, "area", {"label_selector": {"zone": "a"}}, 10)
     assert "no node that option label_selector={'zone': 'a'} selects has so much" in nowhere
     ray.available_resources = lambda: {"CPU": 1.0}
@@ -112,6 +120,29 @@ def test_waiting_names_what_is_asked_and_what_is_there() -> None:
     captured(ray, CPU=1.0)
     inside = waiting.warning(ray, "area", {}, 10)
     assert "only its bundles (CPU 1): with option scheduling_strategy='DEFAULT' they run on the whole cluster" in inside
+
+
+def test_waiting_for_nodes_that_are_being_started(nodes_being_started: list[str | None]) -> None:
+    """Where Ray's autoscaler is known to start nodes, or none, the warning says so."""
+    ray = cluster({"CPU": 3.0})
+    nodes_being_started[0] = "4 of type small"
+    coming = waiting.warning(ray, "area", {"num_gpus": 2}, 10)
+    assert "no node has so much: waiting for nodes that are being started (4 of type small); if these have not, " in coming
+    assert "either, ask for less, or add a node that has it" in coming
+    assert "say who; nodes are being started, too (4 of type small)" in waiting.warning(ray, "area", {}, 10)
+    nodes_being_started[0] = ""
+    assert "none is being started: ask for less, or add a node" in waiting.warning(ray, "area", {"num_gpus": 2}, 10)
+
+
+def test_waiting_for_what_placement_groups_have() -> None:
+    """CPUs that nobody uses and nobody gets: those of placement groups, which the warning names."""
+    ray = cluster({"CPU": 3.0})
+    group = {"state": "CREATED", "bundles": {0: {"CPU": 2.0}, 1: {"GPU": 1.0, "CPU": 1.0}}}
+    ray.util.placement_group_table = lambda: {"a": group, "b": {**group, "state": "PENDING"}}
+    said = waiting.warning(ray, "area", {}, 10)
+    assert "placement groups have CPU 3 of it (`ray list placement-groups`), which calls get with option sched" in said
+    ray.util.placement_group_table = dict
+    assert "placement groups" not in waiting.warning(ray, "area", {}, 10)
 
 
 def test_waiting_in_another_thread_of_a_task() -> None:

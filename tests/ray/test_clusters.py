@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from jd_core.testing.harness import best_of_three
 
@@ -195,6 +197,123 @@ def test_a_cluster_that_grows(conversation):
         assert backend.default_workers(options) == 3
         """,
         workers=[1],
+    )
+
+
+def test_an_autoscaler_sees_what_a_run_could_use(conversation):
+    """Section 6, Ray: a run asks for many nodes at once, goes on to while some are there, uses them, and lets them go.
+
+    What an autoscaler starts nodes for are the tasks that wait. Here the test stands for the autoscaler.
+    """
+    conversation(
+        """
+        from ray.autoscaler.v2.sdk import get_cluster_status
+        from jd_ray.run import window
+
+        window.GROWTH_SECONDS = 0.1
+
+        @distribute(job="ray", chunksize=1, **options)
+        def call(x, *, folder):
+            import time
+            import ray
+            (folder / f"node-{ray.get_runtime_context().get_node_id()}").touch()
+            (folder / f"call-{x}").touch()
+            while x >= 60 and not (folder / "go").exists():
+                time.sleep(0.01)
+            return x
+
+        def demand():
+            status = get_cluster_status(ray.get_runtime_context().gcs_address)
+            bundles = [one for group in status.resource_demands.ray_task_actor_demand for one in group.bundles_by_count]
+            return sum(one.count for one in bundles if one.bundle.get("CPU"))
+
+        ray.init(address, log_to_driver=False)
+        assert backend.default_workers(options) == 32
+        results = []
+        run = threading.Thread(target=lambda: results.extend(call(range(80), folder=folder)))
+        run.start()
+        wait_until(lambda: demand() >= 8)  # four nodes of two CPUs
+        tell("add 2")
+        # Of the 48 tasks that were there at first, not many are left now.
+        wait_until(lambda: all((folder / f"call-{x}").exists() for x in range(60)))
+        wait_until(lambda: demand() >= 8)
+        tell("add 2")
+        wait_until(lambda: len(list(folder.glob("node-*"))) == 2)
+        (folder / "go").touch()
+        run.join()
+        assert results == list(range(80))
+        wait_until(lambda: demand() == 0)
+        """,
+        workers=[],
+    )
+
+
+def test_an_autoscaler(conversation, another_port, tmp_path):
+    """Section 6, Ray: with Ray's own autoscaler, four nodes are asked for at once, run the calls, and are let go."""
+    types = {
+        "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+        "small": {"resources": {"CPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 4},
+    }
+    provider = {
+        "type": "fake_multinode",  # each node some processes of this machine
+        "use_node_id_as_ip": True,
+        "disable_node_updaters": True,
+        "disable_launch_config_check": True,
+        "launch_multiple": True,
+        "gcs_address": f"127.0.0.1:{another_port}",
+    }
+    mappings = ("docker", "auth", "file_mounts")
+    lists = (
+        "cluster_synced_files",
+        "rsync_exclude",
+        "rsync_filter",
+        "initialization_commands",
+        "setup_commands",
+        "head_setup_commands",
+        "worker_setup_commands",
+        "head_start_ray_commands",
+        "worker_start_ray_commands",
+    )
+    config = {
+        "cluster_name": "test",
+        "max_workers": 4,
+        "upscaling_speed": 100.0,
+        "idle_timeout_minutes": 0.05,
+        "provider": provider,
+        "available_node_types": types,
+        "head_node_type": "ray.head.default",
+        "file_mounts_sync_continuously": False,
+        **{name: {} for name in mappings},
+        **{name: [] for name in lists},
+    }
+    file = tmp_path / "autoscaler.json"
+    file.write_text(json.dumps(config))
+    conversation(
+        """
+        from jd_ray.cluster import autoscaler, waiting
+
+        @distribute(job="ray", **options)
+        def call(x):
+            import time
+            import ray
+            time.sleep(0.3)
+            return ray.get_runtime_context().get_node_id()
+
+        ray.init(address, log_to_driver=False)
+        results = []
+        run = threading.Thread(target=lambda: results.extend(call(range(80))))
+        run.start()
+        wait_until(lambda: autoscaler.starting(ray) == "4 of type small")
+        said = waiting.warning(ray, "call", {}, 10)
+        if len(ray.nodes()) == 1:
+            assert "no node has so much: waiting for nodes that are being started (4 of type small)" in said
+        run.join()
+        print(len(set(results)), "nodes", file=sys.stderr)
+        wait_until(lambda: sum(node["Alive"] for node in ray.nodes()) == 1)
+        """,
+        workers=[],
+        autoscaler=file,
+        variables={"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"},
     )
 
 

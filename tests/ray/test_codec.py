@@ -6,12 +6,13 @@ import functools
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jd_core import distribute
 from jd_core.backend import Chunk
-from jd_ray.run.outcomes import Piece
+from jd_ray.run.pieces import Piece
 from jd_ray.shipped import codec
 
 CANARY = "canary-51c2"
@@ -97,6 +98,25 @@ def test_large_buffers_go_beside_the_pickle() -> None:
     assert ([buffer.raw().nbytes for buffer in buffers], writable) == ([array.nbytes], [True])
     shared = codec.decode((data, buffers, writable, []), codec.copy_none)["array"]
     assert numpy.shares_memory(shared, array)
+
+
+def test_a_memory_map_goes_beside_the_pickle(tmp_path: Path) -> None:
+    """Section 6, Ray: what a `numpy.memmap` shows, not its file, and no copy of it: a constant is once on a machine."""
+    numpy = pytest.importorskip("numpy")
+    mapped = numpy.memmap(tmp_path / "mapped", mode="w+", shape=(1000, 1000))
+    mapped[:] = 3
+    encoded = codec.encode(mapped)
+    data, (buffer,), _, _ = encoded
+    assert len(data) < 1000
+    assert numpy.shares_memory(numpy.frombuffer(buffer, "u1"), mapped)
+    shared, own = codec.decode(encoded, codec.copy_none), through(mapped, codec.copy_writable)
+    assert numpy.shares_memory(shared, mapped)
+    own[:] = 4
+    assert (type(own), type(shared), shared.shape) == (numpy.memmap, numpy.memmap, (1000, 1000))
+    assert mapped.min() == mapped.max() == 3
+    assert through(mapped[::-1, ::7]).tolist() == mapped[::-1, ::7].tolist()
+    read = numpy.memmap(tmp_path / "mapped", mode="r")
+    assert not through(read, codec.copy_writable).flags.writeable
 
 
 def test_a_piece_of_a_large_argument_is_not_copied() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jd_core import distribute
 from jd_core.backend import Chunk, Work
-from jd_ray.run.outcomes import Piece
+from jd_ray.run.pieces import Piece
 from jd_ray.run.submission import Submission
 
 #: A value of each option that is one of Ray's; the other one, ``address``, is the connection's.

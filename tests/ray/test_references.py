@@ -234,9 +234,9 @@ def test_kept_results_are_not_joined(ray: Any) -> None:
 
 def test_kept_results_of_calls_that_take_long(ray: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a worker gives back has its own references, each at its call."""
-    from jd_ray.run import dispatch
+    from jd_ray.run import pieces
 
-    monkeypatch.setattr(dispatch, "PATIENCE", 1e-9)
+    monkeypatch.setattr(pieces, "PATIENCE", 1e-9)
     kept = distribute(lambda value: value, job="ray", keep="cluster")
     kept(range(200))  # so that the durations are known, and chunks are large
     assert ray.get(kept(range(200))) == list(range(200))

@@ -75,6 +75,14 @@ def capturing(ray: Any, options: Mapping[str, Any]) -> Any:
     return ray.util.get_current_placement_group() if context.should_capture_child_tasks_in_placement_group else None
 
 
+def reserved(ray: Any, asked: Mapping[str, float]) -> dict[str, float]:
+    """Returns how much of the resources that a call asks for placement groups have, without those they have none of."""
+    groups = [group for group in ray.util.placement_group_table().values() if group["state"] == "CREATED"]
+    bundles = [bundle for group in groups for bundle in group["bundles"].values()]
+    amounts = {name: sum(bundle.get(name, 0.0) for bundle in bundles) for name in asked}
+    return {name: amount for name, amount in amounts.items() if amount}
+
+
 def is_in_task(ray: Any) -> bool:
     """Whether the calls are made inside a task or actor of Ray's."""
     return not through_client() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE

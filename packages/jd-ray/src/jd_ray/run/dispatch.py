@@ -7,21 +7,19 @@
                      └── to be run again ┘   a node was lost; a worker died, and each call is tried alone;
                                              a module is missing on the workers, and goes by value
 
-`submission` sends pieces with the function and its constants, `outcomes` puts what came back into results and errors.
+`pieces` cuts chunks, `submission` sends what is cut with the function and its constants, `outcomes` puts what came back into
+results and errors.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import math
-from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, SettledChunk, Work
-from jd_core.backend.splitting import PATIENCE, part
 from jd_core.errors import SerializationError
 from jd_core.worker.unpicklable import REFUSALS
 
@@ -30,10 +28,10 @@ from jd_ray.cluster.started_tasks import LOOK_SECONDS, Starts
 from jd_ray.connection.session import Session
 from jd_ray.run import outcomes, remote_function
 from jd_ray.run.in_flight import InFlight
-from jd_ray.run.outcomes import Piece
+from jd_ray.run.pieces import Piece, Pieces
 from jd_ray.run.submission import Sent, Submission
 from jd_ray.run.window import Window
-from jd_ray.shipped import remote
+from jd_ray.shipped import codec, remote
 
 #: How often a piece that was lost with a node is run again before the run is given up.
 MOST_LOSSES = 5
@@ -56,10 +54,7 @@ class Dispatch:
     def __init__(self, ray: Any, work: Work, chunks: Iterator[Chunk | None], full: float) -> None:
         self.ray = ray
         self.work = work
-        self._chunks: Iterator[Chunk | None] | None = chunks
-        self._full = full  # seconds that the calls of a chunk are to take together, unless many are to come
-        self._seconds_per_call = 0.0  # as measured last
-        self._waiting: deque[Piece] = deque()
+        self._pieces = Pieces(work, chunks, full)
         self._session = Session(ray, work.name)
         self._in_flight = InFlight(ray, work, self._session)
         self._submission = Submission(ray, work, self._session)
@@ -71,7 +66,7 @@ class Dispatch:
         """Yields the results of all pieces, as they come."""
         while self.work.cancelled is None or not self.work.cancelled():
             yield from self._fill()
-            if not self._in_flight and self._chunks is None:
+            if not self._in_flight and self._pieces.exhausted:
                 return
             yield from self._with_returned(self._collect())
 
@@ -80,14 +75,13 @@ class Dispatch:
         for result in results:
             yield result
             if result.failures and self.work.return_at_failure:
-                waiting, self._waiting = self._waiting, deque(piece for piece in self._waiting if piece.losses)
-                yield from (piece.unbegun() for piece in waiting if not piece.losses)
+                yield from self._pieces.unbegun()
 
     def close(self) -> None:
         """Cancels what is in flight: what has not started at once, what runs by an interrupt and then by force."""
         left = self._in_flight.clear()
         abandoned = bool(left)
-        self._waiting.clear()
+        self._pieces.clear()
         self._session.close()
         if self._session.is_gone():
             return
@@ -101,45 +95,31 @@ class Dispatch:
 
     def _fill(self) -> Iterator[ChunkResult]:
         """Starts tasks until the window is full or nothing is there to start; yields calls that cannot be sent."""
-        while len(self._in_flight) < self._window.size:
-            if not self._waiting:
-                if (chunk := self._pull()) is None:
-                    return
-                if isinstance(chunk, SettledChunk):
-                    yield chunk.result
-                    continue
-                piece = Piece(chunk, 0, len(chunk))
-                # What exceeds its time is ended with its worker, so it has to be alone there.
-                self._waiting.extend([piece] if self.work.timeout is None else piece.calls())
-            piece = self._waiting.popleft()
+        while len(self._in_flight) < self._window.size and (piece := self._pieces.next()) is not None:
+            if isinstance(piece, SettledChunk):
+                yield piece.result
+                continue
             try:
                 arguments = self._submission.encode(piece)
             except REFUSALS as error:
                 if piece.count > 1:
-                    self._try_each(piece)
+                    self._pieces.again(piece.calls())
                 else:
                     yield piece.failed(outcomes.argument_error(self.work, piece, error))
                 continue
+            if self._pieces.is_too_large(piece, codec.size(arguments.columns)):
+                self._pieces.again([piece])
+                continue
             key = self._starts.key()
             number = self._in_flight.next_number()
-            sent = self._submission.send(piece, arguments, key, self._patience_with(piece), number)
+            sent = self._submission.send(piece, arguments, key, self._pieces.patience(piece), number)
             self._in_flight.add(sent)
             self._starts.submitted(sent.outcome, key)
-
-    def _patience_with(self, piece: Piece) -> float:
-        """Returns after how many seconds a worker gives back the calls of a piece that it has not begun."""
-        return math.inf if self.work.chunksize else PATIENCE * max(self._full, piece.count * self._seconds_per_call)
-
-    def _pull(self) -> Chunk | None:
-        for chunk in self._chunks or ():
-            return chunk
-        self._chunks = None
-        return None
 
     def _collect(self) -> Iterator[ChunkResult]:
         """Waits for the next tasks that end, or until something else has to be looked at."""
         seconds = self._patience()
-        if len(self._in_flight) < self._window.size and self._chunks is not None:
+        if len(self._in_flight) < self._window.size and not self._pieces.exhausted:
             ended = self._in_flight.ended_unless_input(min(seconds, self.work.poll_seconds))
         else:
             ended = self._in_flight.ended(seconds)
@@ -184,7 +164,7 @@ class Dispatch:
             if sent.dereferences and isinstance(error, errors.RayTaskError):
                 # A task of ours raises nothing: Ray could not pass it a value.
                 if piece.count > 1:
-                    self._try_each(piece)
+                    self._pieces.again(piece.calls())
                 else:
                     yield piece.failed(outcomes.argument_failed(error))
             elif isinstance(error, (errors.NodeDiedError, errors.ObjectLostError, errors.LocalRayletDiedError)):
@@ -193,33 +173,22 @@ class Dispatch:
             elif isinstance(error, (errors.WorkerCrashedError, errors.OutOfMemoryError)):
                 self._submission.recording.ended(sent.outcome, piece, None)
                 if piece.count > 1 and self.work.chunksize != 1:
-                    self._try_each(piece)
+                    self._pieces.again(piece.calls())
                 else:
                     yield piece.failed(outcomes.died(self.work, piece.start, str(error)))
             else:
                 raise self._session.trouble(error) from error
         else:
             if isinstance(outcome, remote.Done):
-                if outcome.calls:
-                    self._seconds_per_call = (self._seconds_per_call + outcome.seconds / outcome.calls) / 2
+                self._pieces.ran(outcome)
                 if outcome.node is not None:
                     self._gpu_workers.add((outcome.node, outcome.where[1]))
                 result = outcomes.result(self.work, piece, outcome, sent.results)
                 if outcome.calls < piece.count and not (self.work.stop_at_failure and result.failures):
-                    self._share_out(piece, outcome, whole=bool(result.failures) and self.work.return_at_failure)
+                    self._pieces.share_out(piece, outcome, whole=bool(result.failures) and self.work.return_at_failure)
                 yield result
             else:
                 yield from self._refused(sent, outcome)
-
-    def _try_each(self, piece: Piece) -> None:
-        """Puts up each call of a piece by itself, to find the one that is at fault."""
-        self._waiting.extendleft(reversed(piece.calls()))
-
-    def _share_out(self, piece: Piece, done: remote.Done, *, whole: bool) -> None:
-        """Puts what a worker gave back up for all of them; ``whole``, as one piece, if it goes back to the core."""
-        left = piece.count - done.calls
-        step = left if whole else part(left, done.calls, done.seconds, self._full, self.work.workers)
-        self._waiting.extend(piece.rest(done.calls, step))
 
     def _lost(self, piece: Piece, error: BaseException) -> Iterator[ChunkResult]:
         """Runs a piece again that was lost with its node."""
@@ -228,13 +197,13 @@ class Dispatch:
         elif piece.losses == MOST_LOSSES:
             raise outcomes.lost_too_often(self.work, piece, error) from error
         else:
-            self._waiting.appendleft(replace(piece, losses=piece.losses + 1))
+            self._pieces.again([replace(piece, losses=piece.losses + 1)])
 
     def _refused(self, sent: Sent, refused: remote.Refused) -> Iterator[ChunkResult]:
         """Sends a piece again, of which no call was run: with more by value, or each call alone to find the one."""
         piece = sent.piece
         if self._submission.extend(refused, sent.edition):
-            self._waiting.appendleft(piece)
+            self._pieces.again([piece])
         elif refused.what == "work":
             missing = f"its machine has no module {refused.missing!r}: " if refused.missing else ""
             raise SerializationError(
@@ -243,6 +212,6 @@ class Dispatch:
                 f"{{'py_modules': [...]}}\n\n{refused.traceback}"
             )
         elif piece.count > 1:
-            self._try_each(piece)
+            self._pieces.again(piece.calls())
         else:
             yield piece.failed(outcomes.refused_argument(self.work, piece.start, refused))

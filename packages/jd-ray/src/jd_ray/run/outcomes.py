@@ -7,71 +7,20 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
-from jd_core.backend import Chunk, ChunkResult, Failure, Work
+from jd_core.backend import ChunkResult, Failure, Work
 from jd_core.backend.serialization import SerializationErrors
 from jd_core.errors import BackendError, CallTimeoutError, SerializationError, WorkerDiedError
 from jd_core.worker.unpicklable import REFUSALS, show
 
+from jd_ray.run.pieces import Piece
 from jd_ray.shipped import codec, remote
 
 #: Characters of what Ray says of a worker's death; where memory was short, it has 2,500, mostly of other processes.
 MOST_SAID = 320
 
 serialization = SerializationErrors(codec.encode, "a Ray worker")
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Consecutive calls of a chunk that one task runs: usually all of them.
-
-    Attributes:
-        chunk: as the core handed it over.
-        offset: position in the chunk of the first call.
-        count: number of calls, at least 1.
-        losses: how often it was lost with a node so far.
-    """
-
-    chunk: Chunk
-    offset: int
-    count: int
-    losses: int = 0
-
-    @property
-    def start(self) -> int:
-        """Index of the first call over the whole run."""
-        return self.chunk.start + self.offset
-
-    @property
-    def shown(self) -> str:
-        """The calls, as Ray's dashboard shows them: ``7``, or from the first up to the last but not with it, ``7:10``."""
-        return f"{self.start}" if self.count == 1 else f"{self.start}:{self.start + self.count}"
-
-    def columns(self) -> list[Sequence[Any]]:
-        """Returns the arguments, one sequence per parameter."""
-        whole = self.count == len(self.chunk)
-        chunk = self.chunk if whole else self.chunk.part(self.offset, self.offset + self.count)
-        return list(chunk.columns)
-
-    def calls(self) -> list[Piece]:
-        """Returns a piece for each call."""
-        return self.rest(0, 1)
-
-    def rest(self, done: int, step: int) -> list[Piece]:
-        """Returns pieces of ``step`` calls for those after the first ``done``."""
-        return [
-            replace(self, offset=self.offset + at, count=min(step, self.count - at)) for at in range(done, self.count, step)
-        ]
-
-    def unbegun(self) -> ChunkResult:
-        """Returns the result that returns the piece to the core."""
-        return ChunkResult(self.chunk.part(self.offset, self.offset + self.count), ())
-
-    def failed(self, exception: BaseException, traceback: str | None = None) -> ChunkResult:
-        """Returns the result of a piece of one call that failed."""
-        return ChunkResult(self.chunk, [None], (Failure(self.start, exception, traceback),), 0.0, self.offset)
 
 
 def result(work: Work, piece: Piece, done: remote.Done, kept: Sequence[Any]) -> ChunkResult:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jd_core.backend import Recorder
 
-from jd_ray.run.outcomes import Piece
+from jd_ray.run.pieces import Piece, result_bytes
 from jd_ray.shipped import codec, remote
 
 
@@ -47,9 +47,7 @@ class Recording:
             offset = self._offset(machine, outcome, submitted)
             spans = [(first, calls, began + offset, end + offset, cpu) for first, calls, began, end, cpu in outcome.spans]
             self._recorder.ran(f"process {process} on {machine}", piece.start, spans)
-            encoded = [outcome.values] if outcome.together else outcome.values
-            encoded = encoded if outcome.values is not None else []  # they stay on the cluster
-            self._recorder.moved(received=sum(codec.size(one) for one in encoded if not isinstance(one, str)))
+            self._recorder.moved(received=result_bytes(outcome))
 
     def _offset(self, machine: str, done: remote.Done, submitted: float) -> float:
         least, most = self._offsets.get(machine, (-math.inf, math.inf))

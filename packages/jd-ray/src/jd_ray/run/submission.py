@@ -15,7 +15,7 @@ from jd_core.worker.unpicklable import REFUSALS
 from jd_ray.connection.connection import through_client
 from jd_ray.connection.session import Session
 from jd_ray.run import outcomes, remote_function
-from jd_ray.run.outcomes import Piece
+from jd_ray.run.pieces import Piece
 from jd_ray.run.recording import Recording
 from jd_ray.shipped import codec, process_state, references, remote
 

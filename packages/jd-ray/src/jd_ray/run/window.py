@@ -26,7 +26,9 @@ GROWTH_SECONDS = 2.0
 class Window:
     """How many tasks may be in flight, so that no more than the run's workers run at once.
 
-    Where the cluster cannot run more than that anyway, half as many again wait there for a free worker.
+    Where the cluster cannot run more than that anyway, half as many again wait there for a free worker. Once a cluster has
+    changed its size, it may have an autoscaler, which starts nodes for as many calls as it sees waiting: then there are
+    never fewer than for `capacity.EXPECTED` workers.
 
     Args:
         ray: the module, connected.
@@ -36,6 +38,9 @@ class Window:
 
     Attributes:
         size: number of tasks.
+
+    Raises:
+        BackendError: no call can ever start.
     """
 
     def __init__(self, ray: Any, work: Work, session: Session, starts: Starts) -> None:
@@ -43,9 +48,12 @@ class Window:
         self._work = work
         self._session = session
         self._starts = starts
+        waiting.check(ray, work.name, work.options)
         self._looked = time.monotonic()
         self._warn_at: float | None = self._looked + WAITING_SECONDS
-        self.size = self._size_for(self._offered() if work.workers_given else work.workers)
+        self._offered = self._ask_offered() if work.workers_given else work.workers
+        self._changes = False  # whether the cluster has changed its size
+        self.size = self._size_for(self._offered)
 
     def look(self, dereferences: Callable[[], bool]) -> None:
         """Follows the size of the cluster, and warns where nothing could be started for long; to be called often.
@@ -56,10 +64,7 @@ class Window:
         now = time.monotonic()
         if not self._work.workers_given and now - self._looked > GROWTH_SECONDS:
             self._looked = now
-            offered = self._offered()
-            size, self.size = self.size, self._size_for(offered)
-            if size != self.size and self._work.resized is not None:
-                self._work.resized(offered)
+            self._follow()
         if self._warn_at is not None and now > self._warn_at:
             self._warn_at = None
             if not self._starts.any():
@@ -73,7 +78,16 @@ class Window:
         work = self._work
         return waiting.warning(self._ray, work.name, work.options, WAITING_SECONDS, dereferences=dereferences)
 
-    def _offered(self) -> int:
+    def _follow(self) -> None:
+        offered = self._ask_offered()
+        self._changes = self._changes or offered != self._offered
+        self._offered = offered
+        workers = max(offered, capacity.EXPECTED) if self._changes else offered
+        size, self.size = self.size, self._size_for(workers)
+        if size != self.size and self._work.resized is not None:
+            self._work.resized(workers)
+
+    def _ask_offered(self) -> int:
         return self._session.ask(lambda: capacity.offered(self._ray, self._work.options))
 
     def _size_for(self, offered: int) -> int:

@@ -25,7 +25,9 @@ def reduce_slice(obj: Any, *, shares_files: bool) -> Any:
     reduce = _BY_NAME.get(kind.__name__)
     if reduce is None and kind.__module__ == "pyarrow.lib" and isinstance(obj, sys.modules["pyarrow"].Array):
         reduce = _reduce_array
-    return NotImplemented if reduce is None or (reduce is _reduce_map and not shares_files) else reduce(obj)
+    if reduce is _reduce_map and not shares_files:
+        reduce = _reduce_view
+    return NotImplemented if reduce is None else reduce(obj)
 
 
 def _reduce_table(table: Any) -> Any:
@@ -86,6 +88,15 @@ def _reduce_map(array: Any) -> Any:
     mode = "r" if whole.mode == "r" or not array.flags.writeable else "r+"
     functions = memmap, sys.modules["numpy"].lib.stride_tricks.as_strided
     return _map, (functions, (file, "u1", mode, offset, (end - start,)), first, array.dtype, array.shape, array.strides)
+
+
+def _reduce_view(array: Any) -> Any:
+    """Sends a `numpy.memmap` as a view of an ordinary array, which goes beside the pickle; numpy copies a map into it."""
+    return _view, (array.view(sys.modules["numpy"].ndarray), type(array))
+
+
+def _view(array: Any, kind: type) -> Any:
+    return array.view(kind)
 
 
 def _bounds(array: Any) -> tuple[int, int]:
