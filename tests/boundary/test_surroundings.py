@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import decimal
+import locale
 import logging
 import os
+import socket
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,6 +110,31 @@ def _level() -> Iterator[None]:
 
 
 @contextmanager
+def _time_zone() -> Iterator[None]:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("TZ", "Test-5")
+    time.tzset()
+    yield
+    patch.undo()
+    time.tzset()
+
+
+@contextmanager
+def _locale() -> Iterator[None]:
+    before = locale.setlocale(locale.LC_ALL)
+    locale.setlocale(locale.LC_ALL, "C.UTF-8" if before == "C" else "C")
+    yield
+    locale.setlocale(locale.LC_ALL, before)
+
+
+@contextmanager
+def _socket_timeout() -> Iterator[None]:
+    socket.setdefaulttimeout(12.5)
+    yield
+    socket.setdefaulttimeout(None)
+
+
+@contextmanager
 def _shown_once() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("once", BytesWarning)
@@ -127,6 +155,10 @@ QUESTIONS = {
     "decimal": (_precision, lambda: str(decimal.Decimal(1) / decimal.Decimal(3))),
     "decimal traps": (_precision, lambda: str(decimal.Decimal(1) / decimal.Decimal(0)) if _not_trapped() else "raised"),
     "numpy": (lambda: numpy.errstate(divide="raise"), _divide),
+    "numpy's printing": (lambda: numpy.printoptions(precision=3, suppress=True), lambda: str(numpy.array([1 / 3, 1e-9]))),
+    "time zone": (_time_zone, lambda: (time.tzname, time.localtime(0)[:5])),
+    "locale": (_locale, lambda: locale.setlocale(locale.LC_ALL)),
+    "socket timeout": (_socket_timeout, socket.getdefaulttimeout),
 }
 
 

@@ -10,6 +10,7 @@ import multiprocessing.managers
 import multiprocessing.pool
 import multiprocessing.shared_memory
 import os
+import random
 import shlex
 import signal
 import stat
@@ -22,6 +23,7 @@ import psutil
 import pytest
 from jd_compute.pool.shared import shared_pool
 from jd_core import WorkerDiedError, distribute
+from jd_core.testing import functions
 
 METHODS = ["forkserver", "spawn", "fork"]
 
@@ -261,6 +263,23 @@ def test_libraries_are_imported_once_before_workers_are_forked():
     # The initializer runs before the function comes, and what that needs is there.
     run = distribute(look, job="compute", workers=2, initializer=lambda: sys.modules["pandas"])
     assert {found for found, _, _ in run(range(4))} == {True}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_global_generators_draw_other_numbers_in_each_worker(method, tmp_path):
+    """Calls draw no numbers twice, also where a worker is forked from a process that has imported and used the library."""
+    from numpy import random as numpy_random
+
+    numpy_random.seed(5)
+
+    def draw(number):
+        functions.meet(number, folder=str(tmp_path), calls=2)
+        return os.getpid(), numpy_random.random(), random.random()
+
+    run = distribute(draw, job="compute", workers=2, chunksize=1, start_method=method, idle_seconds=560.0)
+    (first, *ones), (second, *others) = run(range(2))
+    assert first != second
+    assert not {*ones} & {*others}
 
 
 @pytest.mark.parametrize(

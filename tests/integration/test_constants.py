@@ -105,6 +105,25 @@ def test_constants_that_are_fine(parallel: Parallel, source: Any) -> None:
     assert warnings_of(lambda: parallel(draw_from)([1, 2], source=source)) == []
 
 
+def test_generators_from_outside(parallel: Parallel, apart: bool) -> None:
+    """Section 3: a function that is sent by value brings along what it uses; a warning says so, once."""
+    outside, held = GENERATORS[0], [GENERATORS[1]]
+
+    def draw() -> Any:
+        return held[0]
+
+    uses = {
+        "outside": lambda number: (outside, number)[1],
+        "held": lambda number: (draw, number)[1],
+    }
+    for variable, function in uses.items():
+        seen = warnings_of(lambda function=function: [parallel(function)([1]) for _ in range(2)])  # type: ignore[misc]
+        assert len(seen) == apart
+        assert all(f"from outside, {variable}: every worker process gets a copy" in text for text in seen)
+    used = np.random, len
+    assert warnings_of(lambda: parallel(lambda number: (used, number)[1])([1])) == []
+
+
 def test_generators_by_position(parallel: Parallel) -> None:
     """Section 3: one generator per call is the remedy; the numbers are those of the plain loop."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jd_core.backend import Work
-from jd_core.worker.surroundings.reached import is_installed, reached, values_of
+from jd_core.worker.surroundings.reached import enclosed, is_installed, names_in, reached, values_of
 
 #: So many functions are looked at; what they do not show, workers import themselves.
 _MOST_FUNCTIONS = 200
@@ -56,12 +56,5 @@ def _named(function: Any) -> Iterator[Any]:
         yield name
         if isinstance(value, types.FunctionType) and id(value) not in seen and not is_installed(str(name)):
             seen.add(id(value))
-            found += [value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__]
-            found += [cell.cell_contents for cell in value.__closure__ or () if cell != types.CellType()]
-
-
-def _names(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+            found += [value.__globals__[name] for name in names_in(value.__code__) if name in value.__globals__]
+            found += enclosed(value).values()

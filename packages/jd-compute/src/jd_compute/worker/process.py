@@ -91,8 +91,20 @@ def prepare(startup: messages.Startup, tracker: int | None) -> None:
     sys.path[:] = startup.path
     sys.argv[:] = startup.arguments
     _share_multiprocessing(startup.authkey, tracker)
+    _draw_other_numbers()
     sys.breakpointhook = _refuse_breakpoint
     mark_process()
+
+
+def _draw_other_numbers() -> None:
+    """Gives global random generators a state of their own. After a fork they have that of the process that was forked.
+
+    So all workers would draw the same numbers. Python sees to that for `random`, and these libraries do not.
+    """
+    for library in ("numpy.random", "torch"):
+        if library in sys.modules:
+            with contextlib.suppress(Exception):
+                sys.modules[library].seed()
 
 
 #: What is said of debuggers that need a terminal.

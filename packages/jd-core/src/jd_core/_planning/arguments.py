@@ -13,7 +13,8 @@ import itertools
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jd_core._collections.table import is_collection, is_value, length, never_ends, slicer
@@ -21,6 +22,7 @@ from jd_core._hints.matching import first_element, fits
 from jd_core._hints.parameter import Parameter, Role
 from jd_core.errors import SignatureError
 from jd_core.worker import is_ending
+from jd_core.worker.surroundings.reached import enclosed, names_in
 from jd_core.worker.unpicklable import some_parts
 
 
@@ -140,12 +142,17 @@ def check_constants(name: str, parameters: Iterable[Parameter], constants: Mappi
             )
 
 
+#: Functions that were looked into, once: a short run has no time for more.
+_looked_into: weakref.WeakSet[types.FunctionType] = weakref.WeakSet()
+
+
 def warn_of_generators(name: str, function: Callable[..., Any], constants: Mapping[str, Any]) -> None:
-    """Warns of random generators among the constants of calls in processes: each gets a copy of them, in the same state.
+    """Warns of random generators that calls in processes have in common: each process gets a copy, in the same state.
 
     Args:
         name: the function's, for the message.
-        function: the user's. The object that a method is bound to and the arguments of a partial are constants, too.
+        function: the user's. The object that a method is bound to and the arguments of a partial are constants, too; and so
+            is what it uses from outside, where it is sent by value with that. This is looked at once for each function.
         constants: keyword arguments.
     """
     while isinstance(function, functools.partial):
@@ -154,13 +161,34 @@ def warn_of_generators(name: str, function: Callable[..., Any], constants: Mappi
         function = function.func
     if inspect.ismethod(function):
         constants = {"self": function.__self__, **constants}
-    for constant, value in constants.items():
-        if generator := _generator_in(value):
-            _warn(
-                f"{name}() got a {generator} as the constant {constant}: every worker process gets a copy of it, and draws "
-                f"the same numbers as the others. Pass none for a parameter that is hinted so, and each call gets its own "
-                f"(option seed=), or use per_worker(...)"
-            )
+        function = function.__func__
+    found = [f"got a {kind} as the constant {key}" for key, value in constants.items() if (kind := _generator_in(value))]
+    if isinstance(function, types.FunctionType) and function not in _looked_into:
+        _looked_into.add(function)
+        used = _from_outside(function)
+        found += [f"uses a {kind} from outside, {key}" for key, value in used if (kind := _generator_in(value))]
+    for what in found:
+        _warn(
+            f"{name}() {what}: every worker process gets a copy of it, and draws the same numbers as the others. Pass none "
+            f"for a parameter that is hinted so, and each call gets its own (option seed=), or use per_worker(...)"
+        )
+
+
+def _from_outside(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yields names and values of what functions that are sent by value use from outside, and so bring along."""
+    seen: set[types.FunctionType] = set()
+    left = [function]
+    while left:
+        one = left.pop()
+        if one in seen or not (one.__module__ == "__main__" or "<locals>" in one.__qualname__):
+            continue
+        seen.add(one)
+        used = {name: one.__globals__[name] for name in names_in(one.__code__) if name in one.__globals__} | enclosed(one)
+        for name, value in used.items():
+            if isinstance(value, types.FunctionType):
+                left.append(value)
+            elif not isinstance(value, (types.ModuleType, type)):
+                yield name, value
 
 
 def _generator_in(value: Any) -> str | None:

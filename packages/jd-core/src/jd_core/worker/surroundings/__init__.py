@@ -3,10 +3,10 @@
 from .adopted import adopt as adopt_modules
 from .context import adopt as adopt_variables
 from .context import record as record_variables
-from .log_levels import levels, set_levels
 from .modules import Modules
 from .modules import record as record_modules
 from .process import Surroundings, adopt, changed_variables, in_place, record
+from .settings import levels, set_levels
 
 __all__ = [
     "Modules",

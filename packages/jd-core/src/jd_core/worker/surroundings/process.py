@@ -1,23 +1,18 @@
-"""What Python code can set and see of its process: environment, arguments, warning filters, limits, numeric contexts."""
+"""What Python code can set and see of its process: environment, arguments, warning filters, limits, time zone, settings."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import sys
+import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .. import environment  # noqa: TID252 - it has another name where it is sent to
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
-
-#: The library whose settings are read where the caller has loaded it, and then set in workers.
-_LOADED_BY_THE_CALLER = "numpy"
-
-#: What numpy does about floating-point errors unless it is told otherwise.
-_NUMPY = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+from . import settings
 
 
 class Surroundings(NamedTuple):
@@ -29,8 +24,7 @@ class Surroundings(NamedTuple):
         filters: of warnings: action, pattern of the message, category by module and name, pattern of the module, line.
         recursion_limit: see `sys.setrecursionlimit`.
         digits_limit: see `sys.set_int_max_str_digits`.
-        decimal: the fields of the decimal context; None where nothing has loaded `decimal`.
-        floating_point: what numpy does about errors, see ``numpy.seterr``; None where nothing has loaded it.
+        settings: those of libraries.
     """
 
     environment: Mapping[Any, Any] | None
@@ -38,8 +32,7 @@ class Surroundings(NamedTuple):
     filters: list[tuple[Any, ...]]
     recursion_limit: int
     digits_limit: int
-    decimal: Mapping[str, Any] | None
-    floating_point: Mapping[str, str] | None
+    settings: settings.Settings
 
 
 #: What was found, and recorded, the last time; and what was put in place, and found then. A short run (row ten-calls) has
@@ -51,9 +44,7 @@ _adopted: tuple[Any, Any] = None, None
 def record() -> Surroundings:
     """Returns the surroundings of the code that asks."""
     global _recorded
-    decimal: Any = sys.modules.get("decimal")
-    numpy: Any = sys.modules.get("numpy")
-    contexts = decimal and repr(decimal.getcontext()), numpy and numpy.geterr()
+    contexts = settings.of_context()
     if _recorded[0] is None or _recorded[0][1] != contexts or _have_changed(_recorded[0][0]):
         _recorded = (_found(), contexts), _record()
     recorded: Surroundings = _recorded[1]
@@ -61,31 +52,26 @@ def record() -> Surroundings:
 
 
 def _found() -> tuple[Any, ...]:
-    """Returns all that a call can change for the next one.
-
-    The decimal context and what numpy does about errors are part of the context, of which each chunk of calls has a copy.
-    """
-    variables, limits = dict(environment.variables()), (sys.getrecursionlimit(), sys.get_int_max_str_digits())
-    return variables, sys.argv[:], warnings.filters[:], *limits
+    """Returns all that a call can change for the next one."""
+    limits = sys.getrecursionlimit(), sys.get_int_max_str_digits()
+    return dict(environment.variables()), sys.argv[:], warnings.filters[:], *limits, settings.of_process()
 
 
 def _have_changed(found: tuple[Any, ...]) -> bool:
     """Returns whether `_found` would return something else, without copying it, which takes much longer."""
-    variables, arguments, filters, recursion_limit, digits_limit = found
+    variables, arguments, filters, recursion_limit, digits_limit, others = found
     return bool(
         variables != environment.variables()
         or arguments != sys.argv
         or filters != warnings.filters
         or recursion_limit != sys.getrecursionlimit()
         or digits_limit != sys.get_int_max_str_digits()
+        or others != settings.of_process()
     )
 
 
 def _record() -> Surroundings:
-    decimal: Any = sys.modules.get("decimal")
-    numpy: Any = sys.modules.get("numpy")
     filters: list[Any] = list(warnings.filters)
-    context = decimal.getcontext() if decimal else None
     return Surroundings(
         environment=dict(environment.variables()),
         arguments=list(sys.argv),
@@ -95,13 +81,7 @@ def _record() -> Surroundings:
         ],
         recursion_limit=sys.getrecursionlimit(),
         digits_limit=sys.get_int_max_str_digits(),
-        decimal=None
-        if context is None
-        else {
-            **{name: getattr(context, name) for name in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")},
-            "traps": [signal.__name__ for signal, traps in context.traps.items() if traps],
-        },
-        floating_point=numpy.geterr() if numpy else None,
+        settings=settings.record(),
     )
 
 
@@ -117,6 +97,8 @@ def adopt(wanted: Surroundings, keep: Collection[str] = ()) -> None:
         return
     if wanted.environment is not None:
         _set_variables(wanted.environment, keep)
+    if hasattr(time, "tzset"):
+        time.tzset()  # TZ may be another one
     sys.argv[:] = wanted.arguments
     are_complete = _set_filters(wanted.filters)
     if sys.getrecursionlimit() != wanted.recursion_limit:
@@ -124,13 +106,7 @@ def adopt(wanted: Surroundings, keep: Collection[str] = ()) -> None:
             sys.setrecursionlimit(wanted.recursion_limit)
     if sys.get_int_max_str_digits() != wanted.digits_limit:
         sys.set_int_max_str_digits(wanted.digits_limit)
-    if wanted.decimal is not None:
-        _set_decimal(wanted.decimal)
-    if wanted.floating_point is not None and ("numpy" in sys.modules or wanted.floating_point != _NUMPY):
-        with contextlib.suppress(ImportError):
-            # By its name, as a pickle would: the caller has loaded it, so it is no dependency of this package.
-            numpy: Any = importlib.import_module(_LOADED_BY_THE_CALLER)
-            numpy.seterr(**wanted.floating_point)
+    settings.adopt(wanted.settings)
     _adopted = (wanted, _found()) if are_complete else (None, None)
 
 
@@ -164,10 +140,7 @@ def in_place(wanted: Surroundings, variables: Mapping[str, str | None]) -> Itera
         wanted: those of the caller, but for the environment.
         variables: what the caller has changed in its environment, as `changed_variables` returns it.
     """
-    for library in ("decimal", _LOADED_BY_THE_CALLER):  # or there would be nothing to put back
-        if getattr(wanted, "decimal" if library == "decimal" else "floating_point") not in (None, _NUMPY):
-            with contextlib.suppress(ImportError):
-                importlib.import_module(library)
+    settings.load(wanted.settings)
     before = record()
     values = {name: os.environ.get(name) for name in variables}
     try:
@@ -208,14 +181,3 @@ def _set_filters(wanted: list[tuple[Any, ...]]) -> bool:
         with warnings.catch_warnings():
             pass  # so that the module sees that they are others
     return len(filters) == len(wanted)
-
-
-def _set_decimal(wanted: Mapping[str, Any]) -> None:
-    import decimal  # here, because it costs an import that most programs do not need
-
-    context = decimal.getcontext()
-    for name, value in wanted.items():
-        if name != "traps":
-            setattr(context, name, value)
-    for signal in context.traps:
-        context.traps[signal] = signal.__name__ in wanted["traps"]

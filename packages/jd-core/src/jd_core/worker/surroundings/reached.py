@@ -98,8 +98,9 @@ def _modules_of(value: Any) -> Iterator[str]:
 
 def _used_modules(function: types.FunctionType) -> Iterator[str]:
     """Yields the names of modules that a function imports, also relatively, or has as attributes of a package."""
-    names, space = {*_names(function.__code__)}, function.__globals__
-    held = [value.__name__ for value in (*map(space.get, names), *_enclosed(function)) if type(value) is types.ModuleType]
+    names, space = {*names_in(function.__code__)}, function.__globals__
+    used = *map(space.get, names), *enclosed(function).values()
+    held = [value.__name__ for value in used if type(value) is types.ModuleType]
     around = itertools.accumulate((space.get("__package__") or "").split("."), _joined)
     packages = [*held, *around, *(name for name in names if name in sys.modules)]
     for package in packages:  # which grows
@@ -107,16 +108,18 @@ def _used_modules(function: types.FunctionType) -> Iterator[str]:
     yield from packages
 
 
-def _enclosed(function: types.FunctionType) -> list[Any]:
-    """Returns what a function's closure holds."""
-    return [cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()]
+def enclosed(function: types.FunctionType) -> dict[str, Any]:
+    """Returns what a function's closure holds, by name."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return {name: cell.cell_contents for name, cell in cells if cell != types.CellType()}
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
+def names_in(code: types.CodeType) -> Iterator[str]:
+    """Yields the names of globals, attributes and modules in code, that of functions within it included."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+            yield from names_in(constant)
 
 
 def _parts(value: Any) -> Iterator[Any]:
@@ -130,8 +133,8 @@ def _parts(value: Any) -> Iterator[Any]:
         yield from (getattr(value, "__func__", None), getattr(value, "fget", None))
     elif isinstance(value, types.FunctionType):
         if own_module(value.__module__) is None:
-            yield from (value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__)
-        yield from _enclosed(value)
+            yield from (value.__globals__[name] for name in names_in(value.__code__) if name in value.__globals__)
+        yield from enclosed(value).values()
         yield from value.__annotations__.values()
     elif isinstance(value, type):
         is_own = value.__module__ == "__main__" or own_module(value.__module__) is not None
