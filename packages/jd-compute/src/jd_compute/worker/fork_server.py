@@ -22,6 +22,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -53,6 +54,9 @@ def serve(control: socket.socket, caller: int) -> NoReturn:
         for number in signal.valid_signals():
             if callable(signal.getsignal(number)):  # the caller's, if this was forked from it
                 signal.signal(number, signal.SIG_DFL)
+        # What libraries warn of when they are imported, or when a process is forked that has them, has no reader here: the
+        # caller has imported the same, and a worker has the caller's filters.
+        warnings.simplefilter("ignore")
         server = ForkServer(control, caller)
         server.serve()
         code = 0
