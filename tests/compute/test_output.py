@@ -6,14 +6,17 @@ import codecs
 import contextlib
 import io
 import logging
+import os
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from jd_core import distribute
+from jd_core.testing import functions
 
 _call = distribute(lambda number, ask: ask(number), job="compute", workers=1)
 
@@ -280,3 +283,21 @@ def test_warnings_are_the_callers() -> None:
         warnings.simplefilter("error", LocalWarning)
         with pytest.raises(LocalWarning):
             _call([2], ask=warn_locally)
+
+
+@pytest.mark.parametrize(("action", "shown"), [("default", 1), ("once", 1), ("always", 4)])
+def test_warnings_of_several_workers(action: Literal["default", "once", "always"], shown: int, tmp_path: Path) -> None:
+    """Section 5: where a plain loop shows a warning once, so do all workers together, and runs one after the other."""
+
+    def warn(number: int, *, folder: str) -> int:
+        functions.meet(number, folder=folder, calls=2)
+        warnings.warn("the same", OwnWarning, stacklevel=1)
+        return os.getpid()
+
+    run = distribute(warn, job="compute", workers=2, chunksize=1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter(action)
+        for folder in ("first", "second"):
+            (tmp_path / folder).mkdir()
+            assert len(set(run(range(2), folder=str(tmp_path / folder)))) == 2
+    assert len(caught) == shown

@@ -132,12 +132,23 @@ def show(data: memoryview) -> None:
             show_bytes(stream, content)
 
 
+#: What calls have warned of, by file. Python keeps that in the namespace of the module that warns: each worker has its own.
+_warned_of: dict[str, dict[Any, Any]] = {}
+
+
 def _show_warning(text: str, bases: list[tuple[str, str]], filename: str, lineno: int, line: str | None) -> None:
-    """Shows a warning that a worker's filters have let through, of the nearest class that this process has."""
+    """Shows a warning that a worker's filters have let through, of the nearest class that this process has.
+
+    Where the filters let each be shown once only, that is once for all workers, as in a plain loop.
+    """
     for module, name in bases:
         category: Any = sys.modules.get(module)
         for part in name.split("."):
             category = getattr(category, part, None)
         with contextlib.suppress(Exception):  # its class wants other arguments
-            warnings.showwarning(category(text), category, filename, lineno, None, line)
+            warning = category(text)
+            try:
+                warnings.warn_explicit(warning, category, filename, lineno, registry=_warned_of.setdefault(filename, {}))
+            except Warning:  # made an error by a filter for a module, whose name is not known here
+                warnings.showwarning(warning, category, filename, lineno, None, line)
             return
