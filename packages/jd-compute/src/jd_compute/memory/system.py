@@ -48,9 +48,9 @@ def memory_left(root: str = "/") -> int:
 def _left_in_groups(root: str) -> Iterator[int]:
     for version, folder in control_groups(root, "memory"):
         # Above memory.high the system does not kill, but slows down what is there until nothing gets on.
-        limits, name, files = ("memory.max", "memory.high"), "memory.current", "inactive_file"
+        limits, name, files = ["memory.max", "memory.high"], "memory.current", "inactive_file"
         if version == 1:
-            limits, name, files = ("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file"
+            limits, name, files = ["memory.limit_in_bytes"], "memory.usage_in_bytes", "total_inactive_file"
         known = [limit for each in limits if (limit := _number(f"{folder}/{each}")) is not None]
         limit = min(known, default=_NO_LIMIT)
         usage = _number(f"{folder}/{name}")

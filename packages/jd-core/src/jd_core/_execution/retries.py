@@ -225,7 +225,7 @@ class Pause:
         return max(succeeded - self._succeeded or waiting, 1) / max(seconds, LATE_SECONDS)
 
     def _grown(self, rate: float, now: float) -> float:
-        return rate * GROWTH ** (now - self._since)
+        return float(rate * GROWTH ** (now - self._since))
 
     def started(self) -> None:
         """Records that a call started: the next one has to wait."""
