@@ -56,10 +56,9 @@ class Stream:
             import random  # here, because it costs more to import than all of this folder
 
             return random.Random("/".join(map(str, (self.seed, *self.key))))
-        # By its name: the user's function hints it, so it is no dependency of this package.
-        numpy: Any = importlib.import_module(NUMPY.rpartition(".")[0])
-        self._sequence = numpy.SeedSequence(self.seed, spawn_key=self.key)
-        return numpy.default_rng(self._sequence)
+        sequence, generator = _numpy()
+        self._sequence = sequence(self.seed, spawn_key=self.key)
+        return generator(self._sequence)
 
     def shown(self, index: int) -> str:
         """Returns how the stream of a run's call is written down, to make it again."""
@@ -71,6 +70,13 @@ class Stream:
             return Stream(self.seed, self._sequence.spawn(1)[0].spawn_key)
         self._children += 1
         return Stream(self.seed, (*self.key, self._children - 1))
+
+
+@functools.cache  # importing what is imported takes a microsecond (row seeded-calls)
+def _numpy() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    # By its name: the user's function hints it, so it is no dependency of this package.
+    numpy: Any = importlib.import_module(NUMPY.rpartition(".")[0])
+    return numpy.SeedSequence, numpy.default_rng
 
 
 def stream_of_run(name: str, seed: int | None) -> Stream:
