@@ -67,19 +67,22 @@ class CongestionControl:
             step = max(STEP / self.per_second, STEP_PART, STEP_GROWTH * (now - self._decreased))
         self.per_second = min(self.per_second + step, self._maximum)
 
-    def refused(self, began: float, now: float) -> bool:
-        """Records a call that was refused; returns whether that is put down to the rate.
+    def forgives(self) -> bool:
+        """Records a call that was refused without a reason; returns whether that is put down to the call."""
+        if self._counted < SUCCESSES_PER_REFUSAL:
+            return False
+        self._counted -= SUCCESSES_PER_REFUSAL
+        return True
+
+    def refused(self, began: float, now: float) -> None:
+        """Records a call that was refused, since there were too many.
 
         Args:
             began: when it started. What started before the last decrease says nothing of the rate since.
             now: the time, by the same clock.
         """
-        if self._counted >= SUCCESSES_PER_REFUSAL:
-            self._counted -= SUCCESSES_PER_REFUSAL
-            return False
         if began < self._decreased or now - self._decreased < ROUND_SECONDS:
-            return True
+            return
         self.per_second = max(self.per_second * (FIRST_DECREASE if self._slow_start else DECREASE), self._minimum)
         self._slow_start = False
         self._decreased = now
-        return True

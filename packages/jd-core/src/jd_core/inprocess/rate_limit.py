@@ -44,8 +44,8 @@ class Rate:
 
     ``Rate("auto")`` finds the rate: it grows with the calls that succeed, and falls when the service refuses one
     (`jd_core.inprocess.congestion` has the figures and their sources). A call is refused if it raises an exception with the
-    status 429 or 503, or with a ``Retry-After``, which holds up the next start; or one of ``slow_down_on``. A single refusal
-    among ten successes is no reason: it is put down to the call.
+    status 429 or 503, or with a ``Retry-After``, which holds up the next start; or one of ``slow_down_on``. One without a
+    ``Retry-After``, for ten successes, is put down to the call.
 
     Args:
         per_second: starts per second, above 0, or "auto".
@@ -111,7 +111,8 @@ class Rate:
             now = self._clock()
             if error is None:
                 self._control.succeeded(now)
-            elif refused and self._control.refused(began, now):
+            elif refused and (seconds or not self._control.forgives()):  # one that says when limits the rate
+                self._control.refused(began, now)
                 self._next = max(self._next, now + min(seconds, LONGEST_PAUSE))
 
     def _slows_down(self, error: BaseException) -> bool:
