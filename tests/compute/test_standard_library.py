@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures
-import contextlib
 import multiprocessing
 import multiprocessing.managers
 import multiprocessing.pool
 import multiprocessing.shared_memory
 import os
 import random
-import shlex
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -22,7 +19,7 @@ import time
 import psutil
 import pytest
 from jd_compute.pool.shared import shared_pool
-from jd_core import WorkerDiedError, distribute
+from jd_core import distribute
 from jd_core.testing import functions
 
 METHODS = ["forkserver", "spawn", "fork"]
@@ -192,64 +189,6 @@ def test_exit_handlers_of_the_caller_do_not_run_in_workers():
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("end\n", "")
-
-
-def test_a_function_that_writes_to_the_connection_ends_its_worker_and_no_more():
-    """Promise 1: what breaks the protocol is a dead worker, not a hang."""
-
-    def write_to_everything(number):
-        if number == 3:
-            for file in range(3, 40):
-                with contextlib.suppress(OSError):
-                    if stat.S_ISSOCK(os.fstat(file).st_mode):
-                        os.write(file, b"nonsense" * 10)
-        return number
-
-    results = distribute(write_to_everything, job="compute", workers=2, chunksize=1, return_exceptions=True)(range(8))
-    assert [result for result in results if not isinstance(result, Exception)] == [0, 1, 2, 4, 5, 6, 7]
-    assert "a broken connection (closed or written to by a call" in str(results[3])
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_call_that_becomes_another_program_ends(method):
-    """Promise 1: its process lives on and never answers, which is seen at once."""
-
-    def become(number):
-        if number == 1:
-            os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)"])
-        return number
-
-    run = distribute(become, job="compute", workers=2, start_method=method, return_exceptions=True, chunksize=1)
-    results = run(range(3))
-    assert (results[0], type(results[1]), results[2]) == (0, WorkerDiedError, 2)
-    assert "a broken connection" in str(results[1])
-
-
-@pytest.mark.parametrize("start", ["os.system", "subprocess", "posix_spawn"])
-@pytest.mark.parametrize("method", METHODS)
-def test_a_program_that_outlives_the_worker_does_not_hide_its_death(method, start, tmp_path):
-    """Promise 1: it inherits no end of the connection, also where it inherits what is open."""
-    program = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch(); open(sys.argv[2], 'rb').read()"
-    command = [sys.executable, "-c", program, str(tmp_path / "started"), str(tmp_path / "end")]
-
-    def start_and_die(number):
-        if number == 1:
-            if start == "os.system":
-                os.system(shlex.join(command) + " &")
-            elif start == "subprocess":
-                subprocess.Popen(command, close_fds=False)
-            else:
-                os.posix_spawn(command[0], command, os.environ)
-            while not (tmp_path / "started").exists():
-                time.sleep(0.002)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return number
-
-    os.mkfifo(tmp_path / "end")  # the program reads from it until this test closes it
-    with open(os.open(tmp_path / "end", os.O_RDWR), "wb"):
-        run = distribute(start_and_die, job="compute", workers=2, start_method=method, return_exceptions=True, chunksize=1)
-        results = run(range(3))
-    assert (results[0], type(results[1]), results[2]) == (0, WorkerDiedError, 2)
 
 
 def test_libraries_are_imported_once_before_workers_are_forked():

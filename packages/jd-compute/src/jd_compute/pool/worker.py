@@ -12,9 +12,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jd_compute.transport import messages
+from jd_compute.transport import messages, status_page
 from jd_compute.transport.channel import MESSAGE_SECONDS, Channel
-from jd_compute.transport.status_page import Status
 
 #: All that are not reaped yet: a forked child closes what it has of them.
 living: weakref.WeakSet[Worker] = weakref.WeakSet()
@@ -57,7 +56,7 @@ class Worker:
         self.place = place
         self.share: object = None
         self.pid = 0
-        self.status: Status | None = None
+        self.status: status_page.Status | None = None
         self.end: str | None = None
         self.refused: int | None = None
         self.unsafe: int | None = None
@@ -92,6 +91,11 @@ class Worker:
         """What it is called where a run is traced."""
         return f"process {self.pid}"
 
+    def loads_for_less_than(self, seconds: float) -> bool:
+        """Whether it is loading a function, and has not been for so long yet."""
+        page = self.status
+        return page is not None and page.phase == status_page.LOADING and time.monotonic_ns() - page.since < seconds * 1e9
+
     def read_report(self, seconds: float = 0.0) -> None:
         """Takes in what is reported, after waiting for it at most so long."""
         if self.report < 0 or not _is_readable(self.report, seconds):
@@ -119,6 +123,11 @@ class Worker:
         if self.end is None and self.pid:
             with contextlib.suppress(OSError):  # it is still a child of its server, or has just ended
                 os.kill(self.pid, signal.SIGKILL)
+
+    def cut_off(self) -> None:
+        """Ends a process at once that has sent what is no message."""
+        self.kill()
+        self.end = self.end or _BROKEN
 
     def reap(self) -> str:
         """Waits until the process has ended, releases all that belongs to it, and says how it ended."""

@@ -137,7 +137,7 @@ class Dispatch:
                 return assignment
             # The worker keeps the results of two chunks, in case they are asked for again.
             if assignment.short and len(tasks) == 1 and not tasks[0].unread and self._workers.calls_left(assignment) > 0:
-                ahead = assignment
+                ahead = assignment if self._lost.may_send_ahead else None
         return ahead if self._lacks_workers or self._workers.is_complete else None
 
     def _may_start(self, assignment: Assignment, chunk: Chunk, deaths: int) -> bool:

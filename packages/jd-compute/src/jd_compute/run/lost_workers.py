@@ -12,7 +12,7 @@ from jd_core.worker import is_ending
 
 from jd_compute.memory.gate import Gate
 from jd_compute.memory.system import have_killed
-from jd_compute.run.tasks import Assignment, blame, was_at_work
+from jd_compute.run.tasks import Assignment, blame, was_at_work, was_begun
 from jd_compute.run.workers import RunWorkers
 from jd_compute.transport import status_page
 
@@ -33,10 +33,13 @@ class LostWorkers:
         gate: knows how much memory workers had last; None: nobody does.
 
     Attributes:
+        may_send_ahead: whether workers may be sent what they are to do later. Not once one has died with what it had not
+            begun: a call may have read that from the connection, and would read the next.
         alone: indexes of calls whose worker was killed for memory; if they are attempted again, nothing else is to run.
     """
 
     def __init__(self, workers: RunWorkers, work: Work, again: deque[tuple[Chunk, int]], gate: Gate | None = None) -> None:
+        self.may_send_ahead = True
         self.alone: set[int] = set()
         self._gate = gate
         self._workers = workers
@@ -58,8 +61,9 @@ class LostWorkers:
     def reap(self, assignment: Assignment) -> Iterator[ChunkResult]:
         """Deals with a dead worker: blames the call that it was running, and puts all others back."""
         page = assignment.worker.status
-        blames = [(task, blame(task, page) if was_at_work(task, page) else None) for task in assignment.tasks]
+        blames = [(task, blame(task, page) if was_begun(task, page) else None) for task in assignment.tasks]
         nobody_blamed = all(found is None for _, found in blames)
+        self.may_send_ahead &= not nobody_blamed
         loading = page is not None and page.phase == status_page.LOADING
         how = self._workers.reap(assignment)
         self.check_all()  # or it ended as all do then

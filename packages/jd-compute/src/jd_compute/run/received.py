@@ -15,7 +15,7 @@ from jd_compute.run.lost_workers import LostWorkers
 from jd_compute.run.tasks import Assignment, Task, Unread, halves, parts
 from jd_compute.run.workers import RunWorkers
 from jd_compute.transport import messages, output
-from jd_compute.transport.frame import FilesLostError, Message
+from jd_compute.transport.frame import BrokenChannelError, FilesLostError, Message
 
 #: A second chunk is sent ahead to a worker whose last one took less than this: then the way there and back shows.
 SHORT_SECONDS = 0.02
@@ -50,10 +50,13 @@ class Received:
 
     def take(self, assignment: Assignment) -> Iterator[ChunkResult]:
         """Takes a message, or the end of the worker."""
+        message = None
         try:
             message = assignment.hear()
+        except BrokenChannelError:
+            assignment.worker.cut_off()
         except EOFError:
-            message = None
+            pass
         if message is None:  # not in the `except` block: an error that this leads to is to be the only one
             yield from self._lost.reap(assignment)
             return

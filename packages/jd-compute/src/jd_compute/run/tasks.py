@@ -71,6 +71,7 @@ class Assignment:
         spared: how many messages were awaited, since its last result, instead of killing it when its time was over.
         in_transit: whether a message was begun and not ended, as when Ctrl-C comes in between.
         wanted_back: the number of the last task of which it was asked for what has not begun.
+        checked: the number of the last task that it was to check the connection for.
     """
 
     worker: Worker
@@ -81,6 +82,7 @@ class Assignment:
     spared: int = 0
     in_transit: bool = False
     wanted_back: int = 0
+    checked: int = 0
 
     def tell(self, kind: int, *parts: bytes | memoryview, parcel: Parcel | None = None) -> None:
         """Sends the worker a message. If it is dead, that shows as end-of-file in a moment, and not here."""
@@ -97,6 +99,13 @@ class Assignment:
         message = self.worker.channel.receive()
         self.in_transit = False
         return message
+
+    def check(self) -> None:
+        """Has a worker that has not begun what it was sent see whether that came: the call before it may have read it."""
+        status = self.worker.status
+        if self.tasks and self.tasks[0].number > self.checked and (status is None or status.phase == status_page.IDLE):
+            self.checked = self.tasks[0].number
+            self.tell(messages.CHECK)
 
     def calls(self) -> int:
         """Returns how many calls of its tasks have not come back yet."""
@@ -164,7 +173,7 @@ def blame(task: Task, page: status_page.Status | None) -> Blame:
     """
     chunk, count = task.chunk, len(task.chunk)
     first, calls = task.done, count - task.done
-    running = page is not None and page.phase == status_page.RUNNING
+    running = page is not None and page.phase == status_page.RUNNING and page.chunk == task.number
     if page is not None and running:
         first = max(first, page.block[0])
         calls = min(page.block[1], count - first)
@@ -181,6 +190,11 @@ def blame(task: Task, page: status_page.Status | None) -> Blame:
 def was_at_work(task: Task, page: status_page.Status | None) -> bool:
     """Whether the worker had taken the task up, so that one of its calls may be to blame."""
     return page is None or (page.chunk == task.number and page.phase in _AT_WORK)
+
+
+def was_begun(task: Task, page: status_page.Status | None) -> bool:
+    """Whether the worker had taken the task up; it may even have made all calls, if what it has sent cannot be read."""
+    return not task.finished and (page is None or page.chunk >= task.number)
 
 
 def halves(chunk: Chunk, again: deque[tuple[Chunk, int]]) -> bool:

@@ -145,6 +145,9 @@ class RunWorkers:
                 found.append(self._by_file[file])
             elif self._bell is not None and file == self._bell.fileno():
                 self._bell.hear()
+        if not found:
+            for assignment in self.assignments:
+                assignment.check()
         return found
 
     def learn_of_input(self) -> bool:

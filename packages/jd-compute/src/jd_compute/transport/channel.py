@@ -3,9 +3,9 @@
 Each worker has a connection of its own, made by the caller and inherited by the worker, so that each end knows the other. A
 dead worker shows as end-of-file at once, and no lock or queue is shared that it could leave held.
 
-A message begins with a magic number, states its sizes, and once begun must go on: whatever breaks that rule (a function that
-writes to a descriptor that is not its own, a process that is stopped within a message) is treated like the end of the other
-process, for nothing that follows could be understood.
+A message begins with a magic number and its own number, states its sizes, and once begun must go on: whatever breaks that
+rule (a function that writes to a descriptor that is not its own, or reads from it; a process that is stopped within a
+message) is treated like the end of the other process, for nothing that follows could be understood.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ import itertools
 import os
 import select
 import socket
-import struct
-import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from jd_compute.transport import frame
 from jd_compute.transport.arena import MemoryFile, Parcel, arena
@@ -51,15 +49,9 @@ class Channel:
 
     def __init__(self, connection: socket.socket, patience: float | None = None) -> None:
         self._socket = connection
+        self._patience, self._sent, self._received = patience, 0, 0  # numbers of messages, modulo 256
         connection.set_inheritable(False)  # or what a call starts keeps the connection open when the worker has ended
-        connection.setblocking(True)  # in a worker: it was made by the caller, whose sockets may never block (gevent)
-        if patience is not None:
-            # Kept by the kernel: a timeout of Python's socket costs a further system call for each one.
-            limit = int(1000 * patience)
-            windows = sys.platform == "win32"
-            value = struct.pack("L", limit) if windows else struct.pack("ll", limit // 1000, limit % 1000 * 1000)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+        connection.setblocking(False)  # or a call that reads from it would wait for ever: it gets an error
         self._header = bytearray(frame.HEADER.size)
         self._sending = threading.Lock()  # a worker's threads print while its main thread sends results
         self._lent: dict[int, MemoryFile] = {}  # files that the other end has, by the number that it knows
@@ -96,23 +88,24 @@ class Channel:
 
     def _send(self, kind: int, parts: Sequence[Buffer], parcel: Parcel | None) -> None:
         size = sum(map(len, parts))
+        self._sent = number = self._sent + 1 & 255
         tables = [self._take_released()] if self._released else []
         released = len(tables[0]) // frame.NUMBER.size if tables else 0
         if parcel is None:
-            header = frame.HEADER.pack(frame.MAGIC, kind, size, 0, 0, released)
+            header = frame.HEADER.pack(frame.MAGIC, number, kind, size, 0, 0, released)
         else:
-            header = frame.HEADER.pack(frame.MAGIC, kind, size, len(parcel.places), len(parcel.files), released)
+            header = frame.HEADER.pack(frame.MAGIC, number, kind, size, len(parcel.places), len(parcel.files), released)
             tables += [frame.PLACE.pack(*place) for place in parcel.places]
             tables += [frame.FILE.pack(used, self._lend(file), parcel.common) for file, used in parcel.files]
         if size <= NEVER_BLOCKS:
-            self._socket.sendall(b"".join((header, *tables, *parts)))
+            self._write(b"".join((header, *tables, *parts)))
         else:
-            self._socket.sendall(b"".join((header, *tables)))
+            self._write(b"".join((header, *tables)))
             for part in parts:
-                self._socket.sendall(part)
+                self._write(part)
         if parcel is not None:
             for buffer in parcel.inline:
-                self._socket.sendall(buffer)
+                self._write(buffer)
             files = [file.file for file, _ in parcel.files]
             for first in range(0, len(files), _MOST_FILES):
                 self.send_files(files[first : first + _MOST_FILES])
@@ -138,9 +131,12 @@ class Channel:
             EOFError: the other end is gone, or does not keep to the protocol.
         """
         self._read_into(memoryview(self._header))
-        magic, kind, size, places, files, released = frame.HEADER.unpack(self._header)
+        magic, number, kind, size, places, files, released = frame.HEADER.unpack(self._header)
+        self._received = self._received + 1 & 255
         if magic != frame.MAGIC or size > frame.MOST_BYTES or max(places, files, released) > frame.MOST_ITEMS:
             raise BrokenChannelError("what came is no message")
+        if number != self._received:
+            raise BrokenChannelError("a message is missing, for somebody else has read it")
         if released:
             for (number,) in frame.NUMBER.iter_unpack(self._read(released * frame.NUMBER.size)):
                 if number not in self._lent:
@@ -181,11 +177,11 @@ class Channel:
     def introduce(self, data: bytes) -> None:
         """Sends what a process reads before it knows of messages; if it is dead, that shows as end-of-file."""
         with contextlib.suppress(OSError):
-            self._socket.sendall(data)
+            self._write(data)
 
     def send_files(self, files: Sequence[int]) -> None:
         """Hands open files over; the receiver must expect them next."""
-        socket.send_fds(self._socket, [b"f"], list(files))
+        self._when(select.POLLOUT, socket.send_fds, self._socket, [b"f"], list(files))
 
     def receive_files(self, count: int) -> list[int]:
         """Waits for ``count`` open files and returns their descriptors, which are the receiver's to close.
@@ -195,8 +191,8 @@ class Channel:
             FilesLostError: this process may not open so many more files; it has none of them.
         """
         try:
-            data, files, _, _ = socket.recv_fds(self._socket, 1, count)
-        except (ConnectionError, BlockingIOError):
+            data, files, _, _ = self._when(select.POLLIN, socket.recv_fds, self._socket, 1, count)
+        except (ConnectionError, TimeoutError):
             data, files = b"", []
         if not data:
             raise EOFError("the other end of the channel is closed")
@@ -208,12 +204,10 @@ class Channel:
             os.set_inheritable(file, False)  # what arrives is inheritable, unlike all that Python opens
         return files
 
-    def poll(self, seconds: float | None) -> bool:
+    def poll(self, seconds: float | None, event: int = select.POLLIN) -> bool:
         """Waits at most so long for something to read, an end-of-file too, and returns whether there is."""
-        if not hasattr(select, "poll"):
-            return bool(select.select([self], [], [], seconds)[0])
         poller = select.poll()  # unlike select(), it takes descriptors above 1023
-        poller.register(self, select.POLLIN)
+        poller.register(self, event)
         return bool(poller.poll(None if seconds is None else seconds * 1000))
 
     def close(self) -> None:
@@ -234,11 +228,23 @@ class Channel:
     def _read_into(self, view: memoryview) -> None:
         while view:
             try:
-                count = self._socket.recv_into(view)
-            except BlockingIOError:
-                raise BrokenChannelError("the other end stopped within a message") from None
-            except ConnectionError:
-                count = 0
+                count = self._when(select.POLLIN, self._socket.recv_into, view)
+            except (ConnectionError, TimeoutError):
+                count = 0  # it is gone, or has stopped within a message
             if not count:
                 raise EOFError("the other end of the channel is closed")
             view = view[count:]
+
+    def _write(self, data: Buffer) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._when(select.POLLOUT, self._socket.send, view) :]
+
+    def _when(self, event: int, operation: Callable[..., Any], *arguments: Any) -> Any:
+        """Does what may be possible only after a while, when the other end has gone on."""
+        while True:
+            try:
+                return operation(*arguments)
+            except BlockingIOError:
+                if not self.poll(self._patience, event):
+                    raise TimeoutError("the other end stopped within a message") from None

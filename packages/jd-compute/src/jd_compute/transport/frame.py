@@ -6,10 +6,11 @@ import struct
 from typing import NamedTuple
 
 #: What every message begins with.
-MAGIC = b"jdc1"
+MAGIC = b"jdc"
 
-#: Magic number, kind, length of the body, number of large buffers, of files, and of files that are given back.
-HEADER = struct.Struct("!4sBQLLL")
+#: Magic number, the message's own number (from 1 on, modulo 256), its kind, the length of its body, and how many large
+#: buffers, files, and files that are given back there are.
+HEADER = struct.Struct("!3sBBQLLL")
 
 #: Where a buffer is, as in `Parcel.places`.
 PLACE = struct.Struct("!lQQ")

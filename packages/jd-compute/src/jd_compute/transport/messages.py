@@ -16,6 +16,7 @@ WORK = 2  # LENGTH, a pickled Surroundings of that length, the encoded (function
 CHUNK = 3  # CHUNK_HEADER, the encoded columns
 RESEND = 4  # RESEND_HEADER: results of a finished chunk did not unpickle; send them one by one
 END = 5  # nothing: the run is over, so drop its function and constants, and close what was made for it
+CHECK = 6  # nothing: whoever has missed a message before this one, for a call has read it, sees so by its number, and ends
 
 # Worker to caller.
 HELLO = 16  # PROCESS: it runs, and will end with the caller

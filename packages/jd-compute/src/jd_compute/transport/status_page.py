@@ -47,10 +47,11 @@ class Status:
         self._numbers = memoryview(self._memory).cast("q")
 
     def enter(self, phase: int, chunk: int, nanoseconds: int) -> None:
-        """Worker: says that it begins ``phase`` of the chunk with this number, and the monotonic time."""
+        """Worker: says that it begins ``phase`` of the chunk with this number (0: of none), and the monotonic time."""
         numbers = self._numbers
         numbers[_SINCE] = nanoseconds
-        numbers[_CHUNK] = chunk
+        if chunk:
+            numbers[_CHUNK] = chunk
         numbers[_PHASE] = phase
 
     def begin_block(self, first: int, calls: int, nanoseconds: int) -> None:
@@ -107,7 +108,7 @@ class Status:
 
     @property
     def chunk(self) -> int:
-        """The number of the chunk that it is doing it with."""
+        """The number of the chunk that it has begun last; greater than those before."""
         return self._numbers[_CHUNK]
 
     @property

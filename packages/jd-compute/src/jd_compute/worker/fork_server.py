@@ -168,6 +168,7 @@ class ForkServer:
             raise UnsafeError(self._unsafe)
         started = self._context.Process(target=self._become_a_worker, args=files, daemon=False)
         started.start()
+        os.set_blocking(started.sentinel, False)  # later workers inherit it, and a call that reads from it must not wait
         return started
 
     def _become_a_worker(self, connection: int, life: int, report: int) -> None:
@@ -181,6 +182,7 @@ class ForkServer:
         for file in (report, *self._workers.values(), *([] if self._caller is None else [self._caller])):
             os.close(file)
         self._workers.clear()
+        os.set_blocking(self._context.parent_process().sentinel, False)  # the same
         serve_caller(socket.socket(fileno=connection))
         process.run_exit_handlers()
 

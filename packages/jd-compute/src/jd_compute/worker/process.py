@@ -54,7 +54,8 @@ def end_with(life: int) -> None:
 
         fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(life, _F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
+        # Nor does a call that reads from it wait for ever.
+        fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
         poller = select.poll()
         poller.register(life, select.POLLIN)
         if poller.poll(0):
