@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import itertools
 import json
 import os
 import pathlib
@@ -15,11 +17,16 @@ import time
 
 import psutil
 import pytest
-from jd_compute.pool import launcher
+from jd_compute.pool import launcher, share
+from jd_compute.pool.share import settings
+from jd_compute.pool.shared import shared_pool
 from jd_core import BackendError, WorkerDiedError, distribute
+from jd_core.testing import wait_until
 from jd_core.testing.harness import best_of_three
 
 METHODS = ["forkserver", "spawn", "fork"]
+
+fresh = itertools.count(1)  # of things that no test has used before
 
 
 def run_program(source, *arguments, seconds=30.0, **options):
@@ -186,6 +193,54 @@ def test_threads_that_call_at_once_share_workers():
     assert [len(result) for result in results] == [20] * 40
     # Each by itself would have two of the 80. On a busy machine a few have waited for so long that they started their own.
     assert len({pid for result in results for pid in result}) <= 8
+
+
+def test_runs_wait_for_workers_that_import_what_the_function_needs(tmp_path, monkeypatch):
+    """Promise 16: those that they would start themselves would have to import it, too."""
+    monkeypatch.setattr(share, "LOAD_SECONDS", 60.0)
+    name = f"slow_to_import_{next(fresh)}"
+    (tmp_path / "go").touch()
+    (tmp_path / f"{name}.py").write_text(
+        f"""import os, time
+open({str(tmp_path)!r} + "/started-" + str(os.getpid()), "w").close()
+while not os.path.exists({str(tmp_path / "go")!r}):
+    time.sleep(0.005)
+def double(number):
+    return 2 * number
+"""
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run = distribute(importlib.import_module(name).double, job="compute", workers=2, idle_seconds=5400.0 + next(fresh))
+    (tmp_path / "go").unlink()
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(run(range(4)))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(list(tmp_path.glob("started-*"))) == 3)  # this process, and both workers
+    time.sleep(0.5)  # five times as long as a run waits else
+    started = len(list(tmp_path.glob("started-*")))
+    (tmp_path / "go").touch()
+    for thread in threads:
+        thread.join()
+    assert started == 3
+    assert results == [[0, 2, 4, 6]] * 6
+
+
+def test_idle_workers_of_another_kind_make_room_for_no_more_than_there_may_be():
+    """Promise 16: a run gets new ones in their place only where fewer are at work than there may be."""
+    pool = shared_pool()
+    distribute(abs, job="compute", workers=6, idle_seconds=5400.0 + next(fresh), chunksize=1)(range(6))
+    common = settings({"idle_seconds": 5400.0 + next(fresh)}, (), method="forkserver", idle_seconds=300.0)
+    first, second = pool.join(common, 2), pool.join(common, 2)
+    try:
+        started = [worker for worker, _ in pool.start(first, [0, 0, 0], (), None)]
+        assert len(started) == 2
+        assert pool.start(second, [0, 0], (), None) == []
+        for worker in started:
+            pool.check_in(first, worker)
+    finally:
+        pool.leave(first)
+        pool.leave(second)
 
 
 @pytest.mark.slow

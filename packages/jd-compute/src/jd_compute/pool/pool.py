@@ -111,7 +111,7 @@ class Pool:
         with self._lock:
             # Where workers of the kind are just starting, it has one of those in a moment.
             waits = share in self._shares.waiting and not self._shares.starting[share.settings]
-            if waits and (self._shares.stand_still(share) or self._room() > 0):
+            if waits and (self._shares.stand_still(share, self._lent) or self._room() > 0):
                 self._shares.let_start(share)
 
     def is_wanted(self, share: Share) -> bool:
@@ -216,11 +216,11 @@ class Pool:
             count, share.to_start = share.to_start, 0
             if count:
                 return count
-            count = max(0, min(wanted, self._room()))
-            for worker in [worker for worker in self._idle if not share.can_use(worker)][: wanted - count]:
+            count = max(0, min(wanted, self._shares.room(len(self._lent))))
+            # In place of idle ones, for which there is no room then; those that it could use it has already.
+            for worker in [worker for worker in self._idle if not share.can_use(worker)][: count - max(0, self._room())]:
                 self._idle.remove(worker)
                 self._endings.begin(worker)
-                count += 1
             self._shares.starting[share.settings] += count
             return count
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,6 +15,10 @@ from jd_compute.pool.worker import Worker
 
 #: Seconds in which no worker changes hands until a run that has none may start one of its own.
 WAIT_SECONDS = 0.1
+
+#: Seconds for which a worker that loads its function, and what that imports, counts as one that is about to change hands:
+#: another one would have to import the same.
+LOAD_SECONDS = 2.0
 
 #: Seconds after which a run that has one worker lets one have it that has none.
 TURN_SECONDS = 0.02
@@ -155,8 +159,10 @@ class Shares:
         """Records that a worker changes hands."""
         self._last_turn = time.monotonic()
 
-    def stand_still(self, share: Share) -> bool:
-        """Whether no worker has changed hands for so long that a run that waits need wait no longer."""
+    def stand_still(self, share: Share, lent: Iterable[Worker]) -> bool:
+        """Whether no worker that is lent has changed hands for so long that a run that waits need wait no longer."""
+        if any(worker.loads_for_less_than(LOAD_SECONDS) for worker in lent):
+            self.turn()
         return time.monotonic() - max(self._last_turn, share.waits_since) >= WAIT_SECONDS
 
     def wait(self, share: Share) -> None:
