@@ -160,6 +160,11 @@ class WithResources:
         self._thread.call = call = self._prepare(opened.open())
         return call
 
+    @property
+    def are_on_loop(self) -> bool:
+        """Whether any of these may need the event loop that they were opened on."""
+        return any(opened.is_on_loop for opened in self._opened)
+
     def release(self, *, everywhere: bool) -> None:
         """Closes what this thread, or every thread, has opened."""
         threads = self._opened if everywhere else [opened for opened in [getattr(self._thread, "opened", None)] if opened]
@@ -180,6 +185,10 @@ class _InThread:
         constants = self._drive(self._resources.open())
         self._runner = kept_runner()
         return constants
+
+    @property
+    def is_on_loop(self) -> bool:
+        return self._runner is not None
 
     def close(self) -> None:
         self._drive(self._resources.close())
@@ -205,6 +214,11 @@ class _InThread:
 
 async def _await(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
+
+
+def are_on_loop(call: Callable[..., Any]) -> bool:
+    """Whether what has been opened for ``call``, see `release`, may need the event loop of the thread that opened it."""
+    return isinstance(call, WithResources) and call.are_on_loop
 
 
 def release(call: Callable[..., Any], *, everywhere: bool = False) -> None:

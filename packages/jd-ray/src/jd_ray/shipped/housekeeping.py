@@ -83,22 +83,37 @@ class Housekeeping:
                 self._sweeping = True
                 threading.Thread(target=self._sweep, name="just-distribute-sweep", daemon=True).start()
 
+    def close_loop(self) -> None:
+        """Closes the event loop of this thread, after what runs have opened on it; they open it again if they go on."""
+        with self._lock:
+            calls = [call for (_, call), *_ in self._calls.values() if worker.resources.are_on_loop(call)]
+        for call in calls:
+            worker.release(call, everywhere=True)
+        worker.close_loop()
+
     def _sweep(self) -> None:
         from ray.experimental import internal_kv
 
+        calls: list[Callable[..., Any]] = []
         while True:
             time.sleep(KEEP_SECONDS / 4)
             with self._lock:
                 now = time.monotonic()
                 expired = [run for run, (*_, until) in self._calls.items() if until <= now and run != self._running]
-                calls = [self._calls.pop(run)[0][1] for run in expired]
+                calls += [self._calls.pop(run)[0][1] for run in expired]
                 keys, self._keys = self._keys, []
+                on_loop = [call for call in calls if worker.resources.are_on_loop(call)]
+                if self._running is None:  # and nothing begins before these are closed: a loop runs one thing at a time
+                    while on_loop:
+                        worker.release(on_loop.pop(), everywhere=True)
             for call in calls:
-                worker.release(call, everywhere=True)
+                if call not in on_loop:
+                    worker.release(call, everywhere=True)
+            calls = on_loop
             for key in keys:
                 internal_kv._internal_kv_del(key)
             with self._lock:
-                if not (self._calls or self._keys):
+                if not (self._calls or self._keys or calls):
                     self._sweeping = False
                     return
 

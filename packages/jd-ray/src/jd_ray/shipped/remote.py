@@ -174,7 +174,7 @@ def run_piece(assigned: Assignment, values: Sequence[Any] = ()) -> Done | Refuse
                 )
         finally:
             if cancellation.requested:
-                worker.close_loop()  # a coroutine that was interrupted must not go on in the next piece's loop
+                housekeeping.close_loop()  # a coroutine that was interrupted must not go on in the next piece's loop
         if not cancellation.requested:
             worker.combine(function, results, failures)
         seconds = time.perf_counter() - began
