@@ -345,6 +345,35 @@ def test_ctrl_c_is_not_a_failure_of_the_call(options: dict[str, Any], way: str) 
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.parametrize("way", ["aio", "astream"])
+def test_serial_can_be_cancelled_on_a_loop(way: str) -> None:
+    """Between chunks of plain calls, which block the loop, the loop goes on: timeouts, and whoever cancels."""
+    made: list[int] = []
+
+    async def main() -> None:
+        def call(number: int) -> int:
+            made.append(number)
+            if number == 2:
+                task.cancel()
+            return number
+
+        function = distribute(call, job="serial", chunksize=1)
+
+        async def take() -> None:
+            if way == "aio":
+                await function.aio(range(100))
+            else:
+                async for _ in function.astream(range(100)):
+                    pass
+
+        task = asyncio.create_task(take())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert made == [0, 1, 2]
+
+
 def test_a_keyboard_interrupt_of_the_functions_own_is_a_failure() -> None:
     """What the function raises itself is its call's failure, as under each job."""
 

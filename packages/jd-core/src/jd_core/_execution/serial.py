@@ -90,6 +90,7 @@ class SerialBackend(Backend):
                     yield result
                     for rest in rest_of(work, result):
                         yield rest
+                    await asyncio.sleep(0)  # others on the loop have their turn, and may cancel this
                     continue
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(work.poll_seconds):
