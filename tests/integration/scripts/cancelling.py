@@ -36,6 +36,9 @@ TASKS, THREADS = 4, 2
 #: Seconds after which the loop, its tasks and the threads are new ones.
 BATCH_SECONDS = 10.0
 
+#: Length of the first batch: what is open after it may stay so, as connections do that others keep (Ray).
+FIRST_SECONDS = 1.0
+
 #: Seconds in which all of a cancelled run has to be gone.
 GONE_SECONDS = 20.0
 
@@ -348,55 +351,59 @@ async def batch(seeds, until, done):
         raise WrongError(f"{len(left)} tasks are left: {list(left)[:3]}")
 
 
+def run_batch(dice, seconds, done, unraised):
+    """Runs all kinds of actions at once, on a loop and in threads; raises what goes wrong."""
+    until = time.monotonic() + seconds
+    seeds = [dice.random() for _ in range(TASKS + THREADS)]
+    in_threads = [Actions(seed) for seed in seeds[TASKS:]]
+    errors = []
+    threads = [threading.Thread(target=actions.in_thread, args=(until, errors)) for actions in in_threads]
+    for thread in threads:
+        thread.start()
+
+    def complain(loop, context):
+        unraised.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_exception_handler(complain)
+        try:
+            runner.run(batch(seeds[:TASKS], until, done))
+        except BaseException as error:
+            errors.append(error)
+    for thread in threads:
+        thread.join()
+    gc.collect()
+    for actions in in_threads:
+        done += actions.done
+    if errors or unraised:
+        print("seeds", seeds, "errors", errors, "unraised", unraised, flush=True)
+        raise errors[0] if errors else SystemExit(1)
+
+
 def main():
-    began, dice, done = time.monotonic(), random.Random(SEED), collections.Counter()
-    unraised = []
+    dice, done, unraised = random.Random(SEED), collections.Counter(), []
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of clients that are gone
     sys.unraisablehook = lambda each: unraised.append(repr(each.exc_value))
     threading.excepthook = lambda each: unraised.append(repr(each.exc_value))
     for function in functions:  # what is kept: workers, the loop, connections
         assert function(range(3), pause=0) == [0, 2, 4]
+    run_batch(dice, FIRST_SECONDS, done, unraised)
     just_distribute.shutdown()
-    gc.collect()
-    files, processes = open_files(), children()
-    while time.monotonic() < began + SECONDS:
-        until = min(began + SECONDS, time.monotonic() + BATCH_SECONDS)
-        seeds = [dice.random() for _ in range(TASKS + THREADS)]
-        in_threads = [Actions(seed) for seed in seeds[TASKS:]]
-        errors = []
-        threads = [threading.Thread(target=actions.in_thread, args=(until, errors)) for actions in in_threads]
-        for thread in threads:
-            thread.start()
-
-        def complain(loop, context):
-            unraised.append(f"{context.get('message')}: {context.get('exception')!r}")
-
-        with asyncio.Runner() as runner:
-            runner.get_loop().set_exception_handler(complain)
-            try:
-                runner.run(batch(seeds[:TASKS], until, done))
-            except BaseException as error:
-                errors.append(error)
-        for thread in threads:
-            thread.join()
-        gc.collect()
-        for actions in in_threads:
-            done += actions.done
-        if errors or unraised:
-            print("seeds", seeds, "errors", errors, "unraised", unraised, flush=True)
-            raise errors[0] if errors else SystemExit(1)
+    files, processes, end = open_files(), children(), time.monotonic() + SECONDS
+    while (left := end - time.monotonic()) > 0:
+        run_batch(dice, min(left, BATCH_SECONDS), done, unraised)
     just_distribute.shutdown()
     deadline = time.monotonic() + GONE_SECONDS
 
-    def left():
+    def leftovers():
         found = {"threads": own_threads(), "processes": max(0, children() - processes), "clients": Client.open}
         found["files"] = dict(open_files() - files)
         return {name: each for name, each in found.items() if each}
 
-    while left() and time.monotonic() < deadline:
+    while leftovers() and time.monotonic() < deadline:
         time.sleep(0.1)
-    print(sum(done.values()), "actions:", dict(done), "left:", left(), flush=True)
-    sys.exit(bool(left()))
+    print(sum(done.values()), "actions:", dict(done), "left:", leftovers(), flush=True)
+    sys.exit(bool(leftovers()))
 
 
 if __name__ == "__main__":
