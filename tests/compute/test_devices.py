@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 from jd_core import BackendError, distribute, worker_number
 
@@ -33,6 +34,7 @@ def seen(_):
         (["0,1", "2,3"], 2, {0: "0,1", 1: "2,3"}),
         (["GPU-11111111", "MIG-22222222"], 2, {0: "GPU-11111111", 1: "MIG-22222222"}),
         (range(7, 8), 2, {0: "7", 1: "7"}),
+        ([*np.arange(2)], 2, {0: "0", 1: "1"}),
     ],
 )
 def test_worker_k_sees_device_k(devices, workers, expected):
@@ -134,7 +136,7 @@ def test_what_the_user_allows_is_seen(monkeypatch, allowed, device):
     assert distribute(seen, job="compute", devices=[device])([1]) == [(0, device)]
 
 
-@pytest.mark.parametrize("devices", [[], [""], ["-1"], [-1], [1.5], [True], [None], ["0, 1"]])
+@pytest.mark.parametrize("devices", [[], [""], ["-1"], [-1], [1.5], [True], [None], ["0, 1"], ["cuda:0"]])
 def test_what_is_no_device_is_refused(devices):
     """When the decorator runs."""
     with pytest.raises(ValueError, match="option devices="):

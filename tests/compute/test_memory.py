@@ -239,7 +239,7 @@ def test_nothing_is_looked_at_where_nobody_asks(monkeypatch):
     assert distribute(abs, job="compute", workers=2)(range(-3, 0)) == [3, 2, 1]
 
 
-@pytest.mark.parametrize("memory", [0, -1, "much", "300MB"])
+@pytest.mark.parametrize("memory", [0, -1, "much", "300MB", float("inf")])
 def test_what_is_no_amount_is_refused(memory):
     """When the decorator runs."""
     with pytest.raises(ValueError, match="option memory="):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import multiprocessing
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -73,7 +74,7 @@ class ComputeBackend(Backend):
         "memory": Option(
             'a number of bytes above 0, "auto", or None',
             (int, float, str, type(None)),
-            lambda memory: memory is None or (memory == "auto" if isinstance(memory, str) else memory > 0),
+            lambda memory: memory is None or (memory == "auto" if isinstance(memory, str) else 0 < memory < math.inf),
         ),
         "devices": Option(
             "a list of devices, by number or UUID as in CUDA_VISIBLE_DEVICES, or None",

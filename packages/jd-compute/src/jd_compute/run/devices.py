@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -19,10 +20,13 @@ def are_devices(value: Any) -> bool:
 
 
 def _is_device(value: Any) -> bool:
-    if isinstance(value, int):
-        return value >= 0 and not isinstance(value, bool)
-    names = value.split(",") if isinstance(value, str) else [""]
-    return all(name and name[0] != "-" and name == name.strip() for name in names)
+    if hasattr(value, "__index__"):  # also numpy's
+        return bool(value >= 0) and not isinstance(value, bool)
+    return isinstance(value, str) and all(map(_is_name, value.split(",")))
+
+
+def _is_name(name: str) -> bool:
+    return name.isdecimal() or name.startswith(("GPU-", "MIG-"))
 
 
 def visible(devices: Sequence[str | int] | None, workers: int) -> tuple[str, ...]:
@@ -48,8 +52,7 @@ def visible(devices: Sequence[str | int] | None, workers: int) -> tuple[str, ...
 
 def _seen(allowed: str) -> list[str]:
     names = [name.strip() for name in allowed.split(",")]
-    end = next((at for at, name in enumerate(names) if not (name.isdecimal() or name.startswith(("GPU-", "MIG-")))), None)
-    return names[:end]
+    return [*itertools.takewhile(_is_name, names)]
 
 
 def _same(one: str, other: str) -> bool:
