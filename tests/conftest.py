@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib.util
 import os
@@ -78,34 +79,44 @@ def ray_cluster() -> Iterator[str]:
     # What the nodes report a thread of Ray's prints to the sys.stdout of the moment, which pytest may be closing.
     silence = pytest.MonkeyPatch()
     silence.setattr("ray._private.worker.print_to_stdstream", lambda *_, **__: None)
-    for attempt in range(3):
-        try:
-            started = ray.init(
-                num_cpus=2,
-                num_gpus=1,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                _node_ip_address="127.0.0.1",
-                _temp_dir=folder,
-                object_store_memory=150_000_000,
-                # It would end workers where the machine's memory is nearly full, whoever fills it.
-                _system_config={"memory_monitor_refresh_ms": 0},
-            )
-            break
-        except Exception as error:
-            # Ray allows a node 30 seconds to start, which cannot be changed.
-            if attempt == 2 or "timed out" not in str(error):
-                raise
-        ray.shutdown()
-        with warnings.catch_warnings():
-            # Ray does not wait for the processes that it has just ended.
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
+    with _without_warnings_of_what_is_open():
+        started = _started(ray, folder)
     yield started.address_info["address"]
-    ray.shutdown()
+    with _without_warnings_of_what_is_open():
+        ray.shutdown()
     silence.undo()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(ray: Any, folder: str, attempts: int = 3) -> Any:
+    try:
+        return ray.init(
+            num_cpus=2,
+            num_gpus=1,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _node_ip_address="127.0.0.1",
+            _temp_dir=folder,
+            object_store_memory=150_000_000,
+            # It would end workers where the machine's memory is nearly full, whoever fills it.
+            _system_config={"memory_monitor_refresh_ms": 0},
+        )
+    except Exception as error:
+        # Ray allows a node 30 seconds to start, which cannot be changed.
+        if attempts == 1 or "timed out" not in str(error):
+            raise
+    ray.shutdown()
+    return _started(ray, folder, attempts - 1)
+
+
+@contextlib.contextmanager
+def _without_warnings_of_what_is_open() -> Iterator[None]:
+    """Ray leaves files open (2.40), and does not wait for processes that it has just ended."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
 
 
 @pytest.fixture(params=[pytest.param(job, marks=marks) for job, marks in JOBS.items()])

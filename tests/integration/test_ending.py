@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import TypeAlias
 
 import pytest
+
+Unexpected: TypeAlias = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def environment(job: str, request: pytest.FixtureRequest) -> dict[str, str]:
+    """That of a program, which on ray uses the session's own."""
+    if job != "ray":
+        return dict(os.environ)
+    return {**os.environ, "RAY_ADDRESS": request.getfixturevalue("ray_cluster")}
+
+
+def run(program: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+
 
 PROGRAM = """
 import asyncio, atexit, sys
@@ -125,12 +145,10 @@ SAID = "[0, 1, 4, 9] [0, 1, 4, 9]\n"
 
 @pytest.mark.process
 @pytest.mark.parametrize("who", ENDS)
-def test_who_calls_at_the_end(job: str, who: str) -> None:
+def test_who_calls_at_the_end(job: str, who: str, environment: dict[str, str], unexpected: Unexpected) -> None:
     """Threads that end with the program, or after its main thread, have their results or one clear error."""
-    if job == "ray":
-        pytest.skip("it would start a Ray of its own; that calls are made here is decided before any backend is asked")
     program = f"JOB = {job!r}\n{BEFORE}\n{ENDS[who]}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    done = run(program, environment)
     expected = {"a daemon thread": SAID, "an open stream": "999\n999\n"}.get(who, 2 * SAID)
     assert (done.stdout, done.returncode) == (expected, 0)
     if who == "a daemon thread":  # its workers may end before it does
@@ -138,15 +156,15 @@ def test_who_calls_at_the_end(job: str, who: str) -> None:
         assert all("the interpreter is shutting down" in line for line in complaints), done.stderr
         assert len(complaints) <= 2
     else:
-        assert done.stderr == ""
+        assert unexpected(done.stderr) == []
 
 
 @pytest.mark.parametrize("warm", [False, True])
-def test_calls_while_the_interpreter_shuts_down(job: str, warm: bool) -> None:
+def test_calls_while_the_interpreter_shuts_down(
+    job: str, warm: bool, environment: dict[str, str], unexpected: Unexpected
+) -> None:
     """A call from ``atexit`` or ``__del__`` ends at once with its result, though no thread can be started any more."""
-    if job == "ray" and warm:
-        pytest.skip("it would start a Ray of its own")
     program = f"JOB, WARM = {job!r}, {warm}\n{PROGRAM}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = run(program, environment)
     said = "atexit" + 4 * " [0, 1, 4, 9]" + "\n" + warm * "__del__ [0, 1, 4, 9] [4, 9]\n"
-    assert (done.stdout, done.stderr, done.returncode) == (said, "", 0)
+    assert (done.stdout, unexpected(done.stderr), done.returncode) == (said, [], 0)

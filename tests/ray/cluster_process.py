@@ -85,7 +85,9 @@ def main() -> None:
         if command == "kill":
             lose(cluster, nodes[int(*number)])
         elif command == "raylet":
-            nodes[int(*number)].all_processes["raylet"][0].process.kill()
+            raylet = nodes[int(*number)].all_processes["raylet"][0].process
+            raylet.kill()
+            raylet.wait()  # its workers end with it, and take one that nobody waits for to be there
         elif command == "head":
             cluster.head_node.all_processes[number[0]][0].process.kill()
         else:

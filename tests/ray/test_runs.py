@@ -123,6 +123,10 @@ def test_a_worker_that_the_memory_monitor_ended() -> None:
 
 def test_tasks_have_the_name_of_the_function(ray) -> None:
     """Section 6, Ray: tasks have the function's name and the calls that they make, for the dashboard."""
+    from ray.runtime_context import RuntimeContext
+
+    if not hasattr(RuntimeContext, "get_task_name"):
+        pytest.skip("this Ray does not say in a task what it is called")
 
     def task_name(_: int) -> str:
         import ray as module
@@ -409,6 +413,29 @@ def test_the_window_is_bounded(ray, folder: str) -> None:
         return found
 
     assert ray.run(overlap, range(10), workers=1, constants={"folder": folder}).ordered() == [1] * 10
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_outcomes_are_taken_together(ray, streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain call wakes up for several outcomes, while other tasks wait for a worker; a stream has each at once."""
+    import ray as module
+
+    asked: list[int] = []
+    wait = module.wait
+
+    def record(refs: Any, *, num_returns: int, **settings: Any) -> Any:
+        asked.append(num_returns)
+        return wait(refs, num_returns=num_returns, **settings)
+
+    monkeypatch.setattr(module, "wait", record)
+    cancelled = (lambda: False) if streamed else None
+    assert ray.run(abs, range(60), workers=8, cancelled=cancelled).ordered() == list(range(60))
+    # Twelve tasks are there, of which two run.
+    assert max(asked) == (1 if streamed else 5)
+    assert min(asked) == 1
+    asked.clear()
+    assert ray.run(time.sleep, [0.2] * 6, workers=8).ordered() == [None] * 6
+    assert set(asked) == {1}, "long ones are taken as they come"
 
 
 @best_of_three

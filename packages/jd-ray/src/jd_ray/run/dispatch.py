@@ -122,7 +122,9 @@ class Dispatch:
         if len(self._in_flight) < self._window.size and not self._pieces.exhausted:
             ended = self._in_flight.ended_unless_input(min(seconds, self.work.poll_seconds))
         else:
-            ended = self._in_flight.ended(seconds)
+            # A plain call has its results together; one that is read as it goes on takes each as soon as it is there.
+            at_once = self.work.cancelled is not None or self.work.timeout is not None
+            ended = self._in_flight.ended(seconds, 1 if at_once else self._window.together(self._pieces.seconds))
         for ref in ended:
             sent = self._in_flight.remove(ref)  # before its results are yielded, which may end the run
             self._starts.ended(ref)

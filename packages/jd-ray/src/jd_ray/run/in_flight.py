@@ -67,10 +67,11 @@ class InFlight:
         """Returns whether any task waits for objects that it is passed references to."""
         return any(sent.dereferences for sent in self._sent.values())
 
-    def ended(self, seconds: float) -> list[Any]:
-        """Waits at most so long; returns tasks that have ended."""
+    def ended(self, seconds: float, together: int = 1) -> list[Any]:
+        """Waits at most so long for so many tasks; returns those that have ended."""
         refs = list(self._sent)
-        ready, _ = self._session.ask(lambda: self._ray.wait(refs, num_returns=1, timeout=seconds))
+        count = min(together, len(refs))
+        ready, _ = self._session.ask(lambda: self._ray.wait(refs, num_returns=count, timeout=seconds))
         if ready and len(refs) > MANY:
             ready, _ = self._session.ask(lambda: self._ray.wait(refs, num_returns=len(refs), timeout=0))
         return list(ready)

@@ -86,10 +86,12 @@ class Pieces:
 
     Attributes:
         exhausted: whether the core hands over no more chunks.
+        seconds: what the calls of a piece took, as measured last.
     """
 
     def __init__(self, work: Work, chunks: Iterator[Chunk | None], full: float) -> None:
         self.exhausted = False
+        self.seconds = 0.0
         self._work = work
         self._chunks = chunks
         self._full = full
@@ -130,6 +132,7 @@ class Pieces:
         """Records how long the calls of a piece took, and how much they returned."""
         if not done.calls:
             return
+        self.seconds = done.seconds
         self._seconds_per_call = (self._seconds_per_call + done.seconds / done.calls) / 2
         if self._work.chunksize is None:
             self._result_bytes = result_bytes(done) / done.calls

@@ -19,6 +19,9 @@ logger = logging.getLogger("just_distribute.ray")
 #: Seconds without any call having started after which a warning says what is asked for and what is there.
 WAITING_SECONDS = 10.0
 
+#: Outcomes that are expected within so many seconds are taken together.
+TOGETHER_SECONDS = 0.05
+
 #: Seconds between two looks at the size of the cluster.
 GROWTH_SECONDS = 2.0
 
@@ -51,6 +54,7 @@ class Window:
         waiting.check(ray, work.name, work.options)
         self._looked = time.monotonic()
         self._warn_at: float | None = self._looked + WAITING_SECONDS
+        self._workers = work.workers
         self._offered = self._ask_offered() if work.workers_given else work.workers
         self._changes = False  # whether the cluster has changed its size
         self.size = self._size_for(self._offered)
@@ -69,6 +73,18 @@ class Window:
             self._warn_at = None
             if not self._starts.any():
                 logger.warning(self._session.ask(functools.partial(self._warning, dereferences())))
+
+    def together(self, seconds: float) -> int:
+        """Returns how many tasks to wait for where nobody waits for the first: tasks that wait for a worker bridge the time.
+
+        Each time that the caller wakes up costs it more than a task.
+
+        Args:
+            seconds: what the calls of a task take; 0 if that is not known.
+        """
+        workers = min(self._offered, self._workers)
+        quick = TOGETHER_SECONDS * workers / seconds if seconds else 1
+        return int(max(1, min((self.size - workers) // 2, quick)))
 
     def started(self) -> None:
         """Records that a task ended, so that there is nothing to warn of."""
@@ -91,5 +107,6 @@ class Window:
         return self._session.ask(lambda: capacity.offered(self._ray, self._work.options))
 
     def _size_for(self, offered: int) -> int:
-        workers = self._work.workers if self._work.workers_given else offered
-        return workers + (workers + 1) // 2 if workers >= offered else workers
+        if not self._work.workers_given:
+            self._workers = offered
+        return self._workers + (self._workers + 1) // 2 if self._workers >= offered else self._workers
