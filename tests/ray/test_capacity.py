@@ -108,7 +108,7 @@ def test_waiting_names_what_is_asked_and_what_is_there() -> None:
     ray = cluster({"CPU": 3.0})
     busy = waiting.warning(ray, "area", {"num_cpus": 2}, 10)
     assert "no call of area for 10 s" in busy
-    assert "each asks for CPU 2; of it the cluster has CPU 3, free CPU 0: others use it, and calls start when" in busy
+    assert "each asks for CPU 2; of it the cluster has CPU 3, free CPU 0: others use it, or Ray is" in busy
     impossible = waiting.warning(ray, "area", {"num_gpus": 2, "runtime_env": {"pip": []}}, 10)
     assert "each asks for CPU 1, GPU 2; of it the cluster has CPU 3, GPU 0" in impossible
     assert "no node has so much: ask for less, or add a node that has it; its runtime_env may still be" in impossible

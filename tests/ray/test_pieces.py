@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from jd_core import distribute
 from jd_core.backend import Chunk, Work
-from jd_ray.run.pieces import MOST_BYTES, Piece, Pieces
+from jd_ray.run.pieces import MOST_BYTES, Piece, Pieces, result_bytes
+from jd_ray.run.submission import Arguments, Sent, Submission
 from jd_ray.shipped import codec, remote
 
 MEGABYTE = 1_000_000
@@ -82,14 +83,28 @@ WAYS: dict[str, Callable[[Any], int]] = {
 
 @pytest.mark.ray
 @pytest.mark.parametrize("what", WAYS)
-def test_nothing_is_spilled(ray_cluster: str, what: str) -> None:
-    """Section 6, Ray: 300 MB, as arguments or results of short calls, through a store of 150 MB, and nothing is spilled."""
+def test_nothing_is_spilled(ray_cluster: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 6, Ray: 300 MB, as arguments or results of short calls, go through a store of 150 MB, little in each task."""
     from ray._private import internal_api, state  # as `ray memory --stats-only` does
+
+    carried: list[int] = []
 
     def spilled() -> int:
         return int(internal_api.get_memory_info_reply(state.state).store_stats.spilled_bytes_total)
 
+    def send(self: Submission, piece: Piece, arguments: Arguments, *settings: Any) -> Sent:
+        carried.append(codec.size(arguments.columns))
+        return sending(self, piece, arguments, *settings)
+
+    def ran(self: Pieces, done: remote.Done) -> None:
+        carried.append(result_bytes(done))
+        ending(self, done)
+
+    sending, ending = Submission.send, Pieces.ran
+    monkeypatch.setattr(Submission, "send", send)
+    monkeypatch.setattr(Pieces, "ran", ran)
     numpy = pytest.importorskip("numpy")
     before = spilled()
     assert WAYS[what](numpy) == 300 * MEGABYTE
+    assert MEGABYTE <= max(carried) < MOST_BYTES + MEGABYTE
     assert spilled() == before

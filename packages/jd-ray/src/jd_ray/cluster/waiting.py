@@ -56,7 +56,8 @@ def _reason(
             "they are made in another thread of a task that holds CPUs itself, and Ray lends these to others only while the "
             "task's own thread waits: call f(...) there, not f.aio(...), or start the task with num_cpus=0"
         )
-    return f"others use it, and calls start when it is given back: {_who_has_it(ray, asked)}"
+    # Ray takes resources from what is free before it starts the worker that gets them.
+    return f"others use it, or Ray is still starting workers for these calls: {_who_has_it(ray, asked)}"
 
 
 def _captured(group: Any) -> str:
