@@ -17,6 +17,7 @@ import time
 import numpy as np
 import psutil
 import pytest
+from jd_compute.pool import launcher
 from jd_compute.pool.share import Shares
 from jd_compute.transport import arena
 from jd_core import distribute
@@ -81,6 +82,15 @@ def test_two_hundred_calls_leave_nothing_behind(run_script):
     assert report["growth"] < 5_000_000
 
 
+@pytest.mark.slow
+@best_of_three
+def test_runs_of_every_kind_leave_nothing_behind(run_script):
+    """Promise 8: whatever happens to them. SOAK_SECONDS=3600 for a soak, SOAK_SEED=2 for another one."""
+    seconds = float(os.environ.get("SOAK_SECONDS", "3"))
+    done = run_script("mixed_soak.py", seconds, os.environ.get("SOAK_SEED", "1"), seconds=2.0 * seconds + 150.0)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
 def test_nothing_is_left_in_shared_memory_or_the_temporary_folder(tmp_path):
     """Promise 8: what is shared has no name, and the sockets' folder goes."""
     script = (
@@ -124,6 +134,27 @@ def test_idle_workers_end_after_their_time():
     while psutil.pid_exists(first):
         time.sleep(0.01)
     assert run([0]) != [first]
+
+
+def test_ctrl_c_just_after_a_worker_was_started_leaves_nothing(monkeypatch):
+    """Promises 7 and 8: before anybody has it but the one who was interrupted."""
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    def use(seconds):
+        distribute(abs, job="compute", workers=1, start_method="spawn", idle_seconds=seconds)([-1])
+
+    use(91.0)
+    before = psutil.Process().num_fds()
+    with monkeypatch.context() as patch:
+        patch.setattr(launcher, "introduction", interrupt)
+        for seconds in (92.0, 93.0, 94.0):
+            with pytest.raises(KeyboardInterrupt):
+                use(seconds)
+    gc.collect()
+    use(95.0)
+    assert psutil.Process().num_fds() <= before
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn", "fork"])

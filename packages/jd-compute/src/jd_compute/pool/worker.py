@@ -65,10 +65,10 @@ class Worker:
         self.function: tuple[str, ...] | None = None
         self.takes_files = True
         self.orders: object = None
+        self.report = self._life = -1
         living.add(self)
         here, there = socket.socketpair()
         self.channel = Channel(here, MESSAGE_SECONDS)
-        self.report = self._life = -1
         theirs: list[int] = []
         try:
             # Its other end is a signal to the worker: the kernel kills it when this end closes, as it does when this
@@ -85,6 +85,11 @@ class Worker:
             there.close()
             for file in theirs:
                 os.close(file)
+
+    def __del__(self) -> None:
+        # Ctrl-C came before anybody had it, or when it was to be reaped. The process ends with this end of its life.
+        if hasattr(self, "channel"):
+            self.abandon()
 
     @property
     def name(self) -> str:

@@ -202,7 +202,7 @@ class Channel:
             raise FilesLostError("too many open files")
         for file in files:
             os.set_inheritable(file, False)  # what arrives is inheritable, unlike all that Python opens
-        return files
+        return list(files)
 
     def poll(self, seconds: float | None, event: int = select.POLLIN) -> bool:
         """Waits at most so long for something to read, an end-of-file too, and returns whether there is."""
