@@ -7,7 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jd_core.backend import Work
 from jd_ray.cluster import autoscaler, capacity, waiting
+from jd_ray.cluster.started_tasks import Starts
+from jd_ray.run import window
 
 
 def cluster(*nodes: dict[str, float], dead: int = 0) -> Any:
@@ -85,6 +88,24 @@ def test_offered_by_nodes_with_labels(selector: dict[str, str], expected: int) -
     ray.nodes()[2]["Alive"] = True
     fallback = [{"label_selector": {"kind": "y"}}]
     assert capacity.offered(ray, {"label_selector": {"zone": "b"}, "fallback_strategy": fallback}) == 12
+
+
+def test_a_cluster_that_has_changed_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 6, Ray: it may have an autoscaler, so 48 tasks at least are there from then on."""
+    ray = cluster({"CPU": 2.0})
+    told: list[int] = []
+    session: Any = SimpleNamespace(ask=lambda request: request())
+    work = Work(abs, {}, 2, "abs", workers_given=False, resized=told.append)
+    monkeypatch.setattr(window, "GROWTH_SECONDS", -1.0)
+    tasks = window.Window(ray, work, session, Starts(every_task=False))
+    tasks.look(lambda: False)
+    assert (tasks.size, told) == (3, [])
+    ray.nodes = cluster({"CPU": 2.0}, {"CPU": 2.0}).nodes
+    tasks.look(lambda: False)
+    assert (tasks.size, told) == (48, [capacity.EXPECTED])
+    ray.nodes = cluster({"CPU": 64.0}).nodes
+    tasks.look(lambda: False)
+    assert (tasks.size, told) == (96, [capacity.EXPECTED, 64])
 
 
 def captured(ray: Any, **bundle: float) -> Any:
