@@ -304,8 +304,9 @@ def test_a_forked_child_calls_and_changes_nothing_for_the_parent(way):
     """Promise 17: however it ends."""
     output, errors = run_program(
         """
-        import os, signal, sys, threading, time
+        import os, signal, sys, threading, time, warnings
         from jd_core import distribute
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of any fork beside threads
         way = sys.argv[1]
         def work(number):
             time.sleep(0.01)
