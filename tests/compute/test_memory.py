@@ -166,6 +166,7 @@ def test_a_worker_that_the_system_killed_is_said_to_have_been(monkeypatch):
     """Where the control group counts that."""
     counted = iter(range(1, 1000))
     monkeypatch.setattr(system, "kills", lambda: next(counted))
+    monkeypatch.setattr(system, "_noted", 0)
     with pytest.raises(WorkerDiedError, match="the system has killed it for memory"):
         distribute(lambda _: os.kill(os.getpid(), signal.SIGKILL), job="compute", workers=1)([1])
 
@@ -174,6 +175,7 @@ def test_each_kill_of_the_system_counts_once(monkeypatch):
     """Of several workers that it has killed at the same time, each is said to have been; of one more, not."""
     counted = 7
     monkeypatch.setattr(system, "kills", lambda: counted)
+    monkeypatch.setattr(system, "_noted", 0)
     system.note_kills()
     counted += 2
     assert [system.have_killed() for _ in range(3)] == [True, True, False]

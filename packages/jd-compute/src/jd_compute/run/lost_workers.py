@@ -61,7 +61,11 @@ class LostWorkers:
     def reap(self, assignment: Assignment) -> Iterator[ChunkResult]:
         """Deals with a dead worker: blames the call that it was running, and puts all others back."""
         page = assignment.worker.status
-        blames = [(task, blame(task, page) if was_begun(task, page) else None) for task in assignment.tasks]
+        begun = [task for task in assignment.tasks if was_begun(task, page)]
+        # Of several, the first is to blame: its results were sent before others began, and cannot be read. None runs twice
+        # where that is promised.
+        at_fault = begun if self._work.chunksize == 1 else begun[:1]
+        blames = [(task, blame(task, page) if task in at_fault else None) for task in assignment.tasks]
         nobody_blamed = all(found is None for _, found in blames)
         self.may_send_ahead &= not nobody_blamed
         loading = page is not None and page.phase == status_page.LOADING

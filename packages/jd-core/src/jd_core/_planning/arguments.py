@@ -22,7 +22,6 @@ from jd_core._hints.matching import first_element, fits
 from jd_core._hints.parameter import Parameter, Role
 from jd_core.errors import SignatureError
 from jd_core.worker import is_ending
-from jd_core.worker.surroundings.reached import enclosed, names_in
 from jd_core.worker.unpicklable import some_parts
 
 
@@ -176,6 +175,8 @@ def warn_of_generators(name: str, function: Callable[..., Any], constants: Mappi
 
 def _from_outside(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     """Yields names and values of what functions that are sent by value use from outside, and so bring along."""
+    from jd_core.worker.surroundings.reached import enclosed, names_in  # here, because only jobs with processes need it
+
     seen: set[types.FunctionType] = set()
     left = [function]
     while left:
