@@ -36,7 +36,12 @@ def test_a_call_that_breaks_its_connection_ends_its_worker_and_no_more(run_scrip
     """Promise 1: what breaks the protocol is a dead worker, not a hang, and others are not touched."""
     done = run_script("descriptors.py", *what.split())
     *results, after = json.loads(done.stdout)
-    assert all(each == [0, 1, 2, "WorkerDiedError", *range(4, 12)] for each in results), done.stdout + done.stderr
+    right = [0, 1, 2, "WorkerDiedError", *range(4, 12)]
+    automatic = results.pop(4)
+    assert automatic == right, done.stdout + done.stderr
+    for each in results:  # with chunksize=1 none runs twice, so neither does what the worker had begun after it
+        assert each[3] == right[3], done.stdout + done.stderr
+        assert sum(one != other for one, other in zip(each, right, strict=True)) <= 1, done.stdout + done.stderr
     assert after == list(range(12))
 
 
