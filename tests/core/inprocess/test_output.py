@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import subprocess
 import sys
 import threading
 from types import SimpleNamespace
@@ -117,3 +118,27 @@ def test_whose_time_it_is(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     other.join()
     seconds = uncounted_seconds(thread)
     assert uncounted_seconds(thread) == seconds > 0.0
+
+
+PRINTS = """
+import sys
+from jd_core import distribute
+
+class Ends:
+    def __str__(self):
+        results.close()
+        bytearray(10_000), [object() for _ in range(1000)]  # take the place of what is freed
+        return "ends"
+
+for _ in range(100):
+    results = distribute(abs, job="io", workers=1, timeout=600.0).stream([-1, -2])
+    next(results)
+    print("begins,", Ends(), "and goes on")
+"""
+
+
+def test_what_is_being_printed_while_a_run_ends() -> None:
+    """Python may hold no reference to the stream that it prints to: the process does not crash."""
+    done = subprocess.run([sys.executable, "-c", PRINTS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "begins, ends and goes on\n" * 100

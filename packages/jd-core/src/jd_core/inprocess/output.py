@@ -11,6 +11,7 @@ import contextlib
 import functools
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,10 @@ from jd_core.worker import is_inside_worker, uncounted
 _NOTEBOOK = "ipykernel.iostream"
 
 _replacing = threading.Lock()
+
+#: What has stood for something last, to do so again. `print` holds no reference to ``sys.stdout`` before Python 3.13.3
+#: (CPython issue 130163): if another thread ends a run meanwhile, it would write to what is freed, and crash.
+_kept: deque[_StandIn] = deque(maxlen=32)
 
 
 class _StandIn:
@@ -45,7 +50,7 @@ class _StandIn:
         """Has one stand for ``owner.name`` while the block is left to run."""
         with _replacing:
             found: Any = getattr(owner, name)
-            stand_in = found if isinstance(found, cls) else cls(found)
+            stand_in = found if isinstance(found, cls) else cls._standing_for(found)
             stand_in.runs += 1
             setattr(owner, name, stand_in)
         try:
@@ -57,6 +62,14 @@ class _StandIn:
                     stand_in.end()
                     if getattr(owner, name) is stand_in:  # nobody has put something else there meanwhile
                         setattr(owner, name, stand_in.original)
+
+    @classmethod
+    def _standing_for(cls, original: Any) -> _StandIn:
+        for kept in _kept:
+            if type(kept) is cls and kept.original is original:
+                return kept
+        _kept.append(cls(original))
+        return _kept[-1]
 
 
 class Stream(_StandIn):
