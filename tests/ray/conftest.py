@@ -125,8 +125,9 @@ class ClusterProcess:
                     command,
                     env={
                         **environment,
-                        # As much for the process that the client server starts for each client.
-                        "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": f"{CLUSTER_SECONDS:.0f}",
+                        # For the process that the client server starts for each client. Now and then it does not come up
+                        # at all, and a client that is told so in time tries again.
+                        "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "40",
                         # That process is forked among gRPC's threads. What gRPC does about it in the child may end the
                         # child, and the client waits for all of that time.
                         "GRPC_ENABLE_FORK_SUPPORT": "0",
