@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from jd_core import Rate, distribute
+from jd_core.inprocess.congestion import START_PER_SECOND
 from jd_core.inprocess.rate_limit import LATENESS_SECONDS
 from jd_core.testing.harness import best_of_three
 
@@ -149,6 +150,31 @@ def test_auto_hears_what_becomes_of_calls(calls: tuple[Service, Callable[..., An
     if function.__name__ == "plain":
         function = distribute(refuse, job=function._options.job, max_per_second=rate)
     function.options(return_exceptions=True)(range(3))
+    assert rate.per_second < grown
+
+
+def made(function: Any, way: str, calls: int) -> None:
+    """Makes so many calls."""
+    if way == "aio":
+        asyncio.run(function.aio(range(calls)))
+    else:
+        function(range(calls))
+
+
+@pytest.mark.parametrize("way", ["plain", "aio"])
+def test_auto_hears_calls_that_run_here(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program whose calls are made to run one after the other finds the rate as well."""
+    monkeypatch.setenv("JUST_DISTRIBUTE_SERIAL", "1")
+    rate = Rate("auto", maximum=10_000)
+    function = distribute(Service().plain, job="io", max_per_second=rate)
+    made(function, way, 20)
+    assert (grown := rate.per_second) > START_PER_SECOND
+
+    def refuse(number: int) -> int:
+        raise TooManyError(number)
+
+    refused = distribute(refuse, job="io", max_per_second=rate, return_exceptions=True)
+    made(refused, way, 3)
     assert rate.per_second < grown
 
 

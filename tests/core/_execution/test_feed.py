@@ -51,7 +51,7 @@ class Numbers(Plan):
 
 def made(calls: int, *sizes: int, buffersize: int | None = None) -> Feed:
     """Makes the feed of a stream, two of whose calls run at once."""
-    retries = Retries(Retry(1), 2, "numbers", shared=False)
+    retries = Retries(Retry(1), 2, "numbers", shared=False, paced=False)
     internals = HiddenInternals(SerialBackend())
     return Feed(Numbers(calls), Sizes(*sizes), retries, internals, buffersize=buffersize, streamed=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import random
@@ -82,10 +83,12 @@ class Run:
         refused: how many were refused.
     """
 
-    def __init__(self, clock: types.SimpleNamespace, service: OutOfOrder | Window, calls: int, workers: int) -> None:
+    def __init__(
+        self, clock: types.SimpleNamespace, service: OutOfOrder | Window, calls: int, workers: int, *, paced: bool = False
+    ) -> None:
         self.starts: list[float] = []
         self.refused = 0
-        again = retries.Retries(Retry(50), workers, "f", shared=True)
+        again = retries.Retries(Retry(50), workers, "f", shared=True, paced=paced)
         ended: list[tuple[float, int, Chunk, float | None]] = []
         numbers, began, jitter = itertools.count(), clock.now, random.Random(2)
         new = settled = 0
@@ -125,13 +128,20 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     clock = types.SimpleNamespace(now=1000.0)
     monkeypatch.setattr(retries, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setattr(random, "uniform", lambda least, most: most)
-    return lambda *arguments: Run(clock, *arguments)
+    return functools.partial(Run, clock)
 
 
 @pytest.mark.parametrize(("workers", "chance", "seconds"), [(4, 0.0, 4.0), (20, 0.0, 2.0), (20, 0.1, 2.0)])
 def test_single_refusals_do_not_lower_the_rate(run, workers: int, chance: float, seconds: float):
     """Section 5: pages that are out of order are none of the others' business, once their wait is over."""
     assert run(OutOfOrder(0.1, chance), 150, workers).seconds <= seconds
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_run_that_keeps_to_a_rate_has_no_other(run, workers: int):
+    """Section 6: with max_per_second="auto" each refusal holds up the run once, and the rest is that rate's affair."""
+    pauses = 150 / 7 * 0.1
+    assert run(OutOfOrder(0.1), 150, workers, paced=True).seconds <= 1.2 * (150 * 0.02 / workers + pauses)
 
 
 @pytest.mark.parametrize("workers", [1, 4, 20])

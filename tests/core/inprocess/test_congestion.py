@@ -145,12 +145,39 @@ def test_a_service_that_halves_its_limit(per_second, service, hint):
     assert flood.taken(SETTLED, SECONDS) >= (0.7 if hint == "whole seconds" else 0.75) * allowed
 
 
-def test_a_refusal_for_another_reason():
-    """A rate that is far too low, since a service refused calls while it started, is left ever faster."""
-    warm = type("Warm", (), {"wait": lambda self, now, per_second: 0.1 if now < 0.2 else Fixed.wait(fixed, now, per_second)})
-    fixed = Fixed()
-    flood = Flood(Rate("auto"), warm(), lambda now: 50, 0.02, HINTS["none"])
-    assert flood.taken(20, SECONDS) >= 2 * flood.taken(5, 15)
+class Starting(Fixed):
+    """Refuses what comes while it starts, or the first calls but two."""
+
+    def __init__(self, seconds, calls):
+        super().__init__()
+        self.seconds, self.calls, self.asked = seconds, calls, 0
+        self.started = 0.0
+
+    def wait(self, now, per_second):
+        self.asked += 1
+        if now < self.seconds or 2 < self.asked <= self.calls:
+            self.started = now
+            return 0.1
+        return super().wait(now, per_second)
+
+
+@pytest.mark.parametrize("hint", HINTS)
+@pytest.mark.parametrize("per_second", [20, 200])
+@pytest.mark.parametrize("service", [(0.2, 0), (2.0, 0), (0.0, 8)], ids=["for a moment", "for seconds", "after two calls"])
+def test_a_service_that_starts(service, per_second, hint):
+    """Section 6: what is refused before anything is known of the service's rate says nothing of it."""
+    starting = Starting(*service)
+    flood = Flood(Rate("auto"), starting, lambda now: per_second, 0.02, HINTS[hint])
+    settled = starting.started + 1.0 + SETTLED  # the last one may have been asked to wait for a second
+    assert flood.worst_second(settled, SECONDS) <= 1.5 * per_second
+    assert flood.taken(settled, SECONDS) >= 0.75 * per_second * (SECONDS - settled)
+
+
+@pytest.mark.parametrize("hint", HINTS)
+def test_a_service_that_allows_more(hint):
+    """A rate that is far too low is left ever faster."""
+    flood = Flood(Rate("auto"), Bucket(), lambda now: 50 if now < 10 else 200, 0.02, HINTS[hint])
+    assert flood.taken(25, SECONDS) >= 1.5 * flood.taken(10, 15)
 
 
 class Faulty:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jd_core._options.defaults import Workers
 from jd_core._options.options import Options
 from jd_core._planning.binding import BoundCall
 from jd_core._planning.plan import Plan, plan
-from jd_core.backend import Backend, registry
+from jd_core.backend import Backend, Work, registry
 from jd_core.worker import is_ending
+
+if TYPE_CHECKING:
+    from jd_core.inprocess.rate_limit import Rate
 
 
 class Prepared(NamedTuple):
@@ -54,3 +57,19 @@ def prepare(call: BoundCall, options: Options) -> Prepared:
         backend = registry.backend("serial")
         workers = Workers(backend, options)
     return Prepared(options, backend, workers, planned)
+
+
+def rate_of(work: Work) -> Rate | None:
+    """Returns the rate that the calls keep to, if there is one: a backend may also mean something else by that option."""
+    given = work.options.get("max_per_second")
+    if given is None:
+        return None
+    from jd_core.inprocess.rate_limit import Rate  # here, because few functions have one
+
+    return given if isinstance(given, Rate) else None
+
+
+def is_paced(work: Work) -> bool:
+    """Returns whether the calls keep to a rate that falls when one is refused."""
+    rate = rate_of(work)
+    return rate is not None and rate.finds_itself

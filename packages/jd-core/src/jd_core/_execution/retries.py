@@ -5,8 +5,8 @@ A service that fails must not get a first attempt at the whole input. So calls t
 failed call, that holds from the first failure to the next success: calls that fail now and then do not stop the others.
 
 And if a failure says when to come back (``Retry-After``), nothing of the run starts before. Afterwards calls start one after
-the other, at the rate at which they succeeded before; it grows until the service refuses again. Where calls succeed that
-were under way when the service refused one, it was that call's affair: then all goes on as before.
+the other, at the rate at which they succeeded before; it grows until the service refuses again. All goes on as before where
+``max_per_second="auto"`` keeps to a rate already, and where calls succeed that were under way: it was one call's affair.
 """
 
 from __future__ import annotations
@@ -65,9 +65,10 @@ class Retries:
         workers: how many calls run at once.
         name: the function's, for the log.
         shared: whether workers share the calls of a chunk, so that it costs little to have chunks of one call.
+        paced: whether the calls keep to a rate that falls when one is refused.
     """
 
-    def __init__(self, rule: Retry, workers: int, name: str, *, shared: bool) -> None:
+    def __init__(self, rule: Retry, workers: int, name: str, *, shared: bool, paced: bool) -> None:
         self._rule = rule
         self._workers = workers
         self._shared = shared
@@ -76,7 +77,7 @@ class Retries:
         self._queued: deque[_Waiting] = deque()  # until fewer are being retried
         self._succeeded = 0
         self._failed_in_a_row = 0
-        self._pause = Pause(name)
+        self._pause = Pause(name, paced=paced)
 
     @property
     def are_waiting(self) -> bool:
@@ -163,18 +164,18 @@ class Pause:
 
     Args:
         name: the function's, for the log.
+        paced: whether calls keep to a rate of their own.
 
     Attributes:
         is_set: whether there was such a wish, and it still matters.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, paced: bool) -> None:
         self.is_set = False
         self._name = name
+        self._paced = paced
         self._logged = False
-        self._began = 0.0
-        self._until = 0.0
-        self._seconds = 0.0
+        self._began = self._until = self._seconds = 0.0
         self._refused = 0  # wishes in this pause
         self._by_then = 0  # calls that had succeeded when it began
         self._before: float | None = None  # the rate when it began; None: there was no limit
@@ -219,7 +220,7 @@ class Pause:
 
     def _resumed(self, succeeded: int, waiting: int) -> float | None:
         """Returns the rate after a pause; None if there is to be no limit."""
-        if succeeded - self._by_then > SUCCESSES_FOR_EACH_REFUSAL * (self._refused - 1):
+        if self._paced or succeeded - self._by_then > SUCCESSES_FOR_EACH_REFUSAL * (self._refused - 1):
             return self._before
         seconds = self._began - self._since + min(self._seconds, SPREAD_SECONDS)
         return max(succeeded - self._succeeded or waiting, 1) / max(seconds, LATE_SECONDS)

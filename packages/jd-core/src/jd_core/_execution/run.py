@@ -22,7 +22,7 @@ from jd_core._collections.table import Kind
 from jd_core._execution.chunk_size import CallDurations, sizer
 from jd_core._execution.failures import HiddenInternals
 from jd_core._execution.feed import Feed, Stop, waking
-from jd_core._execution.prepared import prepare
+from jd_core._execution.prepared import is_paced, prepare
 from jd_core._execution.results import AsCompleted, InOrder, Results
 from jd_core._execution.retries import Retries
 from jd_core._hints.signature import Signature
@@ -147,12 +147,12 @@ class Run:
         internals = HiddenInternals(backend)
         rule, workers, fixed, buffer = options.retry, work.workers, work.chunksize, options.buffersize
         resumed = None
-        kept = options.resumed is not None
+        kept, shared = options.resumed is not None, backend.shares_calls
         combined = fold is not None and not kept
         sizes = sizer(
             backend, durations, workers, total=plan.calls, fixed=fixed, buffer=buffer, combined=combined, kept=kept
         )
-        retries = None if rule is None else Retries(rule, workers, work.name, shared=backend.shares_calls)
+        retries = None if rule is None else Retries(rule, workers, work.name, shared=shared, paced=is_paced(work))
         if options.resumed and plan.calls != 0:
             from jd_core._resume.resumed import ResumedPlan  # here, because it imports sqlite3
 

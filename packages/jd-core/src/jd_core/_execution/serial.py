@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from jd_core._execution.prepared import rate_of
 from jd_core.backend import Backend, Chunk, ChunkResult, Failure, SettledChunk, Work
 from jd_core.worker import (
     Span,
@@ -107,7 +108,7 @@ def run_chunk(work: Work, call: Callable[..., Any], chunk: Chunk) -> ChunkResult
     if isinstance(chunk, SettledChunk):
         return chunk.result
     began = time.perf_counter()
-    if (rate := work.options.get("max_per_second")) is not None:
+    if (rate := rate_of(work)) is not None:
         call = _limited(call, rate)
     with as_worker(), _ctrl_c() as pressed:
 
@@ -170,9 +171,24 @@ def _limited(call: Callable[..., Any], rate: Rate) -> Callable[..., Any]:
     def run(*arguments: Any) -> Any:
         while delay := rate.delay():
             time.sleep(delay)
-        return call(*arguments)
+        with _heard(rate):
+            return call(*arguments)
 
     return run
+
+
+@contextlib.contextmanager
+def _heard(rate: Rate | None) -> Iterator[None]:
+    """Tells the rate what becomes of the call within."""
+    began = time.monotonic()
+    try:
+        yield
+    except BaseException as error:
+        if rate is not None:
+            rate.hear(began, error)
+        raise
+    if rate is not None:
+        rate.hear(began, None)
 
 
 async def _await(work: Work, resources: LoopResources, chunk: Chunk) -> ChunkResult:
@@ -181,7 +197,7 @@ async def _await(work: Work, resources: LoopResources, chunk: Chunk) -> ChunkRes
     if isinstance(chunk, SettledChunk):
         return chunk.result
     began = time.perf_counter()
-    rate: Rate | None = work.options.get("max_per_second")
+    rate = rate_of(work)
     values: list[Any] = []
     failures: list[Failure] = []
     spans: list[Span] = []
@@ -192,7 +208,7 @@ async def _await(work: Work, resources: LoopResources, chunk: Chunk) -> ChunkRes
             while rate is not None and (delay := rate.delay()):
                 await asyncio.sleep(delay)
             started = time.perf_counter()
-            with as_worker():
+            with as_worker(), _heard(rate):
                 values.append(await finish_async(work.function(*arguments, **constants)))
         except BaseException as error:
             task = asyncio.current_task()

@@ -12,13 +12,18 @@ START_PER_SECOND = 10.0
 #: 3.1), with twice its step, since here a round takes a second and not a packet's way there and back.
 SLOW_START_STEP = 2.0
 
+#: A refusal before so many successes does not end it, since a service that is still starting says nothing of what it allows.
+#: After the loss of its first packets TCP begins low, but still with a slow start (RFC 5681, 3.1, on a lost SYN).
+PROVEN = 10
+
 #: After it, the successes of a second together add so many calls per second, but at least such a part of the rate (the
 #: additive increase of RFC 5681, 3.1, which must suit services of every size).
-STEP, STEP_PART = 0.5, 0.02
+STEP, STEP_PART = 0.25, 0.02
 
-#: What that part grows by with each second without a refusal: a rate that is far too low, after a refusal that had another
-#: reason, is left ever faster (as in CUBIC, RFC 9438, 4.2).
-STEP_GROWTH = 0.003
+#: With the seconds ``t`` since the last refusal that part grows, ``STEP_GROWTH * t**2``: a rate that is far too low, after a
+#: refusal that had another reason, or for a service that allows more than before, is left ever faster (CUBIC, RFC 9438, 4.2,
+#: whose rate grows by the square of the time, too).
+STEP_GROWTH = 0.0002
 
 #: What is left of the rate after the refusal that ends slow start, whose rate may be twice what is allowed (RFC 5681, 3.1),
 #: and after a later one (CUBIC, RFC 9438, 4.6).
@@ -53,18 +58,21 @@ class CongestionControl:
         self._minimum = minimum
         self._maximum = maximum
         self._slow_start = True
+        self._succeeded = 0
         self._decreased = float("-inf")
         self._counted = 0  # successes, for refusals that say nothing of the rate
 
     def succeeded(self, now: float) -> None:
         """Records a call that succeeded."""
+        self._succeeded += 1
         self._counted = min(self._counted + 1, MOST_SINGLE * SUCCESSES_PER_REFUSAL)
         if not self.limits:
             return
         self.limits = False
         step = SLOW_START_STEP
         if not self._slow_start:
-            step = max(STEP / self.per_second, STEP_PART, STEP_GROWTH * (now - self._decreased))
+            grown = STEP_GROWTH * (now - self._decreased) ** 2
+            step = min(max(STEP / self.per_second, STEP_PART, grown), SLOW_START_STEP)
         self.per_second = min(self.per_second + step, self._maximum)
 
     def forgives(self) -> bool:
@@ -84,5 +92,5 @@ class CongestionControl:
         if began < self._decreased or now - self._decreased < ROUND_SECONDS:
             return
         self.per_second = max(self.per_second * (FIRST_DECREASE if self._slow_start else DECREASE), self._minimum)
-        self._slow_start = False
+        self._slow_start = self._slow_start and self._succeeded < PROVEN
         self._decreased = now

@@ -81,6 +81,11 @@ class Rate:
         self._next = float("-inf")  # on the clock: when the next call is to start
 
     @property
+    def finds_itself(self) -> bool:
+        """Whether it follows what becomes of the calls: "auto"."""
+        return self._control is not None
+
+    @property
     def per_second(self) -> float:
         """Starts per second; with "auto", at present."""
         return self._per_second if self._control is None else self._control.per_second
