@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from jd_core import Fold, Retry, distribute
 from jd_core._hints.members import Batch, Each
 from jd_core._hints.signature import inspect_function
-from jd_core._planning.arguments import warn_of_generators
 from jd_core._planning.binding import bind
+from jd_core._planning.generators.copied import warn_of_generators
 from jd_core._planning.plan import plan
 from jd_core.errors import DistributeError
 from jd_core.worker import plain
@@ -152,7 +152,7 @@ def calls_of(function, args, constants, autobatch, batch_size, sizes):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a constant that is a list
         call = bind(inspect_function(function), args, constants)
-        warn_of_generators("function", function, constants)
+        warn_of_generators(function, call)
     made = plan(call, autobatch=autobatch, batch_size=batch_size, workers=lambda: 2)
     found = []
     for size in sizes:

@@ -11,6 +11,7 @@ from jd_core._options.options import Options
 from jd_core._planning.binding import BoundCall
 from jd_core._planning.plan import Plan, plan
 from jd_core.backend import Backend, Work, registry
+from jd_core.errors import BackendError
 from jd_core.worker import is_ending
 
 if TYPE_CHECKING:
@@ -73,3 +74,21 @@ def is_paced(work: Work) -> bool:
     """Returns whether the calls keep to a rate that falls when one is refused."""
     rate = rate_of(work)
     return rate is not None and rate.finds_itself
+
+
+def check_use(name: str, options: Options, backend: Backend, *, folds: bool) -> None:
+    """Refuses what needs the results of calls, where the backend is told to leave them with the workers.
+
+    Args:
+        name: the function's, for the message.
+        options: those in effect.
+        backend: where the calls run.
+        folds: whether a Fold combines the results.
+
+    Raises:
+        BackendError: a Fold or ``resume`` needs them.
+    """
+    if (folds or options.resumed) and not backend.returns_values(options.backend):
+        use = "a Fold combines" if folds else "resume= keeps"
+        what = f"{name}(): {use} results, and these stay elsewhere"
+        raise BackendError(f"{what}: leave it out, or the option of job={options.job!r} that keeps them there")

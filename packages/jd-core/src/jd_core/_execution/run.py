@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import replace
@@ -22,18 +23,17 @@ from jd_core._collections.table import Kind
 from jd_core._execution.chunk_size import CallDurations, sizer
 from jd_core._execution.failures import HiddenInternals
 from jd_core._execution.feed import Feed, Stop, waking
-from jd_core._execution.prepared import is_paced, prepare
+from jd_core._execution.prepared import check_use, is_paced, prepare
 from jd_core._execution.results import AsCompleted, InOrder, Results
 from jd_core._execution.retries import Retries
 from jd_core._hints.signature import Signature
 from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options
-from jd_core._planning.arguments import warn_of_generators
 from jd_core._planning.binding import BoundCall
+from jd_core._planning.generators.copied import warn_of_generators
 from jd_core._planning.plan import Plan
 from jd_core._tracing import active
 from jd_core.backend import POLL_SECONDS, Backend, Work, registry
-from jd_core.errors import BackendError
 from jd_core.worker.wrappers.folding import folding
 from jd_core.worker.wrappers.seeded import seeded, stream_of_run
 
@@ -79,10 +79,7 @@ class Target(NamedTuple):
             function = seeded(function, planned.stream, call.generators)
         streamed = stop is not None
         fold = options.aggregate if isinstance(options.aggregate, Fold) and not streamed else None
-        if (fold is not None or options.resumed) and not backend.returns_values(options.backend):
-            use = "a Fold combines" if fold is not None else "resume= keeps"
-            what = f"{call.name}(): {use} results, and these stay elsewhere"
-            raise BackendError(f"{what}: leave it out, or the option of job={options.job!r} that keeps them there")
+        check_use(call.name, options, backend, folds=fold is not None)
         if fold is not None and not options.resumed:  # each result is kept, so each comes here
             function = folding(function, fold.function)
         at_once = 1 if options.job == "auto" else workers()  # until it hands calls to workers
@@ -104,13 +101,14 @@ class Target(NamedTuple):
             recorder=record,
             poll_seconds=UNTOLD_SECONDS if planned.arriving and options.retry is None else POLL_SECONDS,
         )
+        in_processes = functools.partial(warn_of_generators, self.function, call)
         if backend.in_processes:
-            warn_of_generators(call.name, self.function, call.constants)
+            in_processes()
         may_join = planned.cut and not options.return_exceptions and backend.returns_values(options.backend)
         joined = self.signature.returns if may_join else None
         if joined is not None and planned.calls == 0:
             joined = joined.empty_like(argument.value for argument in call.distributed)
-        common = planned, work, backend, options, self.durations
+        common = planned, work, backend, options, self.durations, in_processes
         return Run(*common, stop=stop, ordered=ordered, joined=joined, record=record, fold=fold)
 
 
@@ -123,6 +121,7 @@ class Run:
         backend: where they run.
         options: the function's.
         durations: what calls of the function took so far; learns from this run.
+        in_processes: called where the rest of the run is handed to a backend whose calls run in processes.
         stop: ends the run, of a caller that takes results while it goes on.
         ordered: whether it takes them in the order of the calls.
         joined: the collection type into which ``aggregate="auto"`` joins the results; None: they stay a list.
@@ -137,6 +136,7 @@ class Run:
         backend: Backend,
         options: Options,
         durations: CallDurations,
+        in_processes: Callable[[], None] = lambda: None,
         *,
         stop: Stop | None = None,
         ordered: bool = True,
@@ -168,7 +168,7 @@ class Run:
         moved = self._moved if options.job == "auto" else None
         resized = self._resized if stop is not None and not work.workers_given else None
         self._work = replace(work, moved=moved, resized=resized) if moved or resized else work
-        self._durations = durations
+        self._durations, self._in_processes = durations, in_processes
         self._record = record
         self._buffersize, self._kept = buffer, kept
         self._backend = backend
@@ -225,13 +225,13 @@ class Run:
 
     def _moved(self, job: str, workers: int) -> None:
         """Has the rest of the run suit the job to which a backend hands it."""
-        backend, work = registry.backend(job), self._work
+        backend = registry.backend(job)
         self._resized(workers, backend)
         if self._record is not None:
             self._record.moved_to(backend, workers)
         self._internals.hide(backend)
         if backend.in_processes:
-            warn_of_generators(work.name, work.function, work.constants)
+            self._in_processes()
 
     async def astream(self) -> AsyncGenerator[Any, None]:
         """Like `stream`, on the caller's event loop."""

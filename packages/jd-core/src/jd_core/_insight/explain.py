@@ -18,9 +18,10 @@ from jd_core._insight.explanation import Explanation, ParameterRole, Setting
 from jd_core._insight.sending import by_value, element_size, large_globals, pickled_size
 from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options
-from jd_core._planning.arguments import is_one_shot, warn_of_generators
+from jd_core._planning.arguments import is_one_shot
 from jd_core._planning.batches import BatchColumn
 from jd_core._planning.binding import BoundCall
+from jd_core._planning.generators.copied import warn_of_generators
 from jd_core._tracing.words import short
 from jd_core.backend import Backend, registry
 from jd_core.backend.splitting import full_seconds
@@ -45,7 +46,7 @@ def explain(target: Target, call: BoundCall) -> Explanation:
         untouched = call._replace(distributed=tuple(map(_untouched, call.distributed)))
         prepared = prepare(untouched, dataclasses.replace(options, workers=1) if asks else options)
         if prepared.backend.in_processes:
-            warn_of_generators(call.name, target.function, call.constants)
+            warn_of_generators(target.function, call, once=False)
     plan = prepared.plan
     lengths = [column.length for column in plan.columns]
     sizes = [_per_call(target, column, plan.cut, asks=asks) for column in plan.columns]

@@ -6,15 +6,12 @@ Nothing is read from any argument.
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import inspect
 import itertools
 import sys
 import types
 import warnings
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jd_core._collections.table import is_collection, is_value, length, never_ends, slicer
@@ -22,7 +19,6 @@ from jd_core._hints.matching import first_element, fits
 from jd_core._hints.parameter import Parameter, Role
 from jd_core.errors import SignatureError
 from jd_core.worker import is_ending
-from jd_core.worker.unpicklable import some_parts
 
 
 def is_asynchronous(value: Any) -> bool:
@@ -135,83 +131,13 @@ def check_constants(name: str, parameters: Iterable[Parameter], constants: Mappi
             continue
         value = constants[parameter.name]
         if is_collection(value) and not fits(value, parameter.hint) and fits(first_element(value), parameter.hint):
-            _warn(
+            warn(
                 f"{name}() got a {type(value).__name__} for {parameter.name} by keyword, so every call gets all of it, but "
                 f"its hint is {inspect.formatannotation(parameter.hint)}: pass it by position to distribute it"
             )
 
 
-#: Functions that were looked into, once: a short run has no time for more.
-_looked_into: weakref.WeakSet[types.FunctionType] = weakref.WeakSet()
-
-
-def warn_of_generators(name: str, function: Callable[..., Any], constants: Mapping[str, Any]) -> None:
-    """Warns of random generators that calls in processes have in common: each process gets a copy, in the same state.
-
-    Args:
-        name: the function's, for the message.
-        function: the user's. The object that a method is bound to and the arguments of a partial are constants, too; and so
-            is what it uses from outside, where it is sent by value with that. This is looked at once for each function.
-        constants: keyword arguments.
-    """
-    while isinstance(function, functools.partial):
-        bound = {f"argument {number} of the partial": value for number, value in enumerate(function.args)}
-        constants = {**bound, **function.keywords, **constants}
-        function = function.func
-    if inspect.ismethod(function):
-        constants = {"self": function.__self__, **constants}
-        function = function.__func__
-    found = [f"got a {kind} as the constant {key}" for key, value in constants.items() if (kind := _generator_in(value))]
-    if isinstance(function, types.FunctionType) and function not in _looked_into:
-        _looked_into.add(function)
-        used = _from_outside(function)
-        found += [f"uses a {kind} from outside, {key}" for key, value in used if (kind := _generator_in(value))]
-    for what in found:
-        _warn(
-            f"{name}() {what}: every worker process gets a copy of it, and draws the same numbers as the others. Pass none "
-            f"for a parameter that is hinted so, and each call gets its own (option seed=), or use per_worker(...)"
-        )
-
-
-def _from_outside(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """Yields names and values of what functions that are sent by value use from outside, and so bring along."""
-    from jd_core.worker.surroundings.reached import enclosed, names_in  # here, because only jobs with processes need it
-
-    seen: set[types.FunctionType] = set()
-    left = [function]
-    while left:
-        one = left.pop()
-        if one in seen or not (one.__module__ == "__main__" or "<locals>" in one.__qualname__):
-            continue
-        seen.add(one)
-        used = {name: one.__globals__[name] for name in names_in(one.__code__) if name in one.__globals__} | enclosed(one)
-        for name, value in used.items():
-            if isinstance(value, types.FunctionType):
-                left.append(value)
-            elif not isinstance(value, (types.ModuleType, type)):
-                yield name, value
-
-
-def _generator_in(value: Any) -> str | None:
-    """Returns the type of a random generator that a constant is, or holds itself; None if there is none."""
-    parts = [value, inspect.getattr_static(value, "__self__", None)]
-    if isinstance(value, functools.partial):
-        parts += [*value.args, *value.keywords.values()]
-    with contextlib.suppress(Exception):  # raised by the value's own methods
-        parts += [part for _, part in some_parts(value)]
-    return next(filter(None, map(_generator_type, parts)), None)
-
-
-def _generator_type(value: Any) -> str | None:
-    numpy, standard = sys.modules.get("numpy.random"), sys.modules.get("random")
-    if numpy is not None and isinstance(value, (numpy.Generator, numpy.RandomState)):
-        return f"numpy.random.{type(value).__name__}"
-    if standard is not None and isinstance(value, standard.Random) and not isinstance(value, standard.SystemRandom):
-        return f"random.{type(value).__name__}"
-    return None
-
-
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
     """Warns at the line outside this package that made the call."""
     level = 1  # this frame
     frame: types.FrameType | None = sys._getframe()

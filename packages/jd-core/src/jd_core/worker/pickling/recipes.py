@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import sys
 import typing
 from collections.abc import Callable
@@ -141,6 +142,26 @@ def set_variable(variable: ContextVar[Any], value: tuple[Any, ...]) -> None:
             variable.reset(token)
     if value:
         _tokens[variable] = variable.set(value[0])
+
+
+#: Of the generator of random numbers that a module draws from, by the module of its class: that module, and a function that
+#: is a method of it. Each process has one of its own, in a state of its own.
+_GENERATORS = {"random": ("random", "random"), "numpy.random.mtrand": ("numpy.random", "rand")}
+
+
+def reduce_generator(obj: Any) -> Any:
+    """Returns how to find the generator of a module where it is sent to; NotImplemented for anything else."""
+    kind = type(obj)
+    names = _GENERATORS.get(kind.__module__)
+    if names is None:
+        return NotImplemented
+    if kind.__name__ == "SystemRandom":  # which has no state to pickle
+        return kind, ()
+    return (_generator_of, names) if _generator_of(*names) is obj else NotImplemented
+
+
+def _generator_of(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name).__self__
 
 
 #: Recipes by the type of what pickles by name.

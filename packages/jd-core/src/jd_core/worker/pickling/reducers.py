@@ -80,7 +80,7 @@ class Reducers:
             return slices.reduce_slice(obj, shares_files=self.shares_files)
         reduce = _REDUCERS.get(kind)
         if reduce is None and not isinstance(obj, threading.local):
-            return proxies.reduce_proxy(obj) if proxies.is_proxy(kind) else NotImplemented
+            return proxies.reduce_proxy(obj) if proxies.is_proxy(kind) else recipes.reduce_generator(obj)
         return reduce(self, obj) if reduce else self.reduce_shared(kind)
 
     def _reduce_function(self, function: Any) -> Any:
