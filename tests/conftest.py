@@ -66,6 +66,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.process)
 
 
+def pytest_collection_finish() -> None:
+    """Leaves what stays to the end, the tests themselves and what they import, out of the collections of garbage to come."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[str]:
     """A local Ray with two CPUs and a GPU that is but a number, on loopback, started once; yields its address.

@@ -98,6 +98,7 @@ class ExecutorContract(BackendContract):
         return Made()
 
 
+@pytest.mark.slow
 class TestThreads(ExecutorContract):
     kind = "threads"
     cannot = {**CANNOT, "refuse what cannot travel": "nothing travels: calls run in the caller's own process"}

@@ -15,6 +15,8 @@ from jd_core.inprocess.congestion import START_PER_SECOND
 from jd_core.inprocess.rate_limit import LATENESS_SECONDS
 from jd_core.testing.harness import best_of_three
 
+pytestmark = pytest.mark.slow
+
 PER_SECOND = 100
 
 

@@ -147,6 +147,7 @@ def test_retries_of_generators(parallel: Parallel, folder: str) -> None:
     assert function(iter(range(8)), folder=folder, failures=2) == list(range(8))
 
 
+@pytest.mark.slow
 @best_of_three
 def test_timeouts_to_the_end(parallel: Parallel, new_folder: Callable[[], str]) -> None:
     """Section 5: when every attempt takes too long, the timeout is raised."""
@@ -334,6 +335,7 @@ def test_a_service_with_a_limit(job: str, function: Any, caplog: pytest.LogCaptu
     assert f"{function.__name__}()" in lines[0]
 
 
+@pytest.mark.slow
 def test_a_wish_holds_all_calls(parallel: Parallel, folder: str) -> None:
     """Section 5: while a service asks to be left alone, no other call of the run starts either; the wish is capped."""
 

@@ -133,6 +133,7 @@ def warm_up() -> None:
     distribute(nothing, job="compute", workers=2, chunksize=1)(range(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("program", "kind", "remedy"), PROGRAMS)
 def test_the_report_says_why_it_is_slow(program: Callable[[], None], kind: str, remedy: str, request: pytest.FixtureRequest):
     """The largest loss is the program's, and its remedy the answer."""

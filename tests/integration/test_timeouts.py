@@ -113,6 +113,7 @@ WAYS: dict[str, Callable[[Any, range, str], list[Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["stdout", "stderr", "log"])
 @pytest.mark.parametrize("function", [plain, coroutine, returned], ids=lambda each: str(each.__name__))
 @best_of_three
@@ -122,6 +123,7 @@ def test_what_calls_print(job: str, function: Callable[..., Any], where: str) ->
         assert distribute(function, job=job, workers=8, timeout=LIMIT)(range(16), where=where) == list(range(16))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "call"])
 @best_of_three
 def test_what_calls_print_in_each_way_to_call(job: str, way: str) -> None:
@@ -137,6 +139,7 @@ async def hangs_or_prints(number: int, *, where: str) -> int:
     return number
 
 
+@pytest.mark.slow
 @best_of_three
 def test_a_call_that_takes_too_long_beside_others_that_print(job: str) -> None:
     """It does time out."""

@@ -27,6 +27,7 @@ def returned(number):
 FUNCTIONS = pytest.mark.parametrize("function", [nap, returned], ids=["coroutine", "returned"])
 
 
+@pytest.mark.slow
 @best_of_three
 @FUNCTIONS
 @pytest.mark.parametrize("workers", [1, 7])
@@ -44,6 +45,7 @@ def test_a_consumer_that_blocks_the_loop(function, workers):
     assert asyncio.run(main()) == list(range(8))
 
 
+@pytest.mark.slow
 @best_of_three
 @FUNCTIONS
 def test_a_task_of_the_caller_that_blocks_the_loop(function):

@@ -127,6 +127,7 @@ def test_a_page_of_a_million_calls_is_small(million: RunRecord, tmp_path: Path):
     assert "1,000,000 calls" in (tmp_path / "run.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_page_of_many_runs_and_workers_is_small(tmp_path: Path, record: Record):
     """It has the longest runs, and the busiest workers of each."""
     traced = trace()
