@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import itertools
 import json
@@ -45,6 +46,13 @@ def run_program(source, *arguments, seconds=30.0, **options):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_workers_collect_garbage(method):
+    """The process that forks them does not: it imports, and nothing else."""
+    enabled = distribute(lambda number: (number, gc.isenabled()), job="compute", workers=2, start_method=method)
+    assert enabled(range(4)) == [(number, True) for number in range(4)]
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])

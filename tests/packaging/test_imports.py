@@ -211,6 +211,29 @@ def test_what_a_first_call_brings(python: Callable[[str], str], job: str) -> Non
     assert python(FIRST_CALL.format(job=job, later=LATER)) == "[]\n"
 
 
+def test_what_comes_before_the_first_process(python: Callable[[str], str]) -> None:
+    """The process that forks workers starts before its caller has imported what talks to it, and what surroundings need."""
+    code = f"""
+import sys
+before = set(sys.modules)
+from jd_compute.worker import interpreter
+from just_distribute import distribute
+
+def start(*arguments):
+    later = {LATER | {"jd_compute.pool.pool", "jd_compute.transport.messages", "jd_core.worker.surroundings", "pickle"}!r}
+    print(sorted(later & (set(sys.modules) - before)))
+    return really_start(*arguments)
+
+really_start, interpreter.start_interpreter = interpreter.start_interpreter, start
+
+def double(number: int) -> int:
+    return 2 * number
+
+print(distribute(double, job="compute", workers=2)(range(3)))
+"""
+    assert python(code) == "[]\n[0, 2, 4]\n"
+
+
 def test_what_is_loaded_late_is_there(python: Callable[[str], str]) -> None:
     """Names that are loaded when asked for are found by imports, by completion and with a star."""
     code = """

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-import multiprocessing
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from jd_compute.pool.share import Settings
     from jd_compute.run.dispatch import Dispatch
 
-_METHODS = multiprocessing.get_all_start_methods()
+#: Those of `multiprocessing`, whose import takes long.
+_METHODS = ["spawn"] if sys.platform == "win32" else ["fork", "spawn", "forkserver"]
 
 #: Forking a process with threads can leave locks held in the child for ever, so the fork is made by a server without any.
 DEFAULT_METHOD = "forkserver" if "forkserver" in _METHODS else "spawn"
@@ -45,6 +46,23 @@ def _dispatch() -> type[Dispatch]:
     from jd_compute.run.dispatch import Dispatch  # with cloudpickle, takes as long as another process to start
 
     return Dispatch
+
+
+_runs = itertools.count()
+
+
+def _start_early(threads: int | None) -> None:
+    """Starts the fork server of the first run, which imports while this process imports what talks to it."""
+    from jd_compute.worker.interpreter import start_fork_server
+
+    try:
+        started = start_fork_server(threads)
+    except OSError:  # whoever needs the server will see
+        return
+    from jd_compute.pool.fork_server import ForkServer
+    from jd_compute.pool.shared import shared_pool
+
+    shared_pool().servers.add(threads, ForkServer(*started))
 
 
 class ComputeBackend(Backend):
@@ -93,10 +111,8 @@ class ComputeBackend(Backend):
             raise BackendError("job='compute' needs a system where processes can hand open files over; use job='io' here")
         devices = visible(work.options.get("devices"), work.workers)
         common = _settings()(work.options, devices, method=DEFAULT_METHOD, idle_seconds=IDLE_SECONDS)
-        if "jd_compute.run.dispatch" not in sys.modules:
-            from jd_compute.pool.shared import shared_pool
-
-            shared_pool().servers.prepare(common)
+        if next(_runs) == 0 and common.method == "forkserver":
+            _start_early(common.threads)
         return _dispatch()(common, work, chunks, full_seconds(self, work.workers)).results()
 
     def shutdown(self) -> None:

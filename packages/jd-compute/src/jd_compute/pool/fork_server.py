@@ -10,15 +10,14 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from jd_compute.codec.libraries import any_temporary_folder
-from jd_compute.pool.share import Settings
 from jd_compute.pool.worker import describe_exit
 from jd_compute.transport import messages
 from jd_compute.transport.channel import MESSAGE_SECONDS, Channel
 from jd_compute.worker import process
-from jd_compute.worker.interpreter import introduction, start_interpreter
+from jd_compute.worker.interpreter import start_fork_server
 
 #: Seconds that a server has to end when its caller closes the connection.
 _END_SECONDS = 2.0
@@ -31,24 +30,19 @@ class ForkServer:
     """A server that runs.
 
     Args:
-        start: starts it, given its end of the connection and the caller's, and returns its process id.
+        pid: its process id.
+        connection: this end of the connection.
 
     Attributes:
         preloaded: the modules that it was told to import, in that order.
     """
 
-    def __init__(self, start: Callable[[socket.socket, socket.socket], int]) -> None:
+    def __init__(self, pid: int, connection: socket.socket) -> None:
         self.preloaded: list[str] = []
         self._ordering = threading.RLock()
         self._end: str | None = None
-        here, there = socket.socketpair()
-        self._control = Channel(here, MESSAGE_SECONDS)
-        try:
-            with there:
-                self._pid = start(there, here)
-        except BaseException:
-            self._control.close()
-            raise
+        self._pid = pid
+        self._control = Channel(connection, MESSAGE_SECONDS)
 
     @property
     def has_ended(self) -> bool:
@@ -138,8 +132,17 @@ class ForkServers:
             self._sweep()
             found = self._running.get(threads)
             if found is None:
-                found = self._running[threads] = ForkServer(lambda there, here: _execute(there, here, threads))
+                found = self._running[threads] = ForkServer(*start_fork_server(threads))
             return found
+
+    def add(self, threads: int | None, server: ForkServer) -> None:
+        """Takes on a server for this number of threads that was started elsewhere."""
+        with self._lock:
+            if threads in self._running:  # that of a run which has begun at the same time
+                self._retired.append(server)
+                server.retire()
+            else:
+                self._running[threads] = server
 
     def _sweep(self) -> None:
         """Closes those that have ended."""
@@ -150,12 +153,6 @@ class ForkServers:
         for server in [server for server in self._retired if server.has_ended]:
             self._retired.remove(server)
             server.close()
-
-    def prepare(self, settings: Settings) -> None:
-        """Has the server for workers of a kind started, if there is none: it imports while the caller does."""
-        if settings.method == "forkserver":
-            with contextlib.suppress(OSError):  # whoever gives it an order will see
-                self._server(settings.threads)
 
     def preload(self, modules: Collection[str], threads: int | None) -> None:
         """Has the server import modules, once, before it forks further workers."""
@@ -182,7 +179,7 @@ class ForkServers:
         with any_temporary_folder():
             import pathos.helpers  # noqa: F401 - here, or each server would import it for itself
 
-        server = ForkServer(_fork)
+        server = ForkServer(*_fork())
         with self._lock:
             self._sweep()
             self._retired.append(server)
@@ -203,19 +200,12 @@ class ForkServers:
             server.abandon()
 
 
-def _execute(there: socket.socket, here: socket.socket, threads: int | None) -> int:
-    variables = {} if threads is None else dict.fromkeys(process.THREAD_VARIABLES, str(threads))
-    unset = {name: value for name, value in variables.items() if name not in os.environ}
-    pid = start_interpreter("jd_compute.worker.fork_server", [there.fileno()], unset)
-    here.sendall(introduction())
-    return pid
-
-
-def _fork(there: socket.socket, here: socket.socket) -> int:
+def _fork() -> tuple[int, socket.socket]:
     """Forks a server; what other threads of this process hold may be held in it for ever, as its user has chosen."""
     from jd_compute.worker.fork_server import serve  # here, because only start_method="fork" needs it
 
     caller = os.getpid()
+    here, there = socket.socketpair()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with warnings.catch_warnings():
@@ -225,6 +215,10 @@ def _fork(there: socket.socket, here: socket.socket) -> int:
             here.close()
             process.forget_exit_handlers()
             serve(there, caller)
+    except BaseException:
+        here.close()
+        raise
     finally:
+        there.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return pid
+    return pid, here

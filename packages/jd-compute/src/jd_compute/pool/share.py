@@ -7,11 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jd_core.errors import BackendError, SerializationError
 
-from jd_compute.pool.worker import Worker
+if TYPE_CHECKING:
+    from jd_compute.pool.worker import Worker
 
 #: Seconds in which no worker changes hands until a run that has none may start one of its own.
 WAIT_SECONDS = 0.1

@@ -14,6 +14,7 @@ share nothing with it but what they inherit. It ends with the caller, and ends a
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import pickle
@@ -38,15 +39,16 @@ from jd_compute.worker.server import serve as serve_caller
 def main() -> None:
     """Runs the server as a program of its own."""
     close_others(1)
-    serve(inherited(0), os.getppid())
+    serve(inherited(0), os.getppid(), is_program=True)
 
 
-def serve(control: socket.socket, caller: int) -> NoReturn:
+def serve(control: socket.socket, caller: int, *, is_program: bool = False) -> NoReturn:
     """Serves a caller until it has gone.
 
     Args:
         control: where orders come from.
         caller: the process id of the caller.
+        is_program: whether it is an interpreter of its own, and not a copy of the caller's.
     """
     code = 1
     try:
@@ -57,7 +59,7 @@ def serve(control: socket.socket, caller: int) -> NoReturn:
         # What libraries warn of when they are imported, or when a process is forked that has them, has no reader here: the
         # caller has imported the same, and a worker has the caller's filters.
         warnings.simplefilter("ignore")
-        server = ForkServer(control, caller)
+        server = ForkServer(control, caller, is_program=is_program)
         server.serve()
         code = 0
     except Exception as error:
@@ -85,8 +87,9 @@ class UnsafeError(Exception):
 class ForkServer:
     """The loop, and the workers that live."""
 
-    def __init__(self, control: socket.socket, caller: int) -> None:
+    def __init__(self, control: socket.socket, caller: int, *, is_program: bool) -> None:
         self._control = Channel(control)
+        self._is_program = is_program
         self._workers: dict[Any, int] = {}  # a `multiprocess.Process` or `Spawned`, and where its end is reported
         self._is_retired = False
         self._preloaded = 0  # so many modules were imported by order
@@ -166,6 +169,8 @@ class ForkServer:
     def _fork(self, *files: int) -> Any:
         if self._unsafe is not None:
             raise UnsafeError(self._unsafe)
+        if self._is_program:
+            gc.freeze()  # so that workers share what was imported, as Python's documentation of `gc.freeze` advises
         started = self._context.Process(target=self._become_a_worker, args=files, daemon=False)
         started.start()
         os.set_blocking(started.sentinel, False)  # later workers inherit it, and a call that reads from it must not wait
@@ -174,6 +179,8 @@ class ForkServer:
     def _become_a_worker(self, connection: int, life: int, report: int) -> None:
         """In the forked child: lets go of all that is the server's, and is a worker from here on."""
         process.end_with(life)
+        if self._is_program:
+            gc.enable()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._control.abandon()

@@ -14,13 +14,27 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 
+#: The variables from which BLAS and OpenMP libraries read their number of threads when they load (as in threadpoolctl's
+#: and joblib's documentation).
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
 #: The first of the descriptors that a started interpreter inherits.
 FIRST_FILE = 3
 
 #: What the new interpreter runs: it takes the path of its caller, so that it finds this package wherever that is, from the
-#: first file, see `introduction`.
+#: first file, see `introduction`. Garbage collection would look through what it imports again and again (row first-call);
+#: whoever runs calls enables it.
 _PROGRAM = (
-    "import marshal,socket,sys\n"
+    "import gc,marshal,socket,sys\n"
+    "gc.disable()\n"
     "s=socket.socket(fileno={first})\n"
     "s.setblocking(True)\n"  # the caller's sockets may never block (gevent), and this is one of them
     "r=lambda n:s.recv(n,socket.MSG_WAITALL)\n"
@@ -74,6 +88,28 @@ def start_interpreter(module: str, files: Sequence[int], variables: Mapping[str,
         setsigmask=signal.pthread_sigmask(signal.SIG_BLOCK, ()) | {signal.SIGINT},
         setsigdef=[signal.SIGCHLD],
     )
+
+
+def start_fork_server(threads: int | None) -> tuple[int, socket.socket]:
+    """Starts a fork server, whose workers may use so many threads for BLAS; None: as many as they like.
+
+    Returns:
+        Its process id, and the caller's end of the connection.
+
+    Raises:
+        OSError: the system does not allow another process.
+    """
+    variables = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
+    unset = {name: value for name, value in variables.items() if name not in os.environ}
+    here, there = socket.socketpair()
+    try:
+        with there:
+            pid = start_interpreter("jd_compute.worker.fork_server", [there.fileno()], unset)
+        here.sendall(introduction())
+    except BaseException:
+        here.close()
+        raise
+    return pid, here
 
 
 def introduction() -> bytes:

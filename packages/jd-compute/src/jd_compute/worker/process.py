@@ -17,18 +17,7 @@ from jd_core.worker import surroundings as others
 
 from jd_compute.transport import messages
 from jd_compute.worker.cpu_placement import give_way
-
-#: The variables from which BLAS and OpenMP libraries read their number of threads when they load (as in threadpoolctl's
-#: and joblib's documentation).
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
+from jd_compute.worker.interpreter import THREAD_VARIABLES
 
 #: Environment variables that are this worker's own, whatever the caller's are.
 _own: dict[str, str] = {}
