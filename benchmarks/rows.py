@@ -154,7 +154,9 @@ ROWS: list[Row | Memory] = [
         [against("`ProcessPoolExecutor` by forkserver", peers.first_call, 1.7, who="forkserver", what="plain")]),
     Row("first-call-pandas", "the same with a function that uses pandas, which the script has imported", work.square,
         numbers, 10, 10, functools.partial(peers.first_call, who="ours", what="pandas"),
-        [against("`ProcessPoolExecutor` by fork", peers.first_call, who="fork", what="pandas", needs="pandas")], pairs=5),
+        [against("`ProcessPoolExecutor` by fork", peers.first_call, who="fork", what="pandas", needs="pandas"),
+         against("it, and one import of pandas", peers.first_call, 1, who="import-and-fork", what="pandas", needs="pandas")],
+        pairs=5),
     Memory("stream-memory", "streaming 1,000,000 elements from a generator: growth of the parent",
            lambda size: float(peers.run_script("stream_memory.py", str(size))), 1_000_000, 10_000, limit=20),
 

@@ -193,9 +193,12 @@ from just_distribute import distribute
 def double(number: int) -> int:
     return 2 * number
 
-assert distribute(double, job={job!r}, workers=2, retries=1)(range(5)) == [0, 2, 4, 6, 8]
+assert distribute(double, job={job!r}, workers=2{options})(range(5)) == [0, 2, 4, 6, 8]
 print(sorted({later!r} & (set(sys.modules) - before)))
 """
+
+#: What a plain call of `FIRST_CALL` needs none of.
+SELDOM = {f"jd_core.{name}" for name in ("_api.stream", "_execution.retries", "_options.advice", "_planning.thread_input")}
 
 
 @pytest.mark.parametrize("module", ["just_distribute", "jd_core"])
@@ -208,7 +211,8 @@ def test_what_an_import_brings(python: Callable[[str], str], module: str) -> Non
 @pytest.mark.parametrize("job", ["io", "serial"])
 def test_what_a_first_call_brings(python: Callable[[str], str], job: str) -> None:
     """A call of io loads no event loop, and finds its backend without a search through what is installed."""
-    assert python(FIRST_CALL.format(job=job, later=LATER)) == "[]\n"
+    assert python(FIRST_CALL.format(job=job, options=", retries=1", later=LATER)) == "[]\n"
+    assert python(FIRST_CALL.format(job=job, options="", later=LATER | SELDOM)) == "[]\n"
 
 
 def test_what_comes_before_the_first_process(python: Callable[[str], str]) -> None:

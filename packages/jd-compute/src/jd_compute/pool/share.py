@@ -6,7 +6,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jd_core.errors import BackendError, SerializationError
@@ -91,7 +90,6 @@ def _encoded(initializer: Callable[[], object]) -> bytes:
         ) from bare(error)
 
 
-@dataclass(slots=True, eq=False)
 class Share:
     """A run's part of the pool; the pool's lock guards it.
 
@@ -108,16 +106,16 @@ class Share:
         places: where it can use another worker; None: anywhere.
     """
 
-    settings: Settings
-    most: int
-    held: int = 0
-    granted: Worker | None = None
-    to_start: int = 0
-    turn_began: float = 0.0
-    waits_since: float = 0.0
-    wanted_more: float = float("-inf")
-    changed: threading.Event = field(init=False)
-    places: set[int] | None = None
+    changed: threading.Event
+
+    def __init__(self, settings: Settings, most: int) -> None:
+        self.settings = settings
+        self.most = most
+        self.held = self.to_start = 0
+        self.granted: Worker | None = None
+        self.turn_began = self.waits_since = 0.0
+        self.wanted_more = float("-inf")
+        self.places: set[int] | None = None
 
     def can_use(self, worker: Worker) -> bool:
         """Whether the run can use a worker."""

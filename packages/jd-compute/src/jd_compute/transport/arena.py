@@ -17,7 +17,6 @@ import contextlib
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from jd_compute.transport.locks import new_lock
 from jd_compute.transport.shared_memory import descriptors, layout, open_nameless, write
@@ -36,7 +35,6 @@ MOST_WASTE = 4
 CAN_PASS_FILES = hasattr(socket, "send_fds")
 
 
-@dataclass(slots=True, eq=False)
 class MemoryFile:
     """An open file in memory.
 
@@ -48,11 +46,11 @@ class MemoryFile:
         kept: whether it is to be used again; if not, it is closed when the parcel is.
     """
 
-    file: int
-    capacity: int = 0
-    claims: int = 1
-    packed: bool = True
-    kept: bool = True
+    def __init__(self, file: int, capacity: int) -> None:
+        self.file = file
+        self.capacity = capacity
+        self.claims = 1
+        self.packed = self.kept = True
 
     def write(self, buffer: memoryview, offset: int) -> None:
         """Puts a buffer into the file, from ``offset`` on."""
@@ -63,7 +61,6 @@ class MemoryFile:
         os.close(self.file)
 
 
-@dataclass(slots=True, eq=False)
 class Parcel:
     """The large buffers of one message, placed; to be closed when it is sent to all who shall get it.
 
@@ -75,10 +72,11 @@ class Parcel:
         inline: the buffers that must go through the connection, in order.
     """
 
-    common: bool
-    places: list[tuple[int, int, int]] = field(default_factory=list)
-    files: list[tuple[MemoryFile, int]] = field(default_factory=list)
-    inline: list[memoryview] = field(default_factory=list)
+    def __init__(self, *, common: bool) -> None:
+        self.files: list[tuple[MemoryFile, int]] = []
+        self.inline: list[memoryview] = []
+        self.places: list[tuple[int, int, int]] = []
+        self.common = common
 
     @property
     def weight(self) -> int:
@@ -125,7 +123,7 @@ class Arena:
             common: whether several processes will get the files.
             inline: all must go through the connection: the receiver can take no files.
         """
-        parcel = Parcel(common)
+        parcel = Parcel(common=common)
         if inline:
             parcel.places += [(-1, 0, buffer.nbytes) for buffer in buffers]
             parcel.inline += buffers

@@ -16,18 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from jd_core._api.methods import CallMethod, HelpText
 from jd_core._api.pickled import rebuilder, rebuilt
-from jd_core._api.stream import AsyncStream, Stream, opened_stream, read_in_thread
 from jd_core._execution.chunk_size import CallDurations
-from jd_core._execution.feed import Stop
 from jd_core._execution.run import Target
 from jd_core._hints.signature import distributed_signature, inspect_function
 from jd_core._options.options import Options, resolve, with_job
 from jd_core._options.shown import shows_options
-from jd_core._planning.arguments import is_asynchronous
 from jd_core._planning.binding import BoundCall, Constants, bind
-from jd_core._planning.thread_input import Reader, may_any_block
 
 if TYPE_CHECKING:
+    from jd_core._api.stream import AsyncStream, Stream
     from jd_core._insight.advice import Advice
     from jd_core._insight.explanation import Explanation
 
@@ -122,11 +119,9 @@ class Distributed:
         Leaving the ``async with`` block of the iterator, or closing it, returns when the run has ended.
         """
         kwargs = Constants(kwargs)
-        target, call = self._bind(args, kwargs, on_loop=True)
-        stop = Stop()
-        if may_any_block(call) or any(is_asynchronous(argument.value) for argument in call.distributed):
-            return AsyncStream(self._name, opened_stream(target, call, stop), stop)
-        return AsyncStream(self._name, target.start(call, stop=stop).astream(), stop)
+        from jd_core._api.stream import astream  # here, because the call itself needs none of it
+
+        return astream(self._name, *self._bind(args, kwargs, on_loop=True))
 
     @CallMethod
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
@@ -223,14 +218,9 @@ class Distributed:
         return target, bind(target.signature, args, constants, on_loop=on_loop)
 
     def _stream(self, args: tuple[Any, ...], constants: Constants, *, ordered: bool) -> Stream[Any]:
-        target, call = self._bind(args, constants)
-        stop = Stop()
-        if not may_any_block(call):
-            return Stream(self._name, target.start(call, stop=stop, ordered=ordered).stream(), stop)
-        reader = Reader(call)
-        start = functools.partial(target.start, reader.call, stop=stop, ordered=ordered)
-        run = None if reader.decides else start()  # where no first element is needed for it, all is checked at once
-        return Stream(self._name, read_in_thread(reader, stop, run, start), stop)
+        from jd_core._api.stream import stream  # here, because the call itself needs none of it
+
+        return stream(self._name, *self._bind(args, constants), ordered=ordered)
 
     def _is_classmethod_of(self, owner: type) -> bool:
         # From Python 3.13 on, @classmethod above @distribute no longer asks __get__, but passes the class first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 import warnings
@@ -11,8 +12,9 @@ from typing import Any, Generic, TypeVar
 
 from jd_core._execution.feed import Stop
 from jd_core._execution.run import Run, Target
+from jd_core._planning.arguments import is_asynchronous
 from jd_core._planning.binding import BoundCall
-from jd_core._planning.thread_input import Reader
+from jd_core._planning.thread_input import Reader, may_any_block
 from jd_core.worker import is_inside_worker
 
 #: Seconds between two looks of who closes a stream at whether another thread or task has left it.
@@ -130,7 +132,26 @@ class AsyncStream(_Once[AsyncGenerator[R_co, None]], AsyncGenerator[R_co, None])
         await self.aclose()
 
 
-def read_in_thread(reader: Reader, stop: Stop, run: Run | None, start: Callable[[], Run]) -> Generator[Any, None, None]:
+def stream(name: str, target: Target, call: BoundCall, *, ordered: bool) -> Stream[Any]:
+    """Returns the results of a call, in the order of the calls or as they finish; what may block is read in a thread."""
+    stop = Stop()
+    if not may_any_block(call):
+        return Stream(name, target.start(call, stop=stop, ordered=ordered).stream(), stop)
+    reader = Reader(call)
+    start = functools.partial(target.start, reader.call, stop=stop, ordered=ordered)
+    run = None if reader.decides else start()  # where no first element is needed for it, all is checked at once
+    return Stream(name, _read_in_thread(reader, stop, run, start), stop)
+
+
+def astream(name: str, target: Target, call: BoundCall) -> AsyncStream[Any]:
+    """Returns the results of a call in the order of the calls, for a caller on an event loop."""
+    stop = Stop()
+    if may_any_block(call) or any(is_asynchronous(argument.value) for argument in call.distributed):
+        return AsyncStream(name, _opened_stream(target, call, stop), stop)
+    return AsyncStream(name, target.start(call, stop=stop).astream(), stop)
+
+
+def _read_in_thread(reader: Reader, stop: Stop, run: Run | None, start: Callable[[], Run]) -> Generator[Any, None, None]:
     """Yields the results of a run whose input a thread reads; starts it if the first elements were needed for that."""
     with reader:
         stop.thread = threading.get_ident()
@@ -140,7 +161,7 @@ def read_in_thread(reader: Reader, stop: Stop, run: Run | None, start: Callable[
             yield from (run or start()).stream()
 
 
-async def opened_stream(target: Target, call: BoundCall, stop: Stop) -> AsyncGenerator[Any, None]:
+async def _opened_stream(target: Target, call: BoundCall, stop: Stop) -> AsyncGenerator[Any, None]:
     """Yields the results of a run whose input is read on the running loop."""
     from jd_core._planning.async_input import opened  # here, because it imports asyncio, which the other ways do not need
     from jd_core.backend.bridge import nested

@@ -7,7 +7,6 @@ import copy
 import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from jd_core._collections.table import Kind
@@ -111,13 +110,11 @@ class Failed(NamedTuple):
     exception: Exception
 
 
-@dataclass(slots=True)
 class _Part:
     """The combined results of the calls from ``start`` up to ``end``, those between them that failed left out."""
 
-    start: int
-    end: int
-    value: Any
+    def __init__(self, start: int, end: int, value: Any) -> None:
+        self.start, self.end, self.value = start, end, value
 
     @property
     def calls(self) -> int:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from jd_core.errors import BatchingError
 
@@ -17,8 +16,7 @@ _BY_TYPE: dict[type, Kind] = {}
 _BY_LIBRARY: dict[str, tuple[Kind, ...]] = {}
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Kind:
+class Kind(NamedTuple):
     """One family of collections.
 
     Attributes:
@@ -116,7 +114,7 @@ class Kind:
         """
         cut = self.cut
         found = next((value for value in values if kind_of_value(value) is self), None)
-        return self if found is None or cut is None else replace(self, merge=lambda parts: cut(found, 0, 0))
+        return self if found is None or cut is None else self._replace(merge=lambda parts: cut(found, 0, 0))
 
     def _common_kind(self, parts: list[Any]) -> Kind:
         """Returns the kind of all parts where it is narrower than this one, else this one."""

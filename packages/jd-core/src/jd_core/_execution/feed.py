@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 from jd_core._execution.chunk_size import Sizer
 from jd_core._execution.failures import HiddenInternals
-from jd_core._execution.retries import Retries
 from jd_core._planning.plan import Plan
 from jd_core.backend import Chunk, SettledChunk
 
 if TYPE_CHECKING:
+    from jd_core._execution.retries import Retries
     from jd_core._resume.resumed import ResumedPlan
-
-if TYPE_CHECKING:
     from jd_core._tracing.record import RunRecord
 
 #: Chunks per worker that may be read ahead of a stream's consumer where ``buffersize`` is not given.

@@ -25,7 +25,6 @@ from jd_core._execution.failures import HiddenInternals
 from jd_core._execution.feed import Feed, Stop, waking
 from jd_core._execution.prepared import check_use, is_paced, prepare
 from jd_core._execution.results import AsCompleted, InOrder, Results
-from jd_core._execution.retries import Retries
 from jd_core._hints.signature import Signature
 from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options
@@ -146,13 +145,16 @@ class Run:
     ) -> None:
         internals = HiddenInternals(backend)
         rule, workers, fixed, buffer = options.retry, work.workers, work.chunksize, options.buffersize
-        resumed = None
+        resumed = retries = None
         kept, shared = options.resumed is not None, backend.shares_calls
         combined = fold is not None and not kept
         sizes = sizer(
             backend, durations, workers, total=plan.calls, fixed=fixed, buffer=buffer, combined=combined, kept=kept
         )
-        retries = None if rule is None else Retries(rule, workers, work.name, shared=shared, paced=is_paced(work))
+        if rule is not None:
+            from jd_core._execution.retries import Retries  # here, as the next one, because few runs need it
+
+            retries = Retries(rule, workers, work.name, shared=shared, paced=is_paced(work))
         if options.resumed and plan.calls != 0:
             from jd_core._resume.resumed import ResumedPlan  # here, because it imports sqlite3
 
@@ -162,8 +164,7 @@ class Run:
         self._results = Results(
             plan, feed, options, durations, internals, order, workers=workers, record=record, fold=fold, resumed=resumed
         )
-        self._feed = feed
-        self._internals = internals
+        self._feed, self._internals = feed, internals
         self._stop = stop or Stop()
         moved = self._moved if options.job == "auto" else None
         resized = self._resized if stop is not None and not work.workers_given else None
@@ -171,8 +172,7 @@ class Run:
         self._durations, self._in_processes = durations, in_processes
         self._record = record
         self._buffersize, self._kept = buffer, kept
-        self._backend = backend
-        self._joined = joined
+        self._backend, self._joined = backend, joined
 
     def collect(self) -> Any:
         """Runs to the end and returns what a plain call returns.

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, fields
 from os import PathLike
 from typing import Any, Literal, NamedTuple
 
-from jd_core._options.advice import advice
 from jd_core._options.retry import SECONDS, WHOLE, Retry
 from jd_core._resume.setting import PATH, Resume
 from jd_core.backend import Option, is_plain_callable, registry
@@ -217,6 +216,8 @@ def _own(job: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
         return values  # the first call says so; until then the module stays importable
     for name, value in values.items():
         if name not in declared:
+            from jd_core._options.advice import advice  # here, because it is seldom needed
+
             names = [*declared, "job", *COMMON]
             raise TypeError(
                 f"distribute: job={job!r} has no option {name!r} (given {value!r}){advice(name, value, names)} "

@@ -8,7 +8,6 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from jd_core.backend import Work
@@ -235,15 +234,16 @@ class ThreadWorkers:
         )
 
 
-@dataclass(eq=False, slots=True)
 class _Worker:
     """One thread, and the call that it runs: (chunk, offset, start on the worker's clock); None between calls."""
 
-    name: str
-    number: int
-    thread: threading.Thread = field(init=False)
-    current: tuple[OpenChunk, int, float] | None = None
-    left_behind: bool = False
+    thread: threading.Thread
+
+    def __init__(self, name: str, number: int) -> None:
+        self.name = name
+        self.number = number
+        self.current: tuple[OpenChunk, int, float] | None = None
+        self.left_behind = False
 
     def time(self) -> float:
         """Returns the worker's clock: the monotonic one, without what is not its calls' time. From any thread."""

@@ -25,7 +25,7 @@ _LAZY = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
 _ITERATES = (abc.Awaitable, abc.Iterator, abc.AsyncIterator)
 
 #: Text of a return hint that cannot be evaluated here, if it names an iterator.
-_ITERATOR = re.compile(r"(\w+\.)*(Async)?(Iterable|Iterator|Generator)\b")
+_ITERATOR = r"(\w+\.)*(Async)?(Iterable|Iterator|Generator)\b"
 
 
 def innermost(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -157,7 +157,7 @@ def _is_eager(origin: Any) -> bool:
 def _names_iterator(hint: Any) -> bool:
     """Whether a hint says that an iterator is returned, as a type checker reads it; an open file is none."""
     if isinstance(hint, str):
-        return _ITERATOR.match(hint) is not None
+        return re.match(_ITERATOR, hint) is not None
     return any(
         origin in (abc.Iterable, abc.AsyncIterable)
         or (isinstance(origin, type) and issubclass(origin, _ITERATES[1:]) and not hasattr(origin, "fileno"))

@@ -27,7 +27,7 @@ MOST_PARTS = 1000
 MOST_SECONDS = 0.5
 
 #: Keys of mappings that are shown: those that are a name. Others may be secrets.
-_NAME = re.compile(r"[A-Za-z_]{1,30}")
+_NAME = r"[A-Za-z_]{1,30}"
 
 
 def locate(value: Any, name: str, dumps: Callable[[Any], object]) -> str:
@@ -95,7 +95,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     """Yields (how to write it after the object, part) for the parts of an object that are pickled with it."""
     if isinstance(value, Mapping):
         for number, (key, part) in enumerate(value.items()):
-            yield f"[{key!r}]" if isinstance(key, str) and _NAME.fullmatch(key) else f"[key {number}]", part
+            yield f"[{key!r}]" if isinstance(key, str) and re.fullmatch(_NAME, key) else f"[key {number}]", part
     elif isinstance(value, (list, tuple, set, frozenset)):
         for number, part in enumerate(value):
             yield f"[{number}]", part

@@ -8,7 +8,6 @@ import threading
 import types
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .reducers import Reducers
@@ -19,14 +18,14 @@ _DEPENDABLE = sys.stdlib_module_names | {"numpy", "pandas", "polars", "pyarrow"}
 _registering = threading.Lock()
 
 
-@dataclass(frozen=True)
 class _ModuleThere:
     """Pickles as a module that was sent."""
 
-    name: str
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def __reduce__(self) -> Any:
-        return importlib.import_module, (self.name,)
+        return importlib.import_module, (self._name,)
 
 
 class ShippingReducers(Reducers):

@@ -20,7 +20,6 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
@@ -48,8 +47,7 @@ class Value(NamedTuple):
     kind: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Modules:
+class Modules(NamedTuple):
     """The state of some modules and of the classes in them.
 
     Attributes:
@@ -65,7 +63,6 @@ class Modules:
     sources: dict[Place, int]
 
 
-@dataclass(slots=True)
 class _Look:
     """What was found at a look, and what tells whether another one would find the same.
 
@@ -83,15 +80,16 @@ class _Look:
         is_of: number of modules that were loaded.
     """
 
-    modules: Modules = field(default_factory=lambda: Modules({}, {}, {}, {}))
-    dumps: Callable[[Any], bytes] = pickle.dumps
-    specs: dict[str, Any] = field(default_factory=dict)
-    variables: dict[tuple[str, str], ContextVar[Any]] = field(default_factory=dict)
-    spaces: list[tuple[Mapping[str, Any], list[str], list[int]]] = field(default_factory=list)
-    held: list[Any] = field(default_factory=list)
-    changing: list[Any] = field(default_factory=list)
-    data: bytes = b""
-    is_of: int = 0
+    def __init__(self, dumps: Callable[[Any], bytes] = pickle.dumps) -> None:
+        self.modules = Modules({}, {}, {}, {})
+        self.dumps = dumps
+        self.specs: dict[str, Any] = {}
+        self.variables: dict[tuple[str, str], ContextVar[Any]] = {}
+        self.spaces: list[tuple[Mapping[str, Any], list[str], list[int]]] = []
+        self.held: list[Any] = []
+        self.changing: list[Any] = []
+        self.data = b""
+        self.is_of = 0
 
     def watch(self, space: Mapping[str, Any] | None) -> None:
         """Has another look taken once something else stands in a space, or data in it has changed."""
@@ -151,7 +149,7 @@ def _is_new(root: Any) -> bool:
 
 
 def _look(names: Iterable[str], last: _Look, dumps: Callable[[Any], bytes]) -> _Look:
-    look = _Look(Modules({}, {}, {}, {}), dumps)
+    look = _Look(dumps)
     for name in names:
         module = own_module(name)
         if module is None:
