@@ -25,7 +25,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import tokenize
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,28 +125,24 @@ def without_marks(text: str) -> str:
     return re.sub(r"^[ ~^]+\^[ ~^]*\n", "", text, flags=re.MULTILINE)
 
 
-def run(script: Path) -> tuple[int, str, str]:
+def run(script: Path, ray_address: str) -> tuple[int, str, str]:
     """Runs a script in its folder, in a session of its own, and returns its exit code, stdout and stderr."""
-    # Ray's sockets lie there, and need a short path; its processes may still write there when the script has ended.
-    with tempfile.TemporaryDirectory(prefix="jd", ignore_cleanup_errors=True) as scratch:
-        # A Ray of its own, whatever else runs on this machine.
-        environment = {**os.environ, "RAY_ADDRESS": "local", "RAY_TMPDIR": scratch, "PYTHONIOENCODING": "utf-8"}
-        process = subprocess.Popen(
-            [sys.executable, script.name],
-            cwd=script.parent,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-        try:
-            out, err = process.communicate(timeout=LIMIT)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        return process.returncode, out, err
+    process = subprocess.Popen(
+        [sys.executable, script.name],
+        cwd=script.parent,
+        env={**os.environ, "RAY_ADDRESS": ray_address, "PYTHONIOENCODING": "utf-8"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=LIMIT)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, out, err
 
 
 ALL = [snippet for page in PAGES for snippet in snippets(page)]
@@ -157,26 +152,31 @@ ALL = [snippet for page in PAGES for snippet in snippets(page)]
 @pytest.mark.parametrize(
     "snippet", [pytest.param(one, marks=[pytest.mark.ray] if "ray" in one.needs else [], id=str(one)) for one in ALL]
 )
-def test_snippet(snippet: Snippet, tmp_path_factory: pytest.TempPathFactory, unexpected: Callable[[str], list[str]]) -> None:
+def test_snippet(snippet: Snippet, request: pytest.FixtureRequest, unexpected: Callable[[str], list[str]]) -> None:
     """Each snippet does what the page shows."""
     for module in snippet.needs:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
+    # One Ray for all of them; that one is started where there is none is tested with jd-ray.
+    ray_address = request.getfixturevalue("ray_cluster") if "ray" in snippet.needs else "local"
+    new_folder = request.getfixturevalue("tmp_path_factory").mktemp
     if "timeout=" in snippet.code or snippet.needs:
         # A call that is given seconds has to begin and end in them, and so has what httpx and Ray do.
-        best_of_three(check)(snippet, tmp_path_factory, unexpected)
+        best_of_three(check)(snippet, new_folder, ray_address, unexpected)
     else:
-        check(snippet, tmp_path_factory, unexpected)
+        check(snippet, new_folder, ray_address, unexpected)
 
 
-def check(snippet: Snippet, tmp_path_factory: pytest.TempPathFactory, unexpected: Callable[[str], list[str]]) -> None:
+def check(
+    snippet: Snippet, new_folder: Callable[[str], Path], ray_address: str, unexpected: Callable[[str], list[str]]
+) -> None:
     """Fails unless the snippet, in a new folder, does what the page shows."""
-    folder = tmp_path_factory.mktemp("snippet")
+    folder = new_folder("snippet")
     for name in ("README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     for name, code in {**snippet.files, snippet.name: snippet.code}.items():
         (folder / name).write_text(code, encoding="utf-8")
-    code, out, err = run(folder / snippet.name)
+    code, out, err = run(folder / snippet.name, ray_address)
     assert (code != 0) == snippet.fails, err
     if snippet.fails:
         out += err
