@@ -166,3 +166,32 @@ def test_other_limits_do_not_matter(limit, size):
     program = f"import resource\nresource.setrlimit(resource.{limit}, ({size}, resource.getrlimit(resource.{limit})[1]))\n"
     output, errors = run_in_shell(f"exec {sys.executable} -c {shlex.quote(program + PROGRAM)} forkserver")
     assert (output, errors) == ("True\n", "")
+
+
+#: The process that starts workers may open one file more, so that it gets only some of those that a worker needs.
+FEW_FILES_FOR_THE_SERVER = """
+import os, resource, sys
+from jd_core import BackendError, distribute
+run = distribute(lambda _: os.getppid(), job="compute", workers=1)
+server, = run([0])
+before = resource.prlimit(server, resource.RLIMIT_NOFILE)
+_, limit = sorted({*range(100)} - {*map(int, os.listdir(f"/proc/{server}/fd"))})[:2]
+resource.prlimit(server, resource.RLIMIT_NOFILE, (limit, before[1]))
+others = run.options(initializer=lambda: None, workers=2)
+try:
+    others([0])
+except BackendError as error:
+    print(error)
+print(run([0]) == [server])
+resource.prlimit(server, resource.RLIMIT_NOFILE, before)
+print(others([0]) == [server])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no prlimit")
+def test_a_server_that_may_open_few_files():
+    """What it cannot start is one error, and what it has started goes on."""
+    output, errors = run_in_shell(f"exec {sys.executable} -c {shlex.quote(FEW_FILES_FOR_THE_SERVER)}")
+    first, *others = output.splitlines()
+    assert "no worker process could be started, of 1 wanted: Too many open files (EMFILE). Allow this process" in first
+    assert (others, errors) == (["True", "True"], "")

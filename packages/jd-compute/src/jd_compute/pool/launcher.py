@@ -174,6 +174,8 @@ class Launch:
             self._start(worker.place)
         elif worker.refused is not None:
             self._refused = worker.refused
+        elif not (worker.end or worker.pid or server.has_ended):  # the server may not open more files, see `fork_server`
+            self._refused = errno.EMFILE
         else:
             if worker.end is None and server.has_ended:
                 end = f"{server.close()} (the process that starts workers)"
@@ -226,8 +228,7 @@ class Launch:
         code = self._refused or 0
         return BackendError(
             f"no worker process could be started, of {count} wanted: "
-            f"{os.strerror(code)} ({errno.errorcode.get(code, code)}). "
-            f"{_remedy(code)}"
+            f"{os.strerror(code)} ({errno.errorcode.get(code, code)}). {_remedy(code)}"
         )
 
 

@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 from jd_compute.codec.libraries import any_temporary_folder
 from jd_compute.transport import messages
 from jd_compute.transport.channel import Channel
-from jd_compute.transport.frame import Message
+from jd_compute.transport.frame import FilesLostError, Message
 from jd_compute.worker import process
 from jd_compute.worker.interpreter import close_others, inherited, start_interpreter
 from jd_compute.worker.server import serve as serve_caller
@@ -139,7 +139,10 @@ class ForkServer:
             sys.path[:], modules = pickle.loads(order.body)
             self._preload(modules)
             return
-        connection, life, report = files = self._control.receive_files(3)
+        try:
+            connection, life, report = files = self._control.receive_files(3)
+        except FilesLostError:  # and with them where to say so; the caller takes silence for it
+            return
         try:
             variables = pickle.loads(order.body) if order.body else {}
             started: Any = self._fork(*files) if order.kind == messages.FORK else Spawned(connection, life, variables)
