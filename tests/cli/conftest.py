@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 #: Seconds that one run may take before it counts as hanging.
-LIMIT = 110
+LIMIT = 170
 
 #: Loaded by the interpreter at its start: makes distributions, and the packages of the same names, look as if they were
 #: not installed.

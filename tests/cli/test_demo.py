@@ -48,7 +48,7 @@ def cpu_seconds() -> float:
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(380)
+@pytest.mark.timeout(540)
 @best_of_three
 def test_all_jobs_run_on_real_input(command: Callable[..., Any]) -> None:
     """Section 4: each job's results over the standard library equal the plain loop's; with Ray, in well under a minute."""
@@ -67,7 +67,7 @@ def test_all_jobs_run_on_real_input(command: Callable[..., Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(380)
+@pytest.mark.timeout(540)
 @best_of_three
 def test_a_missing_backend_is_said_and_the_others_run(
     command: Callable[..., Any], without: Callable[..., dict[str, str]], scratch: Path
@@ -158,7 +158,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(start: Callable[..., Any]) -> N
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
-@pytest.mark.timeout(380)
+@pytest.mark.timeout(540)
 @pytest.mark.parametrize(
     "moment",
     [
