@@ -246,6 +246,22 @@ def test_unittest_patch(service: ModuleType, ask: Callable[[], Any]) -> None:
     assert (ask()["functions"][0], ask()["client"][1]) == ("old", "old")
 
 
+def test_attributes_that_a_class_has_for_a_while(make: Callable[[Any], Any]) -> None:
+    """Section 5: a class that is sent by value stays in the worker, and has there what it has here."""
+
+    class Model:
+        kind = "old"
+
+    def look(model: Model) -> tuple[str, Any]:
+        return model.kind, getattr(model, "extra", None)
+
+    ask = make(look)
+    assert ask([Model()]) == [("old", None)]
+    with mock.patch.object(Model, "kind", "new"), mock.patch.object(Model, "extra", 1, create=True):
+        assert ask([Model()]) == [("new", 1)]
+    assert ask([Model()]) == [("old", None)]
+
+
 def test_a_fake_that_changes(service: ModuleType, ask: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Section 5: what a closure holds is as it is at the call; and one fake may follow another."""
     answer: Any = ["first"]

@@ -101,6 +101,14 @@ def test_classes_and_workers_of_libraries(serializing_job: tuple[str, ...], run_
     assert {"ValidationError", "validate_call", "loky", "caches"} <= said.keys()
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has no type statement")
+def test_type_aliases_in_a_worker(serializing_job: tuple[str, ...], run_script: Run) -> None:
+    """Section 5: an alias that names itself has its own parameters in a worker, and comes home as the caller's."""
+    said = run_and_load(run_script, "type_aliases.py", serializing_job)
+    assert said == dict.fromkeys(said, True)
+    assert len(said) >= 4 * 14
+
+
 def test_the_table_is_long_enough() -> None:
     """A row that was lost would not be missed otherwise."""
     assert len(ROWS) >= 200

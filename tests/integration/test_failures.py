@@ -511,3 +511,43 @@ def test_nothing_is_truncated(parallel: Parallel) -> None:
     for at in itertools.combinations(range(5), 2):
         results = parallel(functions.raise_at, return_exceptions=True)(range(5), at=at, error=StopIteration)
         assert len(results) == 5
+
+
+class HostileError(Exception):
+    """Answers for every attribute by raising."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+
+@pytest.mark.parametrize("how", ["raised", "cause", "context", "in a group"])
+def test_exceptions_whose_attributes_raise(parallel: Callable[..., Any], how: str) -> None:
+    """Section 8: the user's own exception arrives; what reads its attributes on the way does not end a worker."""
+
+    def fail(code: int) -> None:
+        if how == "raised":
+            raise HostileError(code)
+        if how == "in a group":
+            raise ExceptionGroup("several", [HostileError(code)])
+        try:
+            raise HostileError(code)
+        except HostileError as error:
+            if how == "context":
+                raise ValueError(code)  # noqa: B904
+            raise ValueError(code) from error
+
+    (error,) = parallel(fail, return_exceptions=True)([7])
+    assert {one.code for one in _all_of(error) if isinstance(one, HostileError)} == {7}
+
+
+def _all_of(error: BaseException) -> list[BaseException]:
+    """Returns an exception, those that led to it and those that are in it."""
+    found = [error]
+    for one in found:  # which grows
+        found += [led for led in (one.__cause__, one.__context__) if led is not None and led not in found]
+        found += getattr(one, "exceptions", ()) if isinstance(one, BaseExceptionGroup) else ()
+    return found

@@ -29,6 +29,7 @@ import random
 import re
 import socket
 import sqlite3
+import struct
 import sys
 import tempfile
 import threading
@@ -107,13 +108,34 @@ rows(
     path=lambda: pathlib.Path("a/b"),
     network=lambda: ipaddress.ip_network("10.0.0.0/8"),
     pattern=lambda: re.compile("a+", re.I),
-    memoryview=lambda: memoryview(b"abc"),
 )
 rows(is_same, ellipsis=lambda: ..., not_implemented=lambda: NotImplemented, true=lambda: True)
 row("nan", lambda: math.nan, lambda one, two: math.isnan(two))
 row("bytes buffer", lambda: make_buffer(io.BytesIO(b"abc")), lambda one, two: (one.tell(), two.read()) == (1, b"bc"))
 row("text buffer", lambda: make_buffer(io.StringIO("abc")), lambda one, two: (one.tell(), two.read()) == (1, "bc"))
 row("random state", lambda: random.Random(4), lambda one, two: one.getstate() == two.getstate())
+row("random numbers of the system", random.SystemRandom, lambda one, two: type(two) is type(one) and 0 <= two.random() < 1)
+row("function of a random generator that a module has", lambda: random.gauss, lambda one, two: two == one)
+row("compiled struct", lambda: struct.Struct("<iq"), lambda one, two: (two.format, two.size) == (one.format, one.size))
+
+
+def same_view(one, two):
+    return type(two) is memoryview and (one.format, one.shape, one.tobytes()) == (two.format, two.shape, two.tobytes())
+
+
+rows(
+    same_view,
+    memoryview=lambda: memoryview(b"abc"),
+    empty_memoryview=lambda: memoryview(b""),
+    memoryview_of_numbers=lambda: memoryview(array.array("d", [1.5, 2.5])),
+    memoryview_of_rows=lambda: memoryview(bytearray(range(6))).cast("B", (2, 3)),
+    large_memoryview=lambda: memoryview(bytes(1 << 20)),
+)
+rows(
+    lambda one, two: bytes(one) == bytes(two),
+    memoryview_of_every_other_byte=lambda: memoryview(b"abc")[::2],
+    memoryview_of_no_numbers=lambda: memoryview(array.array("d")),
+)
 row("iterator", lambda: make_buffer(iter([1, 2, 3]), next), lambda one, two: list(two) == [2, 3])
 row("a list that holds itself", lambda: make_circle(), lambda one, two: two[0] is two)
 row("a deep list", lambda: functools.reduce(lambda inner, _: [inner], range(150), 1))
@@ -602,6 +624,12 @@ if sys.version_info >= (3, 12):
 type Alias = dict[str, int]
 type Json = dict[str, Json] | list[Json] | int
 type Couple[A] = tuple[A, A]
+type Tree[A] = A | list[Tree[A]]
+type Even[A: (int, str)] = None | tuple[A, Odd[A]]
+type Odd[A: Even[int]] = None | tuple[A, Even[A]]
+type Rows[*As] = tuple[*As] | list[Rows[*As]]
+type Handler[**P] = collections.abc.Callable[P, Handler[P]] | None
+type Deep[A, *As, **P] = dict[str, Couple[list[Deep[A, *As, P]]]] | collections.abc.Callable[P, tuple[A, *As]]
 
 def first[A](xs: list[A]) -> A:
     return xs[0]
@@ -619,6 +647,11 @@ class Bounded[A: int]:
         type_alias=lambda: Alias,  # noqa: F821
         recursive_type_alias=lambda: Json,  # noqa: F821
         generic_type_alias=lambda: Couple,  # noqa: F821
+        recursive_generic_type_alias=lambda: Tree,  # noqa: F821
+        type_aliases_that_name_each_other=lambda: Even,  # noqa: F821
+        recursive_type_alias_of_a_type_var_tuple=lambda: Rows,  # noqa: F821
+        recursive_type_alias_of_a_param_spec=lambda: Handler,  # noqa: F821
+        recursive_type_alias_of_all=lambda: Deep,  # noqa: F821
         generic_function=lambda: first,  # noqa: F821
         new_generic_class=lambda: Stack,  # noqa: F821
         bounded_generic_class=lambda: Bounded,  # noqa: F821

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import reprlib
 from collections.abc import Iterator
 from types import TracebackType
@@ -63,7 +64,9 @@ def _note(index: int, chunk: Chunk, plan: Plan) -> str:
 
 def _annotate(error: Exception, note: str) -> None:
     # One object may be the exception of several calls, and of several attempts of one.
-    notes = getattr(error, "__notes__", [])
+    notes = []
+    with contextlib.suppress(AttributeError):
+        notes = object.__getattribute__(error, "__notes__")  # past a __getattr__, which may raise anything
     if note not in notes:
         assign(error, "__notes__", [*notes, note])
 

@@ -220,4 +220,8 @@ def traceback_text(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename in own and trace.tb_next is not None:
         trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace))
+    try:
+        lines = traceback.format_exception(type(error), error, trace)
+    except Exception:  # raised by the exception's own methods
+        lines = ["Traceback (most recent call last):\n", *traceback.format_tb(trace), f"{type(error).__qualname__}\n"]
+    return "".join(lines)

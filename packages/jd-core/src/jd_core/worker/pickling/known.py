@@ -14,6 +14,7 @@ import contextlib
 import os
 import sys
 import threading
+import typing
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -89,22 +90,39 @@ def reduce_known(obj: Any, recipe: Recipe) -> Any:
     make, args, state, setter = recipe
     if is_received(obj):
         return _at_home, (_received.token_of(obj), type(obj).__name__, getattr(obj, "__name__", ""))
+    token = token_of(obj)
+    return _make, (token, make, args), (token, setter, state), None, None, _set_state
+
+
+def token_of(obj: Any) -> str:
+    """Returns the token by which an object of this process is known where it is sent to."""
     token = _sent.token_of(obj)
     if token is None:
         token = os.urandom(16).hex()
         _sent.add(obj, token)
-    return _make, (token, make, args), (token, setter, state), None, None, _set_state
+    return token
 
 
 def _make(token: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     known = _sent.find(token) or _received.find(token)
     # A worker makes functions anew, with globals as they are at this call; a class must stay the class of its instances.
-    if known is not None and (isinstance(known, (type, ContextVar)) or not is_inside_worker()):
+    if known is not None and (isinstance(known, _LASTING) or not is_inside_worker()):
         return known
     made = make(*args)
-    _received.add(made, token)
+    receive(made, token)
     _unfinished.add(token)
     return made
+
+
+#: What is made once: instances have their class, and type aliases their parameters.
+_LASTING: tuple[Any, ...] = type, ContextVar, typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple
+if sys.version_info >= (3, 12):
+    _LASTING += (typing.TypeAliasType,)
+
+
+def receive(obj: Any, token: str) -> None:
+    """Knows an object that was made here by its token."""
+    _received.add(obj, token)
 
 
 def _set_state(obj: Any, state: tuple[str, Callable[[Any, Any], Any] | None, Any]) -> None:
@@ -112,7 +130,21 @@ def _set_state(obj: Any, state: tuple[str, Callable[[Any, Any], Any] | None, Any
     # In the caller, what is known stays as it is.
     if setter is not None and (token in _unfinished or is_inside_worker()):
         setter(obj, content)
+        if isinstance(obj, type):
+            _remove_gone(obj, content[0])
     _unfinished.discard(token)
+
+
+#: What classes were sent with, by name.
+_attributes: weakref.WeakKeyDictionary[type, set[str]] = weakref.WeakKeyDictionary()
+
+
+def _remove_gone(cls: type, attributes: dict[str, Any]) -> None:
+    """Takes from a class, which stays in a worker, what the caller's no longer has, such as what a test had put there."""
+    with contextlib.suppress(TypeError, AttributeError):  # a metaclass may have no hash, or refuse
+        for name in _attributes.get(cls, set()) - attributes.keys():
+            delattr(cls, name)
+        _attributes[cls] = set(attributes)
 
 
 def _at_home(token: str, kind: str, name: str) -> Any:

@@ -12,7 +12,7 @@ from contextvars import Context, ContextVar
 from typing import Any
 
 from ..state import is_inside_worker  # noqa: TID252 - it has another name where it is sent to
-from .known import Recipe, reduce_known
+from .known import Recipe, receive, reduce_known, token_of
 
 
 def cached_function(cached: Any) -> Recipe:
@@ -73,26 +73,80 @@ def _make_parameter(kind: Any, name: str, constraints: tuple[Any, ...], settings
 
 
 def type_alias(alias: Any) -> Recipe:
-    """Returns the recipe of what a ``type`` statement makes; its value may name the alias itself."""
-    if alias.__type_params__:
-        return _make_alias, (alias.__name__, alias.__value__, alias.__type_params__), None, None
-    value: list[Any] = []
-    return _make_lazy_alias, (alias.__name__, alias.__module__, value), (value, alias.__value__), _fill_alias
+    """Returns the recipe of what a ``type`` statement makes, whose value may name the alias itself."""
+    parameters, value = alias.__type_params__, _value(alias)
+    if not isinstance(value, Exception) and not _leads_to(alias, alias, []):
+        return _make_alias, (alias.__name__, alias.__module__, value, parameters), None, None
+    # Such a one can only be made by a statement, whose parameters are its own: the value is to have these.
+    declared = [(token_of(one), _declared(one, number)) for number, one in enumerate(parameters)]
+    content: list[Any] = []
+    values = [value, *([getattr(one, name, None) for name in _OF_PARAMETERS] for one in parameters)]
+    return _make_alias_by_statement, (alias.__name__, alias.__module__, declared, content), (content, values), _fill_alias
 
 
-def _make_alias(name: str, value: Any, parameters: tuple[Any, ...]) -> Any:
-    return typing.TypeAliasType(name, value, type_params=parameters)  # type: ignore[attr-defined]  # from 3.12 on
+#: What of a type parameter is an expression, which a statement evaluates when it is asked for; in the order of `_declared`.
+_OF_PARAMETERS = ("__bound__", "__constraints__", "__default__")
 
 
-def _make_lazy_alias(name: str, module: str, value: list[Any]) -> Any:
-    namespace: dict[str, Any] = {"__name__": module, "value": value}
-    exec(f"type {name} = value[0]", namespace)
-    return namespace[name]
+def _value(alias: Any) -> Any:
+    """Returns what a type alias stands for; an exception if it names what is not there, but for type checkers."""
+    try:
+        return alias.__value__
+    except Exception as error:
+        return error.with_traceback(None)  # whose frames lead to the pickler, and what that writes to
 
 
-def _fill_alias(_: Any, state: tuple[list[Any], Any]) -> None:
-    value, content = state
-    value.append(content)
+def _value_in(content: list[Any]) -> Any:
+    if isinstance(content[0], Exception):
+        raise content[0]
+    return content[0]
+
+
+def _leads_to(alias: Any, value: Any, seen: list[Any]) -> bool:
+    """Whether a type alias is found in the value of a type alias, or in what this is made of."""
+    if any(value is one for one in seen):
+        return False
+    seen.append(value)
+    if isinstance(value, type(alias)):
+        inner = [_value(value), *(getattr(one, name, None) for one in value.__type_params__ for name in _OF_PARAMETERS)]
+    else:
+        inner = [getattr(value, "__origin__", None), *getattr(value, "__args__", ())]
+    inner = [part for one in inner for part in (one if isinstance(one, (list, tuple)) else (one,))]
+    return any(one is alias or _leads_to(alias, one, seen) for one in inner)
+
+
+def _declared(parameter: Any, number: int) -> str:
+    """Returns a type parameter as a ``type`` statement declares it, with ``content`` for the values of `_OF_PARAMETERS`."""
+    stars = {typing.TypeVarTuple: "*", typing.ParamSpec: "**"}.get(type(parameter), "")
+    text, values = f"{stars}{parameter.__name__}", f"content[{number + 1}]"
+    constraints = getattr(parameter, "__constraints__", ())
+    if constraints:
+        text += f": ({', '.join(f'{values}[1][{one}]' for one in range(len(constraints)))},)"
+    elif getattr(parameter, "__bound__", None) is not None:
+        text += f": {values}[0]"
+    if getattr(parameter, "has_default", bool)():
+        text += f" = {values}[2]"
+    return text
+
+
+def _make_alias(name: str, module: str, value: Any, parameters: tuple[Any, ...]) -> Any:
+    made = functools.partial(typing.TypeAliasType, name, value, type_params=parameters)  # type: ignore[attr-defined]
+    return eval("made()", {"__name__": module, "made": made})  # it says that it is of the module that calls
+
+
+def _make_alias_by_statement(name: str, module: str, declared: list[tuple[str, str]], content: list[Any]) -> Any:
+    namespace: dict[str, Any] = {"__name__": module, "content": content, "value_in": _value_in}
+    parameters = f"[{', '.join(text for _, text in declared)}]" if declared else ""
+    exec(f"type {name}{parameters} = value_in(content)", namespace)
+    alias = namespace[name]
+    for (token, _), parameter in zip(declared, alias.__type_params__, strict=True):
+        receive(parameter, token)
+    return alias
+
+
+def _fill_alias(_: Any, state: tuple[list[Any], list[Any]]) -> None:
+    content, values = state
+    content += values
 
 
 def _names(made: Any) -> dict[str, Any]:

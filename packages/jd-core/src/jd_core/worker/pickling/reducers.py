@@ -7,6 +7,7 @@ import functools
 import io
 import pickle
 import queue
+import struct
 import sys
 import threading
 import types
@@ -168,10 +169,28 @@ def _dead() -> weakref.ref[Any]:
     return weakref.ref(_Gone())
 
 
+def _reduce_memory(_: Reducers, view: memoryview) -> Any:
+    can_be_cast = (view.format, view.ndim) == ("B", 1) or (view.nbytes and view.ndim and view.format in _FORMATS)
+    if not (view.c_contiguous and can_be_cast):
+        return bytes, (view.tobytes(),)  # as cloudpickle does for all
+    return _view, (pickle.PickleBuffer(view), view.format, view.shape)
+
+
+#: What a view can be cast to, in `struct`'s words.
+_FORMATS = frozenset("cbB?hHiIlLqQnNfd")
+
+
+def _view(data: Any, form: str, shape: tuple[int, ...]) -> memoryview:
+    view = memoryview(data).cast("B")
+    return view if (form, shape) == ("B", view.shape) else view.cast(form, shape)  # type: ignore[call-overload]
+
+
 _REDUCERS: dict[type, Callable[[Any, Any], Any]] = {
     range: lambda _, numbers: numbers.__reduce__(),  # as pickle does, but sooner (row ten-calls)
     **dict.fromkeys(recipes.RECIPES, Reducers.reduce_named),
     ContextVar: recipes.reduce_variable,
+    memoryview: _reduce_memory,
+    struct.Struct: lambda _, made: (struct.Struct, (made.format,)),
     # All else that threads share holds one of these.
     type(threading.Lock()): lambda pickler, _: pickler.reduce_shared(threading.Lock),
     type(threading.RLock()): lambda pickler, _: pickler.reduce_shared(threading.RLock),
