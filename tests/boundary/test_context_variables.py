@@ -159,3 +159,17 @@ def test_a_value_that_cannot_be_sent(
             assert make(module.ask)([1]) == [("nobody", 1, 0)]
 
     in_new_context(within)
+
+
+def test_modules_that_nobody_can_import(make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 5: a module that a program has made itself goes by value, with its variables."""
+    made = ModuleType("made_of_a_text")
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    exec(TEXT, vars(made))
+
+    def ask() -> None:
+        made.user.set("me")
+        made.level.set(2)
+        assert make(made.ask)([1]) == [made.ask(1)] == [("me", 2, 0)]
+
+    in_new_context(ask)

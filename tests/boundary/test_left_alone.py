@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -180,3 +181,18 @@ def test_refusals_take_no_time_however_deep(what: str, depth: int) -> None:
         value = (
             value.following if isinstance(value, Node) else next(iter(value.values() if isinstance(value, dict) else value))
         )
+
+
+@pytest.mark.parametrize("job", ["compute", pytest.param("ray", marks=pytest.mark.ray)])
+def test_streams_come_home_as_the_callers(job: str, request: pytest.FixtureRequest) -> None:
+    """Section 5: a result that holds the standard streams holds the caller's."""
+    if job == "ray":
+        request.getfixturevalue("ray_cluster")
+
+    def hold(_: int) -> tuple[Any, ...]:
+        return sys.stdout, [sys.stderr], logging.StreamHandler(sys.stdout).stream
+
+    ((out, (err,), held),) = distribute(hold, job=job, workers=1)([1])
+    assert out is sys.stdout
+    assert err is sys.stderr
+    assert held is sys.stdout

@@ -301,13 +301,3 @@ def test_warnings_of_several_workers(action: Literal["default", "once", "always"
             (tmp_path / folder).mkdir()
             assert len(set(run(range(2), folder=str(tmp_path / folder)))) == 2
     assert len(caught) == shown
-
-
-def test_streams_come_home_as_the_callers() -> None:
-    """Section 5: a result that holds the streams holds the caller's."""
-
-    def hold(_: int) -> tuple[Any, ...]:
-        return sys.stdout, [sys.stderr], logging.StreamHandler(sys.stdout).stream
-
-    ((out, (err,), held),) = distribute(hold, job="compute", workers=1)([1])
-    assert (out, err, held) == (sys.stdout, sys.stderr, sys.stdout)

@@ -128,6 +128,8 @@ def _is_own_code(module: str) -> bool:
     loaded = sys.modules.get(module)
     if loaded is None or module == "__main__" or module in _OURS or module in sys.stdlib_module_names:
         return False
+    if getattr(loaded, "__spec__", None) is None:  # the program has made it itself
+        return True
     places = [getattr(loaded, "__file__", None), *getattr(loaded, "__path__", [])]
     parts = {part for place in places if place for part in Path(place).parts}
     return bool(parts) and not parts & {"site-packages", "dist-packages"}

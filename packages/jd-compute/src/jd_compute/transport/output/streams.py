@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TextIO, TypeAlias
@@ -42,10 +41,6 @@ class Lines(io.TextIOBase):
         self.name = getattr(original, "name", None)
         self.mode = getattr(original, "mode", "w")
         self.buffer = _Bytes(self)
-
-    def __reduce__(self) -> Any:
-        """Pickles as what stands where it stands, which is the caller's own stream where that is sent home."""
-        return getattr, (sys, "stderr" if self._original is sys.__stderr__ else "stdout")
 
     def be_like(self, look: Look) -> None:
         """Has the attributes of another stream."""

@@ -166,8 +166,9 @@ def reduce_variable(_: Any, variable: ContextVar[Any]) -> Any:
     state = () if value is unset else (value,)
     for module in list(sys.modules.values()):
         names = getattr(module, "__dict__", {})
-        # A variable knows neither its module nor its name there.
-        if any(one is variable for one in list(names.values())) and module.__name__ != "__main__":
+        # A variable knows neither its module nor its name there. A module without a spec was imported from nowhere.
+        is_imported = module.__name__ != "__main__" and names.get("__spec__") is not None
+        if is_imported and any(one is variable for one in list(names.values())):
             name = next(name for name, one in names.items() if one is variable)
             return getattr, (module, name), state, None, None, _set_variable
     default: tuple[Any, ...] = ()

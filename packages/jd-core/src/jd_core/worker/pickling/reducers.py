@@ -80,6 +80,8 @@ class Reducers:
         if kind.__module__ in slices.LIBRARIES:
             return slices.reduce_slice(obj, shares_files=self.shares_files)
         reduce = _REDUCERS.get(kind)
+        if reduce is None and (obj is sys.stdout or obj is sys.stderr):  # there, it is what stands there
+            return getattr, (sys, "stdout" if obj is sys.stdout else "stderr")
         if reduce is None and not isinstance(obj, threading.local):
             return proxies.reduce_proxy(obj) if proxies.is_proxy(kind) else recipes.reduce_generator(obj)
         return reduce(self, obj) if reduce else self.reduce_shared(kind)
