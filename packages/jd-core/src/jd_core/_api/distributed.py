@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 NOTHING: tuple[tuple[()], Constants] = (), Constants()
 
 
+@functools.cache
+def _streams() -> Any:
+    # Plain calls need none of it. It is kept: an interpreter that ends imports nothing any more, not even what it has.
+    from jd_core._api import stream
+
+    return stream
+
+
 @HelpText.shown
 class Distributed:
     """A function that runs its calls in parallel. Made by `distribute`, whose docstring says how it behaves.
@@ -119,9 +127,8 @@ class Distributed:
         Leaving the ``async with`` block of the iterator, or closing it, returns when the run has ended.
         """
         kwargs = Constants(kwargs)
-        from jd_core._api.stream import astream  # here, because the call itself needs none of it
-
-        return astream(self._name, *self._bind(args, kwargs, on_loop=True))
+        opened: AsyncStream[Any] = _streams().astream(self._name, *self._bind(args, kwargs, on_loop=True))
+        return opened
 
     @CallMethod
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
@@ -218,9 +225,8 @@ class Distributed:
         return target, bind(target.signature, args, constants, on_loop=on_loop)
 
     def _stream(self, args: tuple[Any, ...], constants: Constants, *, ordered: bool) -> Stream[Any]:
-        from jd_core._api.stream import stream  # here, because the call itself needs none of it
-
-        return stream(self._name, *self._bind(args, constants), ordered=ordered)
+        opened: Stream[Any] = _streams().stream(self._name, *self._bind(args, constants), ordered=ordered)
+        return opened
 
     def _is_classmethod_of(self, owner: type) -> bool:
         # From Python 3.13 on, @classmethod above @distribute no longer asks __get__, but passes the class first.

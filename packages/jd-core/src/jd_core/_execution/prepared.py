@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +16,7 @@ from jd_core.errors import BackendError
 from jd_core.worker import is_ending
 
 if TYPE_CHECKING:
+    from jd_core._execution.retries import Retries
     from jd_core.inprocess.rate_limit import Rate
 
 
@@ -92,3 +94,14 @@ def check_use(name: str, options: Options, backend: Backend, *, folds: bool) -> 
         use = "a Fold combines" if folds else "resume= keeps"
         what = f"{name}(): {use} results, and these stay elsewhere"
         raise BackendError(f"{what}: leave it out, or the option of job={options.job!r} that keeps them there")
+
+
+@functools.cache
+def retries_type() -> type[Retries]:
+    """Returns the class, which few runs need: it is imported by the first of them.
+
+    It is kept: an interpreter that ends imports nothing any more, not even what it has.
+    """
+    from jd_core._execution.retries import Retries
+
+    return Retries

@@ -23,7 +23,7 @@ from jd_core._collections.table import Kind
 from jd_core._execution.chunk_size import CallDurations, sizer
 from jd_core._execution.failures import HiddenInternals
 from jd_core._execution.feed import Feed, Stop, waking
-from jd_core._execution.prepared import check_use, is_paced, prepare
+from jd_core._execution.prepared import check_use, is_paced, prepare, retries_type
 from jd_core._execution.results import AsCompleted, InOrder, Results
 from jd_core._hints.signature import Signature
 from jd_core._options.defaults import in_effect
@@ -145,16 +145,13 @@ class Run:
     ) -> None:
         internals = HiddenInternals(backend)
         rule, workers, fixed, buffer = options.retry, work.workers, work.chunksize, options.buffersize
-        resumed = retries = None
+        resumed = None
         kept, shared = options.resumed is not None, backend.shares_calls
         combined = fold is not None and not kept
         sizes = sizer(
             backend, durations, workers, total=plan.calls, fixed=fixed, buffer=buffer, combined=combined, kept=kept
         )
-        if rule is not None:
-            from jd_core._execution.retries import Retries  # here, as the next one, because few runs need it
-
-            retries = Retries(rule, workers, work.name, shared=shared, paced=is_paced(work))
+        retries = None if rule is None else retries_type()(rule, workers, work.name, shared=shared, paced=is_paced(work))
         if options.resumed and plan.calls != 0:
             from jd_core._resume.resumed import ResumedPlan  # here, because it imports sqlite3
 
