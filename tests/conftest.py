@@ -44,7 +44,7 @@ FOLDERS = {
 # None of Hypothesis' examples is wrong for having taken long, which is the machine's affair.
 settings.register_profile("full", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", settings.get_profile("full"), max_examples=10)
-settings.register_profile("large", settings.get_profile("full"), max_examples=2_500)
+settings.register_profile("large", settings.get_profile("full"), max_examples=50_000)
 settings.load_profile("full")
 
 

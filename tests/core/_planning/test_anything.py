@@ -56,7 +56,7 @@ class Sized:
 
 
 class Indexed:
-    """Has a length, and an element for any index."""
+    """Has a length, and elements far beyond it: not without end, since numpy asks for all when it makes an array of some."""
 
     def __init__(self, said):
         self.said = said
@@ -65,6 +65,8 @@ class Indexed:
         return self.said
 
     def __getitem__(self, index):
+        if index == 10_000:
+            raise IndexError(index)
         return index
 
 
