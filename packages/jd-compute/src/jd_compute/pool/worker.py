@@ -97,9 +97,12 @@ class Worker:
         return f"process {self.pid}"
 
     def loads_for_less_than(self, seconds: float) -> bool:
-        """Whether it is loading a function, and has not been for so long yet."""
+        """Whether it is about to load its first function, or is loading one, and has not been for so long yet."""
         page = self.status
-        return page is not None and page.phase == status_page.LOADING and time.monotonic_ns() - page.since < seconds * 1e9
+        if page is None:
+            return False
+        loads = page.phase == status_page.LOADING and time.monotonic_ns() - page.since < seconds * 1e9
+        return loads or not page.since
 
     def read_report(self, seconds: float = 0.0) -> None:
         """Takes in what is reported, after waiting for it at most so long."""

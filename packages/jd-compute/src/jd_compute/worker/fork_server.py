@@ -172,8 +172,7 @@ class ForkServer:
     def _fork(self, *files: int) -> Any:
         if self._unsafe is not None:
             raise UnsafeError(self._unsafe)
-        if self._is_program:
-            gc.freeze()  # so that workers share what was imported, as Python's documentation of `gc.freeze` advises
+        # No `gc.freeze` before: `gc.get_referrers` does not find what is frozen, and libraries rely on it (hypothesis).
         started = self._context.Process(target=self._become_a_worker, args=files, daemon=False)
         started.start()
         os.set_blocking(started.sentinel, False)  # later workers inherit it, and a call that reads from it must not wait
