@@ -108,6 +108,25 @@ def test_what_calls_set_is_gone(module: ModuleType, make: Callable[..., Any]) ->
     in_new_context(within)
 
 
+def test_a_module_that_is_imported_anew(module: ModuleType, make: Callable[..., Any]) -> None:
+    """Section 5: its variables, and the values in it, are those of the module that is there now."""
+
+    def seen_by_calls(module: ModuleType, name: str) -> Any:
+        module.user.set(name)
+        return make(module.ask)([1])
+
+    def within() -> None:
+        assert seen_by_calls(module, "ann") == [("ann", 1, 0)]
+        del sys.modules["own_variables"]
+        try:
+            assert seen_by_calls(importlib.import_module("own_variables"), "bob") == [("bob", 1, 0)]
+        finally:
+            sys.modules["own_variables"] = module
+        assert seen_by_calls(module, "eve") == [("eve", 1, 0)]
+
+    in_new_context(within)
+
+
 def test_each_thread_has_its_own(module: ModuleType, make: Callable[..., Any]) -> None:
     """Section 5: the values are those of the thread that calls."""
     ask = make(module.ask)

@@ -71,7 +71,7 @@ class _Look:
     Attributes:
         modules: what is sent.
         dumps: pickles what cannot be imported.
-        specs: those of the modules, by their names: one that was reloaded has another.
+        specs: those of the modules, by their names: one that was reloaded, or imported anew, has another.
         variables: context variables, by module and qualified name.
         spaces: names and values of modules and classes, with the identities of the values.
         held: data, so that nothing else gets its identity.
@@ -99,6 +99,9 @@ class _Look:
 
     def is_current(self) -> bool:
         try:
+            for name, spec in self.specs.items():
+                if getattr(sys.modules.get(name), "__spec__", None) is not spec:
+                    return False
             for space, names, identities in self.spaces:
                 if list(map(id, space.values())) != identities or list(space) != names:
                     return False
