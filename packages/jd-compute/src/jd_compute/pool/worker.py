@@ -22,7 +22,7 @@ living: weakref.WeakSet[Worker] = weakref.WeakSet()
 _END_SECONDS, _KILL_SECONDS = 1.0, 5.0
 
 #: What is said of one that had closed its connection, or sent what is no message, and did not end by itself.
-_BROKEN = "a broken connection (closed or written to by a call, or by another program that it has become)"
+BROKEN = "a broken connection (closed or written to by a call, or by another program that it has become)"
 
 
 class Worker:
@@ -135,7 +135,7 @@ class Worker:
     def cut_off(self) -> None:
         """Ends a process at once that has sent what is no message."""
         self.kill()
-        self.end = self.end or _BROKEN
+        self.end = self.end or BROKEN
 
     def reap(self) -> str:
         """Waits until the process has ended, releases all that belongs to it, and says how it ended."""
@@ -145,7 +145,7 @@ class Worker:
                 self.kill()
                 self._wait_for_end(_KILL_SECONDS)
                 if self.end is not None:
-                    self.end = _BROKEN
+                    self.end = BROKEN
         finally:
             living.discard(self)
             self.channel.close()

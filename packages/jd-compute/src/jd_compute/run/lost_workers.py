@@ -12,12 +12,16 @@ from jd_core.worker import is_ending
 
 from jd_compute.memory.gate import Gate
 from jd_compute.memory.system import have_killed
-from jd_compute.run.tasks import Assignment, blame, was_at_work, was_begun
+from jd_compute.pool.worker import BROKEN, describe_exit
+from jd_compute.run.tasks import Assignment, blame, blame_before, was_at_work, was_begun
 from jd_compute.run.workers import RunWorkers
 from jd_compute.transport import status_page
 
 #: So many workers may die with a chunk before any call of it ran; the next such death ends the run.
 MOST_DEATHS = 3
+
+#: How workers end that have lost their connection: they go on until they want to send something.
+_UNCONNECTED = (BROKEN, describe_exit(0))
 
 #: So many messages are read from a worker whose call has had its time; a call that prints without end sends more.
 MOST_SPARED = 100
@@ -84,6 +88,7 @@ class LostWorkers:
                 deaths = task.deaths + nobody_blamed
                 self._again.extendleft((rest, deaths) for rest in reversed(task.rest()))
                 continue
+            found = blame_before(task, found) if how in _UNCONNECTED else found
             self._again.extendleft((rest, 0) for rest in reversed((*task.unread_parts(), *found.again)))
             if found.crashed_call is not None:
                 index = task.chunk.start + found.crashed_call

@@ -187,6 +187,18 @@ def blame(task: Task, page: status_page.Status | None) -> Blame:
     return Blame(None, parts(chunk, (first, middle), (middle, count)))
 
 
+def blame_before(task: Task, found: Blame) -> Blame:
+    """Returns what to make of a task whose worker has lost its connection, and may have gone on with the next call.
+
+    A call before that one may have closed it, whose result could not be sent then. So each runs again in a chunk of its own.
+    """
+    running = found.crashed_call
+    if running is None or running == task.done:
+        return found
+    singly = [(offset, offset + 1) for offset in range(task.done, running + 1)]
+    return Blame(None, parts(task.chunk, *singly, (running + 1, len(task.chunk))))
+
+
 def was_at_work(task: Task, page: status_page.Status | None) -> bool:
     """Whether the worker had taken the task up, so that one of its calls may be to blame."""
     return page is None or (page.chunk == task.number and page.phase in _AT_WORK)
