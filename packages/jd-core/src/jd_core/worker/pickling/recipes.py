@@ -201,15 +201,13 @@ def set_variable(variable: ContextVar[Any], value: tuple[Any, ...]) -> None:
 
 #: Of the generator of random numbers that a module draws from, by the module of its class: that module, and a function that
 #: is a method of it. Each process has one of its own, in a state of its own.
-_GENERATORS = {"random": ("random", "random"), "numpy.random.mtrand": ("numpy.random", "rand")}
+GENERATORS = {"random": ("random", "random"), "numpy.random.mtrand": ("numpy.random", "rand")}
 
 
 def reduce_generator(obj: Any) -> Any:
-    """Returns how to find the generator of a module where it is sent to; NotImplemented for anything else."""
+    """Returns how to find the generator of a module where it is sent to; NotImplemented for what else its classes make."""
     kind = type(obj)
-    names = _GENERATORS.get(kind.__module__)
-    if names is None:
-        return NotImplemented
+    names = GENERATORS[kind.__module__]
     if kind.__name__ == "SystemRandom":  # which has no state to pickle
         return kind, ()
     return (_generator_of, names) if _generator_of(*names) is obj else NotImplemented

@@ -77,14 +77,19 @@ class Reducers:
             return self._by_value(obj, super().reducer_override(obj))  # type: ignore[misc]
         if isinstance(obj, BaseException):
             return exceptions.reduce_exception(obj, self._links(obj))
-        if kind.__module__ in slices.LIBRARIES:
+        module = kind.__module__
+        if module in slices.LIBRARIES:
             return slices.reduce_slice(obj, shares_files=self.shares_files)
+        if module in recipes.GENERATORS:
+            return recipes.reduce_generator(obj)
         reduce = _REDUCERS.get(kind)
-        if reduce is None and (obj is sys.stdout or obj is sys.stderr):  # there, it is what stands there
+        if reduce is not None:
+            return reduce(self, obj)
+        if obj is sys.stdout or obj is sys.stderr:  # there, it is what stands there
             return getattr, (sys, "stdout" if obj is sys.stdout else "stderr")
-        if reduce is None and not isinstance(obj, threading.local):
-            return proxies.reduce_proxy(obj) if proxies.is_proxy(kind) else recipes.reduce_generator(obj)
-        return reduce(self, obj) if reduce else self.reduce_shared(kind)
+        if isinstance(obj, threading.local):
+            return self.reduce_shared(kind)
+        return proxies.reduce_proxy(obj) if proxies.is_proxy(kind) else NotImplemented
 
     def _reduce_function(self, function: Any) -> Any:
         path = self.path_to(function)
