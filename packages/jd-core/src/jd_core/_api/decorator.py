@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def distribute(function: Any = None, /, *more: Any, **options: Any) -> Any:  # noqa: D417
     """Makes a function run its calls in parallel.
 
-    What is passed positionally is distributed, what is passed by keyword is a constant, and the type hints decide whether
-    one call gets one element or one batch::
+    Positional arguments are distributed, keyword arguments are constants, and the type hints decide whether one call gets
+    one element or one batch::
 
         @distribute(job="compute", workers=8)
         def area(width: int, height: int) -> int:
@@ -25,8 +25,8 @@ def distribute(function: Any = None, /, *more: Any, **options: Any) -> Any:  # n
 
         area(range(1000), range(4000, 2000, -2))  # list of 1000 results, in input order
 
-    Works bare (``@distribute``), with options, with the job's name (``@distribute("io", workers=8)``), and as a function
-    (``distribute(f, job="io")``). Nothing is started or imported for a backend before the first call.
+    It can be used bare (``@distribute``), with options, with the job's name (``@distribute("io", workers=8)``), and as a
+    function (``distribute(f, job="io")``). No backend starts anything before the first call.
 
     Args:
         function: the function; or a job's name, as ``job``.
@@ -55,13 +55,13 @@ def distribute(function: Any = None, /, *more: Any, **options: Any) -> Any:  # n
             or None).
         resume: a SQLite file in which results are kept as they come: a run that was killed goes on where it stopped. A
             path, or ``Resume(...)``; None: nothing is kept.
-        **backend_options: the backend's own, such as ``max_per_second`` for "io" and "web".
+        **backend_options: the backend's own options, such as ``max_per_second`` for "io" and "web".
 
     Returns:
         A `Distributed`, or a decorator that makes one.
 
     Raises:
-        TypeError: an option that does not exist or has a wrong type, or what is decorated cannot be called.
+        TypeError: an option does not exist or has a wrong type, or the decorated object cannot be called.
         ValueError: an option's value is not allowed, or the job is unknown.
     """
     if isinstance(function, str):

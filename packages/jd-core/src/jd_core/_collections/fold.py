@@ -1,4 +1,4 @@
-"""Results that are combined two by two, in order, as they come: `Fold`, a value of the option ``aggregate``."""
+"""Results that are combined pairwise, in order, as they arrive: `Fold`, a value of the option ``aggregate``."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _NOTHING: Any = object()
 
 
 class Fold(Generic[T]):
-    """Combines the results of all calls to one value: ``@distribute(aggregate=Fold(operator.add))``.
+    """Combines the results of all calls into one value: ``@distribute(aggregate=Fold(operator.add))``.
 
-    The value is that of ``functools.reduce(function, results)``, or ``functools.reduce(function, results, initial)``.
+    The value equals ``functools.reduce(function, results)``, or ``functools.reduce(function, results, initial)``.
     Workers combine the results of neighbouring calls before they send them, and the caller combines the rest, always in the
-    order of the calls: lists are concatenated as in a plain loop. Which come first depends on chunks and timing.
-    So ``function`` must be associative, ``function(function(a, b), c) == function(a, function(b, c))``; `check` helps to
-    test that. Sums of floats are associative only up to rounding.
+    order of the calls: lists are concatenated as in a plain loop. Which neighbours are combined first depends on chunks and
+    timing, so ``function`` must be associative, ``function(function(a, b), c) == function(a, function(b, c))``; `check`
+    tests that. Sums of floats are associative only up to rounding.
 
     ``function`` may change its first argument and return it: each result is combined once.
 
     With ``return_exceptions=True`` the distributed call returns a pair: the combined results of the calls that succeeded,
-    and a dict of exceptions by the index of the call. ``partial`` on an exception holds what was combined so far, each
-    value by the `range` of indexes that it covers. ``stream``, ``as_completed`` and ``astream`` yield single results, as
+    and a dict of exceptions by the index of the call. ``partial`` on an exception holds the values combined so far, each
+    by the `range` of indexes that it covers. ``stream``, ``as_completed`` and ``astream`` yield single results, as
     with every other ``aggregate``.
 
     Args:
-        function: makes one value of two neighbouring ones, of which the first is the earlier.
-        initial: stands before the first result, and is what no calls lead to. Each run gets a deep copy.
+        function: combines two neighbouring values, the earlier one first, into one.
+        initial: the value before the first result, and the result if there are no calls. Each run gets a deep copy.
     """
 
     # Any: mypy takes an empty collection, such as Counter(), for one of Never, and not for what the function says.
@@ -58,19 +58,19 @@ class Fold(Generic[T]):
         before = [] if self._initial is _NOTHING else [copy.deepcopy(self._initial)]
         values: list[T] = [*before, *results]
         if not values:
-            raise BatchingError(f"{self!r} has no results to combine: pass what it is then, Fold(..., initial=...)")
+            raise BatchingError(f"{self!r} has no results to combine: pass the value to return then, Fold(..., initial=...)")
         return functools.reduce(self.function, values)
 
     def check(self, values: Iterable[T], *, equal: Callable[[T, T], Any] = operator.eq) -> T:
-        """Tests whether ``function`` is associative, on examples of results; for a test of one's own.
+        """Tests whether ``function`` is associative, on example results; for use in your own tests.
 
         Args:
             values: at least three results. They are copied before they are combined.
-            equal: whether two values are the same, such as `math.isclose` or ``numpy.allclose``. If it returns an array or a
-                frame, all of that has to be true.
+            equal: returns whether two values are equal, such as `math.isclose` or ``numpy.allclose``. If it returns an array
+                or a frame, all of its elements have to be true.
 
         Returns:
-            The values combined.
+            The combined value.
 
         Raises:
             ValueError: it is not associative, or there are fewer than three values.

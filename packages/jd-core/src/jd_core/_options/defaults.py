@@ -1,10 +1,10 @@
-"""What fills options that a decorator left open, when a function is called: `defaults`, and the environment.
+"""Options that a decorator does not state are filled in when the function is called: by `defaults`, and by the environment.
 
 ::
 
     decorator, .options  >  defaults(...), the inner one first  >  JUST_DISTRIBUTE_WORKERS  >  the backend's default
 
-``JUST_DISTRIBUTE_SERIAL=1`` is stronger than all of them. Inside a worker nothing of this counts: calls made there run
+``JUST_DISTRIBUTE_SERIAL=1`` overrides all of them. Inside a worker none of this applies: calls made there run
 there, and a function returns the same whatever the job.
 """
 
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
 
 @shows_options(default=..., own=False)
 def defaults(**options: Any) -> contextlib.AbstractContextManager[None]:
-    """Fills, inside a ``with`` block, the options that decorators left open.
+    """Sets, inside a ``with`` block, the options that decorators do not state.
 
     As in::
 
         with just_distribute.defaults(workers=4, progress=True):
             area(range(1000), range(1000))
 
-    What a decorator or ``.options`` states is not changed. Holds for calls made in the block's context, as of context
-    variables: not in other threads, not in tasks that were started before, and not for calls inside workers. Blocks may be
-    nested; the inner one counts.
+    Options that a decorator or ``.options`` states are not changed. The block applies to calls in its context (in the sense
+    of context variables): not in other threads, not in tasks that were started before, and not inside workers. Blocks may be
+    nested; the inner one takes precedence.
 
     Args:
-        **options: the options of every job, as for `distribute`. A ``job`` is taken by functions whose decorator names
+        **options: options that every job has, as for `distribute`. A ``job`` applies to functions whose decorator states
             neither a job nor an option that only one job has.
 
     Returns:
         A context manager, for one ``with`` block.
 
     Raises:
-        TypeError: an option of one job only, one that does not exist, or a value of a wrong type.
+        TypeError: an option that only one job has, or that does not exist, or a value of a wrong type.
         ValueError: a value that is not allowed.
     """
     for name in options:

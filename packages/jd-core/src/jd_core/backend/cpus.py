@@ -1,4 +1,4 @@
-"""How many CPUs this process may use: not the host's, but what an affinity mask and a container's quota leave of them.
+"""How many CPUs this process may use: of the host's, those that an affinity mask and a container's quota allow.
 
 Backends take their default number of workers from here, and ``just-distribute doctor`` prints the reasons.
 """
@@ -22,9 +22,10 @@ def usable_cpus() -> int:
 
 
 def machine_load() -> float:
-    """Returns how many threads of all programs have a CPU or want one, with the calling one; 0.0 if unknown.
+    """Returns how many threads of all programs run or wait for a CPU, including the calling one; 0.0 if unknown.
 
-    The number now (Linux: the fourth field of /proc/loadavg, see proc(5)), or the mean of the last minute if that is more.
+    It is the current number (Linux: the fourth field of /proc/loadavg, see proc(5)), or the mean of the last minute if that
+    is larger.
     """
     try:
         with open("/proc/loadavg", encoding="ascii") as file:
@@ -35,7 +36,7 @@ def machine_load() -> float:
 
 
 def explain_cpus() -> list[tuple[str, str]]:
-    """Returns what `usable_cpus` follows from, as (label, text)."""
+    """Returns the facts that determine `usable_cpus`, as (label, text)."""
     found = _quota()
     if not sys.platform.startswith("linux"):
         quota = "this system has no control groups"

@@ -31,27 +31,28 @@ LONGEST_PAUSE = 300.0
 
 
 class Rate:
-    """A limit to how many calls start per second, to be shared: by functions that call the same service.
+    """A limit to how many calls start per second, shared by functions that call the same service.
 
-    As in ``orders = Rate(50)`` and ``@distribute(job="web", max_per_second=orders)`` on each of them. It holds over all
-    runs, threads and event loops of this process. ``max_per_second=50`` makes one for the function, and for the copies that
-    ``.options`` makes of it without another ``max_per_second``.
+    Make one, such as ``orders = Rate(50)``, and pass it to each function: ``@distribute(job="web", max_per_second=orders)``.
+    It applies to all runs, threads and event loops of this process. ``max_per_second=50`` makes one for the function, and
+    for the copies that ``.options`` makes of it without another ``max_per_second``.
 
-    In any time of ``T`` seconds at most ``1 + per_second * (T + LATENESS_SECONDS)`` calls start, evenly spaced. It is the
+    In any period of ``T`` seconds at most ``1 + per_second * (T + LATENESS_SECONDS)`` calls start, evenly spaced. It is the
     generic cell rate algorithm (ITU-T Recommendation I.371, Annex A, "virtual scheduling"). A start is granted at the moment
-    of the start and never ahead of it: after an event loop was blocked, calls that waited meanwhile do not start together,
-    and a run that is cancelled while it waits takes no other run's turn.
+    of the start and never in advance: after an event loop was blocked, calls that waited meanwhile do not start together,
+    and a run that is cancelled while it waits does not use up another run's turn.
 
-    ``Rate("auto")`` finds the rate: it grows with the calls that succeed, and falls when the service refuses one
+    ``Rate("auto")`` finds the rate: it grows as calls succeed, and falls when the service refuses a call
     (`jd_core.inprocess.congestion` has the figures and their sources). A call is refused if it raises an exception with the
-    status 429 or 503, or with a ``Retry-After``, which holds up the next start; or one of ``slow_down_on``. One without a
-    ``Retry-After``, for ten successes, is put down to the call.
+    status 429 or 503, or with a ``Retry-After``, which delays the next start; or one of ``slow_down_on``. One refusal for
+    every ten successes, without a ``Retry-After``, is attributed to the call and does not lower the rate.
 
     Args:
         per_second: starts per second, above 0, or "auto".
-        slow_down_on: what else is a refusal, for "auto": an exception type, a tuple of them, or a callable of an exception.
+        slow_down_on: other exceptions that are refusals, for "auto": a type, a tuple of types, or a callable that returns
+            whether an exception is one.
         minimum: the lowest rate that "auto" falls to, per second.
-        maximum: the highest that it grows to.
+        maximum: the highest rate that "auto" grows to, per second.
 
     Raises:
         TypeError, ValueError: a value that is not allowed.
@@ -82,16 +83,16 @@ class Rate:
 
     @property
     def finds_itself(self) -> bool:
-        """Whether it follows what becomes of the calls: "auto"."""
+        """Whether the rate is "auto": it changes with the outcomes of calls."""
         return self._control is not None
 
     @property
     def per_second(self) -> float:
-        """Starts per second; with "auto", at present."""
+        """Starts per second; with "auto", the current rate."""
         return self._per_second if self._control is None else self._control.per_second
 
     def delay(self) -> float:
-        """Returns 0.0 if a call may start now, which then counts as started; else the seconds after which to ask again."""
+        """Returns 0.0 if a call may start now, and counts it as started; else the seconds after which to ask again."""
         with self._lock:
             now = self._clock()
             if now < self._next:
@@ -102,7 +103,7 @@ class Rate:
             return 0.0
 
     def hear(self, began: float, error: BaseException | None) -> None:
-        """Takes in what became of a call, which matters for "auto" alone.
+        """Records the outcome of a call; only "auto" uses it.
 
         Args:
             began: when it started, on the monotonic clock.
