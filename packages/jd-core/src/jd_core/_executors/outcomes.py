@@ -75,7 +75,7 @@ def refused_argument(
     work: Work, index: int, kind: str, message: str, traceback: str, missing: str | None
 ) -> SerializationError:
     """Returns the error for a call whose arguments pickle here but do not unpickle there."""
-    remedy = f"install {missing} there" if missing else "make the class's __reduce__ or __setstate__ sound"
+    remedy = f"install {missing} there" if missing else "correct the class's __reduce__ or __setstate__"
     return SerializationError(
         f"an argument of call {index} of {work.name}() was sent to a worker of the executor, but does not unpickle there: "
         f"{kind}: {message}: {remedy}\n\n{traceback}"

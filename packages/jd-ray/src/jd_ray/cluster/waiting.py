@@ -1,4 +1,4 @@
-"""Why no call of a run starts, and what to do about it: the warning for who waits, and the error where none ever could."""
+"""Why no call of a run starts, and what helps: a warning while the caller waits, an error if no call can ever start."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def warning(ray: Any, name: str, options: Mapping[str, Any], seconds: float, *, 
 
     Args:
         ray: the module, connected.
-        name: the function's.
-        options: the run's.
-        seconds: how long nothing was started.
-        dereferences: whether calls wait for objects that they are passed references to.
+        name: the name of the function.
+        options: the options of the run.
+        seconds: for how long no call was started.
+        dereferences: whether calls wait for objects whose references they were passed.
     """
     asked = capacity.demand(options)
     present, free = ray.cluster_resources(), ray.available_resources()
