@@ -54,7 +54,7 @@ def test_an_actor_has_all_cpus(said: Any) -> None:
     """Section 6, Ray: CPUs that others use are said to be theirs, and how to find out who that is."""
     holder = held(2)
     message = said()
-    assert "of it the cluster has CPU 2, free CPU 0: others use it" in message
+    assert "the cluster has CPU 2, free CPU 0: others use it" in message
     assert "`ray list actors` say who" in message
     assert "placement groups" not in message
     del holder
@@ -63,7 +63,7 @@ def test_an_actor_has_all_cpus(said: Any) -> None:
 def test_what_no_node_has(said: Any) -> None:
     """Section 6, Ray: a resource that no node has, and that no autoscaler is starting a node for, is named."""
     message = said(resources={"disk": 2})
-    assert "of it the cluster has CPU 2, disk 0" in message
+    assert "the cluster has CPU 2, disk 0" in message
     assert "no node has so much, and none is being started: ask for less, or add a node that has it" in message
 
 

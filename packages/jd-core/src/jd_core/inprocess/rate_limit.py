@@ -1,9 +1,9 @@
-"""Keeps calls to a rate: what ``max_per_second`` of the backends that run in this process does.
+"""Limits how many calls start per second: ``max_per_second`` of the backends that run in this process.
 
-Why no library does it: threads and event loops can only share something that says when a call may start and waits for
-nothing itself, so that whoever waits can be woken when the run ends. pyrate-limiter (4.5) lets all of a second's calls start
-at once, and its wait in a thread cannot be ended; aiolimiter (1.3) is for event loops alone, and lags by a tenth at 1,000
-calls per second. Either would be the only package that jd-core depends on.
+No library is used, because threads and event loops can only share an object that says when a call may start and does not
+wait itself, so that waiting threads and tasks can be woken when the run ends. pyrate-limiter (4.5) lets all calls of a
+second start at once, and its wait in a thread cannot be ended; aiolimiter (1.3) is for event loops only, and lags by a tenth
+at 1,000 calls per second. Either would be the only dependency of jd-core.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _PER_SECOND = Option(
     "a number above 0, or 'auto'", (int, float, str), lambda value: value == "auto" if isinstance(value, str) else value > 0
 )
 
-#: Seconds by which starts may lag behind and be made up for at once: about what a busy machine wakes a worker late.
+#: Seconds by which late starts may be caught up at once: about how late a busy machine wakes a worker.
 LATENESS_SECONDS = 0.02
 
-#: The longest time that a refusal's ``Retry-After`` holds up a rate, in seconds.
+#: The longest time, in seconds, that the ``Retry-After`` of a refusal can delay the next start.
 LONGEST_PAUSE = 300.0
 
 

@@ -25,8 +25,8 @@ def warning(ray: Any, name: str, options: Mapping[str, Any], seconds: float, *, 
     present, free = ray.cluster_resources(), ray.available_resources()
     preparing = "; its runtime_env may still be being prepared" if options.get("runtime_env") else ""
     return (
-        f"distribute: Ray has started no call of {name} for {seconds:.0f} s: each asks for {_words(asked)}; of it the "
-        f"cluster has {_words(_only(asked, present))}, free {_words(_only(asked, free))}: "
+        f"distribute: Ray has started no call of {name} for {seconds:.0f} s: each asks for {_words(asked)}; the cluster "
+        f"has {_words(_only(asked, present))}, free {_words(_only(asked, free))}: "
         f"{_reason(ray, asked, free, options, dereferences)}{preparing}"
     )
 
@@ -86,7 +86,7 @@ def _no_place(ray: Any, options: Mapping[str, Any]) -> str:
         less = "change either"
     nodes = autoscaler.starting(ray)
     if nodes:
-        return f"{none}: waiting for nodes that are being started ({nodes}); if these have not, either, {less}"
+        return f"{none}: waiting for nodes that are being started ({nodes}); if these do not have it either, {less}"
     return f"{none}, and none is being started: {less}" if nodes == "" else f"{none}: {less}"
 
 
