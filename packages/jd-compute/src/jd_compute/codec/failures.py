@@ -1,4 +1,4 @@
-"""Makes `Failure`s out of what workers report, and errors out of what cannot serialization."""
+"""Makes `Failure`s of what workers report, and errors for objects that cannot be serialized."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How code is taken apart for the codec, and put together again where it arrives."""
+"""How code objects are pickled and rebuilt."""
 
 from __future__ import annotations
 

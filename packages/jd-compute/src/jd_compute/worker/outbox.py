@@ -1,4 +1,4 @@
-"""What a worker has to say to its caller: by message, and in the shared page; and nothing once it is a forked child."""
+"""What a worker reports to its caller, by message and in the shared page; nothing once it is a forked child."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from jd_compute.transport.status_page import Status
 
 
 class Outbox:
-    """The way to the caller.
+    """Sends everything to the caller.
 
     Args:
         channel: the connection.
-        status: what this worker is doing, in shared memory; None where memory cannot be shared.
+        status: what this worker is doing, in shared memory; None if memory cannot be shared.
 
     Attributes:
         status: as above.
-        position: returns the index of the call that runs.
+        position: returns the index of the running call.
         output: catches what is printed and logged while calls run.
-        is_forked: this process was forked by the user's function; the worker is its parent.
+        is_forked: whether this process was forked by the user's function; the worker is its parent.
     """
 
     def __init__(self, channel: Channel, status: Status | None) -> None:
@@ -45,7 +45,7 @@ class Outbox:
             os.register_at_fork(after_in_child=self._forked)
 
     def _print(self, where: bytes, data: bytes) -> None:
-        """Sends what a call prints. It may have to wait until the caller reads, which is not the call's time."""
+        """Sends what a call prints. Waiting until the caller reads does not count as the call's time."""
         with uncounted():
             self._channel.send(messages.OUTPUT, where, data)
 
@@ -55,13 +55,13 @@ class Outbox:
         self._channel.abandon()  # so that the caller sees when the worker ends, however long this process lives
 
     def leave(self) -> NoReturn:
-        """Ends a forked child whose call has returned: the worker, its parent, has the same call and answers."""
+        """Ends a forked child whose call has returned: its parent, the worker, has the same call and sends its result."""
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(0)
 
     def enter(self, phase: int, chunk: int = 0) -> None:
-        """Says in shared memory what this worker does now."""
+        """States in shared memory what this worker does now."""
         if self.status is not None:
             self.status.enter(phase, chunk, time.monotonic_ns())
 
@@ -87,5 +87,5 @@ class Outbox:
         self._kept.clear()
 
     def kept(self, number: int) -> Sequence[Any]:
-        """Returns the values of a chunk, if they are still there."""
+        """Returns the values of a chunk, if they are still kept."""
         return self._kept.get(number, [])

@@ -140,7 +140,7 @@ _attributes: weakref.WeakKeyDictionary[type, set[str]] = weakref.WeakKeyDictiona
 
 
 def _remove_gone(cls: type, attributes: dict[str, Any]) -> None:
-    """Removes attributes that the caller's class no longer has, such as those of a test, from a class that stays in a worker."""
+    """Removes attributes that the caller's class no longer has, such as those of a test, from a class in a worker."""
     with contextlib.suppress(TypeError, AttributeError):  # a metaclass may have no hash, or refuse
         for name in _attributes.get(cls, set()) - attributes.keys():
             delattr(cls, name)
