@@ -1,7 +1,7 @@
-"""``job="serial"``: calls run where they are made, one after the other, in the calling thread.
+"""``job="serial"``: calls run one after the other, in the calling thread.
 
-For debuggers, coverage and profilers, which see the calls there; and for calls that are made inside a worker, since a
-worker that started workers of its own would multiply processes and threads without end.
+This is for debuggers, coverage and profilers, which see the calls there; and for calls inside a worker, since workers that
+start workers would multiply processes and threads without bound.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from jd_core.inprocess.rate_limit import Rate
 
 
-#: What `jd_core.backend.Recorder` is told of where calls run.
+#: The name of the worker for `jd_core.backend.Recorder`.
 _WORKER = "the calling thread"
 
 
 class SerialBackend(Backend):
-    """Runs every call in the calling thread. ``timeout`` is not kept: nobody watches, and a debugger takes its time.
+    """Runs every call in the calling thread. ``timeout`` has no effect: nothing watches the call, and debugging takes time.
 
-    A rate (``max_per_second``) is kept for functions of a job that has it: it was promised to a service.
+    A rate limit (``max_per_second``) of the function's job applies here, too, since it protects a service.
     """
 
     name = "serial"
@@ -133,7 +133,7 @@ def _stops(work: Work) -> bool:
 
 
 def rest_of(work: Work, result: ChunkResult) -> Iterator[ChunkResult]:
-    """Yields what returns the calls after a failed one to the core, where it is to say when they may start."""
+    """Yields the result that returns the calls after a failed one to the core, if the core decides when they may start."""
     chunk, done = result.chunk, len(result.values)
     if work.return_at_failure and done < len(chunk):
         yield ChunkResult(chunk.part(done, len(chunk)), ())
@@ -141,9 +141,9 @@ def rest_of(work: Work, result: ChunkResult) -> Iterator[ChunkResult]:
 
 @contextlib.contextmanager
 def _ctrl_c() -> Iterator[list[int] | None]:
-    """Yields a list that has an element once Ctrl-C was pressed; None where that is not for this thread to see.
+    """Yields a list that has an element once Ctrl-C was pressed; None if this thread cannot see that.
 
-    A KeyboardInterrupt that a call lets out may be the function's own, which is that call's failure; or the user's, which
+    A KeyboardInterrupt that a call raises may be the function's own, which is that call's failure, or the user's, which
     ends the run.
     """
     if threading.current_thread() is not threading.main_thread() or is_ending():
@@ -179,7 +179,7 @@ def _limited(call: Callable[..., Any], rate: Rate) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def _heard(rate: Rate | None) -> Iterator[None]:
-    """Tells the rate what becomes of the call within."""
+    """Tells the rate limit the outcome of the call in the block."""
     began = time.monotonic()
     try:
         yield
