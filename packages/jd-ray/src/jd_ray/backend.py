@@ -63,9 +63,7 @@ class RayBackend(Backend):
             (object,),
             lambda value: value in ("DEFAULT", "SPREAD") if isinstance(value, str) else hasattr(value, "__dict__"),
         ),
-        "label_selector": Option(
-            "a mapping of node labels to required values, as for ray.remote", (Mapping,), _are_labels
-        ),
+        "label_selector": Option("a mapping of node labels to required values, as for ray.remote", (Mapping,), _are_labels),
         "fallback_strategy": Option(
             "a list of mappings with a label_selector each, as for ray.remote",
             (list,),
