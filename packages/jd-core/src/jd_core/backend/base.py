@@ -37,9 +37,8 @@ class Backend(ABC):
        after ``work.poll_seconds``, or when ``work.on_input`` notifies. When it ends, there are no more calls. A
        `SettledChunk` already has its results: yield these at once; its calls do not run, and it does not count as held.
     3. A user's exception comes back as a `Failure`, also `SystemExit` and the like; so does anything else that goes wrong
-    with
-       a single call: a worker's death, a timeout, a value that cannot be serialized. Only problems of the infrastructure are
-       raised, as `jd_core.errors.BackendError`. Nothing hangs.
+       with a single call: a worker's death, a timeout, a value that cannot be serialized. Only problems of the
+       infrastructure are raised, as `jd_core.errors.BackendError`. Nothing hangs.
     4. Closing the iterator, an exception raised by ``chunks`` (which is passed on unchanged), Ctrl-C, or
        ``work.cancelled()`` becoming true (checked about every `CANCEL_SECONDS` while waiting) cancels everything that can be
        cancelled and releases everything that belongs to this run, before `run` returns; nothing starts after that.
