@@ -1,4 +1,4 @@
-"""``job="auto"``: the first calls run here and are measured; the others run where they belong."""
+"""``job="auto"``: the first calls run in the calling thread and are measured; the others run under the job that fits."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from jd_core.backend import Backend, Chunk, ChunkResult, SettledChunk, Work, reg
 from jd_core.backend.cpus import usable_cpus
 from jd_core.worker import close_loop, is_async, plain, release
 
-#: The sample: so many calls, or calls for so many seconds, whichever is reached first. Of calls so short that the cost of
-#: measuring would count as theirs, it is as many as take a millisecond.
+#: The sample: this many calls, or calls for this many seconds, whichever is reached first. Of calls that are so short that
+#: the cost of measuring would matter, it is as many as take a millisecond.
 SAMPLE_CALLS = 20
 SAMPLE_SECONDS = 0.2
 SHORT_SECONDS = 0.001
 
-#: Two calls are sample enough if they took so long: their clocks tell waiting from computing.
+#: Two calls are a sufficient sample if they took this many seconds: their clocks distinguish waiting from computing.
 CLEAR_SECONDS = 0.02
 
 _log = logging.getLogger("just_distribute")
 
 
 class AutoBackend(Backend):
-    """Runs a few calls in the calling thread, and hands the rest of the run to the backend that fits what they cost.
+    """Runs a few calls in the calling thread, and hands the rest of the run to the backend that fits them.
 
     Coroutine functions go to web at once. Functions with a ``timeout`` go to compute, which can end a call. Calls that wait
-    go to io, and calls that compute to compute. While nothing is expected to be gained, calls go on running here, and each
-    chunk is measured anew.
+    go to io, and calls that compute to compute. While no gain is expected, calls continue to run in the calling thread, and
+    each chunk is measured again.
     """
 
     name = "auto"
@@ -45,7 +45,7 @@ class AutoBackend(Backend):
         return usable_cpus()
 
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
-        """Runs chunks here until it is clear where they belong; then there."""
+        """Runs chunks here until it is clear which job fits, and then there."""
         choice = _at_once(work)
         if choice is None:
             trial = _Trial(work, chunks)
@@ -57,7 +57,7 @@ class AutoBackend(Backend):
                 yield from results
 
     async def arun(self, work: Work, chunks: Iterator[Chunk | None]) -> AsyncGenerator[ChunkResult, None]:
-        """Like `run`, for a caller on an event loop, which stays free: calls that run here run in a thread."""
+        """Like `run`, for a caller on an event loop, which stays responsive: the measured calls run in a thread."""
         from jd_core.backend.bridge import nested  # here, because it imports asyncio, which the other way does not need
 
         choice = _at_once(work)
@@ -72,10 +72,10 @@ class AutoBackend(Backend):
 
 
 class _Trial:
-    """The calls of a run that run here, until one of them shows where the others belong.
+    """The calls of a run that run here, until it is clear which job fits the others.
 
     Attributes:
-        choice: where the rest belongs; None while that is here.
+        choice: the job for the rest; None while calls continue here.
         rest: the calls that have not run.
     """
 
@@ -89,7 +89,7 @@ class _Trial:
         self._stays = False  # it was decided, and said, that calls go on here
 
     def run(self) -> Generator[ChunkResult, None, None]:
-        """Runs calls here, until there are no more or it is clear where they belong."""
+        """Runs calls here, until there are no more or it is clear which job fits."""
         work, event = self._work, threading.Event()
         if work.on_input is not None:
             work.on_input(event.set)
@@ -111,7 +111,7 @@ class _Trial:
             close_loop()
 
     def _pieces(self) -> Iterator[Chunk | None]:
-        """Yields what runs here: a call, then the rest of the sample, then whole chunks."""
+        """Yields the pieces that run here: a call, then the rest of the sample, then whole chunks."""
         for chunk in self.rest:
             if chunk is None or isinstance(chunk, SettledChunk):
                 yield chunk
@@ -127,7 +127,7 @@ class _Trial:
                     return
 
     def _wanted(self) -> int:
-        """Returns how many calls may run before it is decided again."""
+        """Returns how many calls may run before the next decision."""
         sample = self._sample
         if not sample.calls:
             return 1 if self._is_first else SAMPLE_CALLS
@@ -159,7 +159,7 @@ class _Trial:
 
 
 def _at_once(work: Work) -> Choice | None:
-    """Returns where a run belongs of which no call need be measured; None if one has to."""
+    """Returns the job of a run if it is clear without measuring a call; None if it is not."""
     if is_async(work.function) and is_installed("web"):
         return Choice("web", work.workers if work.workers_given else 0, 1.0, "it is a coroutine function")
     if work.timeout is not None and is_installed("compute"):
@@ -168,7 +168,7 @@ def _at_once(work: Work) -> Choice | None:
 
 
 def _moved(work: Work, choice: Choice) -> tuple[Backend, Work]:
-    """Returns the backend of a choice, and the work as it is there. Tells whoever made the chunks."""
+    """Returns the backend of a choice, and the work for it. Notifies the core, which makes the chunks."""
     backend = registry.backend(choice.job)
     workers = choice.workers or backend.default_workers({})
     _tell(work, f"runs its calls under {choice.job!r}: {choice.why}")
@@ -178,7 +178,7 @@ def _moved(work: Work, choice: Choice) -> tuple[Backend, Work]:
 
 
 def _tell(work: Work, decided: str) -> None:
-    """Says what was decided, in the log and in the report of a trace."""
+    """Reports the decision, in the log and in the report of a trace."""
     _log.info("%s(): job='auto' %s", work.name, decided)
     if work.recorder is not None:
         work.recorder.noted(f"auto     {decided}")

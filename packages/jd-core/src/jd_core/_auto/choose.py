@@ -1,7 +1,7 @@
-"""Which job fits calls of which a sample was measured: the one that is expected to end first.
+"""Which job fits calls of which a sample was measured: the one that is expected to finish first.
 
-``job="auto"`` does what is likely, and `Distributed.advise` says it only where it is sure: where even the slow end of what
-is expected is no slower than a plain loop.
+``job="auto"`` chooses what is likely. `Distributed.advise` recommends it only if it is sure: if even the slow end of the
+expectation is no slower than a plain loop.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from jd_core._tracing.words import short, size
 from jd_core.backend import registry
 from jd_core.backend.cpus import machine_load, usable_cpus
 
-#: Of a shorter sample, the CPU time of the whole process is mostly what it takes to read the clocks.
+#: In a shorter sample, the CPU time of the whole process is mostly the cost of reading the clocks.
 CLOCK_SECONDS = 0.001
 
 #: Calls that use no CPU for more than this share of their time wait.
 WAITING = 0.5
 
-#: Another job must be expected to take at most this share of the time here. What is nearer is within the error of a sample.
+#: Another job must be expected to take at most this share of the time here; a smaller gain is within the error of a sample.
 GAIN = 0.8
 
-#: Seconds until the first result of a job whose workers have to be started, or were started before.
+#: Seconds until the first result of a job, if workers have to be started, and if they were started before.
 STARTING = {"compute": (0.35, 0.003), "io": (0.005, 0.001), "web": (0.02, 0.001)}
 
-#: How much of that it is at least, and at most: on a fast machine, and on a busy one or with large imports.
+#: The factors for the least and the most of these: on a fast machine, and on a busy one or with large imports.
 FAST, SLOW = 0.3, 3.0
 
-#: Of the gain that is likely, so much is sure: CPUs may share a core or memory; and less where other programs use them, too.
+#: The share of the likely gain that is sure, since CPUs may share a core or memory; and if other programs use them, too.
 SURE_SHARE, CROWDED_SHARE = 0.7, 0.35
 
-#: What a call costs in a message among others, in seconds, beside what its data costs.
+#: Seconds that a call costs in a message with others, besides the cost of its data.
 PER_CALL = {"compute": 5e-7, "io": 2e-7, "web": 5e-6}
 
-#: Where the length of the input is unknown, so many seconds of work are expected to be left.
+#: How many seconds of work are expected to be left if the length of the input is unknown.
 UNKNOWN_SECONDS = 10.0
 
 
@@ -47,12 +47,12 @@ class Choice:
 
     Attributes:
         job: its name.
-        workers: how many calls are to run at once there.
+        workers: how many calls should run at once there.
         gain: how many times as fast as here the calls that are left are expected to be.
-        why: one clause, for people.
-        low: the least gain to be expected; where calls are to stay here, by the job that comes next.
-        high: the largest.
-        second: that job, if it was considered.
+        why: the reason, as a clause.
+        low: the least expected gain; if calls should stay here, that of the next best job.
+        high: the largest expected gain, likewise.
+        second: the next best job, if one was considered.
     """
 
     job: str
@@ -65,12 +65,12 @@ class Choice:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the job is no slower than calls here even at the low end; to stay here: hardly faster at the high end."""
+        """Whether the job is no slower even at the low end; if calls stay here, whether no other is much faster."""
         return self.high <= 1.0 / GAIN if self.job == "serial" else self.low >= 1.0
 
 
 class _Forecast(NamedTuple):
-    """How many seconds calls take under a job: likely, at least, and at most."""
+    """How many seconds calls will take under a job: likely, at least, and at most."""
 
     job: str
     workers: int
@@ -79,7 +79,7 @@ class _Forecast(NamedTuple):
     most: float
 
     def choice(self, here: float, facts: str, reason: str) -> Choice:
-        """Returns this job if it gains enough; otherwise to stay here, for a reason."""
+        """Returns this job if it gains enough; otherwise the choice to stay here, with a reason."""
         low, high = here / self.most, here / self.least
         if self.likely < GAIN * here:
             return Choice(self.job, self.workers, here / self.likely, facts, low, high)
@@ -90,8 +90,8 @@ def choose(sample: Sample, left: int | None, workers: int | None) -> Choice:
     """Returns the job for the calls that are left.
 
     Args:
-        sample: what calls of the function cost.
-        left: how many are left; None if unknown.
+        sample: the measured calls of the function.
+        left: how many calls are left; None if unknown.
         workers: how many calls the user wants to run at once; None: the job's default.
     """
     each = sample.per_call
@@ -160,15 +160,15 @@ def _computing(sample: Sample, left: int, workers: int | None, here: float) -> C
 def _forecast(
     job: str, workers: int, sample: Sample, left: int, here: float, speeds: tuple[float, float, float], moving: float
 ) -> _Forecast:
-    """Returns how long calls take under a job.
+    """Returns how long calls will take under a job.
 
     Args:
         job: its name.
         workers: how many calls run at once.
-        sample: what they cost here.
-        left: how many there are.
-        here: seconds that they take here.
-        speeds: how many times as fast they are without the cost of workers and messages: likely, at most, and surely.
+        sample: the measured calls.
+        left: how many calls are left.
+        here: seconds that they will take here.
+        speeds: how many times as fast they are, without the cost of workers and messages: likely, at most, and surely.
         moving: seconds to send one call's data there and back.
     """
     start, each = _start(job), PER_CALL[job]
@@ -188,12 +188,12 @@ def _sure_share() -> float:
 
 
 def _is_crowded() -> bool:
-    """Whether other programs use the CPUs, too. Then a thread that waits for the lock seems to wait for a CPU, as well."""
+    """Whether other programs use the CPUs, too. Then a thread that waits for the GIL also seems to wait for a CPU."""
     return machine_load() > (os.cpu_count() or 1)
 
 
 def _start(job: str) -> float:
-    """Returns how long it takes to have workers: less if the process has used the job before."""
+    """Returns how long it takes until workers are ready: less if the process has used the job before."""
     cold, warm = STARTING[job]
     return warm if job in registry.loaded() else cold
 

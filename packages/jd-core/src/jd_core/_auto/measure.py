@@ -1,4 +1,4 @@
-"""Makes some calls of a function here, to see what they cost: one after the other, and several at once."""
+"""Makes some calls of a function in this process, to measure them: one after the other, and several at once."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from jd_core._execution.serial import run_chunk
 from jd_core.backend import Chunk, ChunkResult, Work, registry
 from jd_core.worker import Span, close_loop, plain, release
 
-#: What is measured of calls one after the other: so many and so many seconds, but not more than so many seconds.
+#: The sample of calls one after the other: at least this many calls and this many seconds, and at most this many seconds.
 CALLS, SECONDS, MOST_SECONDS = 20, 0.1, 0.6
 
-#: Calls so short that a clock is a part of their time are measured in groups that take so many seconds.
+#: Calls that are so short that reading a clock matters are measured in groups that take this many seconds.
 GROUP_SECONDS = 0.002
 
-#: So many calls run at once, to see whether that is faster: of those that compute, and of those that wait.
+#: How many calls run at once, to see whether this is faster: if they compute, and if they wait.
 TWO, MANY = 2, 8
 
-#: Calls at once go on for so many seconds, as far as there are elements; in less than the second number nothing is seen.
+#: How many seconds of calls run at once, if there are elements; and the least that shows anything.
 AT_ONCE_SECONDS, TOO_SHORT_SECONDS = 0.1, 0.002
 
 
 class _Times:
-    """A recorder that keeps when calls began and ended; see `jd_core.backend.Recorder`."""
+    """A recorder that keeps the times when calls began and ended; see `jd_core.backend.Recorder`."""
 
     def __init__(self) -> None:
         self.each: list[tuple[float, float]] = []
@@ -52,7 +52,7 @@ class _Times:
 
 
 def _error(each: list[float]) -> float:
-    """Returns the standard error of the mean of some durations as a part of it; a guess where there is but one."""
+    """Returns the relative standard error of the mean of some durations; a guess if there is only one."""
     if len(each) < 2:
         return 0.3
     return statistics.stdev(each) / math.sqrt(len(each)) / max(statistics.fmean(each), 1e-9)
@@ -60,7 +60,7 @@ def _error(each: list[float]) -> float:
 
 @contextlib.contextmanager
 def _closing(call: Callable[..., object]) -> Iterator[None]:
-    """Closes what calls in this thread have opened."""
+    """Closes the objects that calls in this thread have opened."""
     try:
         yield
     finally:
@@ -69,16 +69,16 @@ def _closing(call: Callable[..., object]) -> Iterator[None]:
 
 
 class Measured:
-    """What calls cost here. They run in threads of their own, so that a caller's event loop is not in their way.
+    """Measures calls in this process. They run in separate threads, so that a caller's event loop does not interfere.
 
     Attributes:
-        sample: what they cost, for `jd_core._auto.choose.choose`.
-        calls: how many were made.
+        sample: the measurements, for `jd_core._auto.choose.choose`.
+        calls: how many calls were made.
 
     Args:
         work: the function.
-        take: returns the next so many calls, or fewer; None: there are no more.
-        total: how many there are; None if unknown.
+        take: returns up to this many of the next calls; None if there are no more.
+        total: how many calls there are; None if unknown.
     """
 
     def __init__(self, work: Work, take: Callable[[int], Chunk | None], total: int | None) -> None:
@@ -116,7 +116,7 @@ class Measured:
         """Measures coroutines, alone and several at once on one event loop, as "web" would make them.
 
         Returns:
-            Whether they let each other run: those that block the loop run one at a time.
+            Whether they run concurrently: coroutines that block the loop run one at a time.
 
         Raises:
             Exception: what a call raises.
@@ -139,7 +139,7 @@ class Measured:
         return sum(ended - began for began, ended in together) > 2 * took
 
     def _on_loop(self, number: int, workers: int) -> list[tuple[float, float]]:
-        """Makes so many calls, or as many as there are, and returns when each began and ended."""
+        """Makes up to this many calls, and returns when each began and ended."""
         chunk = self._take(number) if number else None
         if chunk is None:
             return []
@@ -153,7 +153,7 @@ class Measured:
         return times.each
 
     def _alone(self) -> None:
-        """Measures calls one after the other. The first is none of the sample, if there are others: it may load things."""
+        """Measures calls one after the other. The first one does not count if there are others, since it may load things."""
         sample, own = self.sample, list[float]()
         most = self._total if self._total < 4 else self._total / 2
         call = plain(self._work.function, self._work.constants)

@@ -1,4 +1,4 @@
-"""What some calls cost, measured while they run here, one after the other."""
+"""Measurements of some calls that run here, one after the other."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ from typing import Any
 
 from jd_core.backend import Chunk, ChunkResult
 
-#: Bytes that a process writes and another one reads in shared memory, per second; a cautious figure of today's machines.
+#: Bytes per second that one process writes to shared memory and another one reads; a cautious figure for today's machines.
 BYTES_PER_SECOND = 1e9
 
-#: A buffer of this size or more does not go through a message, but through shared memory.
+#: A buffer of at least this many bytes is sent through shared memory, not in a message.
 LARGE = 1 << 16
 
-#: What so many calls are passed and return is serialized, to see how large it is.
+#: How many calls' arguments and results are serialized, to measure their size.
 WEIGHED_CALLS = 4
 
-#: Where Linux says for how long a thread has run and waited for a CPU; see "schedstats" in the kernel's documentation.
+#: The file in which Linux says how long a thread has run and waited for a CPU; see "schedstats" in the kernel's
+#: documentation.
 _SCHEDSTAT = "/proc/thread-self/schedstat"
 
 
 @dataclass
 class Sample:
-    """What calls cost that were measured.
+    """The measurements of some calls.
 
     Attributes:
-        calls: how many.
-        seconds: what they took.
+        calls: how many calls.
+        seconds: how long they took.
         cpu: CPU time of their thread, in seconds.
-        late: for how long that thread was ready to run and had no CPU, because others had them; 0.0 where the system does
+        late: how many seconds that thread was ready to run but had no CPU, because others used them; 0.0 if the system does
             not say. Without it, computing on a busy machine looks like waiting.
-        everywhere: CPU time of all threads of the process meanwhile: more than ``cpu`` where a library has its own.
-        weighed: calls whose arguments and results were serialized.
-        moving: seconds that it would take to send what those were passed and returned.
-        nbytes: how much that is.
-        sendable: whether all of it can be serialized.
-        error: the standard error of the time of a call, as a part of it; 0.0 if it was not looked at.
-        at_once: how many times as fast calls were where so many ran at once here, by that number; empty if not tried.
-        waits_in: the job for waiting calls: "io", or "web" where ``at_once`` is of coroutines on one event loop.
+        everywhere: CPU time of all threads of the process meanwhile: more than ``cpu`` if a library has its own threads.
+        weighed: the number of calls whose arguments and results were serialized.
+        moving: how many seconds it would take to send these arguments and results.
+        nbytes: how many bytes they have.
+        sendable: whether all of them can be serialized.
+        error: the relative standard error of the duration of a call; 0.0 if it was not determined.
+        at_once: how many times as fast calls were if several ran at once, by their number; empty if not tried.
+        waits_in: the job for waiting calls: "io", or "web" if ``at_once`` is of coroutines on one event loop.
     """
 
     calls: int = 0
@@ -76,18 +77,18 @@ class Sample:
         self.late += other.late
 
     def count(self, result: ChunkResult) -> None:
-        """Counts the calls that were measured, and weighs what the first ones were passed and returned."""
+        """Counts the measured calls, and measures the size of the first ones' arguments and results."""
         self.calls += len(result.values)
         self.weigh(result)
 
     def weigh(self, result: ChunkResult) -> None:
-        """Weighs what the first few calls were passed and returned, unless that was done before."""
+        """Measures the size of the first few calls' arguments and results, unless that was done before."""
         if self.sendable and not self.weighed:
             calls = min(WEIGHED_CALLS, len(result.values))
             self._weigh(result.chunk.part(0, calls), result.values[:calls])
 
     def renewed(self) -> Sample:
-        """Returns a sample of no calls yet, which knows how large their data is."""
+        """Returns an empty sample that keeps the size of the calls' data."""
         return Sample(weighed=self.weighed, moving=self.moving, nbytes=self.nbytes, sendable=self.sendable)
 
     @property
@@ -97,18 +98,18 @@ class Sample:
 
     @property
     def waiting(self) -> float:
-        """Share of their time in which the calls used no CPU, from 0 to 1."""
+        """The share of their time in which the calls used no CPU, from 0 to 1."""
         used = max(self.cpu, min(self.everywhere, self._own))
         return max(0.0, 1.0 - used / self._own) if self._own else 0.0
 
     @property
     def releases_lock(self) -> bool:
-        """Whether calls that compute were seen to do so two at once, in threads: they release the interpreter's lock."""
+        """Whether two computing calls were measured to run at once in threads: they release the interpreter's lock."""
         return self.at_once.get(2, 1.0) > 1.6
 
     @property
     def knows_late(self) -> bool:
-        """Whether the system says for how long a thread had no CPU."""
+        """Whether the system says how long a thread had no CPU."""
         return os.path.exists(_SCHEDSTAT)
 
     @property
@@ -137,7 +138,7 @@ class Sample:
 
 
 def _runqueue_seconds() -> float:
-    """Returns for how long this thread was ready and had no CPU (Linux: see schedstats); or 0.0."""
+    """Returns how many seconds this thread was ready but had no CPU (Linux: see schedstats); 0.0 if unknown."""
     try:
         with open(_SCHEDSTAT, "rb") as file:
             return int(file.read().split()[1]) * 1e-9

@@ -105,13 +105,13 @@ def _is_true(answer: Any) -> bool:
 
 
 class Failed(NamedTuple):
-    """Stands at the place of a call that has failed."""
+    """A placeholder for the result of a call that has failed."""
 
     exception: Exception
 
 
 class _Part:
-    """The combined results of the calls from ``start`` up to ``end``, those between them that failed left out."""
+    """The combined results of the calls from ``start`` up to ``end``, without those that failed."""
 
     def __init__(self, start: int, end: int, value: Any) -> None:
         self.start, self.end, self.value = start, end, value
@@ -122,10 +122,10 @@ class _Part:
 
 
 class Total:
-    """The results of a run, combined in order as they come.
+    """The results of a run, combined in order as they arrive.
 
     The last part is combined with the one before it once it covers as many calls; at once if the function changes its first
-    argument. So there are few parts, and what grows, such as a list, is not copied once for each chunk.
+    argument. So there are few parts, and a growing value, such as a list, is not copied once for each chunk.
 
     Attributes:
         failed: the exceptions of calls by their index.
@@ -167,7 +167,7 @@ class Total:
             raise error from next(iter(self.failed.values()), None)
 
     def partial(self, held: Mapping[int, Sequence[Any]]) -> dict[Any, Any]:
-        """Returns what was combined by the range of calls that it covers, and exceptions by the index of their call.
+        """Returns combined values by the range of calls that they cover, and exceptions by the index of their call.
 
         Args:
             held: results that wait for earlier ones, by the index of the first call.
@@ -193,7 +193,7 @@ class Total:
 
 
 def _split(start: int, values: Sequence[Any], failed: dict[int, Exception]) -> list[_Part]:
-    """Returns the parts into which consecutive results are combined already; ``failed`` gets the exceptions among them."""
+    """Returns the parts into which consecutive results are already combined; ``failed`` gets the exceptions among them."""
     parts: list[_Part] = []
     for index, value in enumerate(values, start):
         if value is Absorbed:
@@ -206,7 +206,7 @@ def _split(start: int, values: Sequence[Any], failed: dict[int, Exception]) -> l
 
 
 def _as_raised(what: NotCombined, note: str) -> Exception:
-    """Returns an exception as it is raised here, with its traceback in the worker as its cause."""
+    """Returns an exception to be raised here, with the worker's traceback as its cause."""
     error = what.exception
     with contextlib.suppress(Exception):
         error.__cause__ = RemoteTraceback(what.traceback)
@@ -215,7 +215,7 @@ def _as_raised(what: NotCombined, note: str) -> Exception:
 
 
 def aggregate(results: list[Any], how: str | Callable[[list[Any]], Any], joined: Kind | None) -> Any:
-    """Returns what a plain call returns.
+    """Returns the value of a plain call.
 
     Args:
         results: one result per call, in order.

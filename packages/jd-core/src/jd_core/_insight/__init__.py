@@ -1,1 +1,1 @@
-"""Says what a call would do, before it is made."""
+"""Explains what a call would do, before it is made."""

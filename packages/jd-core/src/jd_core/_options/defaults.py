@@ -74,7 +74,7 @@ def _block(layer: Mapping[str, Setting]) -> Generator[None, None, None]:
 
 
 def in_effect(options: Options) -> Options:
-    """Returns the options of a function as they are for a call made here and now.
+    """Returns the options of a function that are in effect for a call made here and now.
 
     Raises:
         ValueError: an environment variable has a value that is not allowed.
@@ -92,7 +92,7 @@ def in_effect(options: Options) -> Options:
 
 
 class Workers:
-    """How many calls run at once; the backend is asked only when it matters, and once: Ray must connect to know."""
+    """How many calls run at once. The backend is asked only if it matters, and once, since Ray must connect to know."""
 
     def __init__(self, backend: Backend, options: Options) -> None:
         self._backend = backend
@@ -100,7 +100,7 @@ class Workers:
         self._number = options.workers
 
     def __call__(self) -> int:
-        """Returns it."""
+        """Returns the number."""
         if self._number is None:
             self._number = self._backend.default_workers(self._options.backend)
         return self._number
