@@ -1,4 +1,4 @@
-"""What became of a task, as results and failures of the core; `dispatch` decides what has to run again."""
+"""The outcome of a task, as results and failures for the core; `dispatch` decides what has to run again."""
 
 from __future__ import annotations
 
