@@ -1,8 +1,7 @@
 """The workers that run coroutines on an event loop, each making one call after the other.
 
 A worker is not a task. Each call runs in its own context, and from Python 3.12 on in its own task, which starts at once, so
-that a call that never waits costs the loop nothing. When a call that had to wait ends, its task makes its worker's next
-calls::
+that a call that never waits costs the loop nothing. A call that had to wait ends with its worker's next calls::
 
     _serve ──▶ call, call, call … one waits ──▶ (the loop) ──▶ it ends, _serve ──▶ call, call …
 
@@ -119,8 +118,7 @@ class TaskWorkers:
     def _add_worker(self) -> None:
         """Wakes or adds one worker, if there is demand. The others follow when one of its calls has to wait.
 
-        If all were woken at once, calls that never wait would cost a wake-up each; one worker makes them all (row
-        web-tiny-calls).
+        Waking all at once would cost a wake-up for each call that never waits; one makes them all (row web-tiny-calls).
         """
         if not self._demand or self._queue.stopped:
             return

@@ -49,7 +49,7 @@ class Worker:
 
 
 def is_current(context: contextvars.Context) -> bool:
-    """Returns whether the current context holds what another one does; at once if it is a copy and nothing was set since."""
+    """Returns whether the current context equals another one; known at once if it is an unchanged copy."""
     try:
         return contextvars.copy_context() == context
     except Exception:  # what was set cannot be compared, as arrays cannot

@@ -1,6 +1,6 @@
 """just-distribute: one decorator runs a function's calls in processes, threads, coroutines or on a Ray cluster.
 
-The code is in jd-core, and each backend is a separate package. This package combines them and adds the command line.
+The code is in jd-core; the backends are separate packages. This package combines them and adds the command line.
 """
 
 from typing import TYPE_CHECKING
