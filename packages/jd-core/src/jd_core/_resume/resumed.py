@@ -1,4 +1,4 @@
-"""A plan without the calls whose results are in the file of ``resume=``, and the results of the others, which go there.
+"""A plan without the calls whose results are in the file of ``resume=``; it saves the results of the others there.
 
 ::
 
@@ -27,14 +27,14 @@ from jd_core.backend import Chunk, SettledChunk, Work
 from jd_core.worker.unpicklable import REFUSALS, reason
 from jd_core.worker.wrappers.seeded import Seeded, Stream
 
-#: So many calls, or bytes of their results, are looked up together at most, while the results are there.
+#: The most calls, or bytes of their results, that are looked up together, while results are found.
 MOST_CALLS, MOST_BYTES = 1024, 1 << 22
 
 logger = logging.getLogger("just_distribute")
 
 
 class Plan(Protocol):
-    """What is asked of a `jd_core._planning.plan.Plan`, which says what each of it is."""
+    """The part of `jd_core._planning.plan.Plan` that is used here; see there."""
 
     name: str
     names: tuple[str, ...]
@@ -46,17 +46,17 @@ class Plan(Protocol):
 
 
 class ResumedPlan:
-    """What a `Feed` takes calls from, in the place of a `Plan`, and a `Results` keeps results in.
+    """Takes the place of a `Plan`: a `Feed` takes calls from it, and a `Results` saves results in it.
 
     Args:
         plan: all calls.
-        resume: where results are kept.
-        work: what is the same for all of them.
+        resume: the file of results.
+        work: what is the same for all calls.
         size: returns how many calls go into the next chunk.
-        seed: that of the random numbers, if it is stated.
+        seed: the stated seed of the random numbers, if there is one.
 
     Attributes:
-        look: how many calls are looked up together: more and more while their results are there.
+        look: how many calls are looked up together: more and more while their results are found.
     """
 
     def __init__(self, plan: Plan, resume: Resume, work: Work, size: Callable[[], int], seed: int | None) -> None:
@@ -83,7 +83,7 @@ class ResumedPlan:
         """Opens the file.
 
         Raises:
-            ResumeError: it cannot be used, or the constants cannot be told from others.
+            ResumeError: it cannot be used, or the constants cannot be identified after a restart.
         """
         plan, resume, function, stream = self._plan, self._resume, self._work.function, self._plan.stream
         state = {"Python": f"{sys.version_info[0]}.{sys.version_info[1]}", **parts(function)}
@@ -100,10 +100,10 @@ class ResumedPlan:
             function.stream = stream.seed, stream.key
 
     def take(self, count: int) -> Chunk | None:
-        """Returns the next calls: at most ``count`` that are to run, or some that are settled; None as `Plan.take`.
+        """Returns the next calls: at most ``count`` that have to run, or some that are settled; None as `Plan.take`.
 
         Raises:
-            ResumeError: a call cannot be told from others after a restart, or a result cannot be read.
+            ResumeError: a call cannot be identified after a restart, or a result cannot be read.
         """
         if not self._parts:
             self._read(count)
@@ -117,7 +117,7 @@ class ResumedPlan:
         return part
 
     def keep(self, start: int, values: Sequence[Any]) -> None:
-        """Has results written, but for those that came from the file, or are of calls that failed."""
+        """Saves results, except those from the file, and those of failed calls."""
         if not self._running:
             return
         rows: list[tuple[bytes, int, bytes]] = []
@@ -133,13 +133,13 @@ class ResumedPlan:
             self._writer.add(rows)
 
     def fail(self, index: int, error: BaseException) -> None:
-        """Records what a call raised, which has failed for good in this run."""
+        """Records the exception of a call that has finally failed in this run."""
         key = self._running.pop(index, None)
         if key is not None:
             self._writer.add([], [(key, index, "".join(traceback.format_exception_only(error)).strip())])
 
     def close(self) -> None:
-        """Writes what there is to write, closes the file and says how many calls had their results."""
+        """Writes all pending results, closes the file, and logs how many calls had their results."""
         self._writer.close()
         self._file.close()
         if not self._file.there:
