@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shlex
@@ -84,10 +85,10 @@ def test_a_call_that_becomes_another_program_ends(method):
     assert "a broken connection" in str(results[1])
 
 
-@pytest.mark.parametrize("start", ["os.system", "subprocess", "posix_spawn"])
+@pytest.mark.parametrize("start", ["os.system", "subprocess", "posix_spawn", "fork"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_program_that_outlives_the_worker_does_not_hide_its_death(method, start, tmp_path):
-    """Promise 1: it inherits no end of the connection, also where it inherits what is open."""
+    """Promise 1: it inherits no end of the connection; or it is a fork by C, and has one, but the worker's end is known."""
     program = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch(); open(sys.argv[2], 'rb').read()"
     command = [sys.executable, "-c", program, str(tmp_path / "started"), str(tmp_path / "end")]
 
@@ -97,8 +98,15 @@ def test_a_program_that_outlives_the_worker_does_not_hide_its_death(method, star
                 os.system(shlex.join(command) + " &")
             elif start == "subprocess":
                 subprocess.Popen(command, close_fds=False)
-            else:
+            elif start == "posix_spawn":
                 os.posix_spawn(command[0], command, os.environ)
+            elif ctypes.CDLL(None).fork() == 0:
+                (tmp_path / "started").touch()
+                deadline = time.monotonic() + 60.0  # it may have inherited the other end of what the others read from
+                while not (tmp_path / "over").exists() and time.monotonic() < deadline:
+                    time.sleep(0.002)
+                (tmp_path / ("ended" if (tmp_path / "over").exists() else "was waited for")).touch()
+                os._exit(0)
             while not (tmp_path / "started").exists():
                 time.sleep(0.002)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -108,4 +116,6 @@ def test_a_program_that_outlives_the_worker_does_not_hide_its_death(method, star
     with open(os.open(tmp_path / "end", os.O_RDWR), "wb"):
         run = distribute(start_and_die, job="compute", workers=2, start_method=method, return_exceptions=True, chunksize=1)
         results = run(range(3))
+    (tmp_path / "over").touch()
+    assert not (tmp_path / "was waited for").exists()
     assert (results[0], type(results[1]), results[2]) == (0, WorkerDiedError, 2)

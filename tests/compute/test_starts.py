@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import itertools
@@ -364,12 +365,13 @@ def test_a_forked_child_calls_and_changes_nothing_for_the_parent(way):
     assert (output, errors) == (f"{-9 if way == 'kill' else 0} True True\n", "")
 
 
+@pytest.mark.parametrize("by", ["Python", "C"])
 @pytest.mark.parametrize("end", ["return", "exit", "raise"])
-def test_a_forked_child_of_a_worker_does_not_answer(end, tmp_path):
-    """Section 5: the call's result is the worker's own, and the child ends."""
+def test_a_forked_child_of_a_worker_does_not_answer(end, by, tmp_path):
+    """Section 5: the call's result is the worker's own, and the child ends; also one of which Python does not know."""
 
     def fork(number):
-        child = os.fork()
+        child = os.fork() if by == "Python" else ctypes.CDLL(None).fork()
         if child == 0:
             (tmp_path / str(os.getpid())).touch()
             if end == "exit":

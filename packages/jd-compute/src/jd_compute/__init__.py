@@ -1,6 +1,6 @@
 """The compute backend of just-distribute: worker processes, each with a connection of its own, shared by all runs.
 
-`jd_compute.backend` is public; everything else is private, and may change with any version. The layers, from the top::
+`jd_compute.backend` is public; everything else is private, and may change with any version. One run, from above::
 
     backend    checks options
     run        sends chunks to workers and takes their results

@@ -1,4 +1,4 @@
-"""``job="compute"``: processes on this machine. This module imports neither cloudpickle nor dill; the first run does."""
+"""``job="compute"``: processes on this machine. Importing this imports neither cloudpickle nor dill; the first run does."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from jd_compute.pool.share import Settings
     from jd_compute.run.dispatch import Dispatch
 
-#: The start methods of `multiprocessing`, which is not imported here because that takes long.
+#: Those of `multiprocessing`, whose import takes long.
 _METHODS = ["spawn"] if sys.platform == "win32" else ["fork", "spawn", "forkserver"]
 
-#: Forking a process with threads can leave locks held in the child forever, so a server without threads makes the forks.
+#: Forking a process with threads can leave locks held in the child for ever, so the fork is made by a server without any.
 DEFAULT_METHOD = "forkserver" if "forkserver" in _METHODS else "spawn"
 
-#: Seconds that an idle worker stays: long enough for a pause between two notebook cells.
+#: Seconds that a worker without work stays: long enough for somebody who thinks between two notebook cells.
 IDLE_SECONDS = 300.0
 
 _POSITIVE = Option("a whole number of at least 1, or None", (int, type(None)), lambda n: n is None or n >= 1)
 
 
-# Modules that a run needs are slow to import, so the first run imports them. Even an import statement for a loaded module
-# takes 2 µs, so later runs have none (row ten-calls).
+# What a run needs is slow to import, so the first one does it; an import statement that finds it there takes 2 µs, so others
+# have none (row ten-calls).
 @functools.cache
 def _settings() -> Callable[..., Settings]:
     from jd_compute.pool.share import settings
@@ -52,12 +52,12 @@ _runs = itertools.count()
 
 
 def _start_early(threads: int | None) -> None:
-    """Starts the fork server of the first run, which imports modules while this process imports its own side."""
+    """Starts the fork server of the first run, which imports while this process imports what talks to it."""
     from jd_compute.worker.interpreter import start_fork_server
 
     try:
         started = start_fork_server(threads)
-    except OSError:  # reported when the server is needed
+    except OSError:  # whoever needs the server will see
         return
     from jd_compute.pool.fork_server import ForkServer
     from jd_compute.pool.shared import shared_pool
@@ -70,10 +70,10 @@ class ComputeBackend(Backend):
 
     name = "compute"
 
-    # Measured on two cores that do other work in between: sending a chunk and its result back, including pickling, costs the
-    # caller and the worker 250 µs; 100 µs if nothing else runs.
+    # Measured on two cores that are busy with other things in between: a chunk there and its result back, with the pickling
+    # of both, costs the caller and the worker 250 µs; 100 µs if nothing else runs.
     message_seconds = 2.5e-4
-    # Workers are asked to return calls through shared memory, which is not available on Windows.
+    # Workers are asked for what they have not begun in shared memory, of which there is none on Windows.
     gives_back = sys.platform != "win32"
     in_processes = True
 
@@ -102,13 +102,13 @@ class ComputeBackend(Backend):
     }
 
     def default_workers(self, options: Mapping[str, Any]) -> int:
-        """Returns the number of devices, if they are named, or else the number of CPUs that this process may use."""
+        """Returns the number of devices, if they are named, or else of CPUs that this process may use."""
         return len(options.get("devices") or ()) or usable_cpus()
 
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
         """Runs chunks on worker processes; see the contract."""
         if sys.platform == "win32":
-            raise BackendError("job='compute' does not run on Windows, where processes cannot pass open files: use job='io'")
+            raise BackendError("job='compute' needs a system where processes can hand open files over; use job='io' here")
         devices = visible(work.options.get("devices"), work.workers)
         common = _settings()(work.options, devices, method=DEFAULT_METHOD, idle_seconds=IDLE_SECONDS)
         if next(_runs) == 0 and common.method == "forkserver":
@@ -116,7 +116,7 @@ class ComputeBackend(Backend):
         return _dispatch()(common, work, chunks, full_seconds(self, work.workers)).results()
 
     def shutdown(self) -> None:
-        """Ends idle worker processes."""
+        """Ends the processes that wait for calls."""
         if "jd_compute.pool.shared" in sys.modules:  # else there are none
             from jd_compute.pool.shared import shared_pool
 

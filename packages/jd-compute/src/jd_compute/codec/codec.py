@@ -1,8 +1,8 @@
 """Turns objects into bytes and back: at the speed of C pickle for data, by value for code that a worker cannot import.
 
-Cloudpickle's pickler is C pickle, with Python code only for functions, classes and instances. It sends importable objects
-by name and others by value, with the current values of the globals that they use. `jd_core.worker.pickling` adds objects
-that cloudpickle refuses or changes. Dill serializes what both refuse.
+Cloudpickle's pickler is C pickle, with Python code only for functions, classes and instances; it sends what can be imported
+by name and the rest by value, with the globals it uses as they are now. `jd_core.worker.pickling` adds what cloudpickle does
+not take, and what it changes on the way. Dill takes what both refuse.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ loads = pickle.loads
 
 _PROTOCOL = 5
 
-#: The first byte of machine words; a pickle begins with 0x80.
+#: What machine words begin with; a pickle begins with 0x80.
 _WORDS = b"w"
 
-#: Up to this int, pickling is faster than words. Larger ints are read from words in a third less time, which matters in the
-#: caller, which reads those of all workers; from 32 bits on, pickle, which goes digit by digit, takes twice as long.
+#: To pickle and unpickle ints up to this one takes less time than words do. Of larger ones the caller, who has those of all
+#: workers, takes a third less time to make them from words; and from 32 bits on pickle, digit by digit, takes twice as long.
 _LARGEST_QUICK = (1 << 16) - 1
 
 
 class Pickler(Reducers, cloudpickle.Pickler):  # type: ignore[misc]
-    """Cloudpickle's pickler, with what all backends add to it, and with the file names of code."""
+    """Cloudpickle's pickler, with what all backends add to it, and with the files that code is from."""
 
     cloudpickle = cloudpickle
     shares_files = True
@@ -47,7 +47,7 @@ class Pickler(Reducers, cloudpickle.Pickler):  # type: ignore[misc]
 
 
 class _DillPickler(Pickler):
-    """Uses dill for single objects that nothing else can pickle; not for all, since dill is slow and clones classes."""
+    """Hands dill, one by one, the objects that nothing else takes; not all, for it is slow, and clones classes."""
 
     def reducer_override(self, obj: Any) -> Any:
         reduced = super().reducer_override(obj)
@@ -66,11 +66,11 @@ class _DillPickler(Pickler):
 
 
 class Words(array):  # type: ignore[type-arg]  # array takes them from 3.12 on
-    """A list of large ints as machine words, which are faster to write and read than pickles; `decode` returns an array."""
+    """A list of large ints as machine words, which are made and read faster than pickles; `decode` gives an array."""
 
 
 def packed(values: list[Any]) -> list[Any] | Words:
-    """Returns ``values`` as `Words` for `encode` if they are ints that are slow to pickle; otherwise unchanged."""
+    """Returns ``values`` in `Words` if they are ints that pickle is slow with, for `encode`; otherwise as they are."""
     if not values or type(values[-1]) is not int or values[-1] <= _LARGEST_QUICK:
         return values  # the last one is as good a guess as any of what the others are like
     try:
@@ -86,7 +86,7 @@ class Encoded(NamedTuple):
     """An object as bytes.
 
     Attributes:
-        data: the pickle, or words; empty if the pickle is long, which is then the first of the buffers.
+        data: the pickle, or words; nothing if it is long, and the first of the buffers.
         buffers: its large buffers, in order. They are views of the object's own memory.
     """
 
@@ -99,9 +99,9 @@ def encode(obj: Any, large: int | None = LARGE, passed: Callable[[], Iterable[An
 
     Args:
         obj: anything.
-        large: buffers of at least this many bytes are kept apart, so that they need not be copied; None: the result is one
+        large: buffers of at least this many bytes are kept apart, so that they need not be copied; None: all is in one
             piece, which `loads` turns back.
-        passed: returns the parts of it that are arguments or results of calls; these must not be of `SHARED_BY_THREADS`.
+        passed: returns what of it was passed to calls, or returned by them; these may not be of `SHARED_BY_THREADS`.
 
     Raises:
         BaseException: neither cloudpickle nor dill can send it: one of `REFUSALS`, from cloudpickle's attempt.
@@ -141,7 +141,7 @@ def encode(obj: Any, large: int | None = LARGE, passed: Callable[[], Iterable[An
 
 
 def decode(data: memoryview, buffers: Sequence[memoryview]) -> Any:
-    """Returns the object that `encode` turned into these bytes; for `Words`, an array, which makes each int when it is read.
+    """Returns the object of which `encode` made these bytes; of `Words` an array of the ints, which has none of them yet.
 
     Raises:
         BaseException: whatever unpickling raises.
@@ -166,10 +166,10 @@ def dumps_exception(error: BaseException) -> bytes | None:
 
 
 def send_module_by_value(name: str) -> bool:
-    """Sends functions and classes of a module by value from now on, because a worker could not import it.
+    """Makes functions and classes of a module travel by value from now on, because a worker could not import it.
 
     Returns:
-        Whether this is possible: false if this process has no such module either.
+        Whether they do: false if this process has no such module either.
     """
     module = sys.modules.get(name)
     if module is None:
@@ -179,7 +179,7 @@ def send_module_by_value(name: str) -> bool:
 
 
 def name_of(function: Any) -> tuple[str, ...] | None:
-    """Returns the module and the names by which a worker finds ``function``; None if it is sent by value."""
+    """Returns the module and the names by which a worker finds ``function``; None for what goes by value."""
     if type(function) is not types.FunctionType:
         return None
     path = Pickler.path_to(function)

@@ -1,4 +1,4 @@
-"""Makes `Failure`s of what workers report, and errors for objects that cannot be serialized."""
+"""Makes `Failure`s out of what workers report, and errors out of what cannot serialization."""
 
 from __future__ import annotations
 

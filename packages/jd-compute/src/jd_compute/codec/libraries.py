@@ -1,4 +1,4 @@
-"""Imports libraries that need a temporary folder, also if there is none."""
+"""What this package is built on, where there is no temporary folder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 @contextlib.contextmanager
 def any_temporary_folder() -> Iterator[None]:
-    """Lets dill, and multiprocess and pathos, which import it, be imported in the ``with`` block.
+    """Lets dill be imported in the ``with`` block, and what imports it: multiprocess, and pathos.
 
-    When dill is imported it looks for a temporary folder, for the sessions that it can save, which are not used here. If the
-    whole file system is read-only or full there is none, which would be an error.
+    dill asks for a temporary folder when it is imported, for the sessions that it can save, which nobody does here. Where
+    the whole file system is read-only or full there is none, and that is an error.
     """
     import tempfile  # here, because workers that need no dill need not wait for it
 
@@ -30,7 +30,7 @@ def any_temporary_folder() -> Iterator[None]:
 
 
 def dill_loads(data: bytes) -> Any:
-    """Returns the object that dill has pickled."""
+    """Returns what dill has pickled."""
     with any_temporary_folder():
         import dill
     return dill.loads(data)

@@ -1,4 +1,4 @@
-"""How code objects are pickled and rebuilt."""
+"""How code is taken apart for the codec, and put together again where it arrives."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Lets calls start only while they fit into the memory that is left.
 
-A worker that makes calls is assumed to need the memory of one call, less what it has gained since its first call: memory
-that it keeps from earlier calls is available to the next one. The calls of all runs of this process count. One call may
-always run alone.
+A worker that makes calls is reckoned to need what one call takes, less what it has got since its first: memory that it keeps
+from earlier calls is there for the next one. The calls of all runs of this process count. One may always run alone.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from jd_compute.memory.system import forget_peak, memory_left, memory_of
 
 
 class _Promise(NamedTuple):
-    """How many bytes a worker may come to have, and whether it still has something to do."""
+    """How many bytes a worker may come to have, and whether it has still something to do."""
 
     most: int
     is_at_work: Callable[[], bool]
@@ -30,8 +29,8 @@ class Gate:
     """The memory of one run's calls.
 
     Args:
-        memory: the most bytes that a call takes; or "auto": the most that any call has taken so far. Until the first call
-            has ended, one call runs at a time.
+        memory: bytes that a call takes at most; or "auto": as many as the calls so far have taken at most. Until one has
+            ended, one runs at a time.
     """
 
     def __init__(self, memory: float | Literal["auto"]) -> None:
@@ -42,7 +41,7 @@ class Gate:
         self._last: dict[int, int] = {}  # what it had when it was looked at last
 
     def opens(self, process: int, is_at_work: Callable[[], bool]) -> bool:
-        """Whether a worker may start a call now; if so, memory is reserved for it until it is idle, or until `settle`."""
+        """Whether a worker may start a call now; then its memory is promised to it, until it is not at work, or `settle`."""
         with _lock:
             # A run whose consumer stands still does not look at what its workers have done.
             for other in [other for other, promise in _promised.items() if other != process and not promise.is_at_work()]:
@@ -59,7 +58,7 @@ class Gate:
             return True
 
     def settle(self, busy: Collection[int]) -> None:
-        """Measures the memory of workers, and releases what was reserved for those that are no longer busy."""
+        """Looks at how much memory workers have, and takes back what was promised to those that are not busy any more."""
         ours = self._base.keys() & _promised.keys()
         for process in ours:
             if (size := memory_of(process)) is not None:
@@ -72,11 +71,11 @@ class Gate:
                 self._knows = True
 
     def last(self, process: int) -> int | None:
-        """Returns how many bytes a worker had when it was last measured."""
+        """Returns how many bytes a worker had when it was looked at last."""
         return self._last.get(process)
 
     def close(self) -> None:
-        """Releases all memory that was reserved for workers of this run."""
+        """Takes back all that was promised to workers of this run."""
         with _lock:
             for process in self._base:
                 _promised.pop(process, None)

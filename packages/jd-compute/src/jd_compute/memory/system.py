@@ -1,6 +1,6 @@
-"""What the system reports on memory: how much is left, how much a process has, how many processes it has killed.
+"""What the system says of memory: how much is left, how much a process has, how many it has killed.
 
-Linux reports it in files; on other systems psutil is used.
+Linux says it in files; elsewhere psutil does, which is asked only there.
 """
 
 from __future__ import annotations
@@ -74,13 +74,13 @@ def memory_of(process: int) -> Size | None:
 
 
 def forget_peak(process: int) -> None:
-    """Resets the peak memory of a process, if the system can do that (proc(5), ``clear_refs``)."""
+    """Has the most memory that a process has had count from now on, if the system can do that (proc(5), ``clear_refs``)."""
     with contextlib.suppress(OSError), open(f"/proc/{process}/clear_refs", "w", encoding="ascii") as file:
         file.write("5")
 
 
 def kills(root: str = "/") -> int:
-    """Returns how many processes of this process's control groups the system has killed so far because memory ran out."""
+    """Returns how many processes of this one's control groups the system has killed so far, since memory ran out there."""
     if not _ON_LINUX:
         return 0
     names = {1: "memory.oom_control", 2: "memory.events"}
@@ -92,13 +92,13 @@ _noted = 0
 
 
 def note_kills() -> None:
-    """Records the number of kills, so that `have_killed` can tell whether there were more."""
+    """Notes how many there are, so that `have_killed` tells whether there are more."""
     global _noted
     _noted = kills()
 
 
 def have_killed() -> bool:
-    """Whether the system has killed a process for memory since the kills were last recorded; each kill counts once."""
+    """Whether the system has killed a process, since memory ran out, after they were noted last; each counts once."""
     global _noted
     if kills() <= _noted:
         return False

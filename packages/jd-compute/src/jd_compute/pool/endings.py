@@ -7,23 +7,23 @@ from collections import deque
 
 from jd_compute.pool.worker import Worker
 
-#: Seconds after which a worker that has not ended is killed.
+#: Seconds after which a worker that has not ended is ended by force.
 END_SECONDS = 2.0
 
 
 class Endings:
-    """The workers that are about to end. Any thread may use it; one thread at a time handles each worker."""
+    """The workers that are about to end. Any thread may use it; each worker is dealt with by one at a time."""
 
     def __init__(self) -> None:
         self._workers: deque[tuple[Worker, float]] = deque()  # with when that must be over
 
     def begin(self, worker: Worker) -> None:
-        """Tells an idle worker to end."""
+        """Has a worker end that has nothing to do."""
         worker.channel.close()
         self._workers.append((worker, time.monotonic() + END_SECONDS))
 
     def reap(self, *, waits: bool = False) -> None:
-        """Reaps workers that have ended, and kills those that should have.
+        """Reaps those that have ended, and by force those that should have.
 
         Args:
             waits: waits until each has ended.

@@ -22,12 +22,12 @@ from jd_compute.worker.interpreter import start_fork_server
 #: Seconds that a server has to end when its caller closes the connection.
 _END_SECONDS = 2.0
 
-#: How many servers are tried, one after the other, if each ends before it takes an order.
+#: So many servers are tried, one after the other, if each ends before it takes an order.
 _ATTEMPTS = 3
 
 
 class ForkServer:
-    """A running server.
+    """A server that runs.
 
     Args:
         pid: its process id.
@@ -46,11 +46,11 @@ class ForkServer:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has ended: it never sends anything, so if the connection is readable, this is end-of-file."""
+        """Whether it has ended; it never says anything, so what can be read is the end."""
         return self._control.fileno() < 0 or self._control.poll(0)
 
     def preload(self, modules: set[str]) -> None:
-        """Tells it to import those modules that it was not told to import before.
+        """Has it import those modules that it was not told to import before.
 
         Raises:
             OSError: it has ended.
@@ -62,7 +62,7 @@ class ForkServer:
                 self.order(messages.PRELOAD, messages.pack((sys.path, wanted)))
 
     def order(self, kind: int, body: bytes = b"", files: Sequence[int] = ()) -> None:
-        """Sends an order; the files belong to the server then.
+        """Gives an order; the files are the server's then.
 
         Raises:
             OSError: the server has ended.
@@ -73,7 +73,7 @@ class ForkServer:
                 self._control.send_files(files)
 
     def retire(self) -> None:
-        """Sends the last order: the server ends with its last worker."""
+        """Gives the last order: it ends with its last worker."""
         with contextlib.suppress(OSError):
             self.order(messages.RETIRE)
 
@@ -91,16 +91,16 @@ class ForkServer:
                 else:
                     time.sleep(0.001)
         except OSError:  # somebody else has waited for it
-            self._end = "an unknown exit status, which other code of this program has collected"
+            self._end = "an end that somebody else has seen"
         return self._end
 
     def abandon(self) -> None:
-        """In a forked child: drops the server, which is the parent's."""
+        """In a forked child: it is the parent's."""
         self._control.abandon()
 
 
 class ForkServers:
-    """The servers of this process: one for each number of BLAS threads, and retired ones, which take no more orders."""
+    """The servers of this process: one for each number of threads that BLAS may use, and those that take no more orders."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -109,7 +109,7 @@ class ForkServers:
         self._unsafe: set[str] = set()  # modules that start threads when they are imported
 
     def order(self, kind: int, threads: int | None, body: bytes, files: Sequence[int]) -> ForkServer:
-        """Sends an order to the server for this number of threads, which is started if there is none.
+        """Gives an order to the server for this number of threads, which is started if there is none.
 
         Returns:
             The server.
@@ -136,7 +136,7 @@ class ForkServers:
             return found
 
     def add(self, threads: int | None, server: ForkServer) -> None:
-        """Adds a server for this number of threads that was started elsewhere."""
+        """Takes on a server for this number of threads that was started elsewhere."""
         with self._lock:
             if threads in self._running:  # that of a run which has begun at the same time
                 self._retired.append(server)
@@ -155,13 +155,13 @@ class ForkServers:
             server.close()
 
     def preload(self, modules: Collection[str], threads: int | None) -> None:
-        """Tells the server to import modules, once, before it forks further workers."""
+        """Has the server import modules, once, before it forks further workers."""
         server = self._server(threads)
-        with contextlib.suppress(OSError):  # it has ended, which the next order will notice
+        with contextlib.suppress(OSError):  # it has ended; whoever gives the next order will see
             server.preload({*modules} - self._unsafe)
 
     def give_up(self, server: ForkServer, unsafe: int) -> None:
-        """Records that importing a module starts threads: the server that has it forks no more, and no other imports it.
+        """Records that a module starts threads on import: the server that has it forks no more, and no other imports it.
 
         Args:
             server: the server.
@@ -175,7 +175,7 @@ class ForkServers:
                     server.retire()
 
     def fork(self) -> ForkServer:
-        """Returns a server that is forked from this process now, and has no worker yet."""
+        """Returns a server that is forked from this process as it is now, and that has no worker yet."""
         with any_temporary_folder():
             import pathos.helpers  # noqa: F401 - here, or each server would import it for itself
 

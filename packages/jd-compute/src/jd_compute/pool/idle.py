@@ -35,19 +35,19 @@ class Idle:
         self._poller.unregister(file)
 
     def last(self, can_use: Callable[[Worker], bool]) -> Worker | None:
-        """Returns the suitable worker that became idle last, whose data is the most likely to be in the CPU's caches."""
+        """Returns the worker of use that became idle last; what it needs is the most likely to be cached."""
         for worker in reversed(self._workers.values()):
             if can_use(worker):
                 return worker
         return None
 
     def ready(self) -> list[Worker]:
-        """Returns the workers that have sent something, or have ended."""
+        """Returns those that have said something, or have ended."""
         return [self._workers[file] for file, _ in self._poller.poll(0)]
 
 
 def hear(worker: Worker) -> bool:
-    """Whether an idle worker is still alive; also shows output that a thread of the user's function has printed late."""
+    """Whether an idle worker still lives. On the way, what a thread of the user's printed late is shown."""
     try:
         while worker.channel.poll(0):
             message = worker.channel.receive()

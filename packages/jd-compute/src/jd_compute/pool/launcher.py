@@ -1,4 +1,4 @@
-"""Starts workers, and watches each until it takes orders, dies, or exceeds the time limit.
+"""Starts workers, and sees each through to its first orders, its death, or the limit.
 
 ::
 
@@ -28,10 +28,10 @@ from jd_compute.transport import messages
 from jd_compute.transport.status_page import Status
 from jd_compute.worker.interpreter import introduction
 
-#: Seconds that a worker has from its start until its initializer has run: a busy machine may take many to import numpy.
+#: Seconds that a worker has from its start until its initializer has run: a loaded machine may take many to import numpy.
 START_SECONDS = 120.0
 
-#: How many workers that die while they start are replaced.
+#: So many workers that die while they start are started once more.
 MOST_ATTEMPTS = 3
 
 
@@ -39,10 +39,10 @@ class Launch:
     """Starts workers of one kind.
 
     Args:
-        servers: start them.
-        settings: the kind of workers.
-        modules: the modules that their functions need, to be imported once before they are forked.
-        is_given_up: returns whether they are no longer needed; None: they always are.
+        servers: who starts them.
+        settings: the kind.
+        modules: what their functions need, to be imported once before they are forked.
+        is_given_up: whether nobody wants them any more; None: that does not happen.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Launch:
         """Starts a worker at each place and waits until each has run its initializer.
 
         Returns:
-            Each worker with the exception of its initializer, encoded, or nothing. There are fewer workers if some died, if
-            the system allows no more, or if they were no longer needed; workers that are not ready then are killed.
+            Each worker with what its initializer raised: an encoded exception, or nothing. Fewer if others
+            died, or the system allows no more, or they were given up; those that were not ready then are killed.
 
         Raises:
-            BackendError: the system allows no worker.
+            BackendError: the system allows none.
             WorkerDiedError: all died before they were ready.
         """
         deadline = time.monotonic() + START_SECONDS
@@ -139,7 +139,7 @@ class Launch:
         return found[0], worker
 
     def _hear(self, worker: Worker) -> None:
-        """Receives what a starting worker, or its server, reports."""
+        """Takes what a starting worker, or its server, says."""
         had_report = worker.report
         worker.read_report()
         if had_report >= 0 and worker.report < 0:
@@ -166,7 +166,7 @@ class Launch:
         return self._starting.pop(worker)
 
     def _lose(self, worker: Worker) -> None:
-        """Handles a worker that did not become ready."""
+        """Deals with a worker that did not get ready."""
         server = self._forget(worker)
         end = worker.reap()
         if worker.unsafe is not None:
@@ -182,7 +182,7 @@ class Launch:
             self._try_again(end, worker.place)
 
     def _try_again(self, end: str, place: int) -> None:
-        """Starts another worker in place of one that has ended, unless too many have."""
+        """Starts another worker for one that has ended, unless too many have."""
         self._ends.append(end)
         if self._attempts:
             self._attempts -= 1

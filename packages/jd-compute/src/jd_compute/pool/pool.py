@@ -1,13 +1,13 @@
-"""Warm workers, shared by all runs of this process: a worker belongs to a run while it has work of that run.
+"""Warm workers, shared by all runs of this process: a worker belongs to a run while it has something of it to do.
 
 ::
 
     run ──take──▶ ┌──────┐ ──idle worker──▶ run ──check_in──▶ ┌──────┐ ──▶ the run that waits, or idle
     run ──start─▶ └──────┘ ──new workers──▶ run ──discard, reap─▶ ✝
 
-There are at most as many workers as the largest ``workers`` of the current runs. A run without a worker waits for its
-turn; if no worker has changed hands for 0.1 s (the calls are long, or a consumer has stopped reading), it may start its own.
-Idle workers with other settings are ended if others are needed. There is no background thread.
+There are at most as many workers as the largest ``workers`` of the runs that there are. A run that has none waits for its
+turn; when for 0.1 s no worker has changed hands (the calls are long, or a consumer stands still), it may start one of its
+own. Idle workers of other settings make room for those that are needed. No thread is behind it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Pool:
     """All workers of this process.
 
     Attributes:
-        servers: start workers.
-        has_ended: whether the interpreter ends, or this is a forked child, which has its own pool.
+        servers: who starts workers.
+        has_ended: the interpreter ends, or this is a forked child, which has a pool of its own.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Pool:
         self._left: deque[Callable[[], None]] = deque()  # of runs that garbage collection has ended
 
     def puts_off(self, release: Callable[[], None]) -> bool:
-        """Whether ``release`` is called later, because garbage collection has ended a run in the middle of a method here."""
+        """Whether ``release`` is called later, for garbage collection has ended a run in the middle of something here."""
         if not (self._is_held() or arena.is_held()):
             return False
         self._left.append(release)
@@ -59,7 +59,7 @@ class Pool:
         return share
 
     def leave(self, share: Share) -> None:
-        """Ends a share, and the workers that it still has because it was interrupted."""
+        """Ends a share, and the workers that it still has: it was interrupted."""
         with self._lock:
             self._shares.remove(share)
             if share.granted is not None:
@@ -70,7 +70,7 @@ class Pool:
         self._endings.reap()
 
     def take(self, share: Share) -> Worker | None:
-        """Lends an idle worker to a run; None if there is none for it now."""
+        """Lends an idle worker; None if there is none for this run now."""
         self.hear_idle()
         with self._lock:
             worker, share.granted = share.granted, None
@@ -104,28 +104,28 @@ class Pool:
         return started
 
     def wait(self, share: Share, seconds: float) -> None:
-        """Waits, at most this long, until a run without a worker may take or start one."""
+        """Waits, at most so long, until a run that has no worker may take or start one."""
         with self._lock:
             self._shares.wait(share)
         share.changed.wait(min(seconds, WAIT_SECONDS))
         with self._lock:
-            # If workers of this kind are just starting, the run will get one of them in a moment.
+            # Where workers of the kind are just starting, it has one of those in a moment.
             waits = share in self._shares.waiting and not self._shares.starting[share.settings]
             if waits and (self._shares.stand_still(share, self._lent) or self._room() > 0):
                 self._shares.let_start(share)
 
     def is_wanted(self, share: Share) -> bool:
-        """Whether a run should check in a worker that is idle just now, because it is another run's turn."""
+        """Whether a run should check a worker in that has nothing to do just now, because it is another one's turn."""
         with self._lock:
             return len(self._shares) > 1 and self._shares.is_others_turn(share)
 
     def could_lend_more(self) -> bool:
-        """Whether a run could have another worker: an idle one, or a new one, possibly in place of an idle one."""
+        """Whether a run could have a further worker: an idle one, or one that is started, maybe in place of an idle one."""
         with self._lock:
             return len(self._idle) > 0 or self._room() > 0
 
     def check_in(self, share: Share, worker: Worker) -> None:
-        """Takes back a lent worker that has no more work."""
+        """Takes a lent worker back that has nothing more to do."""
         with self._lock:
             if worker.share is share:
                 share.held -= 1
@@ -139,7 +139,7 @@ class Pool:
             self.reap(share, worker)
 
     def reap(self, share: Share, worker: Worker) -> str:
-        """Reaps a lent worker that is dead, and returns how it ended."""
+        """Says how a lent worker that is dead has ended."""
         with self._lock:
             self._lent.discard(worker)
             worker.share = None
@@ -149,10 +149,10 @@ class Pool:
         return worker.reap()
 
     def hear_idle(self, visit: Callable[[Worker], None] | None = None) -> None:
-        """Reads what idle workers have sent: which memory they no longer use, or that they have ended.
+        """Reads what idle workers have said: which memory they use no more, or that they have ended.
 
         Args:
-            visit: is called for each live worker, which no run can take meanwhile.
+            visit: is called for each that lives, which no run has meanwhile.
         """
         while self._left:
             self._left.popleft()()
@@ -185,7 +185,7 @@ class Pool:
             worker.reap()
 
     def _room(self) -> int:  # this and the next three with the lock held
-        """How many more workers there may be."""
+        """How many workers there may be more than there are."""
         return self._shares.room(len(self._idle) + len(self._lent))
 
     def _lend(self, worker: Worker, share: Share) -> None:
@@ -211,7 +211,7 @@ class Pool:
         share.changed.set()
 
     def _allot(self, share: Share, wanted: int) -> int:
-        """Returns how many workers a run may start now, and counts them."""
+        """Returns how many workers a run may start now; they count from here on."""
         with self._lock:
             count, share.to_start = share.to_start, 0
             if count:
@@ -225,7 +225,7 @@ class Pool:
             return count
 
     def end(self, *, only_idle: bool = False) -> None:
-        """Ends idle workers in the ordinary way, and kills those that are busy or have not ended after a while."""
+        """Ends workers in the ordinary way, and those that have not ended after a while, or are at work, by force."""
         with self._lock:
             self.has_ended = not only_idle
             busy = [] if only_idle else list(self._lent)
@@ -242,7 +242,7 @@ class Pool:
             self.servers.close()
 
     def abandon(self) -> None:
-        """In a forked child: drops all workers, which are the parent's, and must notice when the parent ends."""
+        """In a forked child: all of it is the parent's, and must see its end when that has gone."""
         self.has_ended = True
         for worker in list(living):
             worker.abandon()

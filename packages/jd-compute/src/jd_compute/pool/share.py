@@ -1,4 +1,4 @@
-"""The shares of runs in the pool: how many workers each run may have, and whose turn it is."""
+"""What runs have of the pool: who may have how many workers, and whose turn it is."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from jd_core.errors import BackendError, SerializationError
 if TYPE_CHECKING:
     from jd_compute.pool.worker import Worker
 
-#: Seconds without any worker changing hands after which a run without a worker may start its own.
+#: Seconds in which no worker changes hands until a run that has none may start one of its own.
 WAIT_SECONDS = 0.1
 
-#: Seconds for which a worker that loads its function, with its imports, counts as one that is about to change hands:
-#: another worker would have to import the same.
+#: Seconds for which a worker that loads its function, and what that imports, counts as one that is about to change hands:
+#: another one would have to import the same.
 LOAD_SECONDS = 2.0
 
-#: Seconds after which a run with one worker passes it to a run that has none.
+#: Seconds after which a run that has one worker lets one have it that has none.
 TURN_SECONDS = 0.02
 
 
@@ -30,11 +30,11 @@ class Settings(NamedTuple):
     Attributes:
         method: the start method.
         initializer: an encoded callable, or None.
-        threads: threads of BLAS and OpenMP per worker; None: no limit.
+        threads: threads of BLAS and OpenMP per worker; None: as they like.
         idle_seconds: how long a worker waits for work before it ends.
-        most_calls: the number of calls after which a worker is replaced; None: never.
-        devices: ``CUDA_VISIBLE_DEVICES`` of the workers at each place, from 0 on; empty: there is only one place, with the
-            caller's value.
+        most_calls: after so many calls a worker is replaced; None: never.
+        devices: what ``CUDA_VISIBLE_DEVICES`` is in the workers at each place, from 0 on; none: there is but one place, and
+            it is the caller's.
     """
 
     method: str
@@ -45,7 +45,7 @@ class Settings(NamedTuple):
     devices: tuple[str, ...] = ()
 
     def variables(self, place: int) -> dict[str, str]:
-        """Returns the environment variables that are particular to a worker at a place."""
+        """Returns the environment variables that a worker at a place has of its own."""
         return {"CUDA_VISIBLE_DEVICES": self.devices[place]} if self.devices else {}
 
 
@@ -53,18 +53,18 @@ def settings(options: Mapping[str, Any], devices: tuple[str, ...], *, method: st
     """Returns the settings of a run's workers.
 
     Args:
-        options: the backend's own options, as the user stated them.
+        options: the backend's own ones, as the user gave them.
         devices: see `Settings`.
-        method: the start method if the options state none.
-        idle_seconds: how long a worker waits for work if the options do not say.
+        method: the start method where they name none.
+        idle_seconds: the same for how long a worker waits for work.
 
     Raises:
         SerializationError: the initializer cannot be sent.
-        BackendError: ``devices`` is combined with workers that are copies of this process.
+        BackendError: workers that are to see devices of their own would be copies of this process.
     """
     method = options.get("start_method") or method
     if devices and method == "fork":
-        raise BackendError("option devices=... needs new processes, but start_method='fork' copies this one: leave one out")
+        raise BackendError("option devices=... needs new processes, and start_method='fork' copies this one")
     initializer = options.get("initializer")
     return Settings(
         method,
@@ -97,12 +97,12 @@ class Share:
         settings: what its workers have in common.
         most: how many workers the run may have.
         held: how many it has.
-        granted: a worker that it has waited for and not taken yet.
-        to_start: how many workers it has waited for and may start now.
-        turn_began: when it got the first of its current workers, on the monotonic clock.
-        waits_since: when it began to wait for a worker, if it has none.
-        wanted_more: when it last asked for another worker and got none.
-        changed: set when it gets what it waits for; made when it begins to wait, which few runs do.
+        granted: a worker that it waited for, and has not taken yet.
+        to_start: how many workers it waited for, and may start now.
+        turn_began: when it got the first of those that it has, on the monotonic clock.
+        waits_since: when it began to wait for a worker, having none.
+        wanted_more: when it last asked for a worker and got none, having some.
+        changed: set when it is given what it waits for; made when it begins to wait, which few do.
         places: where it can use another worker; None: anywhere.
     """
 
@@ -123,10 +123,10 @@ class Share:
 
 
 class Shares:
-    """The shares of all runs. The pool's lock guards them.
+    """Those of all runs. The pool's lock guards them.
 
     Attributes:
-        waiting: the shares that have no worker and wait for one, in the order in which they came.
+        waiting: those that have no worker and wait for one, the one that came first is the first.
         starting: how many workers are being started, or may be.
     """
 
@@ -151,33 +151,33 @@ class Shares:
             self.starting[share.settings] -= share.to_start
 
     def room(self, there: int) -> int:
-        """Returns how many workers there may be in addition to those that are ``there`` and those that are starting."""
+        """Returns how many workers there may be more than those that are ``there`` and those that start."""
         return max((share.most for share in self._all), default=0) - there - self.starting.total()
 
     def turn(self) -> None:
-        """Records that a worker has changed hands."""
+        """Records that a worker changes hands."""
         self._last_turn = time.monotonic()
 
     def stand_still(self, share: Share, lent: Iterable[Worker]) -> bool:
-        """Whether no lent worker has changed hands for so long that a waiting run need wait no longer."""
+        """Whether no worker that is lent has changed hands for so long that a run that waits need wait no longer."""
         if any(worker.loads_for_less_than(LOAD_SECONDS) for worker in lent):
             self.turn()
         return time.monotonic() - max(self._last_turn, share.waits_since) >= WAIT_SECONDS
 
     def wait(self, share: Share) -> None:
-        """Records that a run without a worker waits for one."""
+        """Records that a run that has no worker waits for one."""
         if share not in self.waiting:
             self.waiting.append(share)
             share.waits_since = time.monotonic()
             share.changed = threading.Event()
 
     def wait_no_more(self, share: Share) -> None:
-        """Records that a run no longer waits."""
+        """Records that a run waits no longer."""
         if share in self.waiting:
             self.waiting.remove(share)
 
     def let_start(self, share: Share) -> None:
-        """Lets a waiting run start its own worker."""
+        """Lets a run that waits start a worker of its own."""
         self.wait_no_more(share)
         share.to_start += 1
         self.starting[share.settings] += 1
@@ -194,7 +194,7 @@ class Shares:
         self.wait_no_more(share)
 
     def is_others_turn(self, share: Share) -> bool:
-        """Whether a run should pass on a worker that is idle just now."""
+        """Whether a run should part with a worker that has nothing to do just now."""
         if self.waiting and (share.held > 1 or time.monotonic() - share.turn_began > TURN_SECONDS):
             return True
         return self.others_come_first(share, by=2)

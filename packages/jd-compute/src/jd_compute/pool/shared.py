@@ -1,4 +1,4 @@
-"""The pool of this process, its end, and its replacement in a forked child."""
+"""The pool of this process, its end, and what becomes of it in a forked child."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def shared_pool() -> Pool:
 
 
 def _start_anew() -> None:
-    """In a forked child: makes an empty pool, and does nothing to the parent's."""
+    """In a forked child: it has an empty pool, and does nothing to the parent's."""
     global _pool
     _pool.abandon()
     _pool = Pool()

@@ -15,13 +15,13 @@ from typing import Any
 from jd_compute.transport import messages, status_page
 from jd_compute.transport.channel import MESSAGE_SECONDS, Channel
 
-#: All workers that are not reaped yet: a forked child closes its copies of their files.
+#: All that are not reaped yet: a forked child closes what it has of them.
 living: weakref.WeakSet[Worker] = weakref.WeakSet()
 
-#: Seconds that a process that has closed its connection has to end, and seconds that a killed process has.
+#: Seconds that a process which has closed its connection has to end, and then those that one which was killed has.
 _END_SECONDS, _KILL_SECONDS = 1.0, 5.0
 
-#: How the end of a worker is described that closed its connection, or sent an invalid message, and did not end by itself.
+#: What is said of one that had closed its connection, or sent what is no message, and did not end by itself.
 BROKEN = "a broken connection (closed or written to by a call, or by another program that it has become)"
 
 
@@ -29,26 +29,26 @@ class Worker:
     """One worker process, from before it starts until it is reaped.
 
     Args:
-        order: orders its start, with its ends of the connection and of ``life``, and the pipe for its server's reports.
+        order: has it started, given its ends of the connection and of ``life``, and where its server reports.
         settings: what it has in common with other workers.
         place: see `share.Settings.devices`.
 
     Attributes:
         channel: the connection.
-        report: the pipe through which the process that started it reports its start and end; -1 once that process has gone.
+        report: where the process that started it says how it starts and ends; -1 once that has gone.
         pid: its process id; 0 until it is known.
-        status: what it is doing; None if memory cannot be shared.
+        status: what it is doing; None where memory cannot be shared.
         end: how it ended, in words; None while it lives, as far as is known.
         refused: the errno with which the system refused to start it; None if it did not.
         unsafe: which of the modules that its server was told to import has started threads, so that the server did not start
             it; None if it did.
         share: the share of the run that has it; None while it is idle.
-        calls: how many calls it was sent.
-        surroundings: the caller's surroundings that it was last told of.
-        function: the function that it was last told of, as `jd_compute.codec.codec.name_of` returns it; None if it was sent
-            by value, or had constants.
-        takes_files: whether it can open the files that hold large buffers.
-        orders: identifies the orders that it was last sent.
+        calls: how many calls it was given.
+        surroundings: what it was told last of the caller's.
+        function: what it was told last to call, as `jd_compute.codec.codec.name_of` returns it; None if that was sent by
+            value, or had constants.
+        takes_files: whether it may open the files that large buffers come in.
+        orders: identifies what it was told last to do.
     """
 
     def __init__(self, order: Callable[[Sequence[int]], None], settings: Any, place: int = 0) -> None:
@@ -93,19 +93,16 @@ class Worker:
 
     @property
     def name(self) -> str:
-        """Its name in traces."""
+        """What it is called where a run is traced."""
         return f"process {self.pid}"
 
     def loads_for_less_than(self, seconds: float) -> bool:
-        """Whether it is about to load its first function, or has been loading one for less than this time."""
+        """Whether it is about to load its first function, or is loading one, and has not been for so long yet."""
         page = self.status
-        if page is None:
-            return False
-        loads = page.phase == status_page.LOADING and time.monotonic_ns() - page.since < seconds * 1e9
-        return loads or not page.since
+        return page is not None and page.phase == status_page.LOADING and time.monotonic_ns() - page.since < seconds * 1e9
 
     def read_report(self, seconds: float = 0.0) -> None:
-        """Reads what is reported, after waiting for it at most this long."""
+        """Takes in what is reported, after waiting for it at most so long."""
         if self.report < 0 or not _is_readable(self.report, seconds):
             return
         try:
@@ -124,6 +121,12 @@ class Worker:
         if not said:
             self._close_report()
 
+    def find_end(self) -> None:
+        """Closes the connection of a process that has ended, where one that it has forked keeps that open."""
+        self.read_report()
+        if self.end is not None and not self.channel.poll(0):
+            self.channel.end()
+
     def kill(self) -> None:
         """Ends the process at once."""
         self._close_life()
@@ -133,12 +136,12 @@ class Worker:
                 os.kill(self.pid, signal.SIGKILL)
 
     def cut_off(self) -> None:
-        """Kills a process that has sent an invalid message."""
+        """Ends a process at once that has sent what is no message."""
         self.kill()
         self.end = self.end or BROKEN
 
     def reap(self) -> str:
-        """Waits until the process has ended, releases everything that belongs to it, and returns how it ended."""
+        """Waits until the process has ended, releases all that belongs to it, and says how it ended."""
         try:
             self._wait_for_end(_END_SECONDS)
             if self.end is None:
@@ -154,7 +157,7 @@ class Worker:
             if self.status is not None:
                 self.status.close()
                 self.status = None
-        return self.end or "an unknown exit status, since the process that started it has ended, too"
+        return self.end or "an end that nobody has seen, for the process that started it has ended, too"
 
     def _wait_for_end(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -162,7 +165,7 @@ class Worker:
             self.read_report(left)
 
     def abandon(self) -> None:
-        """Closes this process's files of it, and nothing else: in a forked child, the worker is the parent's."""
+        """Closes what this process has of it, and no more: in a forked child it is the parent's."""
         self.channel.abandon()
         self._close_life()
         self._close_report()

@@ -9,8 +9,8 @@ from typing import Any
 
 from jd_core.errors import BackendError
 
-#: The variable that CUDA's libraries read when they load: numbers, or beginnings of UUIDs, up to the first entry that is
-#: neither ("CUDA C++ Programming Guide", Environment Variables).
+#: What CUDA's libraries look at when they load, and what they take from it: numbers, or beginnings of UUIDs, up to the
+#: first that is neither ("CUDA C++ Programming Guide", Environment Variables).
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -30,7 +30,7 @@ def _is_name(name: str) -> bool:
 
 
 def visible(devices: Sequence[str | int] | None, workers: int) -> tuple[str, ...]:
-    """Returns the value of the variable for the workers at each place; empty: as in this process.
+    """Returns what the variable is to be in the workers at each place; nothing: as it is here.
 
     Raises:
         BackendError: the variable is set here, and hides one of the devices.

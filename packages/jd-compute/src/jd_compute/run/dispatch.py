@@ -1,4 +1,4 @@
-"""One run: sends chunks to workers. `received` takes their results, `lost_workers` handles workers that die.
+"""One run: sends chunks to workers. `received` takes their results, `lost_workers` deals with those that die.
 
 ::
 
@@ -7,12 +7,11 @@
            ┌───────▶ └──────────┘              ✝ ────EOF─────────▶ └──────────┘
            └──── _again: what a dead worker had, or what must be sent in smaller parts ◀──┘
 
-Everything happens in the thread that iterates; there is no background thread. A worker has one chunk to run, and a second
-one waiting only while chunks are so short that it would be idle while fetching the next (row even-calls: 1.01 without). When
-there is nothing more to send, an idle worker gets a part of the calls that another one has not begun: work is split only
-when this turns out to be needed (A. Tzannes et al., "Lazy Binary-Splitting: A Run-Time Adaptive Work-Stealing Scheduler",
-PPoPP 2010). This costs nothing in a run of a few tiny calls, which one worker makes, and halves the time if they turn out to
-be long.
+All of it happens in the thread that iterates; no thread is behind it. A worker has one chunk to run, and a second one at
+hand only while chunks are so short that fetching the next would leave it idle (row even-calls: 1.01 without). When there is
+nothing more to send, an idle worker gets part of what another one has not begun: work is split where that turns out to be
+needed (A. Tzannes et al., "Lazy Binary-Splitting: A Run-Time Adaptive Work-Stealing Scheduler", PPoPP 2010). It costs a run
+of few tiny calls, which one worker has, nothing; where they turn out to be long, half the time is won.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from jd_compute.transport.channel import NEVER_BLOCKS
 #: what they carry.
 MOST_BYTES = 1 << 24
 
-#: Seconds between two checks, by a run that has workers, for a worker that another run no longer needs.
+#: Seconds between two looks for a worker that another run has finished with, by a run that has some.
 LOOK_SECONDS = 0.02
 
 _runs = itertools.count(1)  # workers compare these
@@ -55,7 +54,7 @@ class Dispatch:
         settings: what the workers have in common.
         work: what is done with each chunk.
         chunks: see `jd_core.backend.Backend.run`.
-        full: the most seconds that the calls of a chunk should take together.
+        full: seconds that the calls of a chunk are to take together at most.
     """
 
     def __init__(self, settings: Settings, work: Work, chunks: Iterator[Chunk | None], full: float) -> None:
@@ -77,7 +76,7 @@ class Dispatch:
             self._with_returned = self._received.with_returned
 
     def results(self) -> Generator[ChunkResult, None, None]:
-        """Makes all calls, and yields results as they arrive; see `jd_core.backend.Backend.run`."""
+        """Runs to the end, yielding results as they come; see `jd_core.backend.Backend.run`."""
         try:
             while True:
                 self._lost.check_all()
@@ -102,7 +101,7 @@ class Dispatch:
                 self._gate.close()
 
     def _assign(self) -> Iterator[ChunkResult]:
-        """Sends a chunk to every worker that can take one, while there are chunks."""
+        """Sends every worker that can take one a chunk, while there are any."""
         self._paused = self._lacks_workers = False
         if self._gate is not None:
             self._gate.settle({each.worker.pid for each in self._workers.assignments if each.tasks})
@@ -142,7 +141,7 @@ class Dispatch:
         return ahead if self._lacks_workers or self._workers.is_complete else None
 
     def _may_start(self, assignment: Assignment, chunk: Chunk, deaths: int) -> bool:
-        """Whether a worker may start a chunk now. If not, it is put back, split if a call in it has to run alone."""
+        """Whether a worker may start a chunk now. If not it is put back, and in parts if a call in it is to run alone."""
         is_alone, worker = False, assignment.worker
         if self._lost.alone:
             is_alone = self._lost.is_to_run_alone(chunk)
@@ -175,7 +174,7 @@ class Dispatch:
         return None if chunk is None else (chunk, 0)
 
     def _enlist(self, chunk: Chunk, deaths: int) -> Iterator[ChunkResult]:
-        """Gets workers for a chunk that has no worker."""
+        """Gets workers for a chunk that has none."""
         before = len(self._workers.assignments)
         raised = self._workers.enlist()
         if raised is None:
@@ -229,14 +228,14 @@ class Dispatch:
             parcel.close()
 
     def _spread(self) -> None:
-        """If a worker is idle, asks the worker with the most calls left for some of them."""
+        """Asks the worker that has most calls left for some of them, where another one has nothing to do."""
         if self._work.chunksize is None and self._workers.could_have_more:
             for assignment in sorted(self._workers.assignments, key=Assignment.calls, reverse=True):
                 if assignment.calls() <= 1 or assignment.want_back():
                     return
 
     def _wait(self) -> list[Assignment]:
-        """Waits for messages, or until something else has to be done."""
+        """Waits for messages, or until it is time to look after something else."""
         limits = [SIGNAL_SECONDS]
         if self._paused and (self._free() is not None or not self._workers.is_complete):
             limits.append(self._work.poll_seconds)

@@ -11,16 +11,16 @@ from typing import Any
 from jd_core.backend import Work
 from jd_core.worker.surroundings.reached import enclosed, is_installed, names_in, reached, values_of
 
-#: The most functions that are inspected; workers import other libraries themselves.
+#: So many functions are looked at; what they do not show, workers import themselves.
 _MOST_FUNCTIONS = 200
 
 
 def libraries(work: Work) -> set[str]:
-    """Returns the modules of installed packages that this process has imported and that workers of a run will import.
+    """Returns the names of modules of installed packages that this process has imported, and that workers of a run import.
 
-    A worker imports the user's modules that define the function, what this uses, and the classes of the constants, and the
-    modules that these import. The user's own modules are not returned, since importing them may do anything. For functions
-    that are sent by value, such as those of a script, the modules that they name are returned.
+    A worker imports the user's own modules that hold the function, what this uses, and the classes of the constants; these
+    import what stands in them. The own modules are not among those returned: importing them may do anything. Of functions
+    that are sent by value, such as those of a script, it is what they name.
     """
     constants = work.constants.values()
     names = {type(constant).__module__ for constant in constants}
@@ -31,7 +31,7 @@ def libraries(work: Work) -> set[str]:
 
 
 def _imported_by(module: types.ModuleType) -> Iterator[Any]:
-    """Yields the names of modules that a module imports, according to its code or namespace, and some other names."""
+    """Yields the names of modules that one imports, as far as its code or what stands in it shows, and some other names."""
     with contextlib.suppress(Exception):  # its loader has no code; or whatever the attributes of a user's object do
         yield from vars(module)["__spec__"].loader.get_code(module.__name__).co_names
     for value in values_of(vars(module)):

@@ -1,4 +1,4 @@
-"""Workers of one run that die or take too long: which call has failed, and which calls have to run again; for `dispatch`."""
+"""Workers of one run that die or take too long: which call is to blame, and what is to run again; for `dispatch`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from jd_compute.run.tasks import Assignment, blame, blame_before, was_at_work, w
 from jd_compute.run.workers import RunWorkers
 from jd_compute.transport import status_page
 
-#: How many workers may die with a chunk before any of its calls ran; the next such death ends the run.
+#: So many workers may die with a chunk before any call of it ran; the next such death ends the run.
 MOST_DEATHS = 3
 
-#: How workers that have lost their connection end: they continue until they try to send something.
+#: How workers end that have lost their connection: they go on until they want to send something.
 _UNCONNECTED = (BROKEN, describe_exit(0))
 
-#: How many messages are read from a worker whose call has exceeded its time; a call that prints without end sends more.
+#: So many messages are read from a worker whose call has had its time; a call that prints without end sends more.
 MOST_SPARED = 100
 
 
@@ -33,13 +33,13 @@ class LostWorkers:
     Args:
         workers: the run's workers.
         work: what they do.
-        again: takes chunks that have to run again, with the number of deaths.
-        gate: knows how much memory workers had last; None if this is not measured.
+        again: gets what is to run again, with the number of deaths.
+        gate: knows how much memory workers had last; None: nobody does.
 
     Attributes:
-        may_send_ahead: whether workers may be sent chunks in advance. Not after a worker has died with a chunk that it had
-            not begun: a call may have read the chunk from the connection, and would read the next one.
-        alone: indexes of calls whose worker was killed for memory; while they are attempted again, nothing else runs.
+        may_send_ahead: whether workers may be sent what they are to do later. Not once one has died with what it had not
+            begun: a call may have read that from the connection, and would read the next.
+        alone: indexes of calls whose worker was killed for memory; if they are attempted again, nothing else is to run.
     """
 
     def __init__(self, workers: RunWorkers, work: Work, again: deque[tuple[Chunk, int]], gate: Gate | None = None) -> None:
@@ -51,19 +51,19 @@ class LostWorkers:
         self._again = again
 
     def put_back(self, assignment: Assignment) -> None:
-        """Puts back what was sent to a worker that no longer took it, because its idle time had just ended."""
+        """Puts back what was sent to a worker that took no more: it was idle for too long just then."""
         self._workers.reap(assignment)
         for task in reversed(assignment.tasks):
             self._again.extendleft((rest, task.deaths) for rest in reversed(task.rest()))
 
     def check_all(self) -> None:
-        """Raises a BackendError if the workers are gone: the interpreter ends, or this is a forked child."""
+        """Raises a BackendError if there are no workers any more: the interpreter ends, or this is a forked child."""
         if self._workers.has_ended:
             why = "the interpreter is shutting down" if is_ending() else "this process was forked from the run's"
             raise BackendError(f"{self._work.name}(): its workers are gone: {why}") from None
 
     def reap(self, assignment: Assignment) -> Iterator[ChunkResult]:
-        """Handles a dead worker: the call that it was running fails, and all other calls run again."""
+        """Deals with a dead worker: blames the call that it was running, and puts all others back."""
         page = assignment.worker.status
         begun = [task for task in assignment.tasks if was_begun(task, page)]
         # Of several, the first is to blame: its results were sent before others began, and cannot be read. None runs twice
@@ -100,7 +100,7 @@ class LostWorkers:
                     yield _one_failed(task.chunk, index, WorkerDiedError(what))
 
     def is_to_run_alone(self, chunk: Chunk) -> bool:
-        """Whether a call of a chunk has to run while no other call does."""
+        """Whether a call of a chunk is to run while no other does."""
         return any(chunk.start <= index < chunk.start + len(chunk) for index in self.alone)
 
     def _why_killed(self, assignment: Assignment) -> str:
@@ -113,10 +113,10 @@ class LostWorkers:
         return f"{why}. Use fewer workers, smaller batches, or memory= with what a call takes"
 
     def end_overdue(self, timeout: float) -> Iterator[ChunkResult]:
-        """Kills workers whose current call has exceeded its time.
+        """Kills workers whose present call has had its time.
 
-        Each is checked just before it is killed, since the others continue while the consumer handles a result; and not
-        while something that it has sent has not been read, which may be results of earlier calls.
+        Each is judged just before, for while the consumer has a result the others go on; and not while it has sent
+        something, which may be results of its calls before.
         """
         for assignment in list(self._workers.assignments):
             if not assignment.tasks or self.due(assignment, timeout) > time.monotonic():
@@ -142,7 +142,7 @@ class LostWorkers:
                 yield _one_failed(task.chunk, index, error)
 
     def due(self, assignment: Assignment, timeout: float) -> float:
-        """Returns when, on the monotonic clock, the current call of a worker will exceed its time."""
+        """Returns when, on the monotonic clock, the present call of a worker will have had its time."""
         page = assignment.worker.status
         if page is None:
             return assignment.tasks[0].sent / 1e9 + timeout

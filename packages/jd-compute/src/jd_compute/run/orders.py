@@ -19,14 +19,14 @@ from jd_compute.transport.arena import Parcel, arena
 
 
 class Orders:
-    """The orders for the workers of one run.
+    """What the workers of one run are to do.
 
     Args:
-        work: what they have to do.
-        hear_idle: returns the memory that idle workers no longer use.
+        work: what they are to do.
+        hear_idle: has the memory that idle workers use no more given back.
 
     Attributes:
-        must_end: whether workers have something of the run that they must not keep until the next one.
+        must_end: whether workers have something of the run that they are not to keep until the next one.
     """
 
     def __init__(self, work: Work, hear_idle: Callable[[], None]) -> None:
@@ -41,7 +41,7 @@ class Orders:
         self._identity = object()
 
     def give(self, worker: Worker, tell: Callable[..., Any]) -> None:
-        """Sends a worker the function, constants and surroundings of the run, except those that it already has."""
+        """Tells a worker what the run is about, as far as it does not know that from what it was told last."""
         if worker.orders is self._identity:
             return
         if self._surroundings is None:
@@ -71,20 +71,20 @@ class Orders:
         worker.surroundings, worker.function, worker.orders = self._surroundings, self._function, self._identity
 
     def revoke(self) -> None:
-        """Makes all workers get their orders again: the function has to be encoded in another way."""
+        """Makes all workers be told anew: the function must be encoded in another way."""
         self.close()
         self._function = None
         self._identity = object()
 
     def end(self, worker: Worker) -> None:
-        """Tells an idle worker to drop everything that belongs to this run."""
+        """Tells an idle worker to drop what it has of this run."""
         if worker.orders is self._identity:
             worker.function = worker.orders = None
             with contextlib.suppress(OSError):
                 worker.channel.send(messages.END)
 
     def close(self) -> None:
-        """Frees this process's memory of the constants."""
+        """Frees the memory of the constants, as far as it is this process's."""
         if self._code is not None and self._code[1] is not None:
             self._code[1].close()
         self._code = None

@@ -1,4 +1,4 @@
-"""Messages from workers: results, complete or in parts, and chunks that they could not unpickle."""
+"""What comes back from workers: results, in whole or in parts, and chunks that they could not unpickle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jd_compute.run.workers import RunWorkers
 from jd_compute.transport import messages, output
 from jd_compute.transport.frame import BrokenChannelError, FilesLostError, Message
 
-#: A worker gets a second chunk in advance if its last one took less than this, so that the round trip would be noticeable.
+#: A second chunk is sent ahead to a worker whose last one took less than this: then the way there and back shows.
 SHORT_SECONDS = 0.02
 
 
@@ -27,9 +27,9 @@ class Received:
     Args:
         workers: the run's workers.
         work: what they do.
-        again: takes chunks that have to run again, with the number of deaths.
-        lost: handles workers that die.
-        full: the most seconds that the calls of a chunk should take together.
+        again: gets what is to run again, with the number of deaths.
+        lost: deals with those that die.
+        full: seconds that the calls of a chunk are to take together at most.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Received:
         self._learned = 0  # when, in monotonic nanoseconds, the last one was found
 
     def take(self, assignment: Assignment) -> Iterator[ChunkResult]:
-        """Takes a message, or notices the end of the worker."""
+        """Takes a message, or the end of the worker."""
         message = None
         try:
             message = assignment.hear()
@@ -74,7 +74,7 @@ class Received:
         # RELEASED is of the run before; the channel has recorded it.
 
     def with_returned(self, results: Iterator[ChunkResult]) -> Iterator[ChunkResult]:
-        """Yields results and, after a failed call, the calls that have not begun: the core decides when they may start."""
+        """Yields results, and after a failed call what has not begun: the core is to say when it may."""
         for result in results:
             yield result
             if result.failures:
@@ -114,9 +114,9 @@ class Received:
             yield ChunkResult(task.chunk, values, failed, seconds, first)
 
     def _share_out(self, assignment: Assignment, task: Task, calls: int, seconds: float, *, whole: bool) -> None:
-        """Queues the calls that a worker returned, split for idle workers; its last ``calls`` calls took ``seconds``.
+        """Puts back what a worker returned, for those that are idle; its last ``calls`` calls took ``seconds``.
 
-        Calls that are returned to the core stay ``whole``.
+        What goes back to the core is left ``whole``.
         """
         count = len(task.chunk)
         assignment.worker.calls -= count - task.done
@@ -129,7 +129,7 @@ class Received:
             (task.chunk,) = parts(task.chunk, (0, task.done))
 
     def _take_resent(self, assignment: Assignment, body: memoryview) -> Iterator[ChunkResult]:
-        """Takes one by one results that did not unpickle together: only calls whose own result does not unpickle fail."""
+        """Takes results one by one that together did not unpickle: only the calls whose results do not have failed."""
         number, first, _ = messages.RESEND_HEADER.unpack_from(body)
         task = assignment.task(number)
         _, reported, seconds = task.unread.pop(0)
@@ -150,7 +150,7 @@ class Received:
         yield ChunkResult(task.chunk, values, tuple(failed[index] for index in sorted(failed)), seconds, first)
 
     def _finish(self, assignment: Assignment, task: Task) -> None:
-        """Removes a task from its worker if it is finished, and retires the worker if it has made its maximum of calls."""
+        """Takes a task off its worker if nothing more is to come, and retires the worker if it has made its calls."""
         if task.finished and task.unread:
             header = messages.RESEND_HEADER.pack(task.number, *task.unread[0].span)
             assignment.tell(messages.RESEND, header)
@@ -160,7 +160,7 @@ class Received:
                 self._workers.dismiss(assignment)
 
     def _take_back(self, assignment: Assignment, body: memoryview) -> Iterator[ChunkResult]:
-        """Handles a chunk that its worker could not unpickle; none of its calls has run."""
+        """Deals with a chunk that its worker could not unpickle; none of its calls has run."""
         (number,) = messages.CHUNK_NUMBER.unpack_from(body)
         report: messages.Unloadable = codec.loads(body[messages.CHUNK_NUMBER.size :])
         task = assignment.task(number)

@@ -1,4 +1,4 @@
-"""What was sent to which worker; and, when a worker has died, which call was running and which calls have to run again."""
+"""What was sent to which worker, and, when a worker has died, which call was to blame and which are to run again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AT_WORK = (status_page.DECODING, status_page.RUNNING, status_page.ENCODING)
 
 
 class Unread(NamedTuple):
-    """Results that did not unpickle: offsets of the first call and of the one after the last, failures and seconds."""
+    """Results that did not unpickle: offsets of the first call and of the one after the last, and what came with them."""
 
     span: tuple[int, int]
     failures: tuple[Failure, ...]
@@ -31,14 +31,14 @@ class Task:
     """A chunk that was sent to a worker.
 
     Attributes:
-        number: its number in this process, so that a request to a worker in one run cannot concern its tasks of the next.
+        number: its number, in this process: what a worker is asked for in one run must not concern its tasks of the next.
         chunk: its calls.
-        deaths: how many workers have died with it before one of its calls was known to be running.
+        deaths: how many workers have died with it before anything could be blamed.
         sent: when, in nanoseconds of the monotonic clock.
         done: how many of its calls, from the first on, have come back.
-        finished: whether the worker has finished it.
+        finished: whether the worker has nothing more to do with it.
         unread: spans of results that came back but did not unpickle, with their failures and seconds. When the task is
-            finished, they are requested again, one after the other; not earlier, since the worker does not read until then.
+            finished they are asked for again, one after the other; not before, for until then nobody reads there.
     """
 
     number: int
@@ -50,7 +50,7 @@ class Task:
     unread: list[Unread] = field(default_factory=list)
 
     def unread_parts(self) -> tuple[Chunk, ...]:
-        """Returns the parts of the chunk whose results are lost with the worker, and so have to run again."""
+        """Returns the parts of the chunk whose results can be had no more once the worker is lost: they are to run again."""
         return parts(self.chunk, *(each.span for each in self.unread))
 
     def rest(self) -> tuple[Chunk, ...]:
@@ -60,18 +60,18 @@ class Task:
 
 @dataclass(slots=True, eq=False)
 class Assignment:
-    """A worker of this run, with what it has to do.
+    """What a worker has to do for this run.
 
     Attributes:
         worker: the worker.
         number: which of the run's workers it is, see `jd_core.worker_number`.
-        file: the descriptor of its connection.
-        tasks: the tasks that it was sent and has not finished, oldest first; at most two.
-        short: whether its tasks are so short that it should get the next one in advance; None before the first.
-        spared: how many messages, since its last result, were read instead of killing it when its time was over.
-        in_transit: whether a message was begun and not completed, as when Ctrl-C arrives in between.
-        wanted_back: the number of the last task whose calls that have not begun were requested back.
-        checked: the number of the last task for which it was told to check the connection.
+        file: that of its connection.
+        tasks: what it was sent and has not finished, oldest first; at most two.
+        short: whether its tasks take so little time that the next should be at hand; None before the first.
+        spared: how many messages were awaited, since its last result, instead of killing it when its time was over.
+        in_transit: whether a message was begun and not ended, as when Ctrl-C comes in between.
+        wanted_back: the number of the last task of which it was asked for what has not begun.
+        checked: the number of the last task that it was to check the connection for.
     """
 
     worker: Worker
@@ -85,7 +85,7 @@ class Assignment:
     checked: int = 0
 
     def tell(self, kind: int, *parts: bytes | memoryview, parcel: Parcel | None = None) -> None:
-        """Sends the worker a message. If the worker is dead, this shows later, as end-of-file."""
+        """Sends the worker a message. If it is dead, that shows as end-of-file in a moment, and not here."""
         self.in_transit = True
         try:  # noqa: SIM105 - a `suppress` takes a microsecond (row ten-calls)
             self.worker.channel.send(kind, *parts, parcel=parcel)
@@ -101,7 +101,11 @@ class Assignment:
         return message
 
     def check(self) -> None:
-        """Has a worker check whether a task that it has not begun has arrived: the call before may have read it."""
+        """Sees whether a worker that says nothing has ended.
+
+        One that has not begun what it was sent is to see whether that came: the call before it may have read it.
+        """
+        self.worker.find_end()
         status = self.worker.status
         if self.tasks and self.tasks[0].number > self.checked and (status is None or status.phase == status_page.IDLE):
             self.checked = self.tasks[0].number
@@ -115,7 +119,7 @@ class Assignment:
         return calls
 
     def is_at_work(self) -> bool:
-        """Whether the worker is still busy, as far as can be seen without reading its messages."""
+        """Whether the worker has not done yet what it was sent, as far as can be seen without taking what it says."""
         worker = self.worker
         if not self.tasks:
             return False
@@ -124,7 +128,7 @@ class Assignment:
         return False
 
     def want_back(self) -> bool:
-        """Asks the worker to return the calls that it has not begun; false if it was asked before."""
+        """Asks the worker for what it has not begun; false if it was asked before."""
         wanted = self.tasks[-1].number
         if self.worker.status is None or wanted <= self.wanted_back:
             return False
@@ -140,7 +144,7 @@ class Assignment:
         raise AssertionError(f"task {number} is not one of this worker's")
 
     def drop(self, kind: int, message: bytearray) -> None:
-        """Records a RESULT, RESENT or UNLOADABLE that a worker sent in a run that was closed."""
+        """Records what a worker sent, a RESULT, RESENT or UNLOADABLE, in a run that was given up."""
         if kind == messages.RESULT and messages.RESULT_HEADER.unpack_from(message)[3] == messages.GOING_ON:
             return
         (number,) = messages.CHUNK_NUMBER.unpack_from(message)
@@ -150,11 +154,11 @@ class Assignment:
 
 
 class Blame(NamedTuple):
-    """The consequences for a task whose worker has died or was killed.
+    """What to make of a task whose worker has died or was killed.
 
     Attributes:
         crashed_call: offset of the call that was running; None if it is not known.
-        again: parts of the chunk that have to run again, in order.
+        again: parts of the chunk that are to run again, in order.
     """
 
     crashed_call: int | None
@@ -164,12 +168,12 @@ class Blame(NamedTuple):
 def blame(task: Task, page: status_page.Status | None) -> Blame:
     """Finds the call that was running when the worker of a task died.
 
-    Calls before it whose results had not been sent run again, and so do calls after it. If several short calls ran as
-    one block, each runs again in its own chunk, so that a call that kills its worker is identified the next time.
+    Calls before it whose results had not been sent run again, and so do those after it. Where several short calls ran as
+    one block, each runs again in a chunk of its own, so that one that kills its worker shows the next time.
 
     Args:
-        task: the task that the worker was running.
-        page: what the worker last wrote; None if it has no status page.
+        task: the task that the worker was doing.
+        page: what the worker said last; None where it cannot say.
     """
     chunk, count = task.chunk, len(task.chunk)
     first, calls = task.done, count - task.done
@@ -188,10 +192,9 @@ def blame(task: Task, page: status_page.Status | None) -> Blame:
 
 
 def blame_before(task: Task, found: Blame) -> Blame:
-    """Returns the consequences for a task whose worker has lost its connection, and may have continued with the next call.
+    """Returns what to make of a task whose worker has lost its connection, and may have gone on with the next call.
 
-    An earlier call may have closed the connection, and its result could not be sent then. So each call runs again in its own
-    chunk.
+    A call before that one may have closed it, whose result could not be sent then. So each runs again in a chunk of its own.
     """
     running = found.crashed_call
     if running is None or running == task.done:
@@ -201,17 +204,17 @@ def blame_before(task: Task, found: Blame) -> Blame:
 
 
 def was_at_work(task: Task, page: status_page.Status | None) -> bool:
-    """Whether the worker had begun the task, so that one of its calls may be the cause."""
+    """Whether the worker had taken the task up, so that one of its calls may be to blame."""
     return page is None or (page.chunk == task.number and page.phase in _AT_WORK)
 
 
 def was_begun(task: Task, page: status_page.Status | None) -> bool:
-    """Whether the worker had begun the task; it may even have made all calls, if what it has sent cannot be read."""
+    """Whether the worker had taken the task up; it may even have made all calls, if what it has sent cannot be read."""
     return not task.finished and (page is None or page.chunk >= task.number)
 
 
 def halves(chunk: Chunk, again: deque[tuple[Chunk, int]]) -> bool:
-    """Splits a chunk into two halves that run again, to find the call that is the cause; false if it is a single call."""
+    """Puts a chunk back in two halves, to find the call in it that is at fault; false if it is a single call."""
     middle = len(chunk) // 2
     if middle:
         again.extendleft((half, 0) for half in reversed(parts(chunk, (0, middle), (middle, len(chunk)))))

@@ -1,4 +1,4 @@
-"""The workers that serve one run: taken from the pool, given the run's orders, and checked in when they are idle."""
+"""The workers that serve one run: taken from the pool, told what the run is about, and checked in when they are idle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jd_compute.transport import messages, output
 from jd_compute.transport.bell import Bell
 from jd_compute.worker.cpu_placement import waiting_cpus
 
-#: Seconds that busy workers of a closed run have to finish by themselves before they are killed.
+#: Seconds that workers of a run that was given up have to come to an end by themselves before they are killed.
 GRACE_SECONDS = 0.05
 
 _TASKS = operator.attrgetter("tasks")
@@ -30,15 +30,15 @@ class RunWorkers:
     """The workers of one run, each with its assignment.
 
     Args:
-        pool: the pool that lends workers.
+        pool: where workers come from.
         settings: what they have in common.
-        work: what they have to do.
-        number: the unique number of the run.
+        work: what they are to do.
+        number: the run's, which no other one has.
 
     Attributes:
-        number: the number of the run.
+        number: as given.
         assignments: those of the workers that serve it now.
-        size: how many workers there should be.
+        size: how many there are to be.
     """
 
     def __init__(self, pool: Pool, settings: Settings, work: Work, number: int) -> None:
@@ -58,7 +58,7 @@ class RunWorkers:
 
     @property
     def is_complete(self) -> bool:
-        """Whether there are as many workers as there should be."""
+        """Whether there are as many workers as there are to be."""
         return len(self.assignments) >= self.size
 
     @property
@@ -68,12 +68,12 @@ class RunWorkers:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the workers are gone: the interpreter ends, or this is a forked child of the run's process."""
+        """Whether there are no workers any more: the interpreter ends, or this is a forked child of the run's process."""
         return self._pool.has_ended
 
     @property
     def could_have_more(self) -> bool:
-        """Whether there may be another worker for further calls."""
+        """Whether there may be another worker to give calls to."""
         return not self.is_complete and self._pool.could_lend_more()
 
     def calls_left(self, assignment: Assignment) -> float:
@@ -81,10 +81,10 @@ class RunWorkers:
         return (self._share.settings.most_calls or math.inf) - assignment.worker.calls
 
     def enlist(self) -> bytearray | None:
-        """Adds an idle worker, or as many new ones as are missing and may be started; none, if other runs have them all.
+        """Adds an idle worker, or as many new ones as are missing and may be started; or none, if others have them all.
 
         Returns:
-            The exception of an initializer, encoded; None if there was none.
+            What an initializer raised, encoded; None if all went well.
 
         Raises:
             BackendError: no worker can be started, and the run has none.
@@ -117,16 +117,16 @@ class RunWorkers:
         return failed
 
     def wait_for_one(self, seconds: float) -> None:
-        """Waits, at most this long, until this run, which has no worker, may have one."""
+        """Waits, at most so long, until this run, which has no worker, may have one."""
         self._pool.wait(self._share, seconds)
 
     def dismiss(self, assignment: Assignment) -> None:
-        """Kills a worker."""
+        """Ends a worker at once."""
         self._pool.discard(self._share, assignment.worker)
         self._remove(assignment)
 
     def reap(self, assignment: Assignment) -> str:
-        """Reaps a dead worker, and returns how it ended."""
+        """Says how a worker that is dead has ended."""
         end = self._pool.reap(self._share, assignment.worker)
         self._remove(assignment)
         return end
@@ -138,7 +138,7 @@ class RunWorkers:
                 self._part_with(assignment)
 
     def wait(self, seconds: float) -> list[Assignment]:
-        """Waits for messages or input, at most this long, and returns the assignments of workers that have sent messages."""
+        """Waits for messages or input, at most so long, and returns the assignments of the workers that have sent any."""
         found = []
         for file, _ in self._poller.poll(1000 * seconds):
             if file in self._by_file:
@@ -151,7 +151,7 @@ class RunWorkers:
         return found
 
     def learn_of_input(self) -> bool:
-        """Makes `wait` end when there may be calls to start; false if it already does, or if nothing can notify it."""
+        """Has `wait` end when there may be calls to start; false if it does so already, or nobody can tell."""
         if self._bell is not None or self._work.on_input is None:
             return False
         self._bell = Bell()
@@ -160,13 +160,13 @@ class RunWorkers:
         return True
 
     def brief_again(self) -> None:
-        """Sends all workers their orders again, encoded in another way."""
+        """Tells all workers once more what the run is about: it must be encoded in another way."""
         self._orders.revoke()
         for assignment in self.assignments:
             self._brief(assignment)
 
     def release(self) -> None:
-        """Checks in the workers; those that are still busy with this run get a moment to stop, and are then killed."""
+        """Checks the workers in; those that still do something for this run get a moment to stop, and are then killed."""
         if self.has_ended:
             self._silence()
             return  # a stream that was left unfinished is closed with the interpreter's last breath, or in a forked child
@@ -193,7 +193,7 @@ class RunWorkers:
             self._bell.close()
 
     def _part_with(self, assignment: Assignment) -> None:
-        """Checks in a worker if it can serve another run."""
+        """Checks a worker in if it can serve another run."""
         if assignment.tasks or assignment.in_transit or self.calls_left(assignment) <= 0:
             self.dismiss(assignment)
             return
@@ -206,7 +206,7 @@ class RunWorkers:
         return [number for number in range(self._work.workers) if number not in taken][: self.size - len(taken)]
 
     def _add(self, worker: Worker, numbers: list[int]) -> Assignment:
-        """Adds a worker, which takes one of the free numbers, if possible one of its place."""
+        """Adds a worker, which takes one of the free numbers: if it can be, one of its place."""
         number = numbers[0]
         if self._places > 1:
             number = next((each for each in numbers if each % self._places == worker.place), number)
@@ -228,7 +228,7 @@ class RunWorkers:
             pass
 
     def _brief(self, assignment: Assignment) -> None:
-        """Sends a worker the orders of the run, except those that it already has."""
+        """Tells a worker what the run is about, as far as it does not know that from what it was told last."""
         self._orders.give(assignment.worker, lambda *parts, **more: assignment.tell(messages.WORK, *parts, **more))
 
     def _drain(self, deadline: float) -> None:

@@ -1,4 +1,4 @@
-"""The memory files in which this process sends large buffers; they are kept, and reused when the receivers have finished.
+"""The memory files of this process: what it sends large buffers in, kept and used again when the receivers are done.
 
 ::
 
@@ -6,9 +6,9 @@
       │                                          │
       └── no room, idle: closed                  └── the other end died: closed
 
-Existing pages are written several times as fast as fresh ones (8 MB: 1.1 ms against 3.9 ms), which the kernel must
-find, clear and account for. A receiver says with its next message which files it no longer uses. It may keep a file:
-when this process needs the memory, it closes its descriptor and forgets the file, which then belongs to the receiver only.
+Pages that exist already are written five times as fast as fresh ones (8 MB: 1.1 ms against 3.9 ms), which the kernel must
+find, clear and account for. A receiver says with its next message which files it uses no more. What it keeps it may keep:
+when this process needs the room it closes its descriptor and forgets the file, whose memory is then the receiver's alone.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from collections.abc import Sequence
 from jd_compute.transport.locks import new_lock
 from jd_compute.transport.shared_memory import descriptors, layout, open_nameless, write
 
-#: The most bytes that this process keeps, including those at receivers (row arrays-in: 2.30 if none are kept). A buffer that
-#: does not fit gets a file that is used only once.
+#: Bytes that this process keeps at most, those at the receivers included (row arrays-in: 2.30 if none are). What does not
+#: fit gets a file for this one time.
 MOST_KEPT = 128 << 20
 
-#: The most files that it keeps, and at most an eighth of those that it may open (``ulimit -n``): each needs a descriptor.
+#: Files that it keeps at most, and not more than an eighth of those that it may open (``ulimit -n``): each is a descriptor.
 MOST_FILES = 64
 
-#: A free file is used for a buffer if it is at most this many times as large.
+#: A free file takes a buffer if it is at most so many times as large.
 MOST_WASTE = 4
 
-#: Whether open files can be passed to another process, as anonymous shared memory requires.
+#: Whether open files can be handed to another process: what shared memory without a name needs.
 CAN_PASS_FILES = hasattr(socket, "send_fds")
 
 
@@ -41,9 +41,9 @@ class MemoryFile:
     Attributes:
         file: its descriptor.
         capacity: how many bytes of memory it has.
-        claims: the number of parcels that use it, and of receivers that have not returned it.
+        claims: parcels that it is in, and receivers that have not given it back.
         packed: whether one of the claims is a parcel that is not closed.
-        kept: whether it will be used again; if not, it is closed with the parcel.
+        kept: whether it is to be used again; if not, it is closed when the parcel is.
     """
 
     def __init__(self, file: int, capacity: int) -> None:
@@ -57,12 +57,12 @@ class MemoryFile:
         write(self.file, buffer, offset)
 
     def close(self) -> None:
-        """Closes it; processes that have mapped the memory keep it."""
+        """Lets go of it; whoever else has mapped the memory keeps it."""
         os.close(self.file)
 
 
 class Parcel:
-    """The large buffers of one message, in files; to be closed when the message has been sent to all its receivers.
+    """The large buffers of one message, placed; to be closed when it is sent to all who shall get it.
 
     Attributes:
         places: for each buffer, in order: which of ``files`` it is in, or -1 if it must go through the connection; its
@@ -91,7 +91,7 @@ class Parcel:
         self.inline.clear()
 
     def __del__(self) -> None:
-        """Closes it if Ctrl-C has prevented this."""
+        """Closes, if Ctrl-C came where nobody else could."""
         self.close()
 
 
@@ -115,13 +115,13 @@ class Arena:
     def place(
         self, buffers: Sequence[memoryview], *, together: bool = False, common: bool = False, inline: bool = False
     ) -> Parcel:
-        """Puts buffers into memory that can be passed on, if there is any.
+        """Puts buffers into memory that can be handed over, as far as there is some to be had.
 
         Args:
-            buffers: the buffers to send.
-            together: put all of them into one file. This is cheaper, but its memory becomes free only as a whole.
+            buffers: what to send.
+            together: all in one file. That is cheaper, but none of its memory is free before all of it is.
             common: whether several processes will get the files.
-            inline: send all of them through the connection, since the receiver cannot take files.
+            inline: all must go through the connection: the receiver can take no files.
         """
         parcel = Parcel(common=common)
         if inline:
@@ -153,7 +153,7 @@ class Arena:
         parcel.inline += group
 
     def _take(self, size: int) -> MemoryFile:
-        """Returns a file for this many bytes, with the claim of a parcel."""
+        """Returns a file for so many bytes, with the claim of a parcel."""
         with self._lock:
             fitting = [file for file in self._files if not file.claims and size <= file.capacity <= MOST_WASTE * size]
             if fitting:
@@ -167,7 +167,7 @@ class Arena:
             return made
 
     def _make_room(self, made: MemoryFile) -> None:
-        """Keeps a new file, and forgets as many others as necessary, free ones first."""
+        """Keeps a new file, and forgets as many others for it as necessary: free ones first."""
         others = sorted((file for file in self._files if not file.packed), key=lambda file: file.claims > 0)
         left = sum(file.capacity for file in self._files)
         packed = [file for file in self._files if file.packed]
@@ -183,17 +183,17 @@ class Arena:
         self._files.append(made)
 
     def lend(self, file: MemoryFile) -> bool:
-        """Records that a receiver gets a file; returns whether it has to return it."""
+        """Records that a receiver gets a file; returns whether it is to give it back."""
         with self._lock:
             file.claims += file.kept
             return file.kept
 
     def take_back(self, file: MemoryFile, *, lost: bool = False) -> None:
-        """Records that a receiver no longer uses a file.
+        """Records that a receiver does not use a file any more.
 
         Args:
-            file: the file that was lent.
-            lost: whether the receiver has died, and may have forked processes that still use the file.
+            file: what was lent.
+            lost: the receiver has gone without a word, and may have forked others that still use it.
         """
         with self._lock:
             file.claims -= 1
@@ -208,7 +208,7 @@ class Arena:
                 file.close()
 
     def clear(self) -> None:
-        """Frees all files that are kept. Files that are lent belong to the receivers only from now on."""
+        """Frees all that is kept. What is lent belongs to the receivers alone from now on."""
         with self._lock:
             for file in list(self._files):
                 self._give_up(file)
@@ -231,7 +231,7 @@ class Arena:
             return len(self._files), sum(file.capacity for file in self._files)
 
     def forked(self) -> None:
-        """In a forked child: drops all files, since only the parent may write to their memory."""
+        """In a forked child: the memory is the parent's to write to."""
         files, self._files = self._files, []
         self._lock, self.is_held = new_lock()
         for file in files:

@@ -1,11 +1,11 @@
 """A private two-way connection between the caller's process and one worker: whole messages of bytes, and open files.
 
-Each worker has its own connection, made by the caller and inherited by the worker, so that each end knows the other. The
-death of a worker shows at once as end-of-file, and no lock or queue is shared that it could leave held.
+Each worker has a connection of its own, made by the caller and inherited by the worker, so that each end knows the other. A
+dead worker shows as end-of-file at once, and no lock or queue is shared that it could leave held.
 
-A message begins with a magic number and its own number, states its sizes, and must be completed once it has begun. Any
-violation (a function that writes to a descriptor that is not its own, or reads from it; a process that is stopped within a
-message) is treated like the end of the other process, since nothing that follows could be understood.
+A message begins with a magic number and its own number, states its sizes, and once begun must go on. What breaks that rule
+(a call that writes to the connection or reads from it, a process that is stopped within a message) is treated like the end
+of the other process, for nothing that follows could be understood.
 """
 
 from __future__ import annotations
@@ -27,15 +27,14 @@ from jd_compute.transport.shared_memory import take_file
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
-#: A message of at most this many bytes never blocks its sender while the receiver is busy: it fits into the kernel's buffer.
-#: By default, Linux allows a Unix socket 208 KiB (net.core.wmem_default), of which its own bookkeeping takes about half.
+#: A message of at most this many bytes never blocks its sender while the receiver is busy: the kernel's buffer takes it.
+#: Linux gives a Unix socket 208 KiB by default (net.core.wmem_default), of which its own bookkeeping takes about half.
 NEVER_BLOCKS = 1 << 16
 
-#: Seconds without a single byte after which the caller gives up a message that has begun. A thread of the user's function
-#: should not hold the interpreter's lock for that long while the worker sends.
+#: Seconds without a byte after which the caller gives up a message that has begun. A call's thread may hold the GIL long.
 MESSAGE_SECONDS = 30.0
 
-#: Files per system call: few, so that a receiver that may open few files (``ulimit -n``) can handle them before more arrive.
+#: Files per system call. Few, so that a receiver that may open few files (``ulimit -n``) has taken these before more come.
 _MOST_FILES = 8
 
 
@@ -64,16 +63,16 @@ class Channel:
 
     @property
     def has_released(self) -> bool:
-        """Whether the next message will return files."""
+        """Whether the next message will give files back."""
         return bool(self._released)
 
     def send(self, kind: int, *parts: Buffer, parcel: Parcel | None = None) -> None:
-        """Sends one message, and with it the files of the other end that are no longer used.
+        """Sends one message, and returns files of the other end that are used no more.
 
         Args:
-            kind: the kind of message, 0 to 255.
-            *parts: its bytes; the receiver joins them, so that nothing large is copied here.
-            parcel: the large buffers that are sent with it; the caller closes it.
+            kind: what it is, 0 to 255.
+            *parts: its bytes; joined by the receiver, not here, so that nothing large is copied.
+            parcel: the large buffers that go with it. Stays the caller's to close.
 
         Raises:
             OSError: the other end is gone, or does not read; both ends see end-of-file from now on.
@@ -82,8 +81,7 @@ class Channel:
             try:
                 self._send(kind, parts, parcel)
             except OSError:
-                with contextlib.suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
+                self.end()
                 raise
 
     def _send(self, kind: int, parts: Sequence[Buffer], parcel: Parcel | None) -> None:
@@ -111,7 +109,7 @@ class Channel:
                 self.send_files(files[first : first + _MOST_FILES])
 
     def _lend(self, file: MemoryFile) -> int:
-        """Returns the number by which the other end returns a file; 0 if it need not return it."""
+        """Returns the number by which the other end is to give a file back; 0 if it need not."""
         if not arena.lend(file):
             return 0
         number = next(self._numbers)
@@ -119,16 +117,13 @@ class Channel:
         return number
 
     def _take_released(self) -> bytes:
-        numbers = []
-        while self._released:
-            numbers.append(frame.NUMBER.pack(self._released.popleft()))
-        return b"".join(numbers)
+        return b"".join(frame.NUMBER.pack(self._released.popleft()) for _ in range(len(self._released)))
 
     def receive(self) -> Message:
         """Waits for one message and returns it.
 
         Raises:
-            EOFError: the other end is gone, or violates the protocol.
+            EOFError: the other end is gone, or does not keep to the protocol.
         """
         self._read_into(memoryview(self._header))
         magic, number, kind, size, places, files, released = frame.HEADER.unpack(self._header)
@@ -159,7 +154,7 @@ class Channel:
         return Message(kind, body, buffers)
 
     def _take_files(self, table: Sequence[tuple[int, int, bool]]) -> list[memoryview] | None:
-        """Returns the memory of the files of a message; None if some were lost, and then all are returned to the sender."""
+        """Returns the memory of the files of a message; None if some were lost, and then all are given back."""
         memory: list[memoryview] = []
         lost = False
         for first in range(0, len(table), _MOST_FILES):
@@ -175,12 +170,12 @@ class Channel:
         return None if lost else memory
 
     def introduce(self, data: bytes) -> None:
-        """Sends the bytes that a process reads before it can read messages; if it is dead, this shows as end-of-file."""
+        """Sends what a process reads before it knows of messages; if it is dead, that shows as end-of-file."""
         with contextlib.suppress(OSError):
             self._write(data)
 
     def send_files(self, files: Sequence[int]) -> None:
-        """Sends open files; the receiver must expect them next."""
+        """Hands open files over; the receiver must expect them next."""
         self._when(select.POLLOUT, socket.send_fds, self._socket, [b"f"], list(files))
 
     def receive_files(self, count: int) -> list[int]:
@@ -188,7 +183,7 @@ class Channel:
 
         Raises:
             EOFError: the other end is gone.
-            FilesLostError: this process may not open that many files; it has none of them.
+            FilesLostError: this process may not open so many more files; it has none of them.
         """
         try:
             data, files, _, _ = self._when(select.POLLIN, socket.recv_fds, self._socket, 1, count)
@@ -205,19 +200,24 @@ class Channel:
         return list(files)
 
     def poll(self, seconds: float | None, event: int = select.POLLIN) -> bool:
-        """Waits at most this long for something to read, including end-of-file, and returns whether there is something."""
+        """Waits at most so long for something to read, an end-of-file too, and returns whether there is."""
         poller = select.poll()  # unlike select(), it takes descriptors above 1023
         poller.register(self, event)
         return bool(poller.poll(None if seconds is None else seconds * 1000))
 
+    def end(self) -> None:
+        """Has both ends see end-of-file from now on, once what was sent is read."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Closes this end; the other end sees end-of-file. Memory files that the other end has are not used again."""
+        """Closes this end; the other end sees end-of-file. What it has of this process's memory is not used again."""
         self.abandon()
         while self._lent:
             arena.take_back(self._lent.popitem()[1], lost=True)
 
     def abandon(self) -> None:
-        """Closes only this process's descriptor: for a forked child, whose parent continues to use the connection."""
+        """Closes this process's descriptor and no more: for a forked child, whose parent goes on with the connection."""
         self._socket.close()
 
     def _read(self, size: int) -> bytearray:
@@ -241,7 +241,7 @@ class Channel:
             view = view[self._when(select.POLLOUT, self._socket.send, view) :]
 
     def _when(self, event: int, operation: Callable[..., Any], *arguments: Any) -> Any:
-        """Does something that may only be possible after a while, when the other end has continued."""
+        """Does what may be possible only after a while, when the other end has gone on."""
         while True:
             try:
                 return operation(*arguments)

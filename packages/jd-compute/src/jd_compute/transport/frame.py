@@ -1,24 +1,24 @@
-"""The format of a message on the connection, and the errors of a bad one."""
+"""How a message looks on the connection, and what may be wrong with one."""
 
 from __future__ import annotations
 
 import struct
 from typing import NamedTuple
 
-#: The first bytes of every message.
+#: What every message begins with.
 MAGIC = b"jdc"
 
-#: Magic number, the message's own number (from 1 on, modulo 256), its kind, the length of its body, and the numbers of large
-#: buffers, of files, and of returned files.
+#: Magic number, the message's own number (from 1 on, modulo 256), its kind, the length of its body, and how many large
+#: buffers, files, and files that are given back there are.
 HEADER = struct.Struct("!3sBBQLLL")
 
 #: Where a buffer is, as in `Parcel.places`.
 PLACE = struct.Struct("!lQQ")
 
-#: A file: how many bytes of it are used, the number by which it is returned, whether other processes get it, too.
+#: A file: how many bytes of it are used, the number by which it is given back, whether other processes get it too.
 FILE = struct.Struct("!QQ?")
 
-#: The number of a returned file.
+#: The number of a file that is given back.
 NUMBER = struct.Struct("!Q")
 
 #: No message has more bytes in its body or in one buffer, nor more buffers or files.
@@ -26,7 +26,7 @@ MOST_BYTES, MOST_ITEMS = 1 << 40, 1 << 24
 
 
 class BrokenChannelError(EOFError):
-    """The other end violates the protocol; it is treated as if it had ended."""
+    """The other end does not keep to the protocol; it is treated as one that has ended."""
 
 
 class FilesLostError(OSError):
@@ -40,7 +40,7 @@ class Message(NamedTuple):
         kind: what it is.
         body: its bytes.
         buffers: the large buffers that came with it, in order; None if they were lost, see `FilesLostError`. Their memory is
-            returned when they, and the objects made from them, are dropped.
+            given back when they, and what was made of them, are dropped.
     """
 
     kind: int

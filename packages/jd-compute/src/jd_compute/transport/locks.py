@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def new_lock() -> tuple[threading.RLock, Callable[[], bool]]:
-    """Returns a lock, and a function that returns whether the current thread holds it, which only conditions can tell."""
+    """Returns a lock, and what tells whether the current thread holds it: only a condition's methods do, by an error."""
     lock = threading.RLock()
     condition = threading.Condition(lock)
 

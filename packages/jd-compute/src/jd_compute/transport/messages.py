@@ -1,4 +1,4 @@
-"""The messages between the caller, workers and fork servers, and their contents."""
+"""The messages between the caller, workers and fork servers, and what is in them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPAWN = 33  # names and values of environment variables, pickled, or nothing: th
 PRELOAD = 34  # the caller's sys.path, and names of modules, pickled: import them
 RETIRE = 35  # nothing: there are no more orders; the server ends with its last worker
 
-#: What a fork server reports of a worker, through the pipe that came with the order; with a number.
+#: What a fork server says of a worker, in the pipe that came with the order; and a number.
 REPORT = struct.Struct("!Bq")
 STARTED, FAILED, ENDED = range(3)  # process id; errno; exit code
 UNSAFE = 3  # which of the modules that it was told to import has started threads, from 0 on: this server forks no more
@@ -50,7 +50,7 @@ LENGTH = struct.Struct("!Q")
 #: call; whether to publish every call and not blocks of calls, to say when they ran.
 CHUNK_HEADER = struct.Struct("!QIQQQB??")
 
-#: After a failed call: continue, return the rest of the chunk, or do nothing more for the run.
+#: After a failed call: go on, give the rest of the chunk back, or do nothing more for the run.
 GO_ON, GIVE_BACK, STOP = range(3)
 
 #: Number of the chunk, offset of the first value, number of values, how far the chunk is, seconds since the last such
@@ -119,7 +119,7 @@ class Raised(NamedTuple):
     """An exception as sent from the worker to the caller.
 
     Attributes:
-        encoded: the exception itself; None if it cannot be serialized, or only states that a result cannot be.
+        encoded: the exception itself; None if it cannot be serialized, or is not the user's but says that a result cannot.
         type: its type's qualified name.
         message: its message.
         traceback: the worker's traceback.
@@ -150,5 +150,5 @@ class Unloadable(NamedTuple):
 
 
 def pack(value: Any) -> bytes:
-    """Returns a part of a message, an object of one of these classes, as bytes."""
+    """Returns a message part of our own classes as bytes."""
     return pickle.dumps(value, protocol=5)

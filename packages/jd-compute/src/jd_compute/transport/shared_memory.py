@@ -1,9 +1,9 @@
 """Memory that two processes share, as open files without a name.
 
-The sender writes a large buffer to such a file, and the receiver maps it: there is no pipe, and no copy on arrival. The
-kernel frees it when the last mapping and descriptor are gone, whatever has happened to the processes, so nothing can be left
-behind; and since it has no name, no other user can open it. `jd_compute.transport.arena` decides which file is used for a
-buffer.
+A large buffer is written to such a file, by the sender, and mapped by the receiver: no pipe, no copy on arrival. The kernel
+frees it when the last mapping and descriptor are gone, whatever happened to the processes in between, so nothing can be left
+behind; and since it has no name, no other user can open it. Which file a buffer goes to is
+for `jd_compute.transport.arena` to say.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-#: A buffer of at least this many bytes is sent as a file. For smaller ones, the system calls cost more than the pipe.
+#: A buffer of at least this many bytes is sent as a file. Below, the few system calls cost more than the pipe.
 LARGE = 1 << 18
 
-#: Buffers in one file begin at multiples of this number of bytes, as the vector instructions of numpy and arrow prefer.
+#: Buffers in one file begin at multiples of this: what the vector instructions of numpy and arrow like best (bytes).
 ALIGNMENT = 64
 
 # Python's mmap keeps a descriptor open for as long as it lives, unless told otherwise, which is possible from 3.13 on.
 _WITHOUT_DESCRIPTOR: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
-#: The most received files that are mapped at a time; further ones are copied. Linux allows a process 65,530 mappings
-#: (vm.max_map_count). If each needs a descriptor, they use at most a quarter of those that this process may open.
+#: So many received files are mapped at a time, and further ones copied: Linux allows a process 65,530 mappings
+#: (vm.max_map_count). Where each takes a descriptor, they take a quarter of those that this process may open at most.
 MOST_MAPPED = 16384 if _WITHOUT_DESCRIPTOR else 256
 
 _mapped: weakref.WeakSet[Mapped] = weakref.WeakSet()
 
-#: A received file: its memory, or a copy of it.
+#: What was received: the memory of a file, or a copy of it.
 Memory: TypeAlias = "Mapped | bytearray"
 
 
 def descriptors() -> int:
-    """Returns how many files this process may have open (``ulimit -n``), or a lower bound if this is not known."""
+    """Returns how many files this process may have open (``ulimit -n``), at least as far as is known."""
     if resource is None:
         return 512  # as Windows' C library allows
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -69,8 +69,8 @@ def layout(sizes: Sequence[int]) -> tuple[list[int], int]:
 def write(file: int, data: memoryview, offset: int) -> None:
     """Writes all of ``data`` to a file, from ``offset`` on.
 
-    The data are written, not copied to a mapping: for fresh pages this was measured to take 1.6 times as long, because each
-    page costs a fault. Also, if memory is short, writing raises an OSError, while a fault would kill the process.
+    Written, not mapped and copied: in fresh pages that was measured to take 1.6 times as long, for it costs a page fault for
+    each; and where memory is short this is an OSError, and that the end of the process.
     """
     done = 0
     while done < data.nbytes:  # one system call writes 2 GB at most
@@ -78,18 +78,18 @@ def write(file: int, data: memoryview, offset: int) -> None:
 
 
 class Mapped(mmap.mmap):
-    """The memory of a file that was received. Notifies when nothing in this process uses it any more.
+    """The memory of a file that was received. Says when nothing in this process uses it any more.
 
     Attributes:
-        number: the number by which the sender knows the file; 0 if it need not be returned.
-        released: called with the number then.
+        number: by which the sender knows the file; 0 if it does not want it back.
+        released: gets the number then.
     """
 
     number = 0
     released: deque[int]
 
     def __del__(self) -> None:
-        """Called when the last array that uses it is gone."""
+        """Called when the last array in it is gone."""
         if self.number:
             self.released.append(self.number)
 
@@ -97,14 +97,14 @@ class Mapped(mmap.mmap):
 def take_file(file: int, size: int, *, number: int, common: bool, released: deque[int]) -> Memory:
     """Returns the memory of a file that was received, and closes its descriptor.
 
-    It is mapped, or copied if there are too many mappings already or no descriptor is left.
+    It is mapped; but where too many mappings live already, or no descriptor is left for it, it is copied.
 
     Args:
         file: the descriptor.
         size: length in bytes, above 0.
-        number: the number by which the sender knows it; 0 if it need not be returned.
-        common: whether other processes map it, too; then a page is copied before it is written to.
-        released: called with the number when the memory is no longer used here.
+        number: by which the sender knows it; 0 if it does not want it back.
+        common: whether other processes map it too; then a page that is written to is copied first.
+        released: gets the number when the memory is no longer used here.
     """
     try:
         if _may_map():
@@ -130,7 +130,7 @@ def _map(file: int, size: int, number: int, common: bool, released: deque[int]) 
 
 
 def _keep_all() -> None:
-    """Before a fork: the child sees the same memory and may use it for longer than this process, so it is never returned."""
+    """A forked child sees the same memory, and may use it for longer than this process: none of it is given back."""
     for memory in _mapped:
         memory.number = 0
 
@@ -140,7 +140,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def open_nameless(name: str) -> int:
-    """Returns the descriptor of a new file in memory; ``name`` is only shown in lists of open files."""
+    """Returns the descriptor of a new file that lives in memory; ``name`` only shows in lists of open files."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create(name, os.MFD_CLOEXEC)
     import tempfile  # here, because few systems need it, and it is slow to import

@@ -1,7 +1,7 @@
-"""What a worker is doing, in shared memory: written by the worker while it runs, read by the caller when it has died.
+"""What a worker is doing, in shared memory: written by the worker as it goes, read by the caller when it has died.
 
-The caller also writes requests to a busy worker there. Both cost a few tens of nanoseconds and no message.
-The memory has no name in any file system: it is an open file that is passed on, so nothing is left behind whatever
+The caller writes there, too, what it wants of a worker that is at work. Both cost a few tens of nanoseconds and no message.
+The memory has no name in any file system: it is an open file that is handed over, so nothing is left behind whatever
 happens, and no other user can reach it.
 """
 
@@ -32,7 +32,7 @@ class Status:
     """The shared page of one worker."""
 
     def __init__(self, file: int | None = None) -> None:
-        """Makes a new page, whose file can be passed on; or opens the page of a received file, and closes the file."""
+        """Makes a new page, whose file is to be handed over; or opens the one of a file that was, which is closed."""
         self._standing = threading.Lock()
         self.file = open_nameless("just-distribute-status") if file is None else file
         try:
@@ -45,9 +45,11 @@ class Status:
         if file is not None:
             self.close_file()
         self._numbers = memoryview(self._memory).cast("q")
+        if file is None:
+            self.enter(LOADING, 0, time.monotonic_ns())  # its worker is about to
 
     def enter(self, phase: int, chunk: int, nanoseconds: int) -> None:
-        """Worker: states that it begins ``phase`` of the chunk with this number (0: of none), and the monotonic time."""
+        """Worker: says that it begins ``phase`` of the chunk with this number (0: of none), and the monotonic time."""
         numbers = self._numbers
         numbers[_SINCE] = nanoseconds
         if chunk:
@@ -55,7 +57,7 @@ class Status:
         numbers[_PHASE] = phase
 
     def begin_block(self, first: int, calls: int, nanoseconds: int) -> None:
-        """Worker: states that it begins some calls: the offset of the first, their number, and the monotonic time."""
+        """Worker: says that it begins some calls: the offset of the first, how many, and the monotonic time."""
         numbers = self._numbers
         numbers[_SINCE] = nanoseconds
         numbers[_BLOCK] = calls
@@ -64,7 +66,7 @@ class Status:
 
     @contextlib.contextmanager
     def time_stands_still(self) -> Iterator[None]:
-        """Worker: excludes the time of the block from the time of the running calls, also while the block lasts."""
+        """Worker: does not count how long the block takes as time of the calls that run, nor while it lasts."""
         numbers = self._numbers
         with self._standing:  # each of the threads that print in one call
             since, began = numbers[_SINCE], time.monotonic_ns()
@@ -76,25 +78,25 @@ class Status:
                     numbers[_SINCE] = since + time.monotonic_ns() - began
 
     def is_cancelled(self, run: int) -> bool:
-        """Worker: whether the caller has cancelled this run."""
+        """Worker: whether the caller has given this run up."""
         # Not >=: of two threads' runs the one with the lower number may be served after the other.
         return bool(self._numbers[_CANCELLED] == run)
 
     def cancel(self, run: int) -> None:
-        """Caller: cancels this run."""
+        """Caller: gives this run up."""
         self._numbers[_CANCELLED] = run
 
     def is_wanted_back(self, chunk: int) -> bool:
-        """Worker: whether the caller requests the calls of this chunk that have not begun."""
+        """Worker: whether the caller wants back what has not begun of this chunk."""
         return self._numbers[_WANTED] >= chunk
 
     def want_back(self, chunk: int) -> None:
-        """Caller: requests the calls that have not begun of the chunks up to this one."""
+        """Caller: wants back what has not begun of the chunks up to this one."""
         self._numbers[_WANTED] = chunk
 
     @property
     def cpu(self) -> int | None:
-        """The CPU on which the caller wants the worker to wait for work; None: any."""
+        """The CPU on which the worker is to wait for work, as the caller has said; None: any."""
         return self._numbers[_CPU] - 1 if self._numbers[_CPU] else None
 
     @cpu.setter
@@ -113,7 +115,7 @@ class Status:
 
     @property
     def block(self) -> tuple[int, int]:
-        """The offset of the first call that is running now, and the number of these calls."""
+        """Offset of the first call of those that run now, and their number."""
         return self._numbers[_FIRST], self._numbers[_BLOCK]
 
     @property
@@ -128,7 +130,7 @@ class Status:
         self.close_file()
 
     def close_file(self) -> None:
-        """Closes the file, which is not needed once both ends have mapped it."""
+        """Closes the file, which nobody needs once both ends have mapped it."""
         if self.file >= 0:
             os.close(self.file)
             self.file = -1

@@ -1,11 +1,11 @@
-"""When and where workers run: settings for Linux's scheduler, so that short runs use all CPUs.
+"""When and where the system lets workers run: what Linux is told so that short runs use all CPUs.
 
-Linux wakes a process on the CPU where it ran last or where the waking process runs, and after a busy time it does not look
-for an idle CPU (SIS_UTIL in kernel/sched/fair.c): in a third of all runs of 15 ms, both workers were seen to share one of
-two CPUs for half of the time. So if a run has a worker for each CPU, each worker then waits for the next run on its own CPU,
-for some seconds (row tiny-calls: the slowest tenth take 1.17 without). The worker sets its own affinity, and resets it as
-soon as it is awake: other processes, the user's function, and processes that this starts are not affected (except that a
-process with an affinity does not use CPUs that its control group gets later).
+Linux wakes a process where it ran last or where the one that wakes it runs, and after a busy time it does not look for an
+idle CPU (SIS_UTIL in kernel/sched/fair.c): in one run of 15 ms of three, both workers were seen to share one CPU of two for
+half of it. So where a run has a worker for each CPU, each then waits for the next one on a CPU of its own, for some seconds
+(row tiny-calls: the slowest tenth take 1.17 without).
+It says so itself, and takes that back as soon as it is awake: no other process is touched, and neither are the user's
+function and what that starts (but for CPUs that the control group gets later: who has said where it runs does not use them).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _CAN_PLACE = hasattr(os, "sched_setaffinity")
 
 
 def give_way() -> None:
-    """Worker: prevents this process from preempting the caller when it wakes up, since the caller has to wake others.
+    """Worker: makes this process not push aside, when it wakes up, the caller, who has others to wake.
 
-    It gets as much CPU time as before (SCHED_BATCH in sched(7); row tiny-calls: 1.03 to 1.12 without). Programs that the
-    user's function starts inherit this.
+    It gets as much time as before (SCHED_BATCH in sched(7); row tiny-calls: 1.03 to 1.12 without). Programs that the user's
+    function starts inherit that.
     """
     if hasattr(os, "SCHED_BATCH"):
         with contextlib.suppress(OSError):  # forbidden here; or the C library, musl for one, has the functions in name only
@@ -31,7 +31,7 @@ def give_way() -> None:
 
 
 def waiting_cpus(workers: int) -> list[int | None]:
-    """Caller: returns for each worker of a run the CPU on which it waits for the next run; None: any."""
+    """Caller: returns for each worker of a run the CPU where it is to wait for the next one; None: where it likes."""
     cpus = sorted(os.sched_getaffinity(0)) if _CAN_PLACE else []
     if not 1 < len(cpus) <= workers:
         return [None] * workers  # with CPUs to spare, those that are idle now are better than any that could be named before

@@ -1,4 +1,4 @@
-"""The fork server: a small process without threads that starts workers for the caller, and reports how they end.
+"""The fork server: a small process without threads that starts workers for the caller, and says how they end.
 
 ::
 
@@ -6,9 +6,9 @@
     caller ──PRELOAD (modules)─────────────────▶ │ ForkServer │ ──exec──▶ worker
     caller ◀──STARTED, FAILED, ENDED── report ── └────────────┘ ◀─SIGCHLD─ worker ✝
 
-It imports the worker's code, and the libraries of the functions, once; its forks inherit them. Forking a process that has
-threads can leave locks held in the child forever, and this process has none. It has no name in any file system, and workers
-share with it only what they inherit. It ends with the caller, and then ends all workers.
+It imports the worker's code, and the libraries of the functions, once; what it forks has them. Forking a process that has
+threads can leave locks held in the child for ever, and this one has none. It holds no name in any file system, and workers
+share nothing with it but what they inherit. It ends with the caller, and ends all workers then.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from jd_compute.worker.server import serve as serve_caller
 
 
 def main() -> None:
-    """Runs the server as a separate program."""
+    """Runs the server as a program of its own."""
     close_others(1)
     serve(inherited(0), os.getppid(), is_program=True)
 
@@ -48,7 +48,7 @@ def serve(control: socket.socket, caller: int, *, is_program: bool = False) -> N
     Args:
         control: where orders come from.
         caller: the process id of the caller.
-        is_program: whether it is a separate interpreter, not a copy of the caller's.
+        is_program: whether it is an interpreter of its own, and not a copy of the caller's.
     """
     code = 1
     try:
@@ -76,7 +76,7 @@ class UnsafeError(Exception):
     """A module has started threads, which a fork would not have.
 
     Attributes:
-        module: its index among the modules that were imported by order.
+        module: which of those that were imported by order.
     """
 
     def __init__(self, module: int) -> None:
@@ -85,7 +85,7 @@ class UnsafeError(Exception):
 
 
 class ForkServer:
-    """The main loop, and the live workers."""
+    """The loop, and the workers that live."""
 
     def __init__(self, control: socket.socket, caller: int, *, is_program: bool) -> None:
         self._control = Channel(control)
@@ -104,7 +104,7 @@ class ForkServer:
         self._caller = _watch(caller)
 
     def serve(self) -> None:
-        """Executes orders and reports ends of workers, until the caller has gone or, once retired, the last worker has."""
+        """Follows orders and reports ends, until the caller has gone or, once retired, the last worker."""
         with any_temporary_folder():
             from pathos.helpers import mp
 
@@ -160,7 +160,7 @@ class ForkServer:
             os.close(life)
 
     def _preload(self, modules: Sequence[str]) -> None:
-        """Imports the modules that can be imported, up to one that starts threads."""
+        """Imports what can be imported, up to what starts threads."""
         for module in modules:
             if self._unsafe is None:
                 with contextlib.suppress(Exception):  # a worker that needs it will say what is wrong
@@ -179,7 +179,7 @@ class ForkServer:
         return started
 
     def _become_a_worker(self, connection: int, life: int, report: int) -> None:
-        """In the forked child: closes everything that belongs to the server, and runs a worker."""
+        """In the forked child: lets go of all that is the server's, and is a worker from here on."""
         process.end_with(life)
         if self._is_program:
             gc.enable()
@@ -218,11 +218,11 @@ class Spawned:
         return os.waitstatus_to_exitcode(status) if pid else None
 
     def close(self) -> None:
-        """Does nothing: there is nothing to close."""
+        """There is nothing to close."""
 
 
 def _watch(pid: int) -> int | None:
-    """Returns a descriptor that is readable once a process has ended, whoever has its files; None if not available."""
+    """Returns a descriptor that is readable once a process has ended, whoever has its files then; None if there is none."""
     if hasattr(os, "pidfd_open"):
         with contextlib.suppress(OSError):  # a kernel before 5.3, or forbidden here
             return os.pidfd_open(pid)
@@ -230,7 +230,7 @@ def _watch(pid: int) -> int | None:
 
 
 def _threads() -> int:
-    """Returns how many threads this process has that a fork would not have, including the main one."""
+    """Returns how many threads this process has that a fork would not have, the main one included."""
     names: list[str] = []
     try:
         for thread in os.listdir("/proc/self/task"):

@@ -1,7 +1,7 @@
-"""Starts a Python interpreter that runs a function of this package and inherits only open files.
+"""Starts a Python interpreter that runs a function of this package and inherits open files, and nothing else, from here.
 
-``subprocess`` is not used, so that the user's program neither waits for these processes nor warns about them, so that their
-signal mask is set before they run a single instruction, and so that a forked child that drops our objects does no harm.
+Not ``subprocess``: a process of ours is neither waited for nor warned about by what belongs to the user's program, its
+signal mask is set before it runs a single instruction, and a forked child that drops our objects does it no harm.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ THREAD_VARIABLES = (
 #: The first of the descriptors that a started interpreter inherits.
 FIRST_FILE = 3
 
-#: The code of the new interpreter: it reads the caller's ``sys.path`` from the first file, see `introduction`, so that it
-#: finds this package. Garbage collection would scan the imported modules again and again (row first-call); it is enabled
-#: before calls run.
+#: What the new interpreter runs: it takes the path of its caller, so that it finds this package wherever that is, from the
+#: first file, see `introduction`. Garbage collection would look through what it imports again and again (row first-call);
+#: whoever runs calls enables it.
 _PROGRAM = (
     "import gc,marshal,socket,sys\n"
     "gc.disable()\n"
@@ -62,8 +62,8 @@ _LONGEST_VARIABLE = 1 << 14
 def start_interpreter(module: str, files: Sequence[int], variables: Mapping[str, str]) -> int:
     """Starts ``module.main`` in a new interpreter, and returns its process id.
 
-    The interpreter has these files as descriptors from `FIRST_FILE` on, the caller's stdout and stderr, no stdin, and SIGINT
-    blocked. It should close other descriptors that it inherits. It first reads what `introduction` returns.
+    The interpreter has these files as descriptors from `FIRST_FILE` on, the caller's stdout and stderr, no stdin, and
+    Ctrl-C held back. Others that it inherits, it should close. It first reads what `introduction` returns.
 
     Raises:
         OSError: the system does not allow another process.
@@ -91,7 +91,7 @@ def start_interpreter(module: str, files: Sequence[int], variables: Mapping[str,
 
 
 def start_fork_server(threads: int | None) -> tuple[int, socket.socket]:
-    """Starts a fork server, whose workers may use this many threads for BLAS; None: no limit.
+    """Starts a fork server, whose workers may use so many threads for BLAS; None: as many as they like.
 
     Returns:
         Its process id, and the caller's end of the connection.
@@ -113,7 +113,7 @@ def start_fork_server(threads: int | None) -> tuple[int, socket.socket]:
 
 
 def introduction() -> bytes:
-    """Returns the bytes that a started interpreter reads first: where it finds modules."""
+    """Returns what a started interpreter reads first: where it finds modules."""
     import marshal
 
     path = marshal.dumps([folder or _folder() for folder in sys.path if isinstance(folder, str)])
@@ -134,7 +134,7 @@ def inherited(place: int) -> socket.socket:
 
 
 def close_others(count: int) -> None:
-    """Closes descriptors that this interpreter has inherited beyond ``count`` files, such as those of the user's program."""
+    """Closes what this interpreter has inherited beyond ``count`` files: a descriptor that the user's program left open."""
     # Not all numbers up to the limit, which may be a thousand millions. Some containers have a bare /dev.
     folder = next((folder for folder in ("/dev/fd", "/proc/self/fd") if os.path.isdir(folder)), None)
     for number in range(FIRST_FILE, 1 << 12) if folder is None else map(int, os.listdir(folder)):

@@ -1,4 +1,4 @@
-"""What a worker reports to its caller, by message and in the shared page; nothing once it is a forked child."""
+"""What a worker has to say to its caller: by message, and in the shared page; and nothing once it is a forked child."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ from jd_compute.transport.status_page import Status
 
 
 class Outbox:
-    """Sends everything to the caller.
+    """The way to the caller.
 
     Args:
         channel: the connection.
-        status: what this worker is doing, in shared memory; None if memory cannot be shared.
+        status: what this worker is doing, in shared memory; None where memory cannot be shared.
 
     Attributes:
         status: as above.
-        position: returns the index of the running call.
+        position: returns the index of the call that runs.
         output: catches what is printed and logged while calls run.
-        is_forked: whether this process was forked by the user's function; the worker is its parent.
     """
 
     def __init__(self, channel: Channel, status: Status | None) -> None:
         self.status = status
         self.position: Callable[[], int] = int
         self.output = output.Forwarding(self._print, lambda: {"call": self.position()})
-        self.is_forked = False
+        self._worker = os.getpid()
         self._channel = channel
         self._kept: dict[int, Sequence[Any]] = {}  # values of the last chunks, in case the caller cannot unpickle them
         if status is not None:
@@ -44,24 +43,28 @@ class Outbox:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process was forked by the user's function, in Python or in C; the worker is its parent."""
+        return os.getpid() != self._worker
+
     def _print(self, where: bytes, data: bytes) -> None:
-        """Sends what a call prints. Waiting until the caller reads does not count as the call's time."""
+        """Sends what a call prints. It may have to wait until the caller reads, which is not the call's time."""
         with uncounted():
             self._channel.send(messages.OUTPUT, where, data)
 
     def _forked(self) -> None:
-        self.is_forked = True
         keep_time_by(contextlib.nullcontext)
         self._channel.abandon()  # so that the caller sees when the worker ends, however long this process lives
 
     def leave(self) -> NoReturn:
-        """Ends a forked child whose call has returned: its parent, the worker, has the same call and sends its result."""
+        """Ends a forked child whose call has returned: the worker, its parent, has the same call and answers."""
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(0)
 
     def enter(self, phase: int, chunk: int = 0) -> None:
-        """States in shared memory what this worker does now."""
+        """Says in shared memory what this worker does now."""
         if self.status is not None:
             self.status.enter(phase, chunk, time.monotonic_ns())
 
@@ -87,5 +90,5 @@ class Outbox:
         self._kept.clear()
 
     def kept(self, number: int) -> Sequence[Any]:
-        """Returns the values of a chunk, if they are still kept."""
+        """Returns the values of a chunk, if they are still there."""
         return self._kept.get(number, [])

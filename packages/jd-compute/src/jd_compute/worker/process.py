@@ -1,4 +1,4 @@
-"""A worker as a process: how it ends, how it handles Ctrl-C, what it may use, and what it takes over from its caller."""
+"""What a worker is as a process: how it ends, what Ctrl-C is to it, what it may use, and what it has of its caller's."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from jd_compute.transport import messages
 from jd_compute.worker.cpu_placement import give_way
 from jd_compute.worker.interpreter import THREAD_VARIABLES
 
-#: Environment variables of this worker that do not follow the caller's.
+#: Environment variables that are this worker's own, whatever the caller's are.
 _own: dict[str, str] = {}
 
-#: Seconds that exit handlers, threads and child processes of a worker have to end.
+#: Seconds that exit handlers, threads and child processes of a worker have to come to an end.
 END_SECONDS = 1.5
 
 _F_SETSIG = 10  # Linux, include/uapi/asm-generic/fcntl.h; the fcntl module has no name for it
 
 
 def end_with(life: int) -> None:
-    """Makes this process end when the caller ends or closes the other end of ``life``, whatever it is doing then.
+    """Makes this process end when the caller does, or closes the other end of ``life``, whatever it is doing then.
 
-    This has to happen before anything that may block. Ctrl-C reaches all processes of the terminal, but the caller decides
-    what it ends. SIGINT has a handler, not SIG_IGN, which programs started by the user's function would inherit.
+    This comes before anything that may block. Ctrl-C reaches all processes of the terminal, but what it ends is for the
+    caller to decide. A handler, and not SIG_IGN, because programs started by the user's function would inherit that.
     """
     signal.signal(signal.SIGINT, lambda *_: None)
     os.set_inheritable(life, False)
@@ -61,10 +61,10 @@ def _end_after(life: int) -> NoReturn:
 
 
 def prepare(startup: messages.Startup, tracker: int | None) -> None:
-    """Sets up this process as the caller's worker, before any of the user's code is loaded.
+    """Makes this process the caller's, before anything of the user's is loaded.
 
     Args:
-        startup: the caller's settings.
+        startup: what the caller says.
         tracker: the pipe to the resource tracker of the caller's ``multiprocessing``, or None.
     """
     give_way()
@@ -87,9 +87,9 @@ def prepare(startup: messages.Startup, tracker: int | None) -> None:
 
 
 def _draw_other_numbers() -> None:
-    """Reseeds global random generators. After a fork they have the state of the process that was forked.
+    """Gives global random generators a state of their own. After a fork they have that of the process that was forked.
 
-    Otherwise all workers would draw the same numbers. Python itself does this for `random`, but these libraries do not.
+    So all workers would draw the same numbers. Python sees to that for `random`, and these libraries do not.
     """
     for library in ("numpy.random", "torch"):
         if library in sys.modules:
@@ -97,7 +97,7 @@ def _draw_other_numbers() -> None:
                 sys.modules[library].seed()
 
 
-#: The message for debuggers that need a terminal.
+#: What is said of debuggers that need a terminal.
 NO_TERMINAL = (
     "a worker process has no terminal for a debugger: run the calls in your own process, with job='serial', or with "
     "JUST_DISTRIBUTE_SERIAL=1 in the environment"
@@ -105,17 +105,17 @@ NO_TERMINAL = (
 
 
 def _refuse_breakpoint(*arguments: object, **constants: object) -> object:
-    """Replaces `breakpoint`: a debugger would find no terminal here, and quit. Remote debuggers work."""
+    """Stands for `breakpoint`: a debugger would find no terminal here, and quit. A remote one is as good as anywhere."""
     if os.environ.get("PYTHONBREAKPOINT"):
         return sys.__breakpointhook__(*arguments, **constants)
     raise RuntimeError(f"breakpoint(): {NO_TERMINAL}")
 
 
 def _share_multiprocessing(authkey: bytes, tracker: int | None) -> None:
-    """Connects the standard library's ``multiprocessing`` here with the caller's.
+    """Lets the standard library's processes and the caller's know each other.
 
-    Shared memory that is made here belongs to the caller's program, and lives as long as that; a manager process of the
-    caller accepts connections from here.
+    A segment of shared memory made here belongs to the caller's program, and lives as long as that; a process that is
+    managed by the caller accepts connections from here.
     """
     from multiprocessing import process, resource_tracker
 
@@ -127,7 +127,7 @@ def _share_multiprocessing(authkey: bytes, tracker: int | None) -> None:
 
 
 def adopt(surroundings: messages.Surroundings) -> None:
-    """Makes this process look like the caller's, also if the user's function has changed it since the last run."""
+    """Makes this process look like the caller's, also where the user's function has changed it since the last run."""
     others.set_levels(surroundings.levels)
     others.adopt(surroundings.others, keep=THREAD_VARIABLES)
     os.environ.update(_own)
@@ -148,7 +148,7 @@ def _go_to(folder: str) -> None:
 
 
 def limit_the_end() -> None:
-    """Kills this process, and its children, if it has not ended in the ordinary way in time."""
+    """Ends this process by force when it has not ended in the ordinary way in time; its own children, too."""
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _force)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
@@ -161,16 +161,16 @@ def _force(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def run_exit_handlers() -> None:
-    """Runs the exit handlers of libraries and of the user's functions, and ends this process's children.
+    """Runs what libraries and the user's functions have registered for the end of the process, and ends its children.
 
-    A process that `multiprocess` has forked ends without this; there is no public way. A test fails when this is not enough.
+    A process that `multiprocess` has forked ends without; there is no public way. A test fails when this is not enough.
     """
     atexit._run_exitfuncs()
     _end_children()
 
 
 def forget_exit_handlers() -> None:
-    """Removes exit handlers in a child that was forked from the caller, since they belong to the caller."""
+    """Forgets what is registered for the end of the process, in a child forked from the caller: it is the caller's."""
     atexit._clear()
 
 

@@ -1,4 +1,4 @@
-"""What a worker reports to its caller about a chunk: its progress, the results, and errors."""
+"""What a worker tells its caller about its chunk: how far it is, the results, and what went wrong."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from jd_compute.transport import messages, status_page
 from jd_compute.worker.outbox import Outbox
 from jd_compute.worker.process import NO_TERMINAL
 
-#: Seconds after which the results of a running chunk so far are sent, unless they are combined into one.
+#: Seconds after which the results that a running chunk has so far are sent, unless they are combined to one.
 FLUSH_SECONDS = 0.1
 
-#: A worker must have run a chunk for at least this many seconds to estimate how long the rest will take.
+#: A worker must have been at a chunk for at least this long to know how long the rest of it will take.
 KNOWN_SECONDS = 0.001
 
 
 class Reporter:
-    """Reports the progress of a chunk: in shared memory before each block, by message now and then and at the end.
+    """Tells the caller how far a chunk is: in shared memory before each block, by message now and then and at the end.
 
     Args:
-        outbox: sends to the caller.
-        run: the number of the run.
-        number: the number of the chunk.
-        start: the index, over the whole run, of its first call.
-        count: the number of its calls.
-        recorded: whether the caller records when each call ran.
-        function: the function, which may state that its results are combined.
+        outbox: the way to the caller.
+        run: the run's number.
+        number: the chunk's.
+        start: index of its first call over the run.
+        count: its calls.
+        recorded: whether the caller wants to know when each call ran.
+        function: what is called, which may say that results are to be combined.
 
     Attributes:
-        spans: the spans of calls since the last message; None if the caller does not record them.
-        gives_back: whether the chunk ends here, and the rest of it is returned to the caller.
+        spans: those of the calls since the last message; None if the caller does not want them.
+        gives_back: whether the chunk ends here, and the caller is to do something else with the rest of it.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Reporter:
         self._started = self._began = time.perf_counter()
 
     def between(self, values: list[Any], failures: list[tuple[int, BaseException]], block: int) -> bool:
-        """Reports what runs next; returns whether the chunk has to end here: its run was cancelled, or others will help."""
+        """Says what runs next, and whether the chunk is to end here: its run was given up, or others are to help."""
         if self._outbox.is_forked:
             self._outbox.leave()
         self._values = values
@@ -75,11 +75,11 @@ class Reporter:
         return page.is_cancelled(self._run)
 
     def position(self) -> int:
-        """Returns the index, over the whole run, of the running call."""
+        """Returns the index over the run of the call that runs now."""
         return self._start + len(self._values)
 
     def send(self, values: list[Any], failures: list[tuple[int, BaseException]], *, done: bool) -> None:
-        """Sends the values that have not been sent yet."""
+        """Sends the values that were not sent yet."""
         outbox = self._outbox
         if outbox.is_forked:
             outbox.leave()
@@ -111,7 +111,7 @@ class Reporter:
 
 
 def resend(outbox: Outbox, message: bytearray) -> None:
-    """Sends values that did not unpickle again, one by one."""
+    """Sends values that did not unpickle once more, each by itself."""
     number, first, end = messages.RESEND_HEADER.unpack_from(message)
     items: list[bytes | messages.Raised] = []
     for value in outbox.kept(number)[first:end]:
@@ -161,7 +161,7 @@ def _message(error: BaseException) -> str:
 
 
 def unloadable(what: str, error: BaseException) -> messages.Unloadable:
-    """Returns why what was sent to this worker, "function" or "arguments", cannot be decoded."""
+    """Returns why what was sent here, "function" or "arguments", cannot be decoded."""
     module: str | None = None
     if isinstance(error, ModuleNotFoundError):
         module = error.name

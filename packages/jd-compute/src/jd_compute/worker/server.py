@@ -1,4 +1,4 @@
-"""The main loop of a worker: takes messages from its channel, runs chunks, sends results. No exception of a call ends it.
+"""The worker's side: takes messages from its channel, runs chunks, sends results. Nothing a call does ends this loop.
 
 ::
 
@@ -27,16 +27,16 @@ from jd_compute.worker.cpu_placement import waiting_on
 from jd_compute.worker.outbox import Outbox
 from jd_compute.worker.reporter import Reporter, describe, resend, unloadable
 
-#: Seconds without work after which a worker frees its memory for large results.
+#: Seconds without work after which a worker keeps no memory for large results any more.
 KEEP_SECONDS = 5.0
 
-#: A worker that was busy for at least this many seconds in its last run waits on its own CPU for the next one, which is
-#: likely to take as long. Shorter runs are fastest on the caller's CPU (row ten-calls: 1.09 without).
+#: A worker that was at work for at least this long in its last run waits on a CPU of its own for the next one, which is
+#: likely to take so long, too. What is over sooner is served best where the caller runs (row ten-calls: 1.09 without).
 LONG_RUN_SECONDS = 0.001
 
 
 def serve(connection: socket.socket) -> None:
-    """Runs a worker until the caller closes the connection, or it has been idle for long enough."""
+    """Runs a worker until the caller closes the connection, or it was idle for long enough."""
     channel = Channel(connection)
     try:
         startup, status, tracker = _greet(channel)
@@ -54,7 +54,7 @@ def serve(connection: socket.socket) -> None:
 
 
 def _greet(channel: Channel) -> tuple[messages.Startup, status_page.Status | None, int | None]:
-    """Reports this process's id; returns the caller's settings, the status page, and the pipe to the resource tracker."""
+    """Says who this is, and returns what the caller says, its status page, and the pipe to its resource tracker."""
     channel.send(messages.HELLO, messages.PROCESS.pack(os.getpid()))
     body = memoryview(channel.receive().body)
     has_status, has_tracker = messages.FILES.unpack_from(body)
@@ -64,7 +64,7 @@ def _greet(channel: Channel) -> tuple[messages.Startup, status_page.Status | Non
 
 
 class Server:
-    """The loop, and its state between messages."""
+    """The loop, and what it remembers between messages."""
 
     def __init__(self, channel: Channel, status: status_page.Status | None, startup: messages.Startup) -> None:
         self._channel = channel
@@ -81,7 +81,7 @@ class Server:
 
     @property
     def is_forked(self) -> bool:
-        """Whether this process was forked from the worker by the user's function."""
+        """Whether this process was forked by the user's function, from the worker."""
         return self._outbox.is_forked
 
     def serve(self) -> None:
@@ -105,7 +105,7 @@ class Server:
         self._channel.send(messages.ENDING)
 
     def _is_called(self) -> bool:
-        """Waits for a message, at first on its own CPU; returns false if none arrives for ``idle_seconds``."""
+        """Waits for a message, at first on its own CPU; false if none comes for ``idle_seconds``."""
         idle_seconds = self._startup.idle_seconds
         quiet = min(KEEP_SECONDS, idle_seconds)
         status = self._outbox.status
@@ -156,7 +156,7 @@ class Server:
         self._outbox.enter(status_page.IDLE)
 
     def _adopt(self) -> messages.Unloadable | None:
-        """Adopts the caller's surroundings; returns the error if that fails: it may issue warnings, which may be errors."""
+        """Puts the caller's surroundings in place; returns why that failed: what cannot be is warned of, which may raise."""
         try:
             self._outbox.output.be_like(self._surroundings.streams)
             process.adopt(self._surroundings)
@@ -165,7 +165,7 @@ class Server:
         return None
 
     def release(self) -> None:
-        """Drops the function and its constants, and closes objects that were made for the run."""
+        """Drops the function and its constants, and closes what was made for the run."""
         if self._call is not None:
             release(self._call)
             self._call = self._function = None

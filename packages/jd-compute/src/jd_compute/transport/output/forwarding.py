@@ -1,4 +1,4 @@
-"""Catches output, log records and warnings in a worker, and shows them in the caller's process."""
+"""Catches what is printed, logged and warned of in a worker, and shows it in the caller's process."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from jd_compute.transport.output.streams import Lines, Look, show_bytes
 
 STDOUT, STDERR, LOG, WARNING = b"o", b"e", b"l", b"w"
 
-#: The most bytes that the fields of a record may have together.
+#: What a record's fields may have together, in bytes.
 MOST_BYTES = 1 << 24
 
 _Send = Callable[[bytes, bytes], None]
 
 
 class LogForwarder(logging.Handler):
-    """The only log handler of a worker: sends every record, in a form that can be pickled.
+    """The only log handler of a worker: hands every record over, in a form that can be pickled.
 
     Args:
-        deliver: sends bytes.
-        add: returns fields to add to each record.
+        deliver: hands bytes over.
+        add: returns fields that each record is to have besides its own.
     """
 
     def __init__(self, deliver: Callable[[bytes], bool], add: Callable[[], dict[str, Any]]) -> None:
@@ -38,7 +38,7 @@ class LogForwarder(logging.Handler):
         self._add = add
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sends the record: plain data unchanged, other objects as text; reports a record that cannot be formatted here."""
+        """Hands the record over: data as it is, all else as text; one that cannot be formatted is shown as such here."""
         try:
             fields = {**self._add(), **record.__dict__}
             if plain.pickled(record.msg, MOST_BYTES) is None or plain.pickled(record.args, MOST_BYTES) is None:
@@ -57,11 +57,11 @@ def _is_data(value: Any) -> bool:
 
 
 class Forwarding:
-    """The worker's side: catches output, log records and warnings while calls run.
+    """The worker's side: catches what is printed, logged and warned of while calls run.
 
     Args:
-        send: sends one piece of output: its kind, and its bytes.
-        add: returns fields to add to each log record.
+        send: sends one piece of output: where it belongs, and its bytes.
+        add: returns fields that each log record is to have besides its own.
     """
 
     def __init__(self, send: _Send, add: Callable[[], dict[str, Any]] = dict) -> None:
@@ -82,16 +82,16 @@ class Forwarding:
         logging.root.handlers[:] = [LogForwarder(lambda record: self._deliver(LOG, record), add)]
 
     def be_like(self, looks: Sequence[Look]) -> None:
-        """Makes the streams look like those of the caller."""
+        """Makes the streams look as those of the caller."""
         for stream, look in zip(self._streams, looks, strict=True):
             stream.be_like(look)
 
     def begin(self) -> None:
-        """Sends output to the caller from now on."""
+        """From here on output is sent to the caller."""
         self._active = True
 
     def end(self) -> None:
-        """Sends incomplete lines, too, and nothing after them, so that no output follows the last message of a chunk."""
+        """Sends begun lines too; after this nothing is sent, so that the last message of a chunk is the last."""
         if sys.stdout is not self._streams[0] or sys.stderr is not self._streams[1]:
             for stream in (sys.stdout, sys.stderr):  # a call has put something of its own there, maybe around these
                 with contextlib.suppress(Exception):
@@ -103,7 +103,7 @@ class Forwarding:
     def _warn(
         self, message: Any, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None
     ) -> None:
-        """Replaces `warnings.showwarning`."""
+        """Stands for `warnings.showwarning`."""
         bases = [(base.__module__, base.__qualname__) for base in category.__mro__ if issubclass(base, Warning)]
         if file is not None or not self._deliver(WARNING, pickle.dumps((str(message), bases, filename, lineno, line))):
             self._show_warning(message, category, filename, lineno, file, line)
@@ -132,15 +132,14 @@ def show(data: memoryview) -> None:
             show_bytes(stream, content)
 
 
-#: Warnings that calls have issued, by file. Python keeps them in the namespace of the module, of which each worker has its
-#: own.
+#: What calls have warned of, by file. Python keeps that in the namespace of the module that warns: each worker has its own.
 _warned_of: dict[str, dict[Any, Any]] = {}
 
 
 def _show_warning(text: str, bases: list[tuple[str, str]], filename: str, lineno: int, line: str | None) -> None:
-    """Shows a warning that has passed a worker's filters, with the nearest class that this process has.
+    """Shows a warning that a worker's filters have let through, of the nearest class that this process has.
 
-    If the filters show each warning only once, this means once for all workers, as in a plain loop.
+    Where the filters let each be shown once only, that is once for all workers, as in a plain loop.
     """
     for module, name in bases:
         category: Any = sys.modules.get(module)

@@ -1,4 +1,4 @@
-"""Replaces ``sys.stdout`` and ``sys.stderr`` in a worker: sends whole lines, and otherwise behaves like the original."""
+"""What stands for ``sys.stdout`` and ``sys.stderr`` in a worker: it hands over whole lines, and else is as the original."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ def look_of(stream: Any) -> Look:
 
 
 class Lines(io.TextIOBase):
-    """A text stream that sends whole lines. Each thread has its own line, so that lines do not mix.
+    """A text stream that hands over whole lines. Each thread has a line of its own, so that lines do not mix.
 
     Args:
-        original: the stream that it replaces; text that is written outside of calls goes there.
-        deliver: sends the bytes of one or more lines, in UTF-8 if they are text, and returns whether it could.
+        original: the stream that it stands for; what is written outside of calls goes there.
+        deliver: gets the bytes of one or more lines, in UTF-8 as far as they are text, and says whether it could hand them
+            over.
 
     Attributes:
-        buffer: takes bytes, and sends them in order with the text.
-        name: the name of the original.
-        mode: the mode of the original.
+        buffer: takes bytes, and hands them over in turn with the text.
+        name: the original's.
+        mode: the original's.
     """
 
     def __init__(self, original: TextIO, deliver: Callable[[bytes], bool]) -> None:
@@ -42,17 +43,17 @@ class Lines(io.TextIOBase):
         self.buffer = _Bytes(self)
 
     def be_like(self, look: Look) -> None:
-        """Adopts the attributes of another stream."""
+        """Has the attributes of another stream."""
         self._encoding, self._errors, self.name = look
 
     @property
     def encoding(self) -> Any:  # type: ignore[override]
-        """The encoding of the caller's stream, unless `reconfigure` has changed it."""
+        """That of the caller's stream, unless `reconfigure` was told another."""
         return self._encoding
 
     @property
     def errors(self) -> Any:  # type: ignore[override]
-        """The error handling of the caller's stream, unless `reconfigure` has changed it."""
+        """What is done about characters that the encoding does not have; likewise."""
         return self._errors
 
     @property
@@ -66,7 +67,7 @@ class Lines(io.TextIOBase):
         return False
 
     def reconfigure(self, *, encoding: str | None = None, errors: str | None = None, **others: Any) -> None:
-        """Sets encoding and errors, as `io.TextIOWrapper` does; lines are sent as before."""
+        """Sets encoding and errors, as `io.TextIOWrapper` does; lines are handed over as before."""
         if encoding is not None:
             codecs.lookup(encoding)
             self._encoding, self._errors = encoding, errors or "strict"
@@ -105,14 +106,14 @@ class Lines(io.TextIOBase):
             self._hand_over(whole + newline)
 
     def flush(self) -> None:
-        """Sends what this thread has written, complete or not."""
+        """Hands over what this thread has written, complete or not."""
         rest = getattr(self._thread, "line", b"")
         if rest:
             self._thread.line = b""
             self._hand_over(rest)
 
     def close(self) -> None:
-        """Only flushes, since other calls use the same stream."""
+        """Flushes, and no more: other calls have the same stream."""
         self.flush()
 
     def _hand_over(self, data: bytes) -> None:
@@ -153,16 +154,16 @@ class _Bytes(io.BufferedIOBase):
         return len(data)
 
     def flush(self) -> None:
-        """Sends what this thread has written."""
+        """Hands over what this thread has written."""
         self._lines.flush()
 
     def close(self) -> None:
-        """Only flushes: a wrapper that is dropped closes the stream that it wraps, but all calls use this one."""
+        """Flushes: a wrapper that is dropped closes what it wraps, and this is for all calls."""
         self.flush()
 
 
 def show_bytes(stream: Any, data: bytes) -> None:
-    """Writes what `Lines` has sent to a text stream of any class."""
+    """Writes what `Lines` has handed over to a stream of text, of whatever class."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
