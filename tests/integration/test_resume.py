@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import random
 import sqlite3
+import subprocess
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -374,12 +376,30 @@ def test_it_is_said_once(recorded: Any, caplog: pytest.LogCaptureFixture):
     assert [record.message for record in caplog.records] == ["resumed: 1,500 of 2,000 calls were there"]
 
 
-def test_nothing_found_is_worth_a_hint(recorded: Any, caplog: pytest.LogCaptureFixture):
-    """Where nothing of a file fits, the log says so, with the remedy."""
-    recorded(functions.add)([1], [2])
+def test_nothing_found_is_worth_a_hint(recorded: Any, path: str, caplog: pytest.LogCaptureFixture):
+    """Where nothing fits of what another process has kept, the log says so, with the remedy."""
+    program = """if True:
+        import sys
+        from jd_core import distribute
+        from jd_core.testing import functions
+
+        distribute(functions.add, job="serial", resume=sys.argv[1])([1], [2])
+    """
+    subprocess.run([sys.executable, "-c", program, path], check=True)
     recorded(functions.add)([3], [4])
     assert "resumed: 0 of 1 calls were there; " in caplog.text
+    assert "has 1 of other arguments" in caplog.text
     assert "key=" in caplog.text
+
+
+def test_runs_of_one_program_share_a_file_without_a_hint(recorded: Any, caplog: pytest.LogCaptureFixture):
+    """As those of a crawl do, one for each level: what another run of this process has kept is no riddle."""
+    run = recorded(functions.add)
+    for level in range(3):
+        run([level], [level])
+    assert "resumed" not in caplog.text
+    run([1, 5], [1, 5])
+    assert [record.message for record in caplog.records] == ["resumed: 1 of 2 calls were there"]
 
 
 def test_a_key_of_ones_own(recorded: Any, way: Any, folder: str, path: str):

@@ -1,1 +1,1 @@
-"""The file of ``resume=``: the results of a run, saved as they arrive, so that a killed run continues where it stopped."""
+"""The file of ``resume=``: the results of a run, kept as they come, so that a killed run goes on where it stopped."""

@@ -1,4 +1,4 @@
-"""Files of ``resume=`` as SQLite databases: opens and checks them, and turns SQLite's errors into messages with a remedy."""
+"""Files of ``resume=`` as SQLite has them: opened, checked, and its errors in words that say what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from jd_core.errors import ResumeError
 
-#: SQLite's ``application_id`` of these files, "jdRS", by which ``file`` and other programs can recognize them.
+#: SQLite's ``application_id`` of these files, "jdRS", by which ``file`` and others may tell them.
 APPLICATION = 0x6A645253
 
 #: SQLite's ``user_version`` of these files. A version of this library reads all formats up to its own.
@@ -59,7 +59,7 @@ def trouble(error: sqlite3.Error) -> str:
 
 @contextlib.contextmanager
 def troubles(path: str) -> Iterator[None]:
-    """Turns SQLite's errors in the block, and errors caused by damage that it does not detect, into a `ResumeError`."""
+    """Turns SQLite's errors in the block, and what follows from damage that it does not see, into a `ResumeError`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -69,10 +69,10 @@ def troubles(path: str) -> Iterator[None]:
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Opens a file, which is created if there is none; several threads may use it, one at a time.
+    """Opens a file, which is made if there is none; may be used from several threads, by one at a time.
 
     Raises:
-        ResumeError: it belongs to another program, or has a newer format.
+        ResumeError: it is another program's, or of a newer format.
         sqlite3.Error: it cannot be opened.
     """
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -122,7 +122,7 @@ def opening(connection: sqlite3.Connection, function: str, module: str) -> Itera
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Writes all changes of the block, or none."""
+    """Writes all of what the block does, or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -134,7 +134,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def about(connection: sqlite3.Connection) -> dict[str, str]:
-    """Returns the facts that the file states: its ``function`` and the function's ``module``."""
+    """Returns what the file says of itself: its ``function`` and that one's ``module``."""
     return dict(connection.execute("SELECT name, value FROM about").fetchall())
 
 
@@ -155,5 +155,5 @@ def _check(path: str, connection: sqlite3.Connection) -> None:
 
 
 def size(path: str) -> int:
-    """Returns the bytes that a file takes on the disk, including SQLite's write-ahead log."""
+    """Returns the bytes that a file takes on the disk, with the log of what was written last."""
     return sum(os.path.getsize(path + end) for end in ("", "-wal") if os.path.exists(path + end))

@@ -1,7 +1,7 @@
-"""The results of a function in its file: found by the keys of calls, and added. docs/how-to/resume.md describes the file.
+"""The results of a function in its file: found by the keys of calls, and added. docs/how-to/resume.md says what is in it.
 
-Rows are only added, in the order in which results arrive: an index of the keys, which have no order, would cost ten times
-as much (row resume-tiny-calls). `Rows` finds them without an index.
+Rows are only ever added, in the order in which results come: an index of the keys, which have no order, would cost ten times
+as much (row resume-tiny-calls). `Rows` finds them without one.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from jd_core._resume.rows import Rows
 from jd_core.errors import ResumeError
 from jd_core.worker.unpicklable import REFUSALS, show
 
-#: The result of a call that has none in the file.
+#: Stands for the result of a call that has none in the file.
 MISSING: Any = object()
 
-#: The most parts of the code that are named if it has changed.
+#: Parts of the code that are named where it has changed.
 _SHOWN = 3
 
 
@@ -63,12 +63,12 @@ class ResumeFile:
         self.there = self._rows.count
 
     def find(self, keys: Sequence[bytes]) -> tuple[list[Any], int]:
-        """Returns the result of each call, `MISSING` if there is none, and how many bytes all of them have.
+        """Returns the result of each call, `MISSING` where there is none, and how many bytes all of them have.
 
-        A result that was found is not found again: each of several equal calls has its own.
+        A result that was found is not found again: calls that are equal have one each.
 
         Raises:
-            ResumeError: a result cannot be read.
+            ResumeError: what is there cannot be read.
         """
         values: list[Any] = []
         size = 0
@@ -93,7 +93,7 @@ class ResumeFile:
 
         Args:
             results: key, index of the call, and result as bytes.
-            failures: key, index of the call, and its exception as text.
+            failures: key, index of the call, and what it raised.
 
         Raises:
             sqlite3.Error: they cannot be written.
@@ -110,7 +110,7 @@ class ResumeFile:
                 self._connection.executemany(insert, [(key, call, now, error) for key, call, error in failures])
 
     def seed(self, drawn: int) -> int:
-        """Returns the seed of the random numbers that the file's first run has drawn; ``drawn`` if this is the first run."""
+        """Returns the seed of the random numbers that the file's first run has drawn; ``drawn`` if this is the first."""
         with self._lock, troubles(self._path), transaction(self._connection):
             self._connection.execute("INSERT OR IGNORE INTO about VALUES ('seed', ?)", (str(drawn),))
             return int(about(self._connection)["seed"])
@@ -121,7 +121,7 @@ class ResumeFile:
             self._connection.close()
 
     def _code_of(self, parts: Mapping[str, str], changed: str) -> int:
-        """Returns the number of the code, after results of other code have been handled."""
+        """Returns the number of the code, after what there is of other code was dealt with."""
         connection = self._connection
         of = about(connection)["function"]
         if of != self._function:

@@ -1,10 +1,10 @@
-"""Which rows of the file have a key, with 9 bytes of memory per row.
+"""Which rows of the file have a key, in 9 bytes of memory per row.
 
 ::
 
     entries, sorted:   │ 32 bits of a key │ 32 bits: the row's id │
 
-The bits only show that a match is likely; the row itself has the whole key.
+What the bits say is only likely; the row itself has the whole key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LOW = (1 << 32) - 1
 
 
 class Index:
-    """Rows of the file that no call has claimed yet.
+    """Rows of the file that no call has yet.
 
     Args:
         rows: (id, key) of each row.
@@ -45,10 +45,10 @@ class Index:
         return place < len(entries) and entries[place] >> 32 == bits
 
     def claim(self, keys: Sequence[bytes], read: Read) -> list[Any]:
-        """Returns a row for each key, None if there is none left; no later key gets the same row.
+        """Returns a row for each key, None where there is none left; no later key gets the same row.
 
         Args:
-            keys: the keys of calls. Each of several equal keys gets its own row.
+            keys: of calls. Of equal ones each gets a row of its own.
             read: reads rows.
         """
         places = [self._claim(key) for key in keys]
@@ -81,7 +81,7 @@ class Index:
     def _claim_anew(
         self, keys: Sequence[bytes], places: Sequence[int | None], rows: list[Any], wrong: Sequence[int], read: Read
     ) -> None:
-        """Searches again for keys whose bits led to a row with another key, and for keys that found none meanwhile."""
+        """Looks again for the keys whose bits led to a row with another key, and for those that found none meanwhile."""
         for number in wrong:
             place = places[number]
             assert place is not None

@@ -1,4 +1,4 @@
-"""A plan without the calls whose results are in the file of ``resume=``; it saves the results of the others there.
+"""A plan without the calls whose results are in the file of ``resume=``, and the results of the others, which go there.
 
 ::
 
@@ -14,7 +14,7 @@ import os
 import pickle
 import sys
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -27,14 +27,18 @@ from jd_core.backend import Chunk, SettledChunk, Work
 from jd_core.worker.unpicklable import REFUSALS, reason
 from jd_core.worker.wrappers.seeded import Seeded, Stream
 
-#: The most calls, or bytes of their results, that are looked up together, while results are found.
+#: So many calls, or bytes of their results, are looked up together at most, while the results are there.
 MOST_CALLS, MOST_BYTES = 1024, 1 << 22
 
 logger = logging.getLogger("just_distribute")
 
+#: How many results of each file this process has found or kept: they are of a program that makes several runs, such as one
+#: for each level of a crawl, and not of another process whose keys were different.
+_known: Counter[str] = Counter()
+
 
 class Plan(Protocol):
-    """The part of `jd_core._planning.plan.Plan` that is used here; see there."""
+    """What is asked of a `jd_core._planning.plan.Plan`, which says what each of it is."""
 
     name: str
     names: tuple[str, ...]
@@ -46,17 +50,17 @@ class Plan(Protocol):
 
 
 class ResumedPlan:
-    """Takes the place of a `Plan`: a `Feed` takes calls from it, and a `Results` saves results in it.
+    """What a `Feed` takes calls from, in the place of a `Plan`, and a `Results` keeps results in.
 
     Args:
         plan: all calls.
-        resume: the file of results.
-        work: what is the same for all calls.
+        resume: where results are kept.
+        work: what is the same for all of them.
         size: returns how many calls go into the next chunk.
-        seed: the stated seed of the random numbers, if there is one.
+        seed: that of the random numbers, if it is stated.
 
     Attributes:
-        look: how many calls are looked up together: more and more while their results are found.
+        look: how many calls are looked up together: more and more while their results are there.
     """
 
     def __init__(self, plan: Plan, resume: Resume, work: Work, size: Callable[[], int], seed: int | None) -> None:
@@ -69,7 +73,7 @@ class ResumedPlan:
         self._seed = seed
         self._parts: deque[Chunk] = deque()  # read, and not taken
         self._running: dict[int, bytes] = {}  # keys of calls that have no result yet, by their indices
-        self._calls = self._found = 0
+        self._calls = self._found = self._kept = 0
         self._file: ResumeFile
         self._writer: Writer
         self._keys: Keys
@@ -83,7 +87,7 @@ class ResumedPlan:
         """Opens the file.
 
         Raises:
-            ResumeError: it cannot be used, or the constants cannot be identified after a restart.
+            ResumeError: it cannot be used, or the constants cannot be told from others.
         """
         plan, resume, function, stream = self._plan, self._resume, self._work.function, self._plan.stream
         state = {"Python": f"{sys.version_info[0]}.{sys.version_info[1]}", **parts(function)}
@@ -100,10 +104,10 @@ class ResumedPlan:
             function.stream = stream.seed, stream.key
 
     def take(self, count: int) -> Chunk | None:
-        """Returns the next calls: at most ``count`` that have to run, or some that are settled; None as `Plan.take`.
+        """Returns the next calls: at most ``count`` that are to run, or some that are settled; None as `Plan.take`.
 
         Raises:
-            ResumeError: a call cannot be identified after a restart, or a result cannot be read.
+            ResumeError: a call cannot be told from others after a restart, or a result cannot be read.
         """
         if not self._parts:
             self._read(count)
@@ -117,7 +121,7 @@ class ResumedPlan:
         return part
 
     def keep(self, start: int, values: Sequence[Any]) -> None:
-        """Saves results, except those from the file, and those of failed calls."""
+        """Has results written, but for those that came from the file, or are of calls that failed."""
         if not self._running:
             return
         rows: list[tuple[bytes, int, bytes]] = []
@@ -131,24 +135,27 @@ class ResumedPlan:
                 self._writer.skip(f"that of call {index} cannot be pickled: {reason(value, 'result', error, pickle.dumps)}")
         if rows:
             self._writer.add(rows)
+            self._kept += len(rows)
 
     def fail(self, index: int, error: BaseException) -> None:
-        """Records the exception of a call that has finally failed in this run."""
+        """Records what a call raised, which has failed for good in this run."""
         key = self._running.pop(index, None)
         if key is not None:
             self._writer.add([], [(key, index, "".join(traceback.format_exception_only(error)).strip())])
 
     def close(self) -> None:
-        """Writes all pending results, closes the file, and logs how many calls had their results."""
+        """Writes what there is to write, closes the file and says how many calls had their results."""
         self._writer.close()
         self._file.close()
-        if not self._file.there:
+        others = self._file.there - _known[self._path]
+        _known[self._path] += self._found + self._kept
+        if not self._found and others <= 0:
             return
         total = self._calls if self._plan.calls is None else self._plan.calls
         hint = ""
         if self._calls and not self._found:
             hint = (
-                f"; {self._path} has {self._file.there:,} of other arguments, constants or batches. If they should be the "
+                f"; {self._path} has {others:,} of other arguments, constants or batches. If they should be the "
                 f"same, they are not so in every process, where Resume(path, key=...) helps"
             )
         logger.warning("resumed: %s of %s calls were there%s", f"{self._found:,}", f"{total:,}", hint)

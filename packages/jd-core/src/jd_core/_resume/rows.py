@@ -1,9 +1,9 @@
-"""The rows of the file that no call has claimed yet, found by the keys of calls.
+"""The rows of the file that no call has yet, found by the keys of calls.
 
-A run that is continued mostly makes the same calls in the same order. So rows are read in the order of their calls, in a
-window, where most keys are found. If a key is not in the window and there are more rows, the keys of all of these are read
-into an `Index`, which mostly shows that the call has no result, because it failed. If it has one, the order has changed, and
-rows are found by the index from then on.
+A run that goes on mostly makes the calls that it made before, in the same order. So rows are read in the order of the calls
+that they are of, a window of them at a time, and most keys are found there. Where one is not, and there are more rows, the
+keys of all these are read into an `Index`: mostly to learn that the call has no result, because it failed. Where it has one,
+the order is another one, and rows are found by the index from then on.
 
 ::
 
@@ -22,25 +22,25 @@ from typing import Any
 
 from jd_core._resume.index import Index
 
-#: Rows that are read by one query; older versions of SQLite allow 999 parameters.
+#: Rows that are read by one query; SQLite allowed 999 parameters for long.
 _AT_ONCE = 900
 
-#: The most rows, or bytes of results, in the window: those of calls that this run does not make, or makes later.
+#: So many rows, or bytes of results, may wait in the window: those of calls that this run does not make, or makes later.
 _MOST_ROWS, _MOST_BYTES = 1 << 14, 1 << 22
 
 _LOW = (1 << 32) - 1
 
 
 class Rows:
-    """The rows that were in the file when it was opened, not those added since.
+    """The rows that were there when the file was opened; not those that are added since.
 
     Args:
-        connection: the connection to the file.
-        lock: the lock of the connection.
+        connection: to the file.
+        lock: for the connection.
         code: the number of the code whose results they are.
 
     Attributes:
-        count: how many rows there were.
+        count: how many there were.
     """
 
     def __init__(self, connection: sqlite3.Connection, lock: threading.Lock, code: int) -> None:
@@ -60,10 +60,10 @@ class Rows:
         self._are_in_order = True
 
     def claim(self, keys: Sequence[bytes]) -> list[Any]:
-        """Returns a row for each key, None if there is none left; no later key gets the same row.
+        """Returns a row for each key, None where there is none left; no later key gets the same row.
 
         Args:
-            keys: the keys of calls. Each of several equal keys gets its own row.
+            keys: of calls. Of equal ones each gets a row of its own.
 
         Returns:
             For each key None, or a key, index of the call, result as bytes, checksum and id.
@@ -110,7 +110,7 @@ class Rows:
             del self._equal[key]
 
     def _is_further_on(self, key: bytes) -> bool:
-        """Whether a row that has not been read yet has a key, according to the index."""
+        """Whether a row that was not read yet has a key, as far as the index tells."""
         if self._next >= self.count:
             return False
         if self._index is None:

@@ -1,4 +1,4 @@
-"""`Resume`: the value of the option ``resume`` if a path alone is not enough."""
+"""`Resume`: the value of the option ``resume``, where a path alone does not say enough."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _CHANGED = Option('"error", "use" or "drop"', (str,), lambda value: value in CHA
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """The file in which the results of a run are saved, so that a run that was killed continues where it stopped.
+    """The file in which the results of a run are kept, so that a run that was killed goes on where it stopped.
 
     Attributes:
-        path: of a SQLite file, which is created if it does not exist. Each function needs its own.
-        changed: what to do with results that were saved before a change of the function's code, of functions, classes and
-            plain data of the program that it uses, or of the Python version: "error" raises a `ResumeError` that names what
-            has changed, "use" keeps the results as if the code had not changed, "drop" deletes them.
-        key: called with the positional arguments of each call; returns plain data that identifies the call, for arguments
-            whose serialized form differs between processes, such as sets. Constants also identify calls; with ``key``, a
-            constant that cannot be serialized counts by its type.
+        path: of a SQLite file, which is made if there is none. Each function has its own.
+        changed: what to do if the function's code, or functions, classes and plain data of the program that it uses, or the
+            Python version, are not those of the results that are there: "error" raises a `ResumeError` that names what has
+            changed, "use" takes the results as if they were of the code as it is now, "drop" deletes them.
+        key: called with the positional arguments of each call; returns plain data that tells the call from all others, for
+            arguments that have no bytes that are the same in every process, such as sets. Constants tell calls apart as
+            well; with ``key``, those that cannot be serialized count by their type.
     """
 
     path: str | PathLike[str]
@@ -47,7 +47,7 @@ class Resume:
             raise TypeError(f"distribute: Resume.key={self.key!r} must be {what}")
 
     def status(self) -> Status:
-        """Returns a summary of the file, to be printed; may be called while a run writes.
+        """Returns what is in the file; ``print`` shows it. May be called while a run writes.
 
         Raises:
             ResumeError: there is no such file, or it cannot be read.

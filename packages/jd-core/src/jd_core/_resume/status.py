@@ -1,4 +1,4 @@
-"""A readable summary of a file of ``resume=``."""
+"""What is in a file of ``resume=``, for people."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SHOWN, READ = 10, 1000
 
 @dataclass(frozen=True, slots=True)
 class FailedCall:
-    """A call that failed and has not succeeded since.
+    """A call that failed, and did not succeed since.
 
     Attributes:
         call: its index in the run.
-        at: when it failed.
-        error: its exception, with its arguments shortened.
+        at: when.
+        error: what it raised, with its arguments shortened.
     """
 
     call: int
@@ -30,17 +30,17 @@ class FailedCall:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The summary of a file of ``resume=``.
+    """What is in a file of ``resume=``.
 
     Attributes:
-        path: the path of the file.
-        size: the bytes that it takes on the disk.
-        function: the qualified name of the function.
-        module: the module of the function.
-        calls: the number of calls whose results are in the file.
-        first: when the first result was written; None if there is none.
-        last: when the last result was written; None if there is none.
-        failed: the number of calls that failed and have not succeeded since.
+        path: of the file.
+        size: bytes that it takes on the disk.
+        function: qualified name of the function.
+        module: its module.
+        calls: number of calls whose results are there.
+        first: when the first of them was written; None if there is none.
+        last: when the last of them was written; None if there is none.
+        failed: number of calls that failed, and did not succeed since.
         failures: the last of these, at most 1000, by their index.
     """
 
@@ -69,7 +69,7 @@ class Status:
 
 
 def read(path: str) -> Status:
-    """Returns the summary of a file.
+    """Returns what is in a file.
 
     Raises:
         ResumeError: there is no such file, or it cannot be read.

@@ -1,4 +1,4 @@
-"""Writes results to the file soon, and many at once: one transaction per result would cost more than most calls."""
+"""Writes results to the file soon, and many at once: a transaction for each would cost more than most calls."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ from collections.abc import Sequence
 from jd_core._resume.database import trouble
 from jd_core._resume.file import ResumeFile
 
-#: Seconds within which results are written. This is half of the promised time; the other half is for the thread to wake up.
+#: Seconds within which results are written. Half of what is promised: the other half is for the thread to come to it.
 SECONDS = 0.05
 
-#: The number of results, or their bytes, that the thread that adds them writes at once.
+#: So many results, or bytes of them, are written at once, by the thread that adds them.
 MOST, MOST_BYTES = 1000, 1 << 23
 
-#: The most bytes of results that wait for a file that cannot be written now; further results are not kept.
+#: Bytes of results that wait for a file that cannot be written now; of what comes then, nothing is kept.
 MOST_WAITING = 1 << 26
 
 logger = logging.getLogger("just_distribute")
 
 
 class Writer:
-    """The results to be written, and the thread that writes them if no more arrive for a while.
+    """What is to be written, and the thread that does so where nothing more comes for a while.
 
-    A run must not fail because its results cannot be saved, since it has them. So the problem is logged once, and writing is
-    tried again.
+    A run is not to fail because its results cannot be kept: it has them. So this is said once, in the log, and tried again.
 
     Args:
-        file: the file.
-        path: its path, for messages.
-        name: the name of the function, for messages.
+        file: where it is written.
+        path: of the file, for messages.
+        name: the function's, for messages.
     """
 
     def __init__(self, file: ResumeFile, path: str, name: str) -> None:
@@ -51,7 +50,7 @@ class Writer:
         self._thread: threading.Thread | None = None
 
     def add(self, results: Sequence[tuple[bytes, int, bytes]], failures: Sequence[tuple[bytes, int, str]] = ()) -> None:
-        """Adds results and failures to be written; see `ResumeFile.write`."""
+        """Has results and failures written; see `ResumeFile.write`."""
         with self._lock:
             self._results += results
             self._failures += failures
@@ -68,7 +67,7 @@ class Writer:
         self._say(why)
 
     def close(self) -> None:
-        """Writes everything, and logs how many results could not be written."""
+        """Writes what there is, and says what could not be."""
         self._closed.set()
         self._waiting.set()
         if self._thread is not None:

@@ -1,1 +1,1 @@
-"""How calls, and states of a function's code, are identified, in the same way in every process."""
+"""What tells one call from another, and one state of a function's code from another, in every process."""

@@ -1,4 +1,4 @@
-"""The contents of code objects: their instructions, as bytes, and the globals and modules that they name."""
+"""What stands in code objects: what they do, as bytes, and the globals and modules that they name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 
 
 def code_bytes(code: types.CodeType) -> bytes:
-    """Returns the instructions of a code object as bytes, without line numbers, file names and docstrings."""
+    """Returns what a code object does, as bytes: no line numbers, no file, no docstrings."""
     constants = [*map(_constant, code.co_consts)]
     if _has_docstring(code):
         constants[0] = _constant(None)

@@ -1,8 +1,8 @@
-"""The state of a function's code: its own bytes, and those of the parts of the program that it uses.
+"""The state of a function's code: its own bytes, and those of what it uses of the program.
 
-These are the functions and classes of the program that it names, those that these name, and the plain data among globals and
-closures. Libraries are identified by name, so an update of a library is not a change of the program. Comments, line numbers
-and docstrings are ignored.
+That is the functions and classes of the program that it names, those that these name, and the plain data among globals and
+closures. Libraries count by name: an update of one is no change of the program. Comments, line numbers and docstrings do
+not count either.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def parts(function: Any, home: program.Home | None = None) -> dict[str, str]:
 
     Args:
         function: any callable: a function, a method, a partial, a class, an object with ``__call__``.
-        home: the program; None: the program that the function is from.
+        home: the program; None: what the function is from.
     """
     while isinstance(function, _PARTIALS):  # what it holds tells calls apart
         function = function.func
@@ -57,7 +57,7 @@ def object_of(function: Any) -> Any:
 
 
 def digest_of(used: Any, home: program.Home) -> str:
-    """Returns one digest of the code of a function or class and everything that it uses; "" if it is a library's."""
+    """Returns one digest of the code of a function or class and all that it uses; "" if it is a library's."""
     found = parts(used, home) if home.has(getattr(used, "__module__", None)) else None
     return _digest(repr(sorted(found.items())).encode()) if found else ""
 
@@ -67,7 +67,7 @@ def _digest(data: bytes) -> str:
 
 
 class _Walk:
-    """Visits a function, what it uses, and so on."""
+    """Goes from a function to what it uses, and on from there."""
 
     def __init__(self, home: program.Home) -> None:
         self.found: dict[str, str] = {}
@@ -76,7 +76,7 @@ class _Walk:
         self._home = home
 
     def visit(self, name: str, value: Any) -> None:
-        """Records one object, and queues what it uses."""
+        """Records one thing, and what it uses as what is to do."""
         if value is None or id(value) in self._seen:
             return
         self._seen[id(value)] = value
@@ -136,7 +136,7 @@ class _Walk:
                 self.todo.append((f"{name}.{attribute}", value))
 
     def _visit_module(self, module: str) -> None:
-        """Records a module as a whole, from its file: it need not be imported, and is not imported for this."""
+        """Records a module as a whole, as its file has it: it need not be imported here, and is not for this."""
         name = f"the module {module}"
         found = None if name in self.found else self._home.code(module)
         if found is not None:
@@ -167,5 +167,5 @@ class _Walk:
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Returns the names of the parts that have changed."""
+    """Returns the names of the parts that are not what they were."""
     return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))

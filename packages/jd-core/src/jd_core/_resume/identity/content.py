@@ -1,4 +1,4 @@
-"""Identifies objects of libraries by their contents, not by their memory layout, or by traces of having been used.
+"""Objects of libraries by what they hold: not by how it lies in memory, or by what they keep of having been used.
 
 Nothing here imports a library.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def content(obj: Any) -> Any:
-    """Returns how an object is pickled by its content, as ``reducer_override`` does; NotImplemented: as its class does."""
+    """Returns how an object is pickled by its content, as ``reducer_override`` does; NotImplemented: as its class says."""
     kind = type(obj)
     library = kind.__module__.partition(".")[0]
     if library == "numpy" and kind is sys.modules["numpy"].ndarray:
@@ -35,7 +35,7 @@ def content(obj: Any) -> Any:
 
 
 class Content:
-    """A placeholder for the rest of an object, in pickles that are never unpickled."""
+    """Stands for the rest of an object, in what is never unpickled."""
 
 
 def _arrow(obj: Any) -> Any:

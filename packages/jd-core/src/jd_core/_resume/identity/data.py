@@ -1,8 +1,8 @@
-"""Values among globals, defaults and closures as bytes: plain data by its contents, other objects by their code.
+"""Values among globals, defaults and closures as bytes: data by what it holds, all else by its code.
 
-Plain data is defined as in `jd_core.worker.surroundings.plain` (numbers, texts, dates, paths, enum members, arrays,
-dataclasses, and containers of these), with frames and tables. The contents of other objects may change with each call (a
-client, a cache, a random generator), so they are identified by their class, and by functions that they contain.
+Data is what `jd_core.worker.surroundings.plain` says: numbers, texts, dates, paths, enum members, arrays, dataclasses, and
+containers of these; and frames and tables. Of other objects, what they hold may change with each call (a client, a cache,
+a random generator), so that their class counts, and the functions that they hold.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _REFERENCES = (
 
 
 class Described(NamedTuple):
-    """A value, described for comparison.
+    """What a value is.
 
     Attributes:
         data: its bytes, the same in every process.
@@ -48,11 +48,11 @@ class Described(NamedTuple):
 
 
 def described(value: Any, is_own: Callable[[str], bool]) -> Described:
-    """Returns the description of a value.
+    """Returns what a value is.
 
     Args:
         value: any object.
-        is_own: returns whether a module belongs to the program.
+        is_own: whether a module is one of the program.
     """
     if type(value) in ATOMS:
         return Described(marshal.dumps(value, 2), [])
@@ -71,7 +71,7 @@ class _Reader:
         self._around: set[int] = set()
 
     def read(self, value: Any) -> Any:
-        """Returns a value as objects that ``marshal`` always writes in the same way."""
+        """Returns a value as what ``marshal`` writes in one way."""
         kind = type(value)
         if kind in ATOMS or (kind in (list, tuple, set, frozenset) and ATOMS.issuperset(map(type, value))):
             return value
@@ -107,16 +107,16 @@ class _Reader:
 
 
 def wrapped(value: Any) -> Any:
-    """Returns the function that a cache, a decorator or a distributed function calls, if it is known; else None.
+    """Returns what a cache, a decorator or a distributed function calls, if it says so; None for all else.
 
-    Objects with arbitrary attributes, such as proxies of services, are not asked.
+    Objects that make up whatever attribute they are asked for, as proxies of services do, are not asked.
     """
     found = inspect.getattr_static(value, "__wrapped__", None)
     return None if found is None else getattr(value, "__wrapped__", None)
 
 
 def _fields(kind: type, value: Any) -> list[str] | None:
-    """Returns the names of the fields of a record; None for other objects."""
+    """Returns the names of the fields of a record; None for what is none."""
     if hasattr(kind, "__dataclass_fields__"):
         return [*kind.__dataclass_fields__]
     if hasattr(kind, "__attrs_attrs__"):

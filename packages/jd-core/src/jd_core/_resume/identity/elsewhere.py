@@ -1,4 +1,4 @@
-"""Asks a separate Python process, with other hashes, how it encodes objects that were pickled here."""
+"""Asks a Python process of its own, where all hashes are others, how it encodes what was pickled here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-#: Seconds that the process may take; it imports the modules of the pickled objects.
+#: Seconds that the process may take; it imports what the pickled objects are of.
 SECONDS = 20.0
 
 _PROGRAM = """
@@ -20,9 +20,9 @@ sys.__stdout__.buffer.write(b"encoded:" + data)
 
 
 def encoded(packed: bytes) -> bytes | None:
-    """Returns the bytes to which another process encodes pickled objects; None if it cannot.
+    """Returns the bytes that the encoder of another process makes of what was pickled; None if it cannot tell.
 
-    It cannot encode instances of classes of ``__main__``, which only this process has.
+    It cannot where a class is of ``__main__``, which only this process has.
     """
     if getattr(sys, "frozen", False) or not sys.executable or b"__main__" in packed:
         return None

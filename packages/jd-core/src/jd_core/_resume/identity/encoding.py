@@ -1,8 +1,8 @@
 """Values as bytes that are the same in every process, so that a call can be found again after a restart.
 
-Numbers and strings are written by ``marshal``, whose version 2 writes no references to earlier objects. Other objects are
-pickled, also without references: otherwise the bytes would depend on which equal strings are the same object. Values without
-such bytes are refused with an `UnstableError`.
+Numbers and strings are written by ``marshal``, whose version 2 refers to nothing that it wrote before. All else is pickled
+without references, too: with them, the bytes would depend on which of two equal strings are one object. What has no such
+bytes is refused, with `UnstableError`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jd_core._resume.identity.bytecode import ATOMS, code_bytes
 from jd_core._resume.identity.content import content
 from jd_core.worker.unpicklable import REFUSALS, locate, show
 
-#: Modules and functions whose pickles are the same everywhere, so that they need not be tried.
+#: What is pickled by these is the same everywhere: it need not be tried.
 TRUSTED = frozenset(
     {
         *("builtins", "collections", "copyreg", "datetime", "decimal", "fractions", "ipaddress", "pathlib", "types", "uuid"),
@@ -29,15 +29,15 @@ TRUSTED = frozenset(
     }
 )
 
-#: The methods by which a class controls how its objects are pickled, and the modules whose methods are known.
+#: What a class may have to say about how its objects are pickled, and the modules whose own way is known.
 _PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
 _KNOWN_PICKLING = ("collections", "dataclasses")
 
-#: The opcodes of pickles for elements of sets, whose order depends on the process.
+#: Pickles hold these where there are elements of sets: in an order that depends on the process.
 _ADDITEMS, _FROZENSET = b"\x90", b"\x91"
 
 
-#: Types that were tried and are always pickled in the same way.
+#: Types that were tried and found to be pickled in one way.
 _tried: weakref.WeakSet[type] = weakref.WeakSet()
 
 
@@ -50,11 +50,11 @@ def _own_code(used: Any) -> str:
 
 
 class Encoder:
-    """Encodes values.
+    """Makes bytes of values.
 
     Args:
-        code_of: returns an identifier of the code of a function or class, "" if it does not count; without it, functions are
-            identified by their own code.
+        code_of: returns what tells the code of a function or class from that of another one, "" where it does not count;
+            without it, functions count by what is in their own.
     """
 
     def __init__(self, code_of: Callable[[Any], str] = _own_code) -> None:
@@ -71,7 +71,7 @@ class Encoder:
             name: what the message calls it.
 
         Raises:
-            UnstableError: there are no bytes that are the same in every process.
+            UnstableError: there are none that are the same in every process.
         """
         if ATOMS.issuperset(map(type, values)):
             return marshal.dumps(values, 2)
@@ -88,7 +88,7 @@ class Encoder:
         return data + self._code(self._pickler.types) if self._pickler.types else data
 
     def _code(self, kinds: Iterable[type]) -> bytes:
-        """Returns the code of the classes of objects."""
+        """Returns the code of classes, which objects bring along."""
         codes = self._codes
         for kind in kinds:
             if kind not in codes:
@@ -130,7 +130,7 @@ class Encoder:
 
 
 def _is_pickled_by_content(kind: type) -> bool:
-    """Whether objects of a class are pickled by their contents, in Python's own way, without any code of the class."""
+    """Whether objects of a class are pickled by what they hold, in Python's own way: no code of the class has a say."""
     for base in kind.__mro__:
         own, slots = vars(base), vars(base).get("__slots__", ())
         known = all(getattr(own[name], "__module__", "") in _KNOWN_PICKLING for name in _PICKLING if name in own)
@@ -164,7 +164,7 @@ class _Pickler(pickle.Pickler):
 
 
 class Code:
-    """A placeholder for a function, in pickles that are never unpickled. It is a class, since it replaces functions."""
+    """Stands for a function, in what is never unpickled. A class, since functions are what it stands for."""
 
 
 def _holds_set(data: bytes) -> bool:
@@ -179,5 +179,5 @@ def _holds_set(data: bytes) -> bool:
 
 
 def encoded_copy(packed: bytes) -> bytes:
-    """Returns the bytes of pickled objects, for `elsewhere`."""
+    """Returns the bytes of what was pickled, for `elsewhere`."""
     return Encoder()._pickled(pickle.loads(packed))

@@ -1,4 +1,4 @@
-"""The keys that identify calls: digests of their arguments and constants."""
+"""The keys by which calls are told apart: digests of their arguments and constants."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jd_core._resume.identity.program import Home
 from jd_core.backend import Chunk
 from jd_core.errors import ResumeError
 
-#: Bytes of a key. Among a billion calls, two have the same key with a probability of about 1 in 10^20.
+#: Bytes of a key. That two of a billion calls have one is as likely as 1 in 10^20.
 KEY_BYTES = 16
 
 _REMEDY = (
@@ -26,13 +26,12 @@ class Keys:
     """Makes the keys of a run's calls.
 
     Args:
-        name: the name of the function, for messages.
-        names: the names of the distributed parameters.
-        function: the user's function. The object that a method is bound to and the arguments of a partial are constants,
-        too.
-        constants: keyword arguments. Those of `per_worker` are identified by their factory.
-        key: the user's function of a call's arguments; None: the arguments themselves identify calls.
-        around: identifies this run, if it is inside a call that has random numbers.
+        name: the function's, for messages.
+        names: the distributed parameters'.
+        function: the user's. The object that a method is bound to and the arguments of a partial are constants, too.
+        constants: keyword arguments. Those of `per_worker` count by their factory.
+        key: the user's function of a call's arguments; None: the arguments themselves tell calls apart.
+        around: what tells this run from others, if it is inside a call that has random numbers.
     """
 
     def __init__(
@@ -56,10 +55,10 @@ class Keys:
         self._prefix = blake2b(repr((*around, *names, *same)).encode()).digest()
 
     def of(self, chunk: Chunk) -> list[bytes]:
-        """Returns the key of each call of a chunk, of its arguments and the index of a random stream that may follow them.
+        """Returns the key of each call of a chunk. What follows the arguments there, the index of a random stream, counts.
 
         Raises:
-            ResumeError: an argument cannot be identified after a restart, or the user's function raised.
+            ResumeError: an argument cannot be told from others after a restart, or the user's function raised.
         """
         encode, prefix, size = self._encoder.encode, self._prefix, KEY_BYTES
         keys: list[bytes] = []
@@ -86,7 +85,7 @@ class Keys:
             raise _KeyError from error
 
     def _unstable(self, arguments: tuple[Any, ...]) -> str:
-        """Returns which of a call's arguments is the cause, and why."""
+        """Returns which of a call's arguments is at fault, and why."""
         names = self._names if self._key is None else ["what key= returned"]
         for name, value in zip(names, arguments, strict=False):
             try:
@@ -112,7 +111,7 @@ class _KeyError(Exception):
 
 
 def _bound(function: Any) -> dict[str, Any]:
-    """Returns the constants that belong to a function: the arguments of partials, the object of a method."""
+    """Returns what a function brings along as constants: the arguments of partials, the object of a method."""
     bound: dict[str, Any] = {}
     while isinstance(function, functools.partial):
         bound = {**{f"argument {number} of the partial": one for number, one in enumerate(function.args)}, **bound}

@@ -1,4 +1,4 @@
-"""Which code belongs to the program, and which to libraries; and the code of modules that are not imported yet."""
+"""What is code of the program, and what is a library's; and the code of modules that are not imported yet."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from collections.abc import Iterator
 
 from jd_core._resume.identity.encoding import TRUSTED
 
-#: This library's packages, which are not part of the program.
+#: This library's packages, which are no part of the program.
 _OWN = ("jd_core", "just_distribute")
 
 _MODULES_OF_PYTHON = os.path.dirname(os.__file__)
 
 
 class Home:
-    """The program that a function is from: its package, ``__main__``, and all modules that are not installed.
+    """The program that a function is from: its package, ``__main__``, and all that is not installed.
 
     Args:
-        module: the module of the function. If it belongs to a known library, only this module counts, not its package.
+        module: the function's. Of a known library it is no package that counts, but this module alone.
     """
 
     def __init__(self, module: str) -> None:
@@ -32,7 +32,7 @@ class Home:
         self._packages = {"__main__"} if is_library else {"__main__", top}
 
     def has(self, module: str | None) -> bool:
-        """Whether a module belongs to the program."""
+        """Whether a module is one of the program."""
         module = str(module)
         top = module.partition(".")[0]
         if top in _OWN or top in sys.builtin_module_names:
@@ -45,9 +45,9 @@ class Home:
         return top not in sys.stdlib_module_names if file is None else _is_own(file)
 
     def code(self, module: str) -> tuple[types.CodeType, str] | None:
-        """Returns a module of the program from its file: the code, and the package to which relative imports refer.
+        """Returns a module of the program as its file has it: the code, and the package that dots in its imports stand for.
 
-        None if it does not belong to the program, or has no Python file.
+        None if it is none of the program, or has no file of Python.
         """
         top = module.partition(".")[0]
         if top in _OWN or top in TRUSTED or top == "__main__" or top in sys.stdlib_module_names:
@@ -84,7 +84,7 @@ def _is_own(file: str) -> bool:
 
 
 def absolute(level: int, name: str, package: str | None) -> Iterator[str]:
-    """Yields the absolute name of a module that is imported with this many dots, if there is one."""
+    """Yields the absolute name of a module that is imported with so many dots, unless there is none."""
     if not level:
         yield name
     elif package:
