@@ -179,5 +179,5 @@ KINDS = [
     Kind(query, _BOTH, 1_000, _table),
     Kind(program, _WAITS, 60, _always(lambda size: [0.02] * size)),
     Kind(tiny, _STAYS, 100_000, _always(range)),
-    Kind(tiny_with_data, _STAYS, 2_000, _always(_megabytes)),
+    Kind(tiny_with_data, _STAYS, 20_000, _always(_megabytes)),
 ]

@@ -172,7 +172,7 @@ def test_what_is_no_executor() -> None:
 
 def test_a_timeout_is_refused(threads: Executor) -> None:
     """Section 6: what an executor cannot do is said, and not left out quietly."""
-    with pytest.raises(BackendError, match=r"timeout=3 cannot be enforced"):
+    with pytest.raises(BackendError, match=r"timeout=3 is not kept"):
         distribute(functions.same, job=threads, timeout=3)([1])
 
 

@@ -165,7 +165,7 @@ def test_options_take_a_job_by_position() -> None:
     assert original.options("io")([1], [2]) == ["2m"]
     with pytest.raises(TypeError, match="the job is given twice, as 'io' and as job='web'"):
         original.options("io", job="web")
-    with pytest.raises(TypeError, match="only the name of a job can be passed by position, not 3"):
+    with pytest.raises(TypeError, match="only option that is given by position is the job, by name, and 3 is none"):
         original.options(3)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="oi"):
         original.options("oi")

@@ -129,9 +129,9 @@ def test_waiting_names_what_is_asked_and_what_is_there() -> None:
     ray = cluster({"CPU": 3.0})
     busy = waiting.warning(ray, "area", {"num_cpus": 2}, 10)
     assert "no call of area for 10 s" in busy
-    assert "each asks for CPU 2; the cluster has CPU 3, free CPU 0: others use it, or Ray is" in busy
+    assert "each asks for CPU 2; of it the cluster has CPU 3, free CPU 0: others use it, or Ray is" in busy
     impossible = waiting.warning(ray, "area", {"num_gpus": 2, "runtime_env": {"pip": []}}, 10)
-    assert "each asks for CPU 1, GPU 2; the cluster has CPU 3, GPU 0" in impossible
+    assert "each asks for CPU 1, GPU 2; of it the cluster has CPU 3, GPU 0" in impossible
     assert "no node has so much: ask for less, or add a node that has it; its runtime_env may still be" in impossible
     nowhere = waiting.warning(ray, "area", {"label_selector": {"zone": "a"}}, 10)
     assert "no node that option label_selector={'zone': 'a'} selects has so much" in nowhere
@@ -148,8 +148,8 @@ def test_waiting_for_nodes_that_are_being_started(nodes_being_started: list[str 
     ray = cluster({"CPU": 3.0})
     nodes_being_started[0] = "4 of type small"
     coming = waiting.warning(ray, "area", {"num_gpus": 2}, 10)
-    assert "no node has so much: waiting for nodes that are being started (4 of type small); " in coming
-    assert "if these do not have it either, ask for less, or add a node that has it" in coming
+    assert "no node has so much: waiting for nodes that are being started (4 of type small); if these have not, " in coming
+    assert "either, ask for less, or add a node that has it" in coming
     assert "say who; nodes are being started, too (4 of type small)" in waiting.warning(ray, "area", {}, 10)
     nodes_being_started[0] = ""
     assert "none is being started: ask for less, or add a node" in waiting.warning(ray, "area", {"num_gpus": 2}, 10)

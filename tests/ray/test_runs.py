@@ -485,7 +485,7 @@ def test_waiting_is_said(ray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.Lo
     with caplog.at_level(logging.WARNING, "just_distribute.ray"):
         assert list(results) == []
     (record,) = caplog.records
-    assert "each asks for CPU 1, GPU 3; the cluster has CPU 2, GPU 1" in record.message
+    assert "each asks for CPU 1, GPU 3; of it the cluster has CPU 2, GPU 1" in record.message
 
 
 def test_nothing_is_said_of_long_calls(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import threading
 import time
@@ -12,7 +13,9 @@ from typing import Any, Self
 import pytest
 from jd_core import BatchingError, Retry, SignatureError, distribute, per_worker
 from jd_core._auto import choose as choosing
+from jd_core._auto.sample import Sample
 from jd_core._insight.advice import Advice
+from jd_core.backend.cpus import busy_seconds
 from jd_core.testing.harness import best_of_three
 
 CANARY = "-".join(("canary", "of", "advice"))
@@ -23,7 +26,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with four CPUs that nobody else uses, and workers that have started."""
     monkeypatch.setattr(choosing, "usable_cpus", lambda: 4)
     monkeypatch.setattr(choosing, "_start", lambda job: 0.003)
-    monkeypatch.setattr(choosing, "_is_crowded", lambda: False)
+    monkeypatch.setattr(choosing, "_is_crowded", lambda sample: False)
 
 
 def wait(number: int, *, seconds: float = 0.004) -> int:
@@ -243,3 +246,29 @@ def test_what_would_change_it():
     large = distribute(len).advise([bytes(2_000_000)] * 40)
     assert large.job == "serial"
     assert "names of files" in large.changes[0]
+
+
+def look_at(data: bytes) -> int:
+    """Holds the interpreter's lock for some microseconds."""
+    return sum(data[::2048])
+
+
+def test_a_moment_does_not_show_whether_calls_release_the_lock():
+    """Two threads that have it for 2 ms each, one after the other, are not at work at the same time."""
+    advice = distribute(look_at).advise([bytes(1_000_000)] * 2_000)
+    assert not any("at once" in line for line in advice.measured)
+    assert "release" not in advice.why
+
+
+def test_other_programs_are_seen_while_calls_are_measured(monkeypatch: pytest.MonkeyPatch):
+    """What they use of the CPUs at the time, not what the machine did in the last minute."""
+    seen: list[float | None] = []
+
+    def choose(sample: Sample, *more: Any) -> choosing.Choice:
+        seen.append(sample.others)
+        return choosing.choose(sample, *more)
+
+    monkeypatch.setattr("jd_core._auto.advise.choose", choose)
+    distribute(wait).advise(range(500))
+    assert seen[0] is None or 0.0 <= seen[0] <= (os.cpu_count() or 1) + 0.5
+    assert (seen[0] is None) == (busy_seconds() is None)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @distribute(job="auto")
 def pause(seconds: float) -> tuple[int, str]:
     """Waits; returns where."""
-    time.sleep(seconds)
+    if seconds:  # to sleep for no time takes a tenth of a millisecond
+        time.sleep(seconds)
     return os.getpid(), threading.current_thread().name
 
 
@@ -84,9 +85,24 @@ def test_tiny_calls_stay_here(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_tiny_calls_that_become_long() -> None:
     """What stays here is measured on: calls that get longer move."""
-    places = pause(200 * [0.0] + 20 * [0.02])
+    places = pause(200 * [0.0] + 100 * [0.005])
     assert places[0][1] == threading.current_thread().name
     assert places[-1][1].startswith("just-distribute-io")
+
+
+def test_a_moment_in_which_nothing_runs_is_no_reason_to_move() -> None:
+    """Where the thread did not run for 10 ms, calls around that seem to take longer; the next ones do not."""
+    places: list[int] = []
+
+    @distribute(job="auto")
+    def tiny(number: int) -> int:
+        if number in (8, 5_000):
+            time.sleep(0.01)
+        places.append(threading.get_ident())
+        return number
+
+    assert tiny(range(20_000)) == list(range(20_000))
+    assert places == [threading.get_ident()] * 20_000
 
 
 def test_coroutines_run_on_a_loop() -> None:

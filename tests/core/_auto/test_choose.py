@@ -17,7 +17,7 @@ def four_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing, "usable_cpus", lambda: 4)
     monkeypatch.setattr(choosing, "is_installed", lambda job: True)
     monkeypatch.setattr(choosing, "_start", lambda job: 0.003)
-    monkeypatch.setattr(choosing, "_is_crowded", lambda: False)
+    monkeypatch.setattr(choosing, "_is_crowded", lambda sample: False)
 
 
 def sample(
@@ -126,7 +126,7 @@ def test_calls_that_release_the_lock_go_to_threads() -> None:
 
 def test_on_a_busy_machine_threads_are_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """There, a thread that waits for the interpreter's lock seems to wait for a CPU."""
-    monkeypatch.setattr(choosing, "_is_crowded", lambda: True)
+    monkeypatch.setattr(choosing, "_is_crowded", lambda sample: True)
     costs = sample(0.01)
     costs.at_once[2] = 1.95
     assert choose(costs, 100, None).job == "compute"
@@ -139,7 +139,7 @@ def test_a_gain_has_a_range(monkeypatch: pytest.MonkeyPatch) -> None:
     assert idle.is_sure
     monkeypatch.setattr(choosing, "_start", lambda job: 0.35)
     assert choose(sample(0.01), 100, None).low < idle.low
-    monkeypatch.setattr(choosing, "_is_crowded", lambda: True)
+    monkeypatch.setattr(choosing, "_is_crowded", lambda sample: True)
     crowded = choose(sample(0.01), 100, None)
     assert crowded.low < 1.0
     assert not crowded.is_sure
@@ -178,3 +178,38 @@ def test_where_calls_differ_less_is_sure() -> None:
     sure = choose(costs, 10, None)
     costs.error = 0.4
     assert choose(costs, 10, None).low < sure.low
+
+
+def weighed(*values: object) -> Sample:
+    """A sample that has weighed calls which return what they are passed."""
+    found = Sample()
+    found.weigh(ChunkResult(Chunk(0, (list(values),)), list(values)))
+    return found
+
+
+def test_the_cost_of_a_message_is_none_of_a_call() -> None:
+    """Many calls share it: to send a number takes next to nothing, also where only one was weighed."""
+    assert weighed(7).moving_per_call < 1e-5
+    assert weighed(7).nbytes < 100
+
+
+def test_large_data_takes_its_time() -> None:
+    """By its size, also where serializing it copies nothing."""
+    for data in (bytes(1_000_000), bytearray(1_000_000), [bytes(100_000)] * 10, memoryview(bytes(1_000_000)).tobytes()):
+        found = weighed(data)
+        assert found.sendable
+        assert found.moving_per_call > 1e-4
+        assert found.nbytes > 100_000
+
+
+@pytest.mark.parametrize(("others", "crowded"), [(0.0, False), (1.0, False), (1.5, True), (4.0, True), (9.0, True)])
+def test_what_other_programs_use_decides_what_is_sure(others: float, crowded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four CPUs, 70 % of which would be sure. The load of the last minute, this program's own too, is no matter then."""
+    monkeypatch.undo()
+    monkeypatch.setattr(choosing.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(choosing, "machine_load", lambda: 100.0 if not crowded else 0.0)
+    costs = sample(0.01)
+    costs.others = others
+    assert choosing._is_crowded(costs) is crowded
+    costs.others = None
+    assert choosing._is_crowded(costs) is not crowded

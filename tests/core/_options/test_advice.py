@@ -73,7 +73,7 @@ def test_jobs_by_other_names(name: str, meant: str) -> None:
 @pytest.mark.parametrize(("surplus", "meant"), [(8, "workers=8"), ("io", "job='io'")])
 def test_options_by_position(surplus: Any, meant: str) -> None:
     """``distribute("io", 8)`` is refused with the keyword; so is it for a function, and for `.options`."""
-    message = rf"options are passed by keyword, but {surplus!r} was passed by position; did you mean {meant}\?"
+    message = rf"options are given by keyword, and {surplus!r} is given by position; did you mean {meant}\?"
     for call in (lambda: distribute("io", surplus), lambda: distribute(abs, surplus), lambda: distribute(None, surplus)):
         with pytest.raises(TypeError, match=message):
             call()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,12 @@ def test_explain_cpus_names_the_file(monkeypatch):
     monkeypatch.setattr(cpus, "_quota", lambda: (1.5, "/sys/fs/cgroup/cpu.max"))
     assert ("CPU quota (control group)", "1.5 CPUs, by /sys/fs/cgroup/cpu.max") in cpus.explain_cpus()
     assert all(isinstance(text, str) for pair in cpus.explain_cpus() for text in pair)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux says it")
+def test_busy_seconds_grow_by_what_a_process_uses():
+    """At least that: others may work, too."""
+    before, own = cpus.busy_seconds(), time.process_time()
+    while time.process_time() - own < 0.3:
+        pass
+    assert cpus.busy_seconds() - before > 0.2

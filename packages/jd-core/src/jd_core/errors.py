@@ -1,6 +1,6 @@
-"""The library's own errors. A user's exception is never wrapped in one of them if it can be raised itself.
+"""Every error that is the library's own. A user's exception is never wrapped in one where it can be raised itself.
 
-Each message says what happened, names the offending parameter, option or call with its value, and states the remedy.
+Each message says what happened, names the offending parameter, option or call with its value, and gives the remedy.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ class SignatureError(DistributeError, TypeError):
 
 
 class BatchingError(DistributeError, ValueError):
-    """The arguments cannot be cut into calls, or the results cannot be joined: lengths or types do not match."""
+    """The arguments cannot be cut into calls, or the results not joined: lengths or types that do not match."""
 
 
 class ResumeError(DistributeError, RuntimeError):
-    """The file of ``resume=`` cannot be used, holds results of other code, or calls cannot be told apart after a restart."""
+    """The file of ``resume=`` cannot be used, is of other code, or calls cannot be told apart after a restart."""
 
 
 class BackendError(DistributeError, RuntimeError):
-    """A backend failed (a worker, a connection, serialization), not the user's function."""
+    """The machinery failed, not the user's function."""
 
 
 class BackendNotInstalledError(BackendError):
-    """The job is known, but the package that runs it is not installed. The message has the command that installs it."""
+    """The job is known, but the package that runs it is not installed. The message holds the install line."""
 
 
 class WorkerDiedError(BackendError):
-    """A worker ended while it ran a call: it was killed, ran out of memory, crashed, or called ``os._exit``.
+    """A worker ended while it ran a call: killed, out of memory, a segmentation fault, ``os._exit``.
 
-    The message has the exit code or signal if the backend knows it; Ray does not provide it.
+    The message has the exit code or signal where the backend learns it; Ray does not tell.
     """
 
 
@@ -48,11 +48,11 @@ class CallTimeoutError(BackendError, TimeoutError):
 
 
 class SerializationError(BackendError):
-    """The function, an argument, a constant, a result or an exception cannot be serialized to or from a worker."""
+    """The function, an argument, a constant, a result or an exception cannot travel to or from a worker."""
 
 
 class RemoteError(BackendError):
-    """Replaces a user's exception that cannot be serialized: has its type's name, its message and its traceback as text."""
+    """Stands for a user's exception that could not travel back: holds its type's name, message and traceback text."""
 
 
 class CallError(BackendError):
@@ -60,9 +60,9 @@ class CallError(BackendError):
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - it is not raised; as in concurrent.futures
-    """The traceback of a worker as text: the ``__cause__`` of an exception, so that it is printed with it.
+    """The traceback text of a worker, hung on an exception's ``__cause__`` so that it is printed with it.
 
-    Traceback objects cannot leave their process; ``concurrent.futures.process`` does the same.
+    As ``concurrent.futures.process._RemoteTraceback``: tracebacks themselves cannot leave their process.
     """
 
     def __init__(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Settings of a whole program, or a part of it: by `jd_core.defaults`, and in the environment.
+"""What is set for a whole program, or a part of it: by `jd_core.defaults`, and in the environment.
 
 The environment is read at each call, never at import.
 """
@@ -17,7 +17,7 @@ SERIAL, WORKERS = "JUST_DISTRIBUTE_SERIAL", "JUST_DISTRIBUTE_WORKERS"
 
 
 class Setting(NamedTuple):
-    """A value and where it was set: ``"the environment"``, or ``defaults(...)`` with file and line."""
+    """A value and who has set it: ``"the environment"``, or ``defaults(...)`` with file and line."""
 
     value: Any
     source: str
@@ -30,7 +30,7 @@ defaults: contextvars.ContextVar[Mapping[str, Setting]] = contextvars.ContextVar
 
 
 def settings() -> dict[str, Setting]:
-    """Returns the values for options that functions do not state, as set here and now, by the option's name.
+    """Returns what is set here and now for functions that leave it open, by the option's name.
 
     Raises:
         ValueError: an environment variable has a value that is not allowed.
@@ -43,10 +43,10 @@ def settings() -> dict[str, Setting]:
 
 
 def is_serial() -> bool:
-    """Whether the environment says that the calls of every job run in the calling thread.
+    """Whether the environment says that every job runs here.
 
     Raises:
-        ValueError: the variable is neither 1 nor 0.
+        ValueError: it says neither that nor the contrary.
     """
     text = variable(SERIAL) or ""
     if text not in ("", "0", "1"):

@@ -19,8 +19,8 @@ class IoBackend(Backend):
     """Runs calls in threads that are started for the run, take one call after the other, and end with the run.
 
     Options:
-        max_per_second: the most calls that start per second, over all runs and threads: a number, "auto", or a
-            `jd_core.Rate` that functions share.
+        max_per_second: at most so many calls start per second, over all runs and threads: a number, "auto", or a
+            `jd_core.Rate` to share it between functions.
     """
 
     name = "io"
@@ -29,11 +29,11 @@ class IoBackend(Backend):
     options = {"max_per_second": MAX_PER_SECOND}
 
     def default_workers(self, options: Mapping[str, Any]) -> int:
-        """Returns ``min(32, cpus + 4)``, as in `concurrent.futures.ThreadPoolExecutor`."""
+        """Returns ``min(32, cpus + 4)``, as `concurrent.futures.ThreadPoolExecutor` has it."""
         return min(32, usable_cpus() + 4)
 
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
-        """Runs the calls; see `Backend`. A running call cannot be cancelled: its thread is left running."""
+        """Runs the calls; see `Backend`. A running call cannot be cancelled: its thread is left behind."""
         if is_async(work.function) and threads_are_greenlets():
             raise BackendError(
                 f"{work.name}() is a coroutine function, and gevent has replaced threads by greenlets, which cannot run "

@@ -1,6 +1,6 @@
 """The backend that the core loads for ``job="ray"``: its options, its default number of workers, and `run`.
 
-Nothing here imports ray: `connection` does, once a run has its first chunk, and so does `dispatch`, which runs it.
+Nothing here imports ray: `connection` does, when a run has its first chunk, and `dispatch`, which does the run.
 """
 
 from __future__ import annotations
@@ -33,16 +33,15 @@ def _are_labels(value: Mapping[Any, Any]) -> bool:
 class RayBackend(Backend):
     """Runs chunks as Ray tasks, at most a window of them in flight.
 
-    An initialised Ray is used as it is and never shut down; see `connection` for the other cases. Options are passed to Ray
-    under the same names and mean what they mean for ``ray.remote``, except that ``max_retries`` is 0 unless given: this
-    package finds and names the call whose worker died, and ``retries`` runs it again.
+    An initialised Ray is used as it is and never shut down; see `connection` for the rest. Options go to Ray under
+    their own names and mean what they mean for ``ray.remote``, except that ``max_retries`` is 0 unless given: a call
+    whose worker died is found and named by this package, and run again by ``retries``.
     """
 
     name: ClassVar[str] = "ray"
     #: Measured: from the last call of a chunk to the first of the next, on a warm local cluster that keeps all CPUs busy.
     message_seconds: ClassVar[float] = 3e-3
-    #: A task costs the caller about a millisecond of CPU time (row ray-sleeps-cpu); longer chunks would hide a run's
-    #: progress.
+    #: A task costs the caller about a millisecond of CPU time, and a run should show progress: row ray-sleeps-cpu.
     long_chunk_seconds: ClassVar[float] = 1.0
     connects = True
     in_processes: ClassVar[bool] = True
@@ -63,7 +62,9 @@ class RayBackend(Backend):
             (object,),
             lambda value: value in ("DEFAULT", "SPREAD") if isinstance(value, str) else hasattr(value, "__dict__"),
         ),
-        "label_selector": Option("a mapping of node labels to required values, as for ray.remote", (Mapping,), _are_labels),
+        "label_selector": Option(
+            "a mapping of node labels to what is asked of them, as for ray.remote", (Mapping,), _are_labels
+        ),
         "fallback_strategy": Option(
             "a list of mappings with a label_selector each, as for ray.remote",
             (list,),
@@ -71,7 +72,7 @@ class RayBackend(Backend):
         ),
         "enable_task_events": Option("True or False", (bool,)),
         "keep": Option(
-            "'cluster': results stay on the cluster, and the call returns references to them (ray.ObjectRef)",
+            "'cluster': results stay on the cluster, and those of the call are references to them (ray.ObjectRef)",
             (str,),
             lambda value: value == "cluster",
         ),
@@ -79,11 +80,11 @@ class RayBackend(Backend):
     }
 
     def default_workers(self, options: Mapping[str, Any]) -> int:
-        """Returns how many calls the cluster can run at once; connects to it, or starts one, if necessary."""
+        """Returns how many calls the cluster can run at once, connecting to it (or starting one) if need be."""
         return capacity.offered(connection.connect(options.get("address")), options)
 
     def returns_values(self, options: Mapping[str, Any]) -> bool:
-        """Returns whether results come back instead of staying on the cluster."""
+        """Returns whether results come back, and do not stay on the cluster."""
         return "keep" not in options
 
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:

@@ -20,8 +20,8 @@ from jd_web.loop import abandon, loop_name, running_loop
 from jd_web.tasks import TaskWorkers
 from jd_web.threads import LoopThreadWorkers
 
-#: Seconds that cancelled calls have to clean up before `run` returns; they continue in the background. Together with the
-#: other steps that end a run, this is less than the five seconds within which every fault has to be reported.
+#: Seconds that cancelled calls have to clean up before `run` returns; they go on cleaning up behind it. With what else ends
+#: a run it stays below the five seconds in which any fault is to be reported.
 CLEANUP_SECONDS = 3.0
 
 #: The same after Ctrl-C.
@@ -33,11 +33,11 @@ _Workers: TypeAlias = TaskWorkers | LoopThreadWorkers
 
 
 class WebBackend(Backend):
-    """Runs coroutines on the process's event loop, which has its own thread, or with `arun` on the caller's loop.
+    """Runs coroutines on one loop of the process, in a thread of its own, or with `arun` on the caller's loop.
 
     Options:
-        max_per_second: the most calls that start per second, over all runs and threads: a number, "auto", or a
-            `jd_core.Rate` that functions share.
+        max_per_second: at most so many calls start per second, over all runs and threads: a number, "auto", or a
+            `jd_core.Rate` to share it between functions.
     """
 
     name = "web"
@@ -67,9 +67,9 @@ class WebBackend(Backend):
                 workers.join()
 
     async def arun(self, work: Work, chunks: Iterator[Chunk | None]) -> AsyncGenerator[ChunkResult, None]:
-        """Runs the calls on the running loop, where ``chunks`` is also pulled; only plain functions run in threads.
+        """Runs the calls on the running loop, where ``chunks`` is pulled too; no thread but for plain functions.
 
-        Closing it, or cancelling the task that waits for it, cancels running calls and returns when they have ended.
+        Closing it, or cancelling the task that waits for it, cancels what runs and returns when that has ended.
         """
         loop = asyncio.get_running_loop()
         event = asyncio.Event()
@@ -84,7 +84,7 @@ class WebBackend(Backend):
             await workers.close()
 
     def doctor(self) -> list[tuple[str, str]]:
-        """Returns which event loop is used."""
+        """Returns which event loop runs are on."""
         return [("event loop", loop_name())]
 
 
@@ -103,7 +103,7 @@ def _from_threads(loop: asyncio.AbstractEventLoop, wake: Callable[[], object]) -
 
 
 def _close(workers: _Workers, loop: asyncio.AbstractEventLoop) -> None:
-    """Closes workers on their loop, from another thread. Slow ones continue unattended; a blocked loop is abandoned."""
+    """Closes workers on their loop, from another thread. What takes too long goes on behind; a blocked loop is abandoned."""
     if loop.is_closed():
         return  # the interpreter is ending, and has cancelled all that was on the loop
     interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)

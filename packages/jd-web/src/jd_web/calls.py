@@ -1,4 +1,4 @@
-"""One call of a coroutine function: its constants, its rate limit, its time limit."""
+"""What one call of a coroutine function is: its constants, its turn by the rate, its time limit."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from jd_core.worker import Bound, finish_async, innermost, returned_by, uncounte
 
 _Call: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 
-#: The longest time between two checks of which calls took too long, and its largest share of the limit.
+#: The longest time between two looks at which calls took too long, and the part of the limit that it is at most.
 LOOK_SECONDS, LOOK_PART = 0.05, 0.05
 
 
 def as_coroutine(work: Work, resources: LoopResources | None, began: dict[Any, float] | None = None) -> _Call:
     """Returns a callable of one call's arguments that returns the coroutine of its result.
 
-    The elements of an async generator, and of a generator that a coroutine function returns, become a list.
+    What a generator yields becomes a list, that of an async generator and one that a coroutine function returns.
 
     Args:
-        work: the work of the run; its function is a coroutine function or an async generator function.
-        resources: its constants, if some have to be opened on the loop.
-        began: gets, by task, when its current call began, after waiting for its turn.
+        work: the run's; its function is a coroutine function or an async generator function.
+        resources: its constants, if some are to be opened on the loop.
+        began: gets, by task, when its present call began: after it waited for its turn.
     """
     function: _Call = work.function if returned_by(work.function).as_is else _finished(work.function)
     if began is not None:
@@ -81,9 +81,9 @@ def _rated(call: _Call, rate: Rate, ready: _Call | None) -> _Call:
     """Returns ``call``, started when ``rate`` lets it.
 
     Args:
-        call: the callable to start.
+        call: what to start.
         rate: says when.
-        ready: is awaited before each call's turn; calls that waited together for it later would also start together.
+        ready: is awaited before each call's turn: calls that waited together for what they all need would start together.
     """
     turn = asyncio.Lock()  # held by the call that is the next to start: only one asks, for all would wake at once
 
@@ -108,11 +108,11 @@ def _rated(call: _Call, rate: Rate, ready: _Call | None) -> _Call:
 class TimeLimits:
     """Cancels the calls of one run that take longer than ``work.timeout``.
 
-    The time is measured by the run's own clock, which only runs while the event loop does: time for which the loop is
-    blocked (by the consumer of a stream, another task of the caller, a call that prints) does not count.
+    A clock of the run's own says how long that is. It runs while the event loop does: time for which somebody blocks the
+    loop (the consumer of a stream, another task of the caller's, a call that prints) is not the calls'.
 
     Args:
-        work: the work of the run, with a timeout.
+        work: the run's, with a timeout.
     """
 
     def __init__(self, work: Work) -> None:
@@ -126,7 +126,7 @@ class TimeLimits:
         self._looks = False
 
     def limited(self, call: _Call) -> _Call:
-        """Returns ``call``, which is cancelled if it takes too long."""
+        """Returns ``call``, cancelled where it takes too long."""
 
         async def run(*arguments: Any) -> Any:
             error: BaseException | None = None
@@ -159,7 +159,7 @@ class TimeLimits:
         return self._time(now)
 
     def _time(self, now: float) -> float:
-        """Returns the run's clock; if it is later than the next check was due, the loop was blocked meanwhile."""
+        """Returns the run's clock; the loop was blocked for what is beyond the time of the next look."""
         return self._elapsed + min(now - self._looked, 2.0 * self._step)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,6 +1,6 @@
-"""The event loop that runs of the web backend share: one per process, in a separate daemon thread.
+"""The event loop that runs of the web backend share: one per process, in a daemon thread of its own.
 
-It stays open between runs, so that clients bound to it stay valid. A forked child makes its own.
+It lives on between runs, so that clients bound to it stay valid. A forked child makes its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CLOSING_SECONDS = 1.0
 
 
 class LoopThread:
-    """A running event loop: uvloop's if that is installed, else asyncio's."""
+    """A running event loop: uvloop's where that is installed, else asyncio's."""
 
     def __init__(self) -> None:
         self._closing = False
@@ -69,10 +69,9 @@ class LoopThread:
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Returns a new loop: uvloop's if that is installed, else asyncio's.
+    """Returns a new loop: uvloop's where that is installed, else asyncio's.
 
-    If gevent has replaced threads by greenlets, asyncio's is used: it waits in Python, where gevent lets other greenlets
-    run.
+    Where gevent has replaced threads by greenlets, asyncio's: it waits in Python, where gevent lets other greenlets run.
     """
     if threads_are_greenlets():
         return asyncio.new_event_loop()
@@ -84,7 +83,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def loop_name() -> str:
-    """Returns the name and version of the library that `new_event_loop` uses."""
+    """Returns the name and version of what `new_event_loop` takes its loops from."""
     try:
         return f"uvloop {importlib.metadata.version('uvloop')}"
     except importlib.metadata.PackageNotFoundError:
@@ -99,7 +98,7 @@ _lock = threading.Lock()
 def running_loop() -> Iterator[asyncio.AbstractEventLoop]:
     """Yields the process's loop, which is started at the first use.
 
-    In that loop's own thread, which must not wait for itself, it yields another loop that ends with the block.
+    On that loop's own thread, which must not wait for itself, it yields another one that ends with the block.
     """
     global _shared
     with _lock:

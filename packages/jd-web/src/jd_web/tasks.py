@@ -1,12 +1,13 @@
 """The workers that run coroutines on an event loop, each making one call after the other.
 
-A worker is not a task. Each call runs in its own context, and from Python 3.12 on in its own task, which starts at once, so
-that a call that never waits costs the loop nothing. A call that had to wait ends with its worker's next calls::
+A worker is no task of its own. Each call runs in a context of its own, and from Python 3.12 on in a task of its own: one
+that starts at once, so that a call that never waits costs the loop nothing. A call that had to wait ends by making its
+worker's next calls::
 
     _serve ──▶ call, call, call … one waits ──▶ (the loop) ──▶ it ends, _serve ──▶ call, call …
 
-On Python 3.11 a task would have to wait for an iteration of the loop, which costs more than ten calls that never wait (row
-web-tiny-calls). So there a worker has one task while it has calls, and a new one, with a new context, after a call that has
+Before 3.12 a task would have to wait for a turn of the loop, which costs more than ten calls that never wait (row
+web-tiny-calls). There a worker has a task while it has calls, and a new one, with a new context, after a call that has
 changed its context (row web-sleeps: 1.3 with a context for each call).
 """
 
@@ -32,17 +33,17 @@ from jd_web.worker import Worker, is_current
 
 
 class TaskWorkers:
-    """The workers of one run of a coroutine function. Only `admit` and `stop` may be called outside of its loop.
+    """The workers of one run of a coroutine function. Made in any thread; all but `admit` and `stop` is for the loop's.
 
     Args:
         queue: the calls.
         work: what is the same for all of them.
         loop: where the calls run.
-        own_loop: whether the loop is this library's, so that no other code cancels tasks on it.
+        own_loop: whether the loop is this library's, so that nobody else cancels tasks on it.
 
     Attributes:
-        closing: whether `close` has begun to run, so the loop is not blocked.
-        are_on_loop: whether there is something for `close` to end on the loop.
+        closing: `close` has begun to run, so the loop is not blocked.
+        are_on_loop: there is something for `close` to end on the loop.
     """
 
     are_on_loop = True
@@ -68,7 +69,7 @@ class TaskWorkers:
         self._context.run(inside_worker.set, True)
 
     def admit(self, calls: int) -> None:
-        """Adds or wakes as many workers as there are calls for, at most ``work.workers``; may be called in any thread."""
+        """Adds or wakes as many workers as there are calls for; at most ``work.workers``. From any thread."""
         with self._queue.lock:
             if len(self._workers) == self._work.workers and not self._queue.waiting:
                 return  # all are busy, and look for themselves
@@ -79,15 +80,15 @@ class TaskWorkers:
         self._loop.call_soon_threadsafe(self._begin)
 
     def overdue(self) -> float:
-        """Does nothing: the loop watches the calls' time."""
+        """Nothing to do: the loop watches the calls' time."""
         return float("inf")
 
     def stop(self) -> None:
-        """Prevents any further call from starting, even while the loop is busy; may be called in any thread."""
+        """Lets nothing further start, also while the loop is busy. From any thread."""
         self._queue.stopped = True
 
     async def close(self) -> None:
-        """Cancels running calls and returns when they have ended; after the normal end, there are none."""
+        """Cancels what runs and returns when it has ended; after the normal end, there is nothing to cancel."""
         self.closing = True
         self.stop()
         self._cancel()
@@ -98,7 +99,7 @@ class TaskWorkers:
                 await self._resources.close()
 
     def join(self) -> None:
-        """Does nothing: `close` has waited for the calls."""
+        """Nothing to do: `close` has waited for the calls."""
 
     def _cancel(self) -> None:
         if self._cancelled:
@@ -118,7 +119,7 @@ class TaskWorkers:
     def _add_worker(self) -> None:
         """Wakes or adds one worker, if there is demand. The others follow when one of its calls has to wait.
 
-        Waking all at once would cost a wake-up for each call that never waits; one makes them all (row web-tiny-calls).
+        Were all woken at once, calls that never wait would cost a wake-up each; one makes them all (row web-tiny-calls).
         """
         if not self._demand or self._queue.stopped:
             return
@@ -136,14 +137,14 @@ class TaskWorkers:
         self._loop.call_soon(self._serve, worker, context=worker.context)
 
     def _add_workers(self) -> None:
-        """Wakes or adds workers for all calls that can start. Called whenever a call has to wait."""
+        """Wakes or adds workers for all the demand there is. Called whenever a call has to wait."""
         while self._demand and not self._queue.stopped:
             self._add_worker()
 
     if sys.version_info >= (3, 12):
 
         def _serve(self, worker: Worker) -> None:
-            """Makes calls until one has to wait; its task makes the next calls when it has ended."""
+            """Makes calls until one has to wait, which goes on with the next ones when it has ended."""
             queue, loop = self._queue, self._loop
             worker.waits = False
             try:
@@ -163,7 +164,7 @@ class TaskWorkers:
                 queue.crash(error)
 
         async def _make(self, worker: Worker, offset: int, argument: Any) -> None:
-            """Makes one call. It only raises its cancellation, since SystemExit and the like would stop the loop."""
+            """Makes one call. It raises only its cancellation: SystemExit and its like would go through the loop."""
             try:
                 worker.values[offset] = await worker.call(argument)
             except BaseException as error:
@@ -210,7 +211,7 @@ class TaskWorkers:
                 queue.crash(error)
 
     def _next_chunk(self, worker: Worker) -> bool:
-        """Records the calls that a worker has made, and finds a chunk for it; returns whether it may continue at once."""
+        """Records the calls that a worker has made, and finds it a chunk; returns whether it may go on at once."""
         queue, previous, done = self._queue, worker.opened, worker.done
         if previous is not None:
             queue.record(previous, done, time.perf_counter() - worker.began)

@@ -1,4 +1,4 @@
-"""Plain functions under the web backend run in threads; an awaitable that one returns is awaited on the run's event loop."""
+"""Plain functions under the web backend: in threads; an awaitable that one returns is awaited on the run's event loop."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from jd_core.worker import plain, release, uncounted
 
 from jd_web.calls import TimeLimits
 
-#: The outcome of awaiting: a result, or else an error.
+#: What awaiting led to: a result, or else an error.
 _Outcome: TypeAlias = tuple[Any, BaseException | None]
 
-#: Seconds between two checks of whether the threads have ended, on the caller's loop.
+#: Seconds between two looks at whether the threads have ended, on the caller's loop.
 _LOOK_SECONDS = 0.0005
 
 
@@ -47,12 +47,12 @@ class LoopThreadWorkers(ThreadWorkers):
         return self._awaiting.awaits
 
     def stop(self) -> None:
-        """Prevents further calls from starting, and further awaitables from being awaited."""
+        """Lets nothing further start or be awaited."""
         super().stop()
         self._awaiting.stop()
 
     async def close(self) -> None:
-        """Cancels what is awaited, and returns when this and the threads have ended; slow threads are left running."""
+        """Cancels what is awaited, and returns when that and the threads have ended; slow threads are left behind."""
         self.closing = True
         # The loop may be closed after this. A task that starts now has its turn after all that was handed over.
         await wait_until_done(*self._awaiting.cancel(), asyncio.ensure_future(self._end()))
@@ -82,16 +82,16 @@ class AwaitingCall:
         self._handing_over = threading.Lock()  # held while an awaitable is, so that none is after `stop`
 
     def release(self) -> None:
-        """Closes the objects that this thread has made for the call."""
+        """Closes what this thread has made for the call."""
         release(self.call)
 
     def stop(self) -> None:
-        """Prevents further awaitables from being awaited; may be called in any thread."""
+        """Lets nothing further be awaited. From any thread."""
         with self._handing_over:
             self._stopped = True
 
     def cancel(self) -> list[asyncio.Task[_Outcome]]:
-        """Cancels what is awaited, and returns the tasks that await it. Awaitables passed on after `stop` never begin."""
+        """Cancels what is awaited, and returns the tasks that await it. What was handed over after `stop` never begins."""
         for task in self._tasks:
             task.cancel()
         return [*self._tasks]
@@ -132,7 +132,7 @@ class AwaitingCall:
 
 
 async def _outcome_of(coroutine: Coroutine[Any, Any, Any]) -> _Outcome:
-    """Returns the result or the error, also SystemExit and the like, which would stop the loop if a task raised them."""
+    """Returns the result or the error: SystemExit and its like are the call's, and would end the loop as a task's."""
     try:
         return await coroutine, None
     except asyncio.CancelledError:

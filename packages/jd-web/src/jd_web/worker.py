@@ -1,4 +1,4 @@
-"""The state that workers on an event loop keep between calls."""
+"""What the workers on an event loop keep between calls."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from jd_core.worker import number_of_worker
 
 
 class Worker:
-    """The chunk and the progress of one worker of a run.
+    """What one worker of a run makes calls of, and what it has made.
 
     Attributes:
         opened: the chunk that it takes calls from; None if it has none.
         calls: the calls of that chunk, shared with the other workers.
         values: the results of that chunk.
         call: makes a call of that chunk.
-        context: the context; its calls run in copies of it.
+        context: what its calls run in copies of.
         name: unique in the run.
-        done: the number of calls of the chunk that it has made.
+        done: calls of the chunk that it has made.
         began: when it began with the chunk, on the performance counter.
         task: the last task that it has started.
-        waits: whether that task will make the worker's next calls when its own call has ended.
+        waits: that task goes on with the worker's calls when its own has ended.
     """
 
     __slots__ = ("began", "call", "calls", "context", "done", "name", "opened", "task", "values", "waits")
@@ -39,7 +39,7 @@ class Worker:
         self.take_from(None, call)
 
     def take_from(self, opened: OpenChunk | None, call: Callable[[Any], Coroutine[Any, Any, Any]]) -> None:
-        """Begins a chunk."""
+        """Begins with a chunk."""
         self.opened = opened
         self.calls: Iterable[tuple[int, Any]] = () if opened is None else opened.calls
         self.values: list[Any] = [] if opened is None else opened.values
@@ -49,7 +49,7 @@ class Worker:
 
 
 def is_current(context: contextvars.Context) -> bool:
-    """Returns whether the current context equals another one; known at once if it is an unchanged copy."""
+    """Returns whether the current context holds what another one does; at once if it is a copy and nothing was set since."""
     try:
         return contextvars.copy_context() == context
     except Exception:  # what was set cannot be compared, as arrays cannot

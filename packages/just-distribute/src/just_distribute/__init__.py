@@ -1,6 +1,6 @@
 """just-distribute: one decorator runs a function's calls in processes, threads, coroutines or on a Ray cluster.
 
-The code is in jd-core; the backends are separate packages. This package combines them and adds the command line.
+All of it is in jd-core; the backends are packages of their own. This package brings them together and adds the command line.
 """
 
 from typing import TYPE_CHECKING

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; None: those of this process.
 
     Returns:
-        0: success; 1: the demo failed, the doctor found a problem, or a file cannot be read; 130: Ctrl-C. Wrong arguments
+        0: fine; 1: the demo failed, the doctor found something wrong or a file cannot be read; 130: Ctrl-C. Wrong arguments
         exit with 2.
     """
     parsed = _parser().parse_args(arguments)
@@ -42,20 +42,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"just-distribute {_version()}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    demo = commands.add_parser("demo", help="run the four jobs on real input, and compare each with its plain loop")
+    demo = commands.add_parser("demo", help="run the four jobs on real input, each beside its plain loop")
     demo.add_argument("--jobs", type=_jobs, metavar="NAMES", help="which jobs, such as compute,io (default: all)")
     demo.add_argument("--workers", type=_workers, metavar="N", help="calls at once (default: each backend's own)")
     demo.set_defaults(command=_demo)
 
-    doctor = commands.add_parser("doctor", help="show what is installed, what it finds on this machine, and any problem")
+    doctor = commands.add_parser("doctor", help="say what is installed, what it finds here, and what is wrong")
     doctor.add_argument("--json", action="store_true", help="print it for machines")
     doctor.set_defaults(command=_doctor)
 
-    resume = commands.add_parser("resume", help="show what a file of resume= holds: how many results, which failed calls")
+    resume = commands.add_parser("resume", help="say what is in a file of resume=: how many results, failed calls")
     resume.add_argument("file", help="the path that resume= got")
     resume.set_defaults(command=_resume)
 
-    advise = commands.add_parser("advise", help="make a few calls of a function, and say which job fits it")
+    advise = commands.add_parser("advise", help="make a few calls of a function here, and say which job fits it")
     advise.add_argument("function", metavar="MODULE:FUNCTION", help="such as prices:price; found as by python -m")
     advise.add_argument(
         "--with",

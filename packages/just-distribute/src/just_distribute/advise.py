@@ -1,4 +1,4 @@
-"""``just-distribute advise``: which job fits a function, judged by a sample of its calls."""
+"""``just-distribute advise``: which job fits a function, by a sample of its calls here."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from jd_core import Distributed, distribute
 
 
 class _RefusedError(Exception):
-    """The named function or its arguments are wrong; the message says why."""
+    """What was named or passed is not right; its text says how."""
 
 
 def run(out: TextIO, err: TextIO, function: str, arguments: str) -> int:
-    """Prints the advice, and returns the exit code: 0, or 1 if there is none, with one line that says why.
+    """Prints the advice, and returns the exit code: 0; 1 where there is none, which is said in one line.
 
     Args:
-        out: the stream for the advice.
-        err: the stream for errors.
-        function: the function: module, colon, name; the name may have dots.
+        out: takes the advice.
+        err: takes what is wrong.
+        function: where it is: module, colon, name; the name may have dots.
         arguments: the text of the arguments of its distributed call, which is evaluated in the module.
     """
     try:

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from jd_core._insight.advice import Advice
     from jd_core._insight.explanation import Explanation
 
-#: Replaces the arguments of a call, which may be large, in its frames once they are bound.
+#: What frames of a call hold in the place of its arguments, which may be large, once these are bound.
 NOTHING: tuple[tuple[()], Constants] = (), Constants()
 
 
 @functools.cache
 def _streams() -> Any:
-    # Plain calls do not need it. It is kept, because an interpreter that is shutting down cannot import it any more.
+    # Plain calls need none of it. It is kept: an interpreter that ends imports nothing any more, not even what it has.
     from jd_core._api import stream
 
     return stream
@@ -42,10 +42,9 @@ def _streams() -> Any:
 
 @HelpText.shown
 class Distributed:
-    """A function that runs its calls in parallel. Made by `distribute`, whose docstring describes the options.
+    """A function that runs its calls in parallel. Made by `distribute`, whose docstring says how it behaves.
 
-    To annotate one, write ``Distributed[Callable[[int, int], int], int]``: the type of the function, and of one call's
-    result.
+    To annotate one: ``Distributed[Callable[[int, int], int], int]``, the function's type and what one call returns.
     """
 
     # Set by functools.update_wrapper.
@@ -72,15 +71,15 @@ class Distributed:
             **kwargs: constants, the same for every call.
 
         Returns:
-            A list with one result per call, in input order. If autobatch cut the input and the return hint is a
-            collection, one such collection with all elements. With ``aggregate=callable``, the value that this returns.
+            A list with one result per call, in input order; where autobatch cut the input and the return hint is a
+            collection, one such collection with all elements; with ``aggregate=callable``, what that returns.
 
         Raises:
             SignatureError: the arguments do not fit the function.
             BatchingError: lengths do not fit together, or a result cannot be joined.
-            BackendError: the backend failed; its subclasses say how.
-            Exception: the exception of the first call that failed, with a note that names the call. Its ``partial`` holds
-                the results that had arrived, by index.
+            BackendError: the machinery failed; its subclasses say how.
+            Exception: the first call's own exception, with a note that says which call it was. Its ``partial`` holds
+                the results that were there, by index.
         """
         kwargs = Constants(kwargs)  # under the same name, so that tracebacks with locals show no constant
         if args and isinstance(args[0], type) and self._is_classmethod_of(args[0]):
@@ -91,10 +90,10 @@ class Distributed:
 
     @CallMethod
     async def aio(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Returns an awaitable of what the call returns; the event loop is free meanwhile. Cancelling it cancels the run.
+        """Like the call itself, awaited: the event loop goes on meanwhile. Cancelling it cancels the run.
 
         Async iterables may be passed as well. They are read on the caller's loop, lazily, and closed at the end of the run.
-        Other iterables that are not collections in memory are read in a thread, so that the loop does not wait for them.
+        Other iterables that are not collections in memory are read in a thread, so that the loop need not wait for them.
         """
         kwargs = Constants(kwargs)
         target, call = self._bind(args, kwargs, on_loop=True)
@@ -106,27 +105,26 @@ class Distributed:
 
     @CallMethod
     def stream(self, /, *args: Any, **kwargs: Any) -> Stream[Any]:
-        """Returns an iterator over the results, one per call, in input order, as they arrive; never joined.
+        """Returns an iterator over the results, one per call, in input order, as they come; never joined.
 
-        The arguments are checked at once; calls start when the first result is requested, and inputs are read at most
-        ``buffersize`` calls ahead. Iterables that are not collections in memory are read in a thread, so results do not
-        wait for input, and input may depend on results. Closing the iterator, in any thread, or dropping it cancels the
-        rest.
+        The arguments are checked at once; calls start when the iterator is first asked, and inputs are read only
+        ``buffersize`` calls ahead of it. What is not a collection in memory is read in a thread of its own, so results do
+        not wait for input, and input may depend on results. Closing it, in any thread, or dropping it cancels the rest.
         """
         kwargs = Constants(kwargs)
         return self._stream(args, kwargs, ordered=True)
 
     @CallMethod
     def as_completed(self, /, *args: Any, **kwargs: Any) -> Stream[tuple[int, Any]]:
-        """Returns an iterator over (index of the call, result) in the order in which calls finish; otherwise as `stream`."""
+        """Returns an iterator over (index of the call, result) in the order in which calls finish; else as `stream`."""
         kwargs = Constants(kwargs)
         return self._stream(args, kwargs, ordered=False)
 
     @CallMethod
     def astream(self, /, *args: Any, **kwargs: Any) -> AsyncStream[Any]:
-        """Returns an async iterator over what `stream` yields; async iterables may be passed, as to `aio`.
+        """Like `stream`, for ``async for``; async iterables may be passed, as to `aio`.
 
-        Closing the iterator, or leaving its ``async with`` block, waits until the run has ended.
+        Leaving the ``async with`` block of the iterator, or closing it, returns when the run has ended.
         """
         kwargs = Constants(kwargs)
         opened: AsyncStream[Any] = _streams().astream(self._name, *self._bind(args, kwargs, on_loop=True))
@@ -136,9 +134,9 @@ class Distributed:
     def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
         """Returns what a call with these arguments would do, and why; starts nothing.
 
-        Print it for a text that fits a screen; notebooks show tables. It has the job, the workers, the number of calls, the
-        role of each parameter, sizes of batches and chunks, how results are joined, how much is sent, and warnings of
-        probable mistakes. At most one element of each argument is read, none of an iterator. Constants are never shown.
+        `print` it for a text that fits a screen; notebooks show tables. It has job, workers, calls, the role of each
+        parameter, sizes of batches and chunks, how results are joined, how much is sent, and warnings of what is probably
+        not meant. At most one element of each argument is read, none of an iterator. Constants are never shown.
 
         Raises:
             SignatureError, BatchingError, BackendError: as the call would.
@@ -150,14 +148,14 @@ class Distributed:
 
     @CallMethod
     def advise(self, /, *args: Any, **kwargs: Any) -> Advice:
-        """Makes a few of these calls in this process, for about two seconds at most, and returns which job fits all of them.
+        """Makes a few of these calls here, for about two seconds at most, and returns which job fits all of them.
 
-        Print it, or read its attributes: job (None: not sure), workers, the gain over a plain loop with a range, the
-        reasons, and what would change the advice. The calls are real, with the first elements, and their results are
-        dropped. If an argument is an iterator, nothing is measured, since it can be read only once.
+        `print` it, or look at its attributes: job, workers, the gain over a plain loop with a range, the reasons, and what
+        would change it; or it is not sure. The calls are real, with the first elements, and their results are dropped. An
+        iterator is left alone, so then nothing is measured.
 
         Raises:
-            Exception: what the call would raise, and what one of the calls made here raises.
+            Exception: as the call would, and what one of its calls raises.
         """
         kwargs = Constants(kwargs)
         from jd_core._auto.advise import advise  # here, because no call needs it
@@ -166,7 +164,7 @@ class Distributed:
 
     @functools.partial(CallMethod, plain=True)
     def local(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Calls the undecorated function once, in the calling thread, and returns its result."""
+        """Calls the undecorated function once, here and now."""
         return self.__wrapped__(*args, **kwargs)
 
     @shows_options(default=...)
@@ -174,8 +172,8 @@ class Distributed:
         """Returns a new distributed function with other options; this one is unchanged.
 
         Args:
-            job: a job's name, as in ``@distribute("io")``; also accepted as ``job=``.
-            **overrides: any options of `distribute`. If the job changes, options that only the former job has are dropped.
+            job: a job's name, as in ``@distribute("io")``; also taken as ``job=``.
+            **overrides: any options of `distribute`. With another ``job``, the backend's own options are dropped.
         """
         return Distributed(self.__wrapped__, resolve(with_job(job, overrides, *more), self._options))
 

@@ -17,8 +17,8 @@ LISTED = ("stream", "as_completed", "aio", "astream", "explain", "advise", "loca
 class CallMethod:
     """A method of `Distributed` that is called as the distributed function is, or as the plain one.
 
-    Accessed on an object it is a `BoundCallMethod`, which has the signature of the function: `inspect.signature`, `help`
-    and the completion of interactive shells show it instead of ``*args, **kwargs``.
+    Fetched from an object it is a `BoundCallMethod`, which has the signature of the function: `inspect.signature`, `help`
+    and the completion of interactive shells show it in the place of ``*args, **kwargs``.
     """
 
     def __init__(self, function: Callable[..., Any], *, plain: bool = False) -> None:
@@ -34,7 +34,7 @@ class CallMethod:
 
 
 class BoundCallMethod:
-    """A bound method with the signature of a function; otherwise the same as the method.
+    """A bound method with the signature of a function; in all else it is as the method.
 
     Args:
         method: what is called.
@@ -50,7 +50,7 @@ class BoundCallMethod:
         self.__doc__ = method.__doc__
 
     def __getattr__(self, name: str) -> Any:
-        """Returns the method's attribute: its name, its object, or its code, by which coroutine functions are recognized."""
+        """Returns the method's: its name, its object, and its code, by which coroutine functions are told."""
         return getattr(self._method, name)
 
     @property
@@ -59,7 +59,7 @@ class BoundCallMethod:
         return inspect.signature(self._of)
 
     def __get__(self, instance: object, owner: type | None = None) -> BoundCallMethod:
-        """Returns itself, which is bound already; `help` shows the signature only of routines, and so of descriptors."""
+        """Is bound already; a descriptor counts as a routine, of which `help` shows the signature."""
         return self
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -78,9 +78,9 @@ class BoundCallMethod:
 class HelpText:
     """The attribute ``__doc__`` of a class of distributed functions, as `help` sees it.
 
-    `help` takes a distributed function for a routine, and shows its name, signature and docstring; the methods have to
-    follow these. But for all other readers ``f.__doc__`` must be the function's own docstring. Only `help` reads it by
-    ``object.__getattribute__``, which bypasses ``Distributed.__getattribute__``, and so finds this attribute.
+    To `help`, a distributed function is a routine, of which it shows the name, the signature and the docstring. That is to
+    be followed by the methods. But ``f.__doc__`` is the function's own docstring, for all others who read it. `help` is the
+    one that reads it by ``object.__getattribute__``, past ``Distributed.__getattribute__``, and so finds this.
     """
 
     def __init__(self, of_class: str | None) -> None:
@@ -93,7 +93,7 @@ class HelpText:
         return owner
 
     def __get__(self, instance: Any, owner: type) -> str | None:
-        """Returns the docstring of the class; for an object, its own docstring and its methods with their signatures."""
+        """Returns the class's docstring; of an object its own one, and its methods with their signatures."""
         if instance is None:
             return self._of_class
         own = inspect.cleandoc(vars(instance).get("__doc__") or "")
@@ -109,7 +109,7 @@ class HelpText:
 
 
 def _signature_of(method: Any) -> str:
-    """Returns the signature of a method; of `Distributed.options`, which has many parameters, only their names."""
+    """Returns the signature of a method; of `Distributed.options`, which has many, the names alone."""
     try:
         signature = inspect.signature(method)
     except (TypeError, ValueError):  # that of a builtin that does not tell

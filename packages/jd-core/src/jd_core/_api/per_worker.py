@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 
 class PerWorker(Generic[T]):
-    """Marks a constant of a call that each worker makes for itself.
+    """The mark that `per_worker` leaves among the constants of a call.
 
     Attributes:
         factory: makes the object.
-        makes_one_per_worker: true; the attribute by which a worker recognizes it.
+        makes_one_per_worker: true; how a worker knows it.
     """
 
     makes_one_per_worker = True
@@ -48,26 +48,25 @@ def per_worker(
 @overload
 def per_worker(factory: Callable[[], T] | Callable[[int], T]) -> T: ...
 def per_worker(factory: Callable[[], Any] | Callable[[int], Any]) -> Any:
-    """Returns a constant that each worker makes for itself, such as a client, a connection or a model.
+    """Makes a constant of which every worker has its own.
 
     As in::
 
         fetch(urls, client=per_worker(httpx.AsyncClient))
 
     The object is made at a worker's first call: once per thread in "io", per process in "compute" and "ray", and per run in
-    "web", whose workers share one event loop (a plain function runs in threads there, and has one per thread). A context
-    manager is entered, and its value is passed to the calls; ``async with`` is used if the object supports it and the
-    function is a coroutine function. At the end of the run (in "ray" up to 15 seconds later) the context manager is left,
-    and an object with ``close`` or ``aclose`` is closed. This does not happen if a worker process has to be killed, for
-    example because it is still in a call when its run is abandoned.
+    "web", whose workers share one event loop (for a plain function, which runs in threads there, per thread). A context
+    manager is entered, and its value passed: by ``async with`` if it has that and the function is a coroutine function.
+    At the end of the run (in "ray" up to 15 seconds after it) it is left, and closed if it has ``close`` or ``aclose``; not
+    where a worker process has to be killed, as one that is still in a call when its run is given up.
 
     Args:
-        factory: makes the object; called in the worker, for coroutine functions on their event loop. If it needs an
-            argument, it gets the worker's number (see `worker_number`; 0 if all workers share one object). It may be a
-            coroutine function. An exception that it raises is the call's.
+        factory: makes the object; called in the worker, for coroutine functions on their event loop. Where it needs an
+            argument, it gets the worker's number (see `worker_number`; 0 where all workers share one object). May be a
+            coroutine function. An error in it is the call's error.
 
     Returns:
-        For type checkers, the object that calls get, so that they type-check; at run time, a mark in its place.
+        To type checkers what the calls get, so that they type-check; at run time a mark that stands for it.
 
     Raises:
         TypeError: ``factory`` is not callable.

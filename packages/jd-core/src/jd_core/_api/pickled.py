@@ -1,8 +1,8 @@
-"""How a distributed function with a name is pickled: by that name or by value, as the pickler at hand pickles functions.
+"""How a distributed function with a name of its own is pickled: by that name or by value, as the pickler sends functions.
 
-Picklers differ: Python's sends the name. cloudpickle, which Ray and joblib use, sends a function of ``__main__`` by value,
-since workers have another ``__main__``. So a plain function is pickled, under a name that leads to it. If it is found by
-name, it returns the distributed function.
+Every pickler does so in its own way. Python's sends the name. That of cloudpickle, Ray and joblib sends a function of
+``__main__`` by value, since its workers have another ``__main__``. So what is pickled is a function, under a name that leads
+to it, which returns the distributed one where it was found by name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class _Here:
-    """Holds a distributed function, but is pickled without it."""
+    """Holds a distributed function, and leaves it here when it is pickled."""
 
     def __init__(self, distributed: Any = None) -> None:
         self.distributed = distributed
@@ -23,9 +23,9 @@ class _Here:
 
 
 def rebuilder(distributed: Any) -> Callable[[Any], Any]:
-    """Returns the plain function that is pickled instead of a distributed one.
+    """Returns the function that is pickled instead of a distributed one.
 
-    It returns the distributed function. A copy of it returns None until it is passed an empty distributed function to fill.
+    It returns the distributed function; a copy of it returns None, until it is given an empty one to fill.
     """
     function, options, here = distributed.__wrapped__, distributed._options, _Here(distributed)
 
@@ -33,7 +33,7 @@ def rebuilder(distributed: Any) -> Callable[[Any], Any]:
         if blank is not None:
             here.distributed = blank
             blank.__init__(function, options)
-            blank._rebuild = rebuild  # so that in the caller it becomes the original again
+            blank._rebuild = rebuild  # by which it comes home as the one it is a copy of
         return here.distributed
 
     rebuild.__module__, rebuild.__qualname__ = distributed.__module__, f"{distributed.__qualname__}._rebuild"
@@ -41,7 +41,7 @@ def rebuilder(distributed: Any) -> Callable[[Any], Any]:
 
 
 def rebuilt(cls: type, rebuild: Callable[[Any], Any]) -> Any:
-    """Returns the distributed function of a `rebuilder`'s function, or an empty one if that function is a copy."""
+    """Returns the distributed function of a `rebuilder`'s function, or an empty one where that is a copy."""
     try:
         found = rebuild(None)
     except NameError:  # it is a copy, and not yet complete itself
@@ -57,7 +57,7 @@ def _unfinished(cls: Any) -> type:
     class Unfinished(cls):  # type: ignore[misc]
         """An empty distributed function, which is filled when it is first used.
 
-        Its function may not be complete earlier: a function that refers to itself is unpickled while its globals are.
+        Not before is its function complete: one that names itself is unpickled while its own globals are.
         """
 
         def __getattr__(self, name: str) -> Any:

@@ -17,7 +17,7 @@ from jd_core._planning.binding import BoundCall
 from jd_core._planning.thread_input import Reader, may_any_block
 from jd_core.worker import is_inside_worker
 
-#: While a stream is closed: seconds between two checks of whether another thread or task has left it.
+#: Seconds between two looks of who closes a stream at whether another thread or task has left it.
 LOOK_SECONDS = 0.002
 
 R_co = TypeVar("R_co", covariant=True)
@@ -25,12 +25,12 @@ Results_co = TypeVar("Results_co", bound="Generator[Any, None, None] | AsyncGene
 
 
 class _Once(Generic[Results_co]):
-    """Results that can be iterated once. If they never are, no call was made, and a warning says so.
+    """Results that can be iterated once, and a warning if they never are: then no call was made.
 
     Args:
-        name: the name of the function.
-        results: the results of the run.
-        stop: ends the run from a thread or task other than the one that waits for a result.
+        name: the function's.
+        results: the run's.
+        stop: ends the run from another thread or task than that which waits for a result.
     """
 
     def __init__(self, name: str, results: Results_co, stop: Stop) -> None:
@@ -44,7 +44,7 @@ class _Once(Generic[Results_co]):
         return self._results
 
     def __del__(self) -> None:
-        """Warns if no result was ever requested."""
+        """Warns if nothing was ever asked of it."""
         if not self._asked:
             warnings.warn(
                 f"a stream of {self._name}() was never iterated, so none of its calls were made",
@@ -74,11 +74,11 @@ class Stream(_Once[Generator[R_co, None, None]], Generator[R_co, None, None]):
         return self._ask().throw(*error)
 
     def close(self) -> None:
-        """Cancels the calls that have not finished, if any. May be called in any thread; a loop over the results ends."""
+        """Cancels what has not finished; does nothing if all has. From any thread; a loop over the results then ends."""
         results: Any = self._ask()
         self._stop.set()
-        # It is not closed while it runs in another thread: Python 3.11 and 3.12 may crash then instead of raising
-        # ValueError. No thread switch can happen between the check and the closing.
+        # Not closed while it runs in another thread: Python 3.11 and 3.12 may crash then, instead of raising ValueError. No
+        # thread switch comes between looking and closing.
         while results.gi_running:
             if self._stop.thread == threading.get_ident() or is_inside_worker():
                 return  # it is called by the run itself, or by one of its calls, for which the run may wait
@@ -95,7 +95,7 @@ class Stream(_Once[Generator[R_co, None, None]], Generator[R_co, None, None]):
 
 
 class AsyncStream(_Once[AsyncGenerator[R_co, None]], AsyncGenerator[R_co, None]):
-    """As `Stream`, for ``async for``. Closing it, or leaving its ``async with`` block, waits until the run has ended."""
+    """As `Stream`, for ``async for``. Closing it, or leaving its ``async with`` block, returns when the run has ended."""
 
     def __aiter__(self) -> AsyncGenerator[R_co, None]:  # noqa: PYI058 - as AsyncGenerator has it
         """Returns the results themselves."""
@@ -114,7 +114,7 @@ class AsyncStream(_Once[AsyncGenerator[R_co, None]], AsyncGenerator[R_co, None])
         return await self._ask().athrow(*error)
 
     async def aclose(self) -> None:
-        """Cancels the calls that have not finished, if any. May be called in any task; a loop over the results ends."""
+        """Cancels what has not finished; does nothing if all has. From any task; a loop over the results then ends."""
         import asyncio  # here, because the other ways do not need it
 
         results: Any = self._ask()
@@ -133,13 +133,13 @@ class AsyncStream(_Once[AsyncGenerator[R_co, None]], AsyncGenerator[R_co, None])
 
 
 def stream(name: str, target: Target, call: BoundCall, *, ordered: bool) -> Stream[Any]:
-    """Returns the results of a call, in the order of the calls or as they finish; a thread reads input that may block."""
+    """Returns the results of a call, in the order of the calls or as they finish; what may block is read in a thread."""
     stop = Stop()
     if not may_any_block(call):
         return Stream(name, target.start(call, stop=stop, ordered=ordered).stream(), stop)
     reader = Reader(call)
     start = functools.partial(target.start, reader.call, stop=stop, ordered=ordered)
-    run = None if reader.decides else start()  # arguments are checked at once, unless that needs first elements
+    run = None if reader.decides else start()  # where no first element is needed for it, all is checked at once
     return Stream(name, _read_in_thread(reader, stop, run, start), stop)
 
 

@@ -14,7 +14,7 @@ from jd_core._tracing.report import Report
 
 
 class trace:  # noqa: N801 - it is used like a function
-    """Records the runs of distributed functions in a ``with`` block, and reports where the time went.
+    """Records what the runs of distributed functions in a ``with`` block do, and says where the time went.
 
     As in::
 
@@ -23,16 +23,16 @@ class trace:  # noqa: N801 - it is used like a function
         print(run.report)
         run.save("run.html")
 
-    Every run that begins in the block is recorded, also in threads and tasks that the block starts, however the function is
-    called and on every job. A run is recorded to its end, even if the block ends before. A run inside a worker process is
-    part of the call that makes it. Traces may be nested, and several threads and tasks may have traces at the same time;
-    then each trace has the runs of its own block.
+    Every run that is begun in the block is recorded, also in the threads and tasks that the code in it starts, whatever way
+    it is called and wherever its calls run, and to its end, though the block may end before. A run inside a worker process
+    is part of the call that makes it. Traces may be nested, and be open in several threads and tasks at once; then each has
+    the runs of its own block.
 
-    A trace holds times, numbers and names of functions and workers; never an argument, a result or a constant. Calls shorter
-    than half a millisecond are measured in groups, so that tracing costs them little.
+    It holds times, numbers and names of functions and workers; never an argument, a result or a constant. Calls shorter than
+    half a millisecond are measured in groups, so that they hardly take longer.
 
     Attributes:
-        runs: the records of the runs so far, in the order in which they began.
+        runs: what was recorded of each run so far, in the order in which they began.
     """
 
     def __init__(self) -> None:
@@ -40,13 +40,13 @@ class trace:  # noqa: N801 - it is used like a function
         self._tokens: list[Token[Any]] = []
 
     def __enter__(self) -> Self:
-        """Starts recording."""
+        """Begins to record."""
         self._tokens.append(active.inherited.set((*(active.inherited.get() or ()), self.runs)))
         active.traces.append(self.runs)
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Records no further runs; runs in progress are recorded to their end."""
+        """Records no further runs; those that go on are recorded to their end."""
         index = next(index for index, one in enumerate(active.traces) if one is self.runs)
         del active.traces[index]
         with contextlib.suppress(ValueError):  # it was entered in another context, as a fixture is
@@ -54,15 +54,15 @@ class trace:  # noqa: N801 - it is used like a function
 
     @property
     def report(self) -> Report:
-        """Where the time went so far, and what helps; print it, or read its attributes."""
+        """What happened so far, and what to do about it; `print` it, or look at its attributes."""
         return Report([*self.runs])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes what was recorded to a file.
 
         Args:
-            path: a name with ``.html`` for a page that needs only a browser: what each worker did when, how long calls
-                took, the slowest calls, and what workers waited for; with ``.json`` for a trace in Chrome's format, which
+            path: ends with ``.html`` for a page that needs nothing but a browser: what each worker did when, how long calls
+                took, the slowest ones, and what workers waited for; with ``.json`` for a trace in Chrome's format, which
                 https://ui.perfetto.dev and chrome://tracing show.
 
         Raises:

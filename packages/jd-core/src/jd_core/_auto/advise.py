@@ -1,4 +1,4 @@
-"""Finds out which job fits a call: measures a sample of its calls in this process, and decides as ``job="auto"`` does."""
+"""Finds out which job fits a call: measures a sample of its calls here, and decides as ``job="auto"`` does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jd_core.backend.cpus import machine_load, usable_cpus
 from jd_core.worker import is_async
 from jd_core.worker.wrappers.seeded import seeded, stream_of_run
 
-#: Bytes of data per call from which on the advice mentions them.
+#: Data of a call that is worth a word.
 MUCH_BYTES = 10_000
 
 
@@ -32,7 +32,7 @@ def advise(target: Target, call: BoundCall) -> Advice:
 
     Args:
         target: the function.
-        call: its arguments. If one of them can be read only once, it is not read, and nothing is measured.
+        call: its arguments. Those that can be read only once are left alone, and then nothing is measured.
 
     Raises:
         BatchingError, SignatureError, BackendError: as the call would.
@@ -64,11 +64,11 @@ def advise(target: Target, call: BoundCall) -> Advice:
 
 
 class _ReadOnceError(Exception):
-    """An element of an argument is an iterator."""
+    """An element of what was passed is an iterator."""
 
 
 def _take(plan: Plan, count: int) -> Chunk | None:
-    """Returns up to this many of the next calls of a plan; None if there are no more."""
+    """Returns the next so many calls of a plan, or fewer; None: there are no more."""
     chunk = plan.take(count)
     for name, column in zip(plan.names, chunk.columns if chunk is not None else (), strict=False):
         if any(map(is_iterator, column)):
@@ -108,7 +108,7 @@ def _unmeasured(name: str, why: str) -> Advice:
 
 
 def _doubt(sample: Sample, choice: Choice) -> str | None:
-    """Returns why a choice is not sure, if it is not."""
+    """Returns what makes a choice unsure, if anything does."""
     if not choice.is_sure:
         return f"job={choice.second or choice.job!r} may be {choice.low:.2g} to {choice.high:.2g} times as fast"
     if not sample.knows_late and sample.waiting > 0.1 and machine_load() > usable_cpus():
@@ -150,7 +150,7 @@ def _changes(sample: Sample, choice: Choice, calls: int | None, options: Options
 
 
 def _calls_for_gain(sample: Sample, calls: int) -> int | None:
-    """Returns the number of calls from which on another job gains; None if it exceeds a thousand times as many."""
+    """Returns from how many calls on another job gains; None if not below a thousand times as many."""
     for factor in (2, 5, 10, 20, 50, 100, 200, 500, 1000):
         if choose(sample, factor * calls, None).job != "serial":
             return factor * calls

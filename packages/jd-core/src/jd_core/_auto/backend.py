@@ -1,4 +1,4 @@
-"""``job="auto"``: the first calls run in the calling thread and are measured; the others run under the job that fits."""
+"""``job="auto"``: the first calls run here and are measured; the others run where they belong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,24 +18,31 @@ from jd_core.backend import Backend, Chunk, ChunkResult, SettledChunk, Work, reg
 from jd_core.backend.cpus import usable_cpus
 from jd_core.worker import close_loop, is_async, plain, release
 
-#: The sample: this many calls, or calls for this many seconds, whichever is reached first. Of calls that are so short that
-#: the cost of measuring would matter, it is as many as take a millisecond.
+#: The sample: so many calls, or calls for so many seconds, whichever is reached first. Of calls so short that the cost of
+#: measuring would count as theirs, it is as many as take a millisecond.
 SAMPLE_CALLS = 20
 SAMPLE_SECONDS = 0.2
 SHORT_SECONDS = 0.001
 
-#: Two calls are a sufficient sample if they took this many seconds: their clocks distinguish waiting from computing.
+#: Fewer calls are sample enough if they took so long: their clocks tell waiting from computing.
 CLEAR_SECONDS = 0.02
+
+#: Of a shorter sample, so much are its last calls, which have to show the same as those before: a moment in which this
+#: thread did something else looks like calls that take longer.
+CONFIRMING = 0.25
+
+#: Calls that go on here are looked at again and again, each time so many times as many as in a sample: that costs them 1 %.
+GOING_ON = 5
 
 _log = logging.getLogger("just_distribute")
 
 
 class AutoBackend(Backend):
-    """Runs a few calls in the calling thread, and hands the rest of the run to the backend that fits them.
+    """Runs a few calls in the calling thread, and hands the rest of the run to the backend that fits what they cost.
 
     Coroutine functions go to web at once. Functions with a ``timeout`` go to compute, which can end a call. Calls that wait
-    go to io, and calls that compute to compute. While no gain is expected, calls continue to run in the calling thread, and
-    each chunk is measured again.
+    go to io, and calls that compute to compute. While nothing is expected to be gained, calls go on running here, and each
+    chunk is measured anew.
     """
 
     name = "auto"
@@ -45,7 +53,7 @@ class AutoBackend(Backend):
         return usable_cpus()
 
     def run(self, work: Work, chunks: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
-        """Runs chunks here until it is clear which job fits, and then there."""
+        """Runs chunks here until it is clear where they belong; then there."""
         choice = _at_once(work)
         if choice is None:
             trial = _Trial(work, chunks)
@@ -57,7 +65,7 @@ class AutoBackend(Backend):
                 yield from results
 
     async def arun(self, work: Work, chunks: Iterator[Chunk | None]) -> AsyncGenerator[ChunkResult, None]:
-        """Like `run`, for a caller on an event loop, which stays responsive: the measured calls run in a thread."""
+        """Like `run`, for a caller on an event loop, which stays free: calls that run here run in a thread."""
         from jd_core.backend.bridge import nested  # here, because it imports asyncio, which the other way does not need
 
         choice = _at_once(work)
@@ -72,10 +80,10 @@ class AutoBackend(Backend):
 
 
 class _Trial:
-    """The calls of a run that run here, until it is clear which job fits the others.
+    """The calls of a run that run here, until they show where the others belong.
 
     Attributes:
-        choice: the job for the rest; None while calls continue here.
+        choice: where the rest belongs; None while that is here.
         rest: the calls that have not run.
     """
 
@@ -84,12 +92,15 @@ class _Trial:
         self.rest = chunks
         self._work = work
         self._sample = Sample()
+        self._slowest = Sample()  # of the blocks of calls in the sample: this thread may not have run meanwhile
         self._left = work.calls
+        self._unrun: Chunk | None = None  # the rest of the chunk that was measured last
         self._is_first = True
+        self._is_confirming = False  # a sample has shown that calls belong elsewhere
         self._stays = False  # it was decided, and said, that calls go on here
 
     def run(self) -> Generator[ChunkResult, None, None]:
-        """Runs calls here, until there are no more or it is clear which job fits."""
+        """Runs calls here, until there are no more or it is clear where they belong."""
         work, event = self._work, threading.Event()
         if work.on_input is not None:
             work.on_input(event.set)
@@ -111,55 +122,70 @@ class _Trial:
             close_loop()
 
     def _pieces(self) -> Iterator[Chunk | None]:
-        """Yields the pieces that run here: a call, then the rest of the sample, then whole chunks."""
+        """Yields chunks, and what was left of each, until it is clear where the others belong."""
         for chunk in self.rest:
-            if chunk is None or isinstance(chunk, SettledChunk):
-                yield chunk
-                continue
-            done = 0
-            while done < len(chunk):
-                size = min(self._wanted(), len(chunk) - done)
-                yield chunk.part(done, done + size)
-                done += size
-                if self.choice is not None:
-                    left = [chunk.part(done, len(chunk))] if done < len(chunk) else []
-                    self.rest = itertools.chain(left, self.rest)
-                    return
-
-    def _wanted(self) -> int:
-        """Returns how many calls may run before the next decision."""
-        sample = self._sample
-        if not sample.calls:
-            return 1 if self._is_first else SAMPLE_CALLS
-        most = SAMPLE_CALLS - sample.calls
-        if sample.seconds < SHORT_SECONDS:
-            most = max(most, int(SHORT_SECONDS * sample.calls / max(sample.seconds, 1e-7)))
-        return max(1, min(most, int((SAMPLE_SECONDS - sample.seconds) * sample.calls / max(sample.seconds, 1e-7))))
+            yield chunk
+            while self._unrun is not None and self.choice is None:
+                unrun, self._unrun = self._unrun, None
+                yield unrun
+            if self.choice is not None:
+                if self._unrun is not None:
+                    self.rest = itertools.chain([self._unrun], self.rest)
+                return
 
     def _measured(self, call: Callable[..., Any], chunk: Chunk) -> ChunkResult:
-        with self._sample.measuring():
-            result = run_chunk(self._work, call, chunk)
+        """Runs as many calls of a chunk as are to be measured together, and decides."""
         sample = self._sample
+        before, earlier, began = sample.calls, sample.seconds, time.perf_counter()
+        last_calls, last, last_cpu = 0, began, time.thread_time()
+
+        def is_enough(calls: int) -> bool:
+            nonlocal last_calls, last, last_cpu
+            now, cpu = time.perf_counter(), time.thread_time()
+            if now - last > self._slowest.seconds:
+                self._slowest = Sample(calls - last_calls, now - last, cpu - last_cpu)
+            last_calls, last, last_cpu = calls, now, cpu
+            return calls > 0 and self._is_enough(before + calls, earlier + now - began)
+
+        with sample.measuring():
+            result = run_chunk(self._work, call, chunk, is_enough)
         sample.count(result)
+        done = len(result.chunk)
+        self._unrun = chunk.part(done, len(chunk)) if done < len(chunk) else None
         if self._left is not None:
-            self._left = max(0, self._left - len(chunk))
-        if self._is_first and sample.seconds < SHORT_SECONDS:
-            self._sample = sample = sample.renewed()  # most of it is what measuring costs, and what a first call costs
-        self._is_first = False
-        clear = sample.calls > 1 and sample.seconds >= CLEAR_SECONDS
-        many = sample.calls >= SAMPLE_CALLS and sample.seconds >= SHORT_SECONDS
-        if clear or many or sample.seconds >= SAMPLE_SECONDS:
-            choice = choose(sample, self._left, self._work.workers if self._work.workers_given else None)
-            self.choice = None if choice.job == "serial" else choice
-            if self.choice is None and not self._stays:
-                self._stays = True
-                _tell(self._work, f"goes on with its calls here: {choice.why}")
-            self._sample = sample.renewed()  # those that run here are measured anew: they may become longer
+            self._left = max(0, self._left - done)
+        is_enough_now, is_first, self._is_first = is_enough(done), self._is_first, False
+        if is_first and sample.seconds < SHORT_SECONDS:
+            self._renew()  # most of it is what measuring costs, and what a first call costs
+        elif sample.seconds >= SAMPLE_SECONDS or (is_enough_now and not is_first):
+            self._decide()
         return result
+
+    def _is_enough(self, calls: int, seconds: float) -> bool:
+        if self._is_first or seconds >= SAMPLE_SECONDS:
+            return True
+        part = CONFIRMING if self._is_confirming else GOING_ON if self._stays else 1 - CONFIRMING
+        besides = seconds - self._slowest.seconds
+        return besides >= CLEAR_SECONDS or (calls >= part * SAMPLE_CALLS and besides >= part * SHORT_SECONDS)
+
+    def _decide(self) -> None:
+        workers = self._work.workers if self._work.workers_given else None
+        choice = choose(self._sample.without(self._slowest), self._left, workers)
+        belongs_elsewhere = choice.job != "serial"
+        if belongs_elsewhere and (self._is_confirming or self._sample.seconds - self._slowest.seconds >= CLEAR_SECONDS):
+            self.choice = choice
+        elif not belongs_elsewhere and not self._stays:
+            self._stays = True
+            _tell(self._work, f"goes on with its calls here: {choice.why}")
+        self._is_confirming = belongs_elsewhere
+        self._renew()  # calls that run here are measured anew: they may become longer
+
+    def _renew(self) -> None:
+        self._sample, self._slowest = self._sample.renewed(), Sample()
 
 
 def _at_once(work: Work) -> Choice | None:
-    """Returns the job of a run if it is clear without measuring a call; None if it is not."""
+    """Returns where a run belongs of which no call need be measured; None if one has to."""
     if is_async(work.function) and is_installed("web"):
         return Choice("web", work.workers if work.workers_given else 0, 1.0, "it is a coroutine function")
     if work.timeout is not None and is_installed("compute"):
@@ -168,7 +194,7 @@ def _at_once(work: Work) -> Choice | None:
 
 
 def _moved(work: Work, choice: Choice) -> tuple[Backend, Work]:
-    """Returns the backend of a choice, and the work for it. Notifies the core, which makes the chunks."""
+    """Returns the backend of a choice, and the work as it is there. Tells whoever made the chunks."""
     backend = registry.backend(choice.job)
     workers = choice.workers or backend.default_workers({})
     _tell(work, f"runs its calls under {choice.job!r}: {choice.why}")
@@ -178,7 +204,7 @@ def _moved(work: Work, choice: Choice) -> tuple[Backend, Work]:
 
 
 def _tell(work: Work, decided: str) -> None:
-    """Reports the decision, in the log and in the report of a trace."""
+    """Says what was decided, in the log and in the report of a trace."""
     _log.info("%s(): job='auto' %s", work.name, decided)
     if work.recorder is not None:
         work.recorder.noted(f"auto     {decided}")

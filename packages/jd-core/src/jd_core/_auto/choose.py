@@ -1,11 +1,12 @@
-"""Which job fits calls of which a sample was measured: the one that is expected to finish first.
+"""Which job fits calls of which a sample was measured: the one that is expected to end first.
 
-``job="auto"`` chooses what is likely. `Distributed.advise` recommends it only if it is sure: if even the slow end of the
-expectation is no slower than a plain loop.
+``job="auto"`` does what is likely, and `Distributed.advise` says it only where it is sure: where even the slow end of what
+is expected is no slower than a plain loop.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from dataclasses import dataclass
@@ -16,28 +17,31 @@ from jd_core._tracing.words import short, size
 from jd_core.backend import registry
 from jd_core.backend.cpus import machine_load, usable_cpus
 
-#: In a shorter sample, the CPU time of the whole process is mostly the cost of reading the clocks.
+#: Of a shorter sample, the CPU time of the whole process is mostly what it takes to read the clocks.
 CLOCK_SECONDS = 0.001
 
 #: Calls that use no CPU for more than this share of their time wait.
 WAITING = 0.5
 
-#: Another job must be expected to take at most this share of the time here; a smaller gain is within the error of a sample.
+#: Another job must be expected to take at most this share of the time here. What is nearer is within the error of a sample.
 GAIN = 0.8
 
-#: Seconds until the first result of a job, if workers have to be started, and if they were started before.
+#: Seconds until the first result of a job whose workers have to be started, or were started before.
 STARTING = {"compute": (0.35, 0.003), "io": (0.005, 0.001), "web": (0.02, 0.001)}
 
-#: The factors for the least and the most of these: on a fast machine, and on a busy one or with large imports.
+#: How much of that it is at least, and at most: on a fast machine, and on a busy one or with large imports.
 FAST, SLOW = 0.3, 3.0
 
-#: The share of the likely gain that is sure, since CPUs may share a core or memory; and if other programs use them, too.
+#: Of the gain that is likely, so much is sure: CPUs may share a core or memory; and less where other programs use them, too.
 SURE_SHARE, CROWDED_SHARE = 0.7, 0.35
 
-#: Seconds that a call costs in a message with others, besides the cost of its data.
+#: So many times as fast as their number, at most: each has a CPU's caches for itself.
+FASTER = 1.1
+
+#: What a call costs in a message among others, in seconds, beside what its data costs.
 PER_CALL = {"compute": 5e-7, "io": 2e-7, "web": 5e-6}
 
-#: How many seconds of work are expected to be left if the length of the input is unknown.
+#: Where the length of the input is unknown, so many seconds of work are expected to be left.
 UNKNOWN_SECONDS = 10.0
 
 
@@ -47,12 +51,12 @@ class Choice:
 
     Attributes:
         job: its name.
-        workers: how many calls should run at once there.
+        workers: how many calls are to run at once there.
         gain: how many times as fast as here the calls that are left are expected to be.
-        why: the reason, as a clause.
-        low: the least expected gain; if calls should stay here, that of the next best job.
-        high: the largest expected gain, likewise.
-        second: the next best job, if one was considered.
+        why: one clause, for people.
+        low: the least gain to be expected; where calls are to stay here, by the job that comes next.
+        high: the largest.
+        second: that job, if it was considered.
     """
 
     job: str
@@ -65,12 +69,12 @@ class Choice:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the job is no slower even at the low end; if calls stay here, whether no other is much faster."""
+        """Whether the job is no slower than calls here even at the low end; to stay here: hardly faster at the high end."""
         return self.high <= 1.0 / GAIN if self.job == "serial" else self.low >= 1.0
 
 
 class _Forecast(NamedTuple):
-    """How many seconds calls will take under a job: likely, at least, and at most."""
+    """How many seconds calls take under a job: likely, at least, and at most."""
 
     job: str
     workers: int
@@ -79,7 +83,7 @@ class _Forecast(NamedTuple):
     most: float
 
     def choice(self, here: float, facts: str, reason: str) -> Choice:
-        """Returns this job if it gains enough; otherwise the choice to stay here, with a reason."""
+        """Returns this job if it gains enough; otherwise to stay here, for a reason."""
         low, high = here / self.most, here / self.least
         if self.likely < GAIN * here:
             return Choice(self.job, self.workers, here / self.likely, facts, low, high)
@@ -90,8 +94,8 @@ def choose(sample: Sample, left: int | None, workers: int | None) -> Choice:
     """Returns the job for the calls that are left.
 
     Args:
-        sample: the measured calls of the function.
-        left: how many calls are left; None if unknown.
+        sample: what calls of the function cost.
+        left: how many are left; None if unknown.
         workers: how many calls the user wants to run at once; None: the job's default.
     """
     each = sample.per_call
@@ -115,14 +119,14 @@ def _waiting(sample: Sample, left: int, workers: int | None, here: float) -> Cho
     facts = f"calls of {short(sample.per_call)} wait {sample.waiting:.0%} of their time"
     # What they compute is done by one thread at a time, where they hold the interpreter's lock.
     ideal = likely = max(1.0, min(threads, left, here / (left * sample.cpu / sample.calls or here / threads)))
-    sure = max(1.0, _sure_share() * ideal)
+    sure = max(1.0, _sure_share(sample) * ideal)
     if sample.at_once:
         number, gain = max(sample.at_once.items())
         sure = max(1.0, 0.7 * min(gain, ideal))
         if gain < 0.7 * min(number, ideal):  # something else limits them: a server, a lock, the CPUs of other programs
             facts += f", and {number} at once were {gain:.1f} times as fast"
             likely = min(likely, max(1.0, gain))
-            ideal = ideal if _is_crowded() else min(ideal, max(1.0, 1.5 * gain))
+            ideal = ideal if _is_crowded(sample) else min(ideal, max(1.0, 1.5 * gain))
     forecast = _forecast(job, threads, sample, left, here, (likely, ideal, sure), 0.0)
     return forecast.choice(here, facts, f"the {_counted(left)} left take {short(here)}")
 
@@ -136,10 +140,12 @@ def _computing(sample: Sample, left: int, workers: int | None, here: float) -> C
         return Choice("serial", 1, 1.0, why if left > 1 else f"{facts}, and one call is left")
     if sample.seconds > CLOCK_SECONDS and sample.everywhere > 1.5 * max(sample.cpu, 0.7 * sample.seconds):
         return Choice("serial", 1, 1.0, "calls use several CPUs by themselves")
-    speeds = (cpus, 1.1 * cpus, _sure_share() * cpus)
+    sure = _sure_share(sample) * cpus
+    speeds = (cpus, FASTER * cpus, sure)
     in_threads = None
-    if sample.releases_lock and not _is_crowded():
-        in_threads = _forecast("io", workers or usable_cpus(), sample, left, here, speeds, 0.0)
+    if sample.releases_lock and not _is_crowded(sample):
+        tried = (cpus, FASTER * max(cpus, sample.at_once[2] * cpus / 2), sure)
+        in_threads = _forecast("io", workers or usable_cpus(), sample, left, here, tried, 0.0)
         facts += ", and release the interpreter's lock"
     if not sample.sendable:
         if in_threads is not None:
@@ -160,15 +166,15 @@ def _computing(sample: Sample, left: int, workers: int | None, here: float) -> C
 def _forecast(
     job: str, workers: int, sample: Sample, left: int, here: float, speeds: tuple[float, float, float], moving: float
 ) -> _Forecast:
-    """Returns how long calls will take under a job.
+    """Returns how long calls take under a job.
 
     Args:
         job: its name.
         workers: how many calls run at once.
-        sample: the measured calls.
-        left: how many calls are left.
-        here: seconds that they will take here.
-        speeds: how many times as fast they are, without the cost of workers and messages: likely, at most, and surely.
+        sample: what they cost here.
+        left: how many there are.
+        here: seconds that they take here.
+        speeds: how many times as fast they are without the cost of workers and messages: likely, at most, and surely.
         moving: seconds to send one call's data there and back.
     """
     start, each = _start(job), PER_CALL[job]
@@ -183,21 +189,25 @@ def _forecast(
     )
 
 
-def _sure_share() -> float:
-    return CROWDED_SHARE if _is_crowded() else SURE_SHARE
+def _sure_share(sample: Sample) -> float:
+    return CROWDED_SHARE if _is_crowded(sample) else SURE_SHARE
 
 
-def _is_crowded() -> bool:
-    """Whether other programs use the CPUs, too. Then a thread that waits for the GIL also seems to wait for a CPU."""
-    return machine_load() > (os.cpu_count() or 1)
+def _is_crowded(sample: Sample) -> bool:
+    """Whether other programs use the CPUs, too. Then a thread that waits for the lock seems to wait for a CPU, as well."""
+    cpus = os.cpu_count() or 1
+    if sample.others is None:
+        return machine_load() > cpus
+    return cpus - sample.others < SURE_SHARE * cpus
 
 
 def _start(job: str) -> float:
-    """Returns how long it takes until workers are ready: less if the process has used the job before."""
+    """Returns how long it takes to have workers: less if the process has used the job before."""
     cold, warm = STARTING[job]
     return warm if job in registry.loaded() else cold
 
 
+@functools.cache
 def is_installed(job: str) -> bool:
     """Returns whether the package of one of the project's own jobs is installed."""
     return importlib.util.find_spec(registry.OWN[job].package.replace("-", "_")) is not None

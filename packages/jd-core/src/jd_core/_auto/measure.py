@@ -1,4 +1,4 @@
-"""Makes some calls of a function in this process, to measure them: one after the other, and several at once."""
+"""Makes some calls of a function here, to see what they cost: one after the other, and several at once."""
 
 from __future__ import annotations
 
@@ -17,23 +17,31 @@ from jd_core._auto.choose import WAITING
 from jd_core._auto.sample import Sample
 from jd_core._execution.serial import run_chunk
 from jd_core.backend import Chunk, ChunkResult, Work, registry
+from jd_core.backend.cpus import busy_seconds
 from jd_core.worker import Span, close_loop, plain, release
 
-#: The sample of calls one after the other: at least this many calls and this many seconds, and at most this many seconds.
+#: What is measured of calls one after the other: so many and so many seconds, but not more than so many seconds.
 CALLS, SECONDS, MOST_SECONDS = 20, 0.1, 0.6
 
-#: Calls that are so short that reading a clock matters are measured in groups that take this many seconds.
+#: Calls so short that a clock is a part of their time are measured in groups that take so many seconds.
 GROUP_SECONDS = 0.002
 
-#: How many calls run at once, to see whether this is faster: if they compute, and if they wait.
+#: So many calls run at once, to see whether that is faster: of those that compute, and of those that wait.
 TWO, MANY = 2, 8
 
-#: How many seconds of calls run at once, if there are elements; and the least that shows anything.
-AT_ONCE_SECONDS, TOO_SHORT_SECONDS = 0.1, 0.002
+#: Calls at once go on for so many seconds, as far as there are elements.
+AT_ONCE_SECONDS = 0.1
+
+#: In less nothing is seen: of two that compute, one holds the interpreter's lock for 5 ms (`sys.getswitchinterval`), in
+#: which the other has not begun.
+TOO_SHORT_SECONDS = {TWO: 0.01, MANY: 0.002}
+
+#: What other programs use is known, in steps of 0.01 s, where calls were measured for so many seconds.
+OTHERS_SECONDS = 0.05
 
 
 class _Times:
-    """A recorder that keeps the times when calls began and ended; see `jd_core.backend.Recorder`."""
+    """A recorder that keeps when calls began and ended; see `jd_core.backend.Recorder`."""
 
     def __init__(self) -> None:
         self.each: list[tuple[float, float]] = []
@@ -52,7 +60,7 @@ class _Times:
 
 
 def _error(each: list[float]) -> float:
-    """Returns the relative standard error of the mean of some durations; a guess if there is only one."""
+    """Returns the standard error of the mean of some durations as a part of it; a guess where there is but one."""
     if len(each) < 2:
         return 0.3
     return statistics.stdev(each) / math.sqrt(len(each)) / max(statistics.fmean(each), 1e-9)
@@ -60,7 +68,7 @@ def _error(each: list[float]) -> float:
 
 @contextlib.contextmanager
 def _closing(call: Callable[..., object]) -> Iterator[None]:
-    """Closes the objects that calls in this thread have opened."""
+    """Closes what calls in this thread have opened."""
     try:
         yield
     finally:
@@ -68,17 +76,27 @@ def _closing(call: Callable[..., object]) -> Iterator[None]:
         close_loop()
 
 
+@contextlib.contextmanager
+def _watching_others(sample: Sample) -> Iterator[None]:
+    """Finds how many CPUs other programs use in the ``with`` block."""
+    busy, own, began = busy_seconds(), time.process_time(), time.perf_counter()
+    yield
+    own, took, ended = time.process_time() - own, time.perf_counter() - began, busy_seconds()
+    if busy is not None and ended is not None and took >= OTHERS_SECONDS:
+        sample.others = max(0.0, ended - busy - own) / took
+
+
 class Measured:
-    """Measures calls in this process. They run in separate threads, so that a caller's event loop does not interfere.
+    """What calls cost here. They run in threads of their own, so that a caller's event loop is not in their way.
 
     Attributes:
-        sample: the measurements, for `jd_core._auto.choose.choose`.
-        calls: how many calls were made.
+        sample: what they cost, for `jd_core._auto.choose.choose`.
+        calls: how many were made.
 
     Args:
         work: the function.
-        take: returns up to this many of the next calls; None if there are no more.
-        total: how many calls there are; None if unknown.
+        take: returns the next so many calls, or fewer; None: there are no more.
+        total: how many there are; None if unknown.
     """
 
     def __init__(self, work: Work, take: Callable[[int], Chunk | None], total: int | None) -> None:
@@ -95,16 +113,16 @@ class Measured:
         Raises:
             Exception: what a call raises.
         """
-        self.sample = Sample()
-        self._in_threads([self._alone])
-        sample = self.sample
+        self.sample = sample = Sample()
+        with _watching_others(sample):
+            self._in_threads([self._alone])
         if not sample.seconds:
             return
         wanted = MANY if sample.waiting > WAITING else TWO
         each = min(100_000, max(1, int(AT_ONCE_SECONDS / sample.per_call)))
         chunk = self._take(wanted * each)
         number = min(wanted, 0 if chunk is None else len(chunk))
-        if chunk is None or number < 2 or len(chunk) // number * sample.per_call < TOO_SHORT_SECONDS:
+        if chunk is None or number < 2 or len(chunk) // number * sample.per_call < TOO_SHORT_SECONDS[wanted]:
             return
         each = len(chunk) // number
         samples = [Sample() for _ in range(number)]
@@ -116,7 +134,7 @@ class Measured:
         """Measures coroutines, alone and several at once on one event loop, as "web" would make them.
 
         Returns:
-            Whether they run concurrently: coroutines that block the loop run one at a time.
+            Whether they let each other run: those that block the loop run one at a time.
 
         Raises:
             Exception: what a call raises.
@@ -139,7 +157,7 @@ class Measured:
         return sum(ended - began for began, ended in together) > 2 * took
 
     def _on_loop(self, number: int, workers: int) -> list[tuple[float, float]]:
-        """Makes up to this many calls, and returns when each began and ended."""
+        """Makes so many calls, or as many as there are, and returns when each began and ended."""
         chunk = self._take(number) if number else None
         if chunk is None:
             return []
@@ -153,7 +171,7 @@ class Measured:
         return times.each
 
     def _alone(self) -> None:
-        """Measures calls one after the other. The first one does not count if there are others, since it may load things."""
+        """Measures calls one after the other. The first is none of the sample, if there are others: it may load things."""
         sample, own = self.sample, list[float]()
         most = self._total if self._total < 4 else self._total / 2
         call = plain(self._work.function, self._work.constants)

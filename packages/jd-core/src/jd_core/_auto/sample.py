@@ -1,4 +1,4 @@
-"""Measurements of some calls that run here, one after the other."""
+"""What some calls cost, measured while they run here, one after the other."""
 
 from __future__ import annotations
 
@@ -6,43 +6,46 @@ import contextlib
 import os
 import pickle
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jd_core.backend import Chunk, ChunkResult
 
-#: Bytes per second that one process writes to shared memory and another one reads; a cautious figure for today's machines.
+#: Bytes that a process writes and another one reads in shared memory, per second; a cautious figure of today's machines.
 BYTES_PER_SECOND = 1e9
 
-#: A buffer of at least this many bytes is sent through shared memory, not in a message.
+#: A buffer of this size or more does not go through a message, but through shared memory.
 LARGE = 1 << 16
 
-#: How many calls' arguments and results are serialized, to measure their size.
+#: What so many calls are passed and return is serialized, to see how large it is.
 WEIGHED_CALLS = 4
 
-#: The file in which Linux says how long a thread has run and waited for a CPU; see "schedstats" in the kernel's
-#: documentation.
+#: Data that takes longer to serialize is serialized once.
+QUICK_SECONDS = 1e-4
+
+#: Where Linux says for how long a thread has run and waited for a CPU; see "schedstats" in the kernel's documentation.
 _SCHEDSTAT = "/proc/thread-self/schedstat"
 
 
 @dataclass
 class Sample:
-    """The measurements of some calls.
+    """What calls cost that were measured.
 
     Attributes:
-        calls: how many calls.
-        seconds: how long they took.
+        calls: how many.
+        seconds: what they took.
         cpu: CPU time of their thread, in seconds.
-        late: how many seconds that thread was ready to run but had no CPU, because others used them; 0.0 if the system does
+        late: for how long that thread was ready to run and had no CPU, because others had them; 0.0 where the system does
             not say. Without it, computing on a busy machine looks like waiting.
-        everywhere: CPU time of all threads of the process meanwhile: more than ``cpu`` if a library has its own threads.
-        weighed: the number of calls whose arguments and results were serialized.
-        moving: how many seconds it would take to send these arguments and results.
-        nbytes: how many bytes they have.
-        sendable: whether all of them can be serialized.
-        error: the relative standard error of the duration of a call; 0.0 if it was not determined.
-        at_once: how many times as fast calls were if several ran at once, by their number; empty if not tried.
-        waits_in: the job for waiting calls: "io", or "web" if ``at_once`` is of coroutines on one event loop.
+        everywhere: CPU time of all threads of the process meanwhile: more than ``cpu`` where a library has its own.
+        weighed: calls whose arguments and results were serialized.
+        moving: seconds that it would take to send what those were passed and returned.
+        nbytes: how much that is.
+        sendable: whether all of it can be serialized.
+        error: the standard error of the time of a call, as a part of it; 0.0 if it was not looked at.
+        at_once: how many times as fast calls were where so many ran at once here, by that number; empty if not tried.
+        waits_in: the job for waiting calls: "io", or "web" where ``at_once`` is of coroutines on one event loop.
+        others: how many CPUs other programs used meanwhile; None if that is not known.
     """
 
     calls: int = 0
@@ -57,6 +60,7 @@ class Sample:
     error: float = 0.0
     at_once: dict[int, float] = field(default_factory=dict)
     waits_in: str = "io"
+    others: float | None = None
 
     @contextlib.contextmanager
     def measuring(self) -> Any:
@@ -77,18 +81,27 @@ class Sample:
         self.late += other.late
 
     def count(self, result: ChunkResult) -> None:
-        """Counts the measured calls, and measures the size of the first ones' arguments and results."""
+        """Counts the calls that were measured, and weighs what the first ones were passed and returned."""
         self.calls += len(result.values)
         self.weigh(result)
 
     def weigh(self, result: ChunkResult) -> None:
-        """Measures the size of the first few calls' arguments and results, unless that was done before."""
+        """Weighs what the first few calls were passed and returned, unless that was done before."""
         if self.sendable and not self.weighed:
             calls = min(WEIGHED_CALLS, len(result.values))
             self._weigh(result.chunk.part(0, calls), result.values[:calls])
 
+    def without(self, block: Sample) -> Sample:
+        """Returns the sample without some of its calls, if there are others."""
+        if block.calls >= self.calls:
+            return self
+        cpu, everywhere = max(0.0, self.cpu - block.cpu), max(0.0, self.everywhere - block.cpu)
+        late = max(0.0, self.late - max(0.0, block.seconds - block.cpu))
+        calls, seconds = self.calls - block.calls, max(0.0, self.seconds - block.seconds)
+        return replace(self, calls=calls, seconds=seconds, cpu=cpu, everywhere=everywhere, late=late)
+
     def renewed(self) -> Sample:
-        """Returns an empty sample that keeps the size of the calls' data."""
+        """Returns a sample of no calls yet, which knows how large their data is."""
         return Sample(weighed=self.weighed, moving=self.moving, nbytes=self.nbytes, sendable=self.sendable)
 
     @property
@@ -98,18 +111,18 @@ class Sample:
 
     @property
     def waiting(self) -> float:
-        """The share of their time in which the calls used no CPU, from 0 to 1."""
+        """Share of their time in which the calls used no CPU, from 0 to 1."""
         used = max(self.cpu, min(self.everywhere, self._own))
         return max(0.0, 1.0 - used / self._own) if self._own else 0.0
 
     @property
     def releases_lock(self) -> bool:
-        """Whether two computing calls were measured to run at once in threads: they release the interpreter's lock."""
+        """Whether calls that compute were seen to do so two at once, in threads: they release the interpreter's lock."""
         return self.at_once.get(2, 1.0) > 1.6
 
     @property
     def knows_late(self) -> bool:
-        """Whether the system says how long a thread had no CPU."""
+        """Whether the system says for how long a thread had no CPU."""
         return os.path.exists(_SCHEDSTAT)
 
     @property
@@ -123,24 +136,52 @@ class Sample:
         return max(self.seconds - self.late, self.cpu)
 
     def _weigh(self, chunk: Chunk, values: Any) -> None:
-        buffers: list[Any] = []
-        began = time.perf_counter()
         try:
-            text = pickle.dumps((chunk.columns, values), 5, buffer_callback=buffers.append)
+            seconds, nbytes = _serialize((chunk.columns, values))
         except Exception:
             self.sendable = False
             return
-        nbytes = sum(buffer.raw().nbytes for buffer in buffers)
+        shared, _ = _serialize(())  # the cost of a message, which many calls have together
         # Serialized there and back, and copied once on each way; large buffers are only copied.
-        self.moving += 2 * (time.perf_counter() - began) + (len(text) + nbytes) / BYTES_PER_SECOND
-        self.nbytes += len(text) + nbytes
+        self.moving += 2 * max(0.0, seconds - shared) + nbytes / BYTES_PER_SECOND
+        self.nbytes += nbytes
         self.weighed += len(values)
 
 
+class _Scale:
+    """A file that keeps only how much was written: a large bytes object is not copied for it."""
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self.nbytes += size
+        return size
+
+
+def _serialize(data: Any) -> tuple[float, int]:
+    """Returns how many seconds it takes to serialize data, and how many bytes that makes, large buffers included.
+
+    What is quickly done is done thrice, and the least time counts: the first one is mostly that of cold caches.
+    """
+    times: list[float] = []
+    while True:
+        scale, buffers = _Scale(), list[pickle.PickleBuffer]()
+        began = time.perf_counter()
+        pickle.Pickler(scale, 5, buffer_callback=buffers.append).dump(data)
+        times.append(time.perf_counter() - began)
+        if len(times) == 3 or times[0] > QUICK_SECONDS:
+            return min(times), scale.nbytes + sum(buffer.raw().nbytes for buffer in buffers)
+
+
 def _runqueue_seconds() -> float:
-    """Returns how many seconds this thread was ready but had no CPU (Linux: see schedstats); 0.0 if unknown."""
+    """Returns for how long this thread was ready and had no CPU (Linux: see schedstats); or 0.0."""
     try:
-        with open(_SCHEDSTAT, "rb") as file:
-            return int(file.read().split()[1]) * 1e-9
+        file = os.open(_SCHEDSTAT, os.O_RDONLY)
+        try:
+            return int(os.read(file, 64).split()[1]) * 1e-9
+        finally:
+            os.close(file)
     except (OSError, IndexError, ValueError):
         return 0.0

@@ -1,4 +1,4 @@
-"""Results that are combined pairwise, in order, as they arrive: `Fold`, a value of the option ``aggregate``."""
+"""Results that are combined two by two, in order, as they come: `Fold`, a value of the option ``aggregate``."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _NOTHING: Any = object()
 
 
 class Fold(Generic[T]):
-    """Combines the results of all calls into one value: ``@distribute(aggregate=Fold(operator.add))``.
+    """Combines the results of all calls to one value: ``@distribute(aggregate=Fold(operator.add))``.
 
-    The value equals ``functools.reduce(function, results)``, or ``functools.reduce(function, results, initial)``.
+    The value is that of ``functools.reduce(function, results)``, or ``functools.reduce(function, results, initial)``.
     Workers combine the results of neighbouring calls before they send them, and the caller combines the rest, always in the
-    order of the calls: lists are concatenated as in a plain loop. Which neighbours are combined first depends on chunks and
-    timing, so ``function`` must be associative, ``function(function(a, b), c) == function(a, function(b, c))``; `check`
-    tests that. Sums of floats are associative only up to rounding.
+    order of the calls: lists are concatenated as in a plain loop. Which come first depends on chunks and timing.
+    So ``function`` must be associative, ``function(function(a, b), c) == function(a, function(b, c))``; `check` helps to
+    test that. Sums of floats are associative only up to rounding.
 
     ``function`` may change its first argument and return it: each result is combined once.
 
     With ``return_exceptions=True`` the distributed call returns a pair: the combined results of the calls that succeeded,
-    and a dict of exceptions by the index of the call. ``partial`` on an exception holds the values combined so far, each
-    by the `range` of indexes that it covers. ``stream``, ``as_completed`` and ``astream`` yield single results, as
+    and a dict of exceptions by the index of the call. ``partial`` on an exception holds what was combined so far, each
+    value by the `range` of indexes that it covers. ``stream``, ``as_completed`` and ``astream`` yield single results, as
     with every other ``aggregate``.
 
     Args:
-        function: combines two neighbouring values, the earlier one first, into one.
-        initial: the value before the first result, and the result if there are no calls. Each run gets a deep copy.
+        function: makes one value of two neighbouring ones, of which the first is the earlier.
+        initial: stands before the first result, and is what no calls lead to. Each run gets a deep copy.
     """
 
     # Any: mypy takes an empty collection, such as Counter(), for one of Never, and not for what the function says.
@@ -58,19 +58,19 @@ class Fold(Generic[T]):
         before = [] if self._initial is _NOTHING else [copy.deepcopy(self._initial)]
         values: list[T] = [*before, *results]
         if not values:
-            raise BatchingError(f"{self!r} has no results to combine: pass the value to return then, Fold(..., initial=...)")
+            raise BatchingError(f"{self!r} has no results to combine: pass what it is then, Fold(..., initial=...)")
         return functools.reduce(self.function, values)
 
     def check(self, values: Iterable[T], *, equal: Callable[[T, T], Any] = operator.eq) -> T:
-        """Tests whether ``function`` is associative, on example results; for use in your own tests.
+        """Tests whether ``function`` is associative, on examples of results; for a test of one's own.
 
         Args:
             values: at least three results. They are copied before they are combined.
-            equal: returns whether two values are equal, such as `math.isclose` or ``numpy.allclose``. If it returns an array
-                or a frame, all of its elements have to be true.
+            equal: whether two values are the same, such as `math.isclose` or ``numpy.allclose``. If it returns an array or a
+                frame, all of that has to be true.
 
         Returns:
-            The combined value.
+            The values combined.
 
         Raises:
             ValueError: it is not associative, or there are fewer than three values.
@@ -105,13 +105,13 @@ def _is_true(answer: Any) -> bool:
 
 
 class Failed(NamedTuple):
-    """A placeholder for the result of a call that has failed."""
+    """Stands at the place of a call that has failed."""
 
     exception: Exception
 
 
 class _Part:
-    """The combined results of the calls from ``start`` up to ``end``, without those that failed."""
+    """The combined results of the calls from ``start`` up to ``end``, those between them that failed left out."""
 
     def __init__(self, start: int, end: int, value: Any) -> None:
         self.start, self.end, self.value = start, end, value
@@ -122,10 +122,10 @@ class _Part:
 
 
 class Total:
-    """The results of a run, combined in order as they arrive.
+    """The results of a run, combined in order as they come.
 
     The last part is combined with the one before it once it covers as many calls; at once if the function changes its first
-    argument. So there are few parts, and a growing value, such as a list, is not copied once for each chunk.
+    argument. So there are few parts, and what grows, such as a list, is not copied once for each chunk.
 
     Attributes:
         failed: the exceptions of calls by their index.
@@ -167,7 +167,7 @@ class Total:
             raise error from next(iter(self.failed.values()), None)
 
     def partial(self, held: Mapping[int, Sequence[Any]]) -> dict[Any, Any]:
-        """Returns combined values by the range of calls that they cover, and exceptions by the index of their call.
+        """Returns what was combined by the range of calls that it covers, and exceptions by the index of their call.
 
         Args:
             held: results that wait for earlier ones, by the index of the first call.
@@ -193,7 +193,7 @@ class Total:
 
 
 def _split(start: int, values: Sequence[Any], failed: dict[int, Exception]) -> list[_Part]:
-    """Returns the parts into which consecutive results are already combined; ``failed`` gets the exceptions among them."""
+    """Returns the parts into which consecutive results are combined already; ``failed`` gets the exceptions among them."""
     parts: list[_Part] = []
     for index, value in enumerate(values, start):
         if value is Absorbed:
@@ -206,7 +206,7 @@ def _split(start: int, values: Sequence[Any], failed: dict[int, Exception]) -> l
 
 
 def _as_raised(what: NotCombined, note: str) -> Exception:
-    """Returns an exception to be raised here, with the worker's traceback as its cause."""
+    """Returns an exception as it is raised here, with its traceback in the worker as its cause."""
     error = what.exception
     with contextlib.suppress(Exception):
         error.__cause__ = RemoteTraceback(what.traceback)
@@ -215,7 +215,7 @@ def _as_raised(what: NotCombined, note: str) -> Exception:
 
 
 def aggregate(results: list[Any], how: str | Callable[[list[Any]], Any], joined: Kind | None) -> Any:
-    """Returns the value of a plain call.
+    """Returns what a plain call returns.
 
     Args:
         results: one result per call, in order.

@@ -20,16 +20,16 @@ class Kind(NamedTuple):
     """One family of collections.
 
     Attributes:
-        name: the qualified name of the type, as in ``collections.deque``, also for messages.
-        merge: makes one value from a list of parts, in order; from an empty list, the empty value.
-        make: makes a collection of this kind from a slice or a list of elements; None for kinds that only results can be,
-            such as mappings, which are values as arguments.
-        cut: returns the elements [start:stop] of a value of exactly this type; None if it can only be iterated.
-        accepts: returns whether a result may be a part to merge; None: if it is an instance of the type.
-        frame: whether it has rows, but iterating it does not yield them.
-        nests: whether its elements may be of this kind themselves, as in a list of lists. If not, a value of this kind is
-            flat, and a list of such values is a list of batches.
-        abstract: whether collections of all kinds fit, so that results are joined according to their own kind.
+        name: where the type is found, as in ``collections.deque``; messages call it so.
+        merge: makes one value of a list of parts, in order; of an empty list it makes the empty value.
+        make: makes a collection of this kind of a slice or a list of elements; None for what only results can be, such
+            as mappings, which parameters take as values.
+        cut: returns the elements [start:stop] of a value of exactly this type; None if that can only be iterated.
+        accepts: whether a result may be a part to merge; None: if it is an instance of the type.
+        frame: it has rows, but iterating it does not yield them.
+        nests: its elements may be of this kind themselves, as in a list of lists. If not, a value of this kind is flat
+            and a list of such values is a list of batches.
+        abstract: collections of all kinds fit, so results are joined as what they are.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Kind(NamedTuple):
         return getattr(sys.modules.get(module or "builtins"), attribute, None)
 
     def holds(self, value: Any) -> bool:
-        """Whether ``value`` is an instance of this type; text, bytes and mappings are not collections of parameters."""
+        """Whether ``value`` is an instance of this type; text, bytes and mappings are none of what parameters take."""
         of_type = self.type
         return of_type is not None and isinstance(value, of_type) and not (self.make is not None and is_value(value))
 
@@ -56,7 +56,7 @@ class Kind(NamedTuple):
         """Makes a batch: a collection of this kind with the elements of ``part``.
 
         Args:
-            part: a slice of the argument, or a list of its elements. If it is of this kind, it is not copied.
+            part: a slice of what was passed, or a list of its elements. If it is of this kind, it is not copied.
 
         Raises:
             BatchingError: the elements do not make such a collection.
@@ -74,16 +74,16 @@ class Kind(NamedTuple):
             ) from error
 
     def join(self, parts: list[Any]) -> Any:
-        """Makes one collection of this kind from the results of calls.
+        """Makes one collection of this kind out of the results of calls.
 
-        If all results are of one narrower kind, they are joined as that: counters for ``dict`` are added up, arrays for
-        ``Sequence`` become an array.
+        Results that all are of one kind that is narrower than this one are joined as that: counters for ``dict`` are
+        added up, arrays for ``Sequence`` become an array.
 
         Args:
             parts: one result per call, in order.
 
         Raises:
-            BatchingError: a result is not such a collection, or they do not fit together.
+            BatchingError: a result is no such collection, or they do not fit together.
         """
         if not parts:
             return self.merge([])
@@ -105,19 +105,19 @@ class Kind(NamedTuple):
             ) from error
 
     def empty_like(self, values: Iterable[Any]) -> Kind:
-        """Returns a kind for joining an empty list of results: into one of these values without its elements.
+        """Returns a kind for joining no results at all: into what is left of one of these values without its elements.
 
         So a frame keeps its columns, an array its dtype and shape, a table its schema.
 
         Args:
-            values: the arguments; the first one of this kind is used.
+            values: what was passed; the first of this kind is taken.
         """
         cut = self.cut
         found = next((value for value in values if kind_of_value(value) is self), None)
         return self if found is None or cut is None else self._replace(merge=lambda parts: cut(found, 0, 0))
 
     def _common_kind(self, parts: list[Any]) -> Kind:
-        """Returns the kind of all parts if it is narrower than this one, else this one."""
+        """Returns the kind of all parts where it is narrower than this one, else this one."""
         common = kind_of_value(parts[0])
         if common is None or common is self or any(type(part) is not type(parts[0]) for part in parts):
             return self
@@ -137,7 +137,7 @@ def is_value(value: Any) -> bool:
 
 
 def is_reference(value: Any) -> bool:
-    """Whether ``value`` refers to an object on a cluster, which only a call there gets: a ``ray.ObjectRef``."""
+    """Whether ``value`` stands for one on a cluster, of which only a call there learns what it is: a ``ray.ObjectRef``."""
     return isinstance(value, getattr(sys.modules.get("ray"), "ObjectRef", ()))
 
 
@@ -150,7 +150,7 @@ def is_frame(value: Any) -> bool:
 def kind_of_type(origin: Any) -> Kind | None:
     """Returns the kind of a parameter's hint, given without its arguments; None if such a hint is a value.
 
-    Only these exact types count: a subclass of ``list`` is a value, since it may mean anything.
+    Only the very types count: a subclass of ``list`` is a value, as it may mean anything.
     """
     kind = kind_of_return(origin)
     return kind if kind is not None and kind.make is not None else None
@@ -176,7 +176,7 @@ def kind_of_value(value: Any) -> Kind | None:
 
 
 def register(standard: tuple[Kind, ...], libraries: tuple[Kind, ...]) -> None:
-    """Registers kinds.
+    """Makes kinds known.
 
     Args:
         standard: kinds of builtin types and of the standard library.

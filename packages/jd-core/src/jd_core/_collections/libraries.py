@@ -1,7 +1,7 @@
-"""Functions that make a batch from elements and join parts, for numpy, pandas, polars and pyarrow.
+"""How numpy, pandas, polars and pyarrow make a batch out of elements and one value out of parts.
 
 Nothing here imports a library that is not imported already: these functions run only for a hint that names a class of
-the library, or for a value of such a class. The table in `jd_core._collections.table` uses them.
+the library, or for a value of it. `jd_core._collections.table` has the table that uses them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ def library(name: str) -> Any:
 def _filled(parts: list[Any]) -> list[Any]:
     """Returns the parts that have elements, or one of them if none has.
 
-    The dtype of an empty part, and its shape beyond the first axis, are often defaults, as in ``np.array([])``, and would
-    turn the joined integers into floats.
+    What an empty part is made of (its dtype, its shape beyond the first axis) is often a default, as in
+    ``np.array([])``, and would turn the joined integers into floats.
     """
     return [part for part in parts if len(part)] or parts[:1]
 
 
 def made(name: str, constructor: str = "") -> Callable[[Any], Any]:
-    """Returns a function that converts a part to the type ``name``, without a copy if it is of that type.
+    """Returns a function that makes the type ``name`` of a part, without a copy if it is one.
 
     Args:
         name: the type, as in ``pandas.DataFrame``.
@@ -44,7 +44,7 @@ def made(name: str, constructor: str = "") -> Callable[[Any], Any]:
 
 
 def make_sparse(name: str) -> Callable[[Any], Any]:
-    """Returns a function that converts a part to a class of `scipy.sparse`: one of it, another matrix, or a list of rows."""
+    """Returns a function that makes a class of `scipy.sparse` of a part: of one of it, another matrix, or a list of rows."""
 
     def make(part: Any) -> Any:
         sparse = library("scipy.sparse")
@@ -70,7 +70,7 @@ def rows(value: Any, start: int, stop: int) -> Any:
 
 
 def sliced(value: Any, start: int, stop: int) -> Any:
-    """Returns the elements [start:stop] of an object of polars or pyarrow, without copying them."""
+    """Returns the elements [start:stop] of what polars or pyarrow made, without copying them."""
     return value.slice(start, max(min(stop, len(value)) - start, 0))
 
 

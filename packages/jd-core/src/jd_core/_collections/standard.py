@@ -1,4 +1,4 @@
-"""Functions that make collections of the standard library from elements, and join parts.
+"""How the standard library's collections are made out of elements, and one made out of parts.
 
 The counterpart of `jd_core._collections.libraries`; `jd_core._collections.table` has the table that uses both.
 """
@@ -17,12 +17,12 @@ def as_is(part: Any) -> Any:
 
 
 def converted(into: type) -> Callable[[Any], Any]:
-    """Returns a function that converts a part to ``into``, without a copy if it is of that type."""
+    """Returns a function that makes an ``into`` of a part, without a copy if it is one."""
     return lambda part: part if type(part) is into else into(part)
 
 
 def chained(into: Callable[[Any], Any]) -> Callable[[list[Any]], Any]:
-    """Returns a function that makes an ``into`` from the elements of all parts."""
+    """Returns a function that makes an ``into`` of the elements of all parts."""
     return lambda parts: into(itertools.chain.from_iterable(parts))
 
 
@@ -39,7 +39,7 @@ def make_range(part: Any) -> range:
 
 
 def join_ranges(parts: list[Any]) -> Any:
-    """Returns one range if each part is a range that continues the one before, else a list."""
+    """Returns one range if each part is a range that goes on where the one before ended, else a list."""
     filled = [part for part in parts if len(part)]
     if not filled:
         return range(0)
@@ -80,8 +80,8 @@ def merge_mappings(parts: list[Any]) -> dict[Any, Any]:
     """Returns the items of all parts.
 
     Raises:
-        ValueError: two parts have different values for a key. If it had been called with all elements, the function would
-            have returned one of them, or their sum, or something else: only the caller knows which.
+        ValueError: two parts have different values for a key. Over all elements at once the function would have given one
+            of them, or their sum, or something else: only the caller knows which.
     """
     merged: dict[Any, Any] = {}
     for number, part in enumerate(parts):

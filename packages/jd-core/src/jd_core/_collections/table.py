@@ -1,7 +1,7 @@
-"""The kinds of collections, all in one table, and functions that classify a value.
+"""The kinds of collections, all in one table, and what can be asked about a value.
 
-`jd_core._hints.signature` looks up the kind of a hint, `jd_core._planning.plan` cuts values and builds batches with it, and
-`jd_core._execution.results` joins results. To add a kind of collection, add an entry to the table.
+`jd_core._hints.signature` asks for the kind of a hint, `jd_core._planning.plan` cuts values and builds batches with it,
+`jd_core._execution.aggregation` joins results. Another kind of collection is one more entry in the table.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 
 
 def length(value: Any) -> int | None:
-    """Returns the result of ``len``: the number of elements, or of rows of a frame; None if it raises any exception.
+    """Returns what ``len`` says: the number of elements, of rows for a frame; None if it raises, whatever that is.
 
     A sparse matrix, which has no ``len``, has as many elements as rows.
     """
@@ -75,7 +75,7 @@ def slicer(value: Any) -> Callable[[int, int], Any] | None:
 
 
 def cut(column: Sequence[Any], start: int, stop: int) -> Any:
-    """Returns the elements [start:stop] of a column of a chunk; a slice of its own kind if possible."""
+    """Returns the elements [start:stop] of a column of a chunk; a slice of its own kind where there is such."""
     # Not column[start:stop] for all: that may look for labels in a pandas series.
     slice_of = slicer(column)
     return slice_of(start, stop) if slice_of else list(column)[start:stop]
@@ -147,7 +147,7 @@ _LIBRARIES = (
     _library("pyarrow.ChunkedArray", libraries.join_chunked_arrays, libraries.make_chunked_array, _slice),
 )
 
-#: These are cut if they are read as batches; if they are read as elements, each row is one, as in a loop.
+#: Cut where they are read as batches; where they are read as elements, each row is one, as in a loop.
 _SPARSE = tuple(
     _library(f"scipy.sparse.{name}", libraries.join_sparse, libraries.make_sparse(name), _items)
     for name in ("csr_matrix", "csr_array", "csc_matrix", "csc_array")
@@ -155,5 +155,5 @@ _SPARSE = tuple(
 
 register(_STANDARD, (*_LIBRARIES, *_SPARSE))
 
-#: Abstract collections: a batch is the slice, or the list, that was cut.
+#: What slices best: a batch is the slice or the list that it was cut as.
 ANY = named("collections.abc.Iterable")

@@ -1,9 +1,9 @@
 """How many calls go into the next chunk.
 
 The policy is guided self-scheduling (C. Polychronopoulos and D. Kuck, "Guided Self-Scheduling: A Practical Scheduling
-Scheme for Parallel Supercomputers", IEEE Trans. Computers C-36, 1987): each chunk is a share of the calls that are left, so
-chunks shrink and no worker is late at the end. If workers return calls that they have not begun, shares of the whole
-suffice, and there are fewer messages. The size is bounded by measured time, to suit both tiny and long calls.
+Scheme for Parallel Supercomputers", IEEE Trans. Computers C-36, 1987): each chunk is a share of what is left, so chunks
+shrink and no worker straggles at the end. Where workers return calls that they have not begun, shares of the whole do,
+and there are fewer messages. It is bounded by measured time, so that neither tiny nor long calls lose.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ from abc import ABC, abstractmethod
 from jd_core.backend import Backend
 from jd_core.backend.splitting import full_seconds
 
-#: How many more chunks each worker should get when a chunk is cut; 2, so that a chunk is half of a worker's even share.
+#: Chunks per worker that are to come when a chunk is cut; 2, so that a chunk is half of a worker's even share.
 SHARES = 2
 
-#: If workers share the calls of a chunk: about how many seconds all of them together take for it.
+#: Where workers share the calls of a chunk, all of them together take about so many seconds for it.
 SHARED_SECONDS = 0.01
 
-#: The most calls of such a chunk: more gain nothing, and finding finished calls takes longer.
+#: And it holds at most so many calls: more gain nothing, and finding those that are done takes longer.
 MOST_SHARED = 4096
 
-#: If workers combine results: the least seconds that a chunk takes, since sending its combined result may be costly.
+#: Where workers combine what calls return, a chunk costs its combined result, which may be large: it takes at least so long.
 COMBINED_SECONDS = 0.2
 
-#: The last, small chunks are at least this fraction of a full one; otherwise a run of tiny calls ends with many messages.
+#: The last, small chunks are at least this fraction of a full one; else a run of tiny calls ends with many messages.
 SMALLEST = 8
 
 
-#: A chunk that is longer than its message requires leaves this many chunks of its length for each worker.
+#: A chunk that is longer than its message asks for leaves so many of its length for each worker.
 LONG_SHARES = 4
 
-#: The most calls in a chunk of an input without a length, since the arguments of several chunks are in memory.
+#: A chunk of an input without a length holds at most so many calls: their arguments are in memory, for several chunks.
 MOST_UNKNOWN = 1 << 15
 
-#: The most calls that are sent together before a run has measured any of its own calls, since durations of earlier runs may
-#: be misleading.
+#: So many calls may go together for the sake of their message before a run has measured any of its own: what earlier
+#: runs were like may be no guide.
 UNPROVEN = 16
 
 
-#: With ``resume``: the most seconds of calls that a worker has at a time, since a kill loses them.
+#: Where results are kept for a run that may be killed, a worker has calls of so many seconds at most.
 KEPT_SECONDS = 0.03
 
 
 class CallDurations:
-    """How long recent calls of one function took. Kept from run to run, so that a short run need not measure again.
+    """How long calls of one function took lately. Kept from run to run, so that a short run need not find out again.
 
     Attributes:
-        records: how often durations were recorded.
+        records: how often something was recorded.
     """
 
     def __init__(self) -> None:
@@ -64,19 +64,19 @@ class CallDurations:
             self._seconds = self._seconds / 2 + seconds
 
     def calls_in(self, seconds: float) -> int | None:
-        """Returns how many calls take about this long, at least 1; None if nothing is known."""
+        """Returns how many calls take about so long, at least 1; None if nothing is known."""
         return max(1, round(seconds * self._calls / self._seconds)) if self._calls else None
 
 
 class Sizer(ABC):
-    """Decides the size of each chunk of a run, from the number of calls left and the durations of finished calls.
+    """Decides the size of each chunk of a run, from what is left and what finished calls took.
 
     Args:
-        durations: how long calls of the function took, in this run and earlier ones.
+        durations: what calls of the function took, in this run and earlier ones.
         workers: how many calls run at once.
         total: number of calls of the run; None if unknown.
         fixed: the size if the user chose one.
-        most: the largest size that leaves calls for every worker within the buffer; None: no limit.
+        most: the largest size that leaves something for every worker within the buffer; None: no limit.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Sizer(ABC):
             self._left -= calls
 
     def put_back(self, calls: int) -> None:
-        """Records that ``calls`` calls that were handed out have not started, and will be handed out again."""
+        """Records that ``calls`` calls that were handed out did not start, and will be handed out again."""
         if self._left is not None:
             self._left += calls
 
@@ -114,7 +114,7 @@ class Sizer(ABC):
 
 
 class Guided(Sizer):
-    """For workers that each run a whole chunk: ever smaller shares of the calls that are left."""
+    """For workers that each run a whole chunk: ever smaller shares of what is left."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class Guided(Sizer):
         self._whole = total if backend.gives_back else None
         self._known = durations.records
         self._long_seconds = 0.0 if combined or kept else backend.long_chunk_seconds
-        # Using a second worker costs more than all of these calls will take.
+        # To ask a second worker costs more than what these calls will take, all of them.
         tiny = total is not None and total <= min(UNPROVEN, durations.calls_in(backend.message_seconds) or 0)
         if tiny and backend.gives_back:
             self._even = total
@@ -157,14 +157,14 @@ class Guided(Sizer):
         return min(max(full, self._long()), self._left, max(share, min(smallest, self._even)))
 
     def _long(self) -> int:
-        """Returns how many long calls may go together; 0 until this run has measured some of its own calls."""
+        """Returns how many calls may go together though they take long; 0 until this run has measured some of its own."""
         if self._left is None or self._durations.records < self._known + SHARES * self._workers:
             return 0
         return min(self._durations.calls_in(self._long_seconds) or 0, self._left // (LONG_SHARES * self._workers))
 
 
 class Shared(Sizer):
-    """For workers that share a chunk, each call taken by the next idle one: even with large chunks, no worker is late."""
+    """For workers that share a chunk, each call taken by the next idle one: with large chunks, too, no worker straggles."""
 
     def __init__(
         self, durations: CallDurations, workers: int, total: int | None, fixed: int | None, buffer: int | None
@@ -198,13 +198,13 @@ def sizer(
 
     Args:
         backend: where the calls run.
-        durations: how long calls of the function took in earlier runs.
+        durations: what calls of the function took in earlier runs.
         workers: how many calls run at once.
         total: number of calls of the run; None if unknown.
         fixed: calls per chunk if the user chose it.
         buffer: how many calls may be read ahead if the user chose it.
-        combined: whether workers combine the results of a chunk.
-        kept: whether ``resume`` keeps results.
+        combined: whether workers combine what the calls of a chunk return.
+        kept: whether results are kept for a run that may be killed.
     """
     if backend.shares_calls:
         return Shared(durations, workers, total, fixed, buffer)

@@ -1,4 +1,4 @@
-"""Turns the `Failure` of a call into the exception that the user sees: their own, with a note that identifies the call."""
+"""Turns the `Failure` of a call into the exception that the user sees: their own, with what they need to find the call."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _shorten.maxstring = _shorten.maxother = 60
 def to_user(failure: Failure, chunk: Chunk, plan: Plan) -> Exception:
     """Returns the exception of a failed call as the user sees it.
 
-    It is the call's own exception. If it comes from another process, its cause is the worker's traceback. A note says which
-    call it was, with its arguments. A `SystemExit`, `KeyboardInterrupt` or `GeneratorExit` becomes the cause of a
-    `CallError`: it ended a call, and must not end the caller.
+    It is the call's own exception; its cause is the worker's traceback where it left its process, and a note says which
+    call it was and what it was given. What is not an `Exception` (`SystemExit`, `KeyboardInterrupt`, `GeneratorExit`)
+    becomes the cause of a `CallError`: it ended a call, and must not end the caller.
 
     Args:
         failure: the failed call.
-        chunk: the chunk that contains it.
-        plan: the plan of the run, for the names of the function and its parameters.
+        chunk: the chunk that holds it.
+        plan: the run's, for the names of the function and its parameters.
     """
     error = failure.exception
     if failure.traceback is not None:
@@ -74,12 +74,12 @@ def _annotate(error: Exception, note: str) -> None:
 class HiddenInternals:
     """A ``with`` block whose exceptions leave it without this library's own frames in their traceback.
 
-    The user's function or input has failed, and the frames of the library explain nothing. Above all, the locals of
-    these frames are constants and results of other calls, which tools that show locals would reveal. An error that is
-    neither a call's, nor an interruption, nor a `DistributeError` keeps the frames, since the library may be the cause.
+    What failed is the user's function or input, and the way through the library explains nothing; above all, the locals of
+    these frames are the constants and results of other calls, which tools that show locals would spread. An error that is
+    neither a call's, nor an interruption, nor a `DistributeError` keeps them: the library itself may be at fault.
 
     Args:
-        backend: the backend; frames of its package are hidden, too.
+        backend: its package's frames are hidden, too.
 
     Attributes:
         failure: the user's exception that is being raised, such as that of a call.
@@ -98,16 +98,16 @@ class HiddenInternals:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Removes the frames."""
+        """Takes the frames out."""
         if error is not None and (error is self.failure or isinstance(error, (DistributeError, KeyboardInterrupt))):
             self.strip(error)
 
     def watching(self) -> UserCode:
-        """Returns a ``with`` block whose exceptions are the user's, such as an error of their input."""
+        """Returns a ``with`` block: what is raised in it is the user's, an error of their input, say."""
         return UserCode(self)
 
     def strip(self, error: BaseException) -> None:
-        """Removes this library's frames from the traceback of an exception."""
+        """Takes this library's frames out of the traceback of an exception."""
         kept = None
         for one in reversed(list(_entries(error.__traceback__))):
             if not self._is_internal(one.tb_frame.f_globals.get("__name__", "")):
@@ -120,7 +120,7 @@ class HiddenInternals:
 
 
 class UserCode:
-    """See `HiddenInternals.watching`. It is a class, since a generator would take three times as long (row ten-calls)."""
+    """See `HiddenInternals.watching`. A class, for a generator would take three times as long (row ten-calls)."""
 
     __slots__ = ("_internals",)
 

@@ -1,4 +1,4 @@
-"""The chunks of a run, as a backend pulls them: first calls that are due for another attempt, then new ones."""
+"""The chunks of a run, as a backend pulls them: calls due for another attempt, then new ones; until the run is to end."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
     from jd_core._resume.resumed import ResumedPlan
     from jd_core._tracing.record import RunRecord
 
-#: Chunks per worker that may be read ahead of a stream's consumer if ``buffersize`` is not stated.
+#: Chunks per worker that may be read ahead of a stream's consumer where ``buffersize`` is not given.
 CHUNKS_AHEAD = 4
 
 
 class Feed:
     """Decides which calls a backend may start next. Iterating it yields chunks, or None while nothing may start.
 
-    A backend may pull in one thread while the caller settles results in another one. No lock is needed: each attribute is
-    changed in only one of the two, except for the queue of chunks that were put back.
+    A backend may pull in a thread of its own while the caller settles results in another one. No lock is needed: what is
+    changed here is changed in one of the two, but for a queue of what was put back.
 
     Args:
         plan: the calls.
         sizer: how many of them go into a chunk.
-        retries: the calls that are attempted again; None if no call ever is.
+        retries: the calls that are attempted again; None if none ever are.
         internals: hides this library's frames from the user.
-        buffersize: how many calls may be read ahead of results, if the user stated it.
-        streamed: whether the caller takes results during the run. Then results that it has not taken count as read ahead.
-        record: records how long reading took; None if the run is not traced.
+        buffersize: how many calls may be read ahead of results, if the user chose it.
+        streamed: whether the caller takes results while the run goes on. Then what it has not taken counts as read ahead.
+        record: gets the times that it took to read; None where nobody traces the run.
 
     Attributes:
-        fed: the number of calls that were yielded, and not put back.
-        settled: the number of calls that have their result, or have finally failed.
-        taken: the number of calls whose results the caller of a stream has taken.
-        exhausted: whether there are no more new calls.
+        fed: calls that were yielded, and were not put back since.
+        settled: calls that have their result, or failed for good.
+        taken: calls whose results the caller of a stream has taken.
+        exhausted: whether there are no new calls any more.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Feed:
         self._error: Exception | None = None  # of the user's input
 
     def __iter__(self) -> Iterator[Chunk | None]:
-        """Yields chunks until there can be no more calls, not even further attempts.
+        """Yields chunks until no call can come any more, not even again.
 
         Raises:
             BaseException: whatever reading the user's input raises. A stream gets the results of the calls before it first.
@@ -88,7 +88,7 @@ class Feed:
                 raise self._error
 
     def resize(self, sizer: Sizer, workers: int, *, shared: bool) -> None:
-        """Makes further chunks suit another backend, whose workers may share the calls of a chunk."""
+        """Has the chunks from here on suit another backend, whose workers may share the calls of a chunk."""
         self._sizer = sizer
         if self.retries is not None:
             self.retries.resize(workers, shared=shared)
@@ -98,13 +98,13 @@ class Feed:
         return self._sizer.next()
 
     def settle(self, start: int, calls: int) -> None:
-        """Records that ``calls`` calls from ``start`` on have their results, or have finally failed."""
+        """Records that ``calls`` calls from ``start`` on have their results, or failed for good."""
         self.settled += calls
         if self.retries is not None:
             self.retries.settle(start, calls)
 
     def take(self, calls: int) -> bool:
-        """Records that the caller of a stream has taken results; returns whether calls were waiting for that."""
+        """Records that the caller of a stream has taken results; returns whether others were held back until then."""
         self.taken += calls
         held_back, self._held_back = self._held_back, False
         return held_back
@@ -186,10 +186,10 @@ class Feed:
 
 
 class Stop:
-    """Ends a run from any thread, as closing its generator does in the thread that takes results.
+    """Ends a run from any thread, as closing its generator does from the thread that takes results.
 
     Attributes:
-        thread: the thread that takes the results of the run.
+        thread: takes the results of the run, since it was asked for them last.
         wake: wakes the run.
     """
 
@@ -199,7 +199,7 @@ class Stop:
         self.wake: Callable[[], None] = _nobody
 
     def is_set(self) -> bool:
-        """Returns whether the run has to end."""
+        """Returns whether the run is to end."""
         return self._is_set
 
     def set(self) -> None:
@@ -209,11 +209,11 @@ class Stop:
 
 
 def _nobody() -> None:
-    """Called before anything waits."""
+    """Is woken before anybody waits."""
 
 
 def waking(plan: Plan, stop: Stop | None) -> Callable[[Callable[[], None]], None] | None:
-    """Returns the function that registers a callable to wake a backend's run; None if nothing ever has to wake it."""
+    """Returns what takes the callable that wakes a backend's run; None if nothing ever has reason to."""
     if stop is None:
         return plan.call_on_arrival if plan.arriving else None
 

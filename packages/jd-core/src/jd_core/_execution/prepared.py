@@ -1,4 +1,4 @@
-"""A distributed call before it runs: which calls it makes, and where. Nothing has started yet."""
+"""A call before it runs: where its calls are made, and which they are. Nothing has started yet."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Prepared(NamedTuple):
-    """A distributed call that is ready to start.
+    """A call that is ready to start.
 
     Attributes:
-        options: the options in effect.
+        options: those in effect.
         backend: where its calls run.
-        workers: returns how many of them run at once.
-        plan: the calls.
+        workers: returns how many run at once.
+        plan: which they are.
     """
 
     options: Options
@@ -37,11 +37,11 @@ class Prepared(NamedTuple):
 
 
 def prepare(call: BoundCall, options: Options) -> Prepared:
-    """Decides which calls are made, and where; reads at most the first elements.
+    """Decides where the calls run, and which they are; reads at most the first elements.
 
     Args:
         call: the bound arguments.
-        options: the options in effect.
+        options: those in effect.
 
     Raises:
         BatchingError: known lengths do not fit together.
@@ -63,7 +63,7 @@ def prepare(call: BoundCall, options: Options) -> Prepared:
 
 
 def rate_of(work: Work) -> Rate | None:
-    """Returns the rate limit of the calls, if there is one: the option may mean something else to another backend."""
+    """Returns the rate that the calls keep to, if there is one: a backend may also mean something else by that option."""
     given = work.options.get("max_per_second")
     if given is None:
         return None
@@ -73,17 +73,17 @@ def rate_of(work: Work) -> Rate | None:
 
 
 def is_paced(work: Work) -> bool:
-    """Returns whether the calls have a rate limit that falls when one is refused."""
+    """Returns whether the calls keep to a rate that falls when one is refused."""
     rate = rate_of(work)
     return rate is not None and rate.finds_itself
 
 
 def check_use(name: str, options: Options, backend: Backend, *, folds: bool) -> None:
-    """Refuses options that need the results of calls if the backend leaves them on the cluster.
+    """Refuses what needs the results of calls, where the backend is told to leave them with the workers.
 
     Args:
-        name: the name of the function, for the message.
-        options: the options in effect.
+        name: the function's, for the message.
+        options: those in effect.
         backend: where the calls run.
         folds: whether a Fold combines the results.
 
@@ -98,9 +98,9 @@ def check_use(name: str, options: Options, backend: Backend, *, folds: bool) -> 
 
 @functools.cache
 def retries_type() -> type[Retries]:
-    """Returns the class, which few runs need: the first of them imports it.
+    """Returns the class, which few runs need: it is imported by the first of them.
 
-    It is kept, because an interpreter that is shutting down cannot import it any more.
+    It is kept: an interpreter that ends imports nothing any more, not even what it has.
     """
     from jd_core._execution.retries import Retries
 

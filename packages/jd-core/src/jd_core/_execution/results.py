@@ -1,4 +1,4 @@
-"""Turns the results of a backend into those of the caller: settled, in order, and complete, or an error."""
+"""Turns what a backend returns into what the caller gets: settled, in order, and complete or an error."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Order(Protocol):
     """The order in which the caller gets results.
 
     Attributes:
-        held: results that wait for earlier ones, by the index of their first call.
+        held: results that wait for earlier ones, by the index of the first call.
     """
 
     held: dict[int, Sequence[Any]]
 
     def push(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        """Takes the results of consecutive calls, and yields those that the caller gets now."""
+        """Takes the results of consecutive calls, and yields what the caller gets now."""
         ...
 
 
@@ -49,16 +49,16 @@ class Results:
             results.finish()
 
     Args:
-        plan: the calls of the run.
-        feed: hands out calls, and takes back those that are attempted again.
-        options: the options of the function.
-        durations: records how long calls took.
+        plan: the run's calls.
+        feed: where they come from, and where calls go that are attempted again.
+        options: the decorated function's.
+        durations: records what calls took.
         internals: hides this library's frames from the user.
-        order: the order in which the caller gets results.
+        order: in which the caller gets them.
         workers: how many calls run at once.
-        record: the record of the run; None if it is not traced.
+        record: what is recorded of the run; None where nobody traces it.
         fold: combines the results; None: they are kept one by one.
-        resumed: has the file of ``resume``, if there is one.
+        resumed: has the file that results are kept in, where there is one.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Results:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Closes the file and ends showing progress; an exception gets the results that have arrived."""
+        """Closes the file and ends showing progress; an exception gets the results that there are."""
         try:
             if self._resumed is not None:
                 self._resumed.close()
@@ -118,13 +118,13 @@ class Results:
                 self._record.end(error)
 
     def take(self, result: ChunkResult) -> Iterator[Sequence[Any]]:
-        """Settles the calls of one `ChunkResult`: each has its result now, or will be attempted again.
+        """Settles the calls of one `ChunkResult`: each has its result now, or is to be attempted again.
 
         Yields:
-            Results for the caller. Results that have to wait for earlier ones are buffered.
+            Results for the caller. Those that have to wait for earlier ones are held until then.
 
         Raises:
-            Exception: the exception of a call that has finally failed, after the results before it.
+            Exception: that of a call that failed for good, after the results before it.
         """
         if not len(result.values):
             self._feed.put_back(result.chunk)
@@ -163,7 +163,7 @@ class Results:
         yield from self._settle(start + first, values[first:])
 
     def keep(self, values: Sequence[Any]) -> None:
-        """Keeps results, in order, for a caller that wants all of them together; raises what combining them raises."""
+        """Keeps results, in order, for a caller that wants all of them at once; raises what combining them raises."""
         if self._total is None:
             self._kept.extend(values)
         else:
@@ -171,7 +171,7 @@ class Results:
                 self._total.extend(values)
 
     def finish(self) -> None:
-        """Makes sure that the results are complete, whatever a backend does.
+        """Refuses to pass off some results as all of them, whatever a backend does.
 
         Raises:
             BackendError: calls have no result.
@@ -181,7 +181,7 @@ class Results:
             raise BackendError(f"job={self._options.job!r} returned {counts}: this is a bug in that backend")
 
     def aggregate(self, joined: Kind | None) -> Any:
-        """Returns the value of a plain call, made from all results, which were kept.
+        """Returns what a plain call returns, made of all results, which were kept.
 
         Args:
             joined: the collection type into which "auto" joins the results; None: they stay a list.
@@ -199,7 +199,7 @@ class Results:
         return (value, self._total.failed) if self._options.return_exceptions else value
 
     def failed(self, error: Exception) -> None:
-        """Sets ``partial`` of an exception to the results that the caller does not have, by index."""
+        """Puts the results that the caller does not have on an exception, by index, as ``partial``."""
         if self._total is None:
             partial = dict(enumerate(self._kept))
             for start, values in sorted(self._order.held.items()):
@@ -229,7 +229,7 @@ class InOrder:
         self._next = 0
 
     def push(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        """Yields the results that are next in order."""
+        """Yields the results whose turn it is now."""
         if start < self._next or start in self.held:
             raise BackendError(f"the result of call {start} arrived twice: this is a bug in the job's backend")
         self.held[start] = values

@@ -1,13 +1,12 @@
-"""The calls of a run that are attempted again: which wait, for how long, and which calls may start meanwhile.
+"""The calls of a run that are attempted again: which wait, for how long, and what may start meanwhile.
 
-A service that is down must not get first attempts of the whole input. So waiting calls count as in flight: no more than
-``workers`` calls are being retried, and as many others run or wait. If a worker runs whole chunks, each of which ends with
-its first failed call, this applies from the first failure to the next success, so that occasional failures do not stop the
-others.
+A service that fails must not get a first attempt at the whole input. So calls that wait count as in flight: no more than
+``workers`` are being retried, beside as many others. Where a worker runs whole chunks, each of which ends with its first
+failed call, that holds from the first failure to the next success: calls that fail now and then do not stop the others.
 
-If a failure says when to try again (``Retry-After``), no call of the run starts before. Afterwards calls start one after
-the other, at the rate at which they succeeded before, which grows until the service refuses again. There is no such limit if
-``max_per_second="auto"`` already controls the rate, or if running calls succeed meanwhile: then only one call was refused.
+And if a failure says when to come back (``Retry-After``), nothing of the run starts before. Afterwards calls start one after
+the other, at the rate at which they succeeded before; it grows until the service refuses again. All goes on as before where
+``max_per_second="auto"`` keeps to a rate already, and where calls succeed that were under way: it was one call's affair.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from jd_core._options.retry import Retry
 from jd_core.backend import Chunk
 from jd_core.worker.refusals import retry_after
 
-#: If a worker runs whole chunks: calls per worker that may be retried at once while others succeed. With fewer, a run of
+#: Calls per worker that may be retried at once while others succeed, where a worker runs whole chunks: with fewer, a run of
 #: short calls of which one in a hundred fails would mostly wait.
 MOST_PER_WORKER = 16
 
-#: Calls that waited for a service are spread over at most this many seconds after the pause.
+#: What waited for a service is spread over at most so many seconds after the pause.
 SPREAD_SECONDS = 1.0
 
-#: How the rate grows after a pause, per second, and for how many seconds; then the limit is removed.
+#: How the rate grows after a pause, per second, and for how many seconds; then it is no limit any more.
 GROWTH = 1.25
 GROWING_SECONDS = 60.0
 
-#: A refusal concerns one call only if more than this many running calls succeed for each that is also refused. TCP takes a
-#: single packet for lost when three that were sent later have arrived (RFC 5681, 3.2).
+#: A refusal is one call's affair if more than so many calls that were under way succeed for each that is refused, too. TCP
+#: takes a single packet for lost when three that were sent later have arrived (RFC 5681, 3.2).
 SUCCESSES_FOR_EACH_REFUSAL = 3
 
-#: Seconds by which a late start may be caught up: a backend that has nothing to start asks that often.
+#: A start that is late by at most so many seconds is made up for: a backend that has nothing to start asks that often.
 LATE_SECONDS = 0.02
 
 
@@ -62,11 +61,11 @@ class Retries:
     """The calls of one run that are attempted again.
 
     Args:
-        rule: which calls are attempted again, when and how often.
+        rule: which, when and how often.
         workers: how many calls run at once.
-        name: the name of the function, for the log.
-        shared: whether workers share the calls of a chunk, so that chunks of one call cost little.
-        paced: whether the calls have a rate limit that falls when one is refused.
+        name: the function's, for the log.
+        shared: whether workers share the calls of a chunk, so that it costs little to have chunks of one call.
+        paced: whether the calls keep to a rate that falls when one is refused.
     """
 
     def __init__(self, rule: Retry, workers: int, name: str, *, shared: bool, paced: bool) -> None:
@@ -86,7 +85,7 @@ class Retries:
         return bool(self._waiting or self._queued)
 
     def resize(self, workers: int, *, shared: bool) -> None:
-        """Sets how many calls run at once from now on; see the class."""
+        """Has so many calls run at once from here on; see the class."""
         self._workers = workers
         self._shared = shared
 
@@ -109,7 +108,7 @@ class Retries:
         if again:
             columns = tuple([argument] for argument in chunk.arguments(index - chunk.start))
             call = _Waiting(time.monotonic() + self._rule.wait(error, made), index, made, Chunk(index, columns))
-            # A call that is being retried continues, so that a final failure is known soon.
+            # One that is being retried goes on: what fails for good is to be known soon.
             (self._queued.appendleft if made > 1 else self._queued.append)(call)
         else:
             self._succeeded -= 1  # it will be settled, without having succeeded
@@ -125,7 +124,7 @@ class Retries:
         self._retry_next()
 
     def room(self, in_flight: int) -> int:
-        """Returns how many new calls may start, given how many are in flight, including waiting ones."""
+        """Returns how many new calls may start, given how many started and are not settled, those that wait included."""
         waiting = len(self._waiting) + len(self._queued)
         if self._shared or self._pause.is_set:
             return min(1, 2 * self._workers - in_flight, self._workers - (in_flight - waiting))
@@ -134,7 +133,7 @@ class Retries:
         return sys.maxsize if waiting < MOST_PER_WORKER * self._workers else 0
 
     def may_start(self) -> bool:
-        """Returns whether calls may start now, according to what the service has said."""
+        """Returns whether calls may start now, as far as the service has said."""
         return not self._pause.is_set or self._pause.lets_start(self._succeeded, len(self._waiting) + len(self._queued))
 
     def due(self) -> Chunk | None:
@@ -149,7 +148,7 @@ class Retries:
             self._pause.started()
 
     def _retry_next(self) -> None:
-        """Retries as many of the queued calls as may be retried at once."""
+        """Retries as many of those that are queued as may be retried at once."""
         succeeding = not self._shared and self._failed_in_a_row < self._workers
         most = (MOST_PER_WORKER if succeeding else 1) * self._workers
         while self._queued and len(self._attempts) < most:
@@ -159,16 +158,16 @@ class Retries:
 
 
 class Pause:
-    """A pause that a service has requested: no call starts for a while, and then calls start at a limited rate.
+    """What a service has asked of a run: nothing starts for a while, and then calls at a limited rate.
 
     All times are on the monotonic clock.
 
     Args:
-        name: the name of the function, for the log.
-        paced: whether the calls have their own rate limit.
+        name: the function's, for the log.
+        paced: whether calls keep to a rate of their own.
 
     Attributes:
-        is_set: whether there was such a request, and it still matters.
+        is_set: whether there was such a wish, and it still matters.
     """
 
     def __init__(self, name: str, *, paced: bool) -> None:
@@ -187,7 +186,7 @@ class Pause:
         self._lock = threading.Lock()  # the service may ask while a backend pulls in another thread
 
     def ask(self, seconds: float, most: float, succeeded: int) -> None:
-        """Lets no call start for this many seconds, at most ``most``; ``succeeded`` calls of the run succeeded so far."""
+        """Lets nothing start for so many seconds, at most ``most``; ``succeeded`` calls of the run have succeeded by now."""
         self._log(seconds, most)
         with self._lock:
             now = time.monotonic()
@@ -205,7 +204,7 @@ class Pause:
 
         Args:
             succeeded: calls of the run that have succeeded.
-            waiting: the number of calls that wait for another attempt.
+            waiting: calls that wait for another attempt.
         """
         with self._lock:
             now = time.monotonic()
@@ -220,7 +219,7 @@ class Pause:
             return not self.is_set or now >= self._next
 
     def _resumed(self, succeeded: int, waiting: int) -> float | None:
-        """Returns the rate after a pause; None: no limit."""
+        """Returns the rate after a pause; None if there is to be no limit."""
         if self._paced or succeeded - self._by_then > SUCCESSES_FOR_EACH_REFUSAL * (self._refused - 1):
             return self._before
         seconds = self._began - self._since + min(self._seconds, SPREAD_SECONDS)

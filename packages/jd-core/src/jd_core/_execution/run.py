@@ -6,7 +6,7 @@
                                      ▲                                              │
                                      └─────────────── calls attempted again ────────┘
 
-`Feed` and `Results` do no I/O. The methods of `Run` drive them, for callers in a thread and on an event loop.
+`Feed` and `Results` do no I/O. What drives them are the methods of `Run`, for callers in a thread and on an event loop.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from jd_core.worker.wrappers.seeded import seeded, stream_of_run
 if TYPE_CHECKING:
     from jd_core._tracing.record import RunRecord
 
-#: Seconds after which a backend that is notified of new calls asks for calls: only further attempts are not notified.
+#: Seconds after which a backend asks for calls again of whose arrival it is told: nothing but another attempt comes untold.
 UNTOLD_SECONDS = 1.0
 
 
 class Target(NamedTuple):
-    """A function, with everything that its calls need.
+    """A function as its calls need it.
 
     Attributes:
-        function: the user's function.
+        function: the user's.
         signature: its signature.
         options: how its calls are distributed.
-        durations: how long its calls took so far.
+        durations: what its calls took so far.
     """
 
     function: Callable[..., Any]
@@ -59,12 +59,12 @@ class Target(NamedTuple):
     durations: CallDurations
 
     def start(self, call: BoundCall, *, stop: Stop | None = None, ordered: bool = True) -> Run:
-        """Makes the run of a call, without starting it. Warns of random generators that processes would copy.
+        """Makes the run of a call, of which nothing has started yet. Warns of random generators that processes would copy.
 
         Args:
             call: the bound arguments.
-            stop: ends the run, if the caller takes results while it runs.
-            ordered: whether the caller takes them in the order of the calls.
+            stop: ends the run, of a caller that takes results while it goes on.
+            ordered: whether it takes them in the order of the calls.
 
         Raises:
             BatchingError: known lengths do not fit together.
@@ -112,19 +112,19 @@ class Target(NamedTuple):
 
 
 class Run:
-    """One run of a plan. It starts when one of its methods is called, or its generator iterated, which is possible once.
+    """One run of a plan. Nothing starts before one of its methods is called, or its generator asked; that can be done once.
 
     Args:
         plan: the calls.
         work: what is the same for all of them.
         backend: where they run.
-        options: the options of the function.
-        durations: how long calls of the function took so far; updated by this run.
-        in_processes: called if the rest of the run is handed to a backend whose calls run in processes.
-        stop: ends the run, if the caller takes results while it runs.
-        ordered: whether the caller takes them in the order of the calls.
+        options: the function's.
+        durations: what calls of the function took so far; learns from this run.
+        in_processes: called where the rest of the run is handed to a backend whose calls run in processes.
+        stop: ends the run, of a caller that takes results while it goes on.
+        ordered: whether it takes them in the order of the calls.
         joined: the collection type into which ``aggregate="auto"`` joins the results; None: they stay a list.
-        record: the record of the run; None if it is not traced.
+        record: what is recorded of it; None where nobody traces it.
         fold: combines the results; None: they are kept one by one.
     """
 
@@ -172,10 +172,10 @@ class Run:
         self._backend, self._joined = backend, joined
 
     def collect(self) -> Any:
-        """Makes all calls and returns the value of a plain call.
+        """Runs to the end and returns what a plain call returns.
 
         Raises:
-            Exception: the first failure; its ``partial`` holds the results that had arrived, by index.
+            Exception: the first failure; its ``partial`` holds the results there were, by index.
         """
         with self._results as results:
             with contextlib.closing(self._backend.run(self._work, iter(self._feed))) as chunk_results:
@@ -196,7 +196,7 @@ class Run:
             return results.aggregate(self._joined)
 
     def stream(self) -> Generator[Any, None, None]:
-        """Yields results one by one, as soon as they are next in order. Closing it cancels the run.
+        """Yields results one by one, as soon as their turn has come. Closing it cancels the run.
 
         Raises:
             Exception: the first failure; its ``partial`` holds the results that were buffered.
@@ -213,7 +213,7 @@ class Run:
                 results.finish()
 
     def _resized(self, workers: int, backend: Backend | None = None) -> None:
-        """Makes the rest of the run suit this number of workers, of another backend or of its own."""
+        """Has the rest of the run suit so many workers of a backend, or of its own."""
         backend, work = backend or self._backend, self._work
         left = None if work.calls is None else work.calls - self._feed.fed
         fixed, buffer = work.chunksize, self._buffersize
@@ -221,7 +221,7 @@ class Run:
         self._feed.resize(sizes, workers, shared=backend.shares_calls)
 
     def _moved(self, job: str, workers: int) -> None:
-        """Makes the rest of the run suit the job to which a backend hands it."""
+        """Has the rest of the run suit the job to which a backend hands it."""
         backend = registry.backend(job)
         self._resized(workers, backend)
         if self._record is not None:

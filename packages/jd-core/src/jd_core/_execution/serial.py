@@ -1,7 +1,7 @@
-"""``job="serial"``: calls run one after the other, in the calling thread.
+"""``job="serial"``: calls run where they are made, one after the other, in the calling thread.
 
-This is for debuggers, coverage and profilers, which see the calls there; and for calls inside a worker, since workers that
-start workers would multiply processes and threads without bound.
+For debuggers, coverage and profilers, which see the calls there; and for calls that are made inside a worker, since a
+worker that started workers of its own would multiply processes and threads without end.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from jd_core.inprocess.rate_limit import Rate
 
 
-#: The name of the worker for `jd_core.backend.Recorder`.
+#: What `jd_core.backend.Recorder` is told of where calls run.
 _WORKER = "the calling thread"
 
 
 class SerialBackend(Backend):
-    """Runs every call in the calling thread. ``timeout`` has no effect: nothing watches the call, and debugging takes time.
+    """Runs every call in the calling thread. ``timeout`` is not kept: nobody watches, and a debugger takes its time.
 
-    A rate limit (``max_per_second``) of the function's job applies here, too, since it protects a service.
+    A rate (``max_per_second``) is kept for functions of a job that has it: it was promised to a service.
     """
 
     name = "serial"
-    message_seconds = 1e-6
+    message_seconds = 2e-5
 
     def default_workers(self, options: Mapping[str, Any]) -> int:
         """Returns 1."""
@@ -103,8 +103,18 @@ class SerialBackend(Backend):
                 await resources.close()
 
 
-def run_chunk(work: Work, call: Callable[..., Any], chunk: Chunk) -> ChunkResult:
-    """Runs the calls of a chunk in this thread; ``call`` is `jd_core.worker.plain` of the function."""
+def run_chunk(
+    work: Work, call: Callable[..., Any], chunk: Chunk, is_enough: Callable[[int], bool] | None = None
+) -> ChunkResult:
+    """Runs the calls of a chunk in this thread.
+
+    Args:
+        work: what is the same for all calls.
+        call: `jd_core.worker.plain` of the function.
+        chunk: the calls.
+        is_enough: asked now and then with how many of them have run; true ends the chunk there, and the result is of these.
+            None: all run.
+    """
     if isinstance(chunk, SettledChunk):
         return chunk.result
     began = time.perf_counter()
@@ -112,18 +122,23 @@ def run_chunk(work: Work, call: Callable[..., Any], chunk: Chunk) -> ChunkResult
         call = _limited(call, rate)
     with as_worker(), _ctrl_c() as pressed:
 
-        def is_interrupted(_: object, failed: list[tuple[int, BaseException]], __: object) -> bool:
+        def is_interrupted(failed: list[tuple[int, BaseException]]) -> bool:
             return bool(pressed and failed and isinstance(failed[-1][1], KeyboardInterrupt))
 
+        def ends(values: list[Any], failed: list[tuple[int, BaseException]], _: int) -> bool:
+            return is_interrupted(failed) or (is_enough is not None and is_enough(len(values)))
+
         spans: list[Span] | None = None if work.recorder is None else []
-        watch: dict[str, Any] = {} if pressed is None else {"between": is_interrupted}
+        watch: dict[str, Any] = {} if pressed is None and is_enough is None else {"between": ends}
         if watch or spans is not None:
             watch |= {"clock": time.perf_counter, "spans": spans}
         values, failed = run_calls(call, chunk.columns, len(chunk), stop_at_failure=_stops(work), **watch)
-        if is_interrupted(None, failed, None):
+        if is_interrupted(failed):
             raise failed[-1][1]
     if work.recorder is not None:
         work.recorder.ran(_WORKER, chunk.start, spans or ())
+    if len(values) < len(chunk) and not (failed and _stops(work)):
+        chunk = chunk.part(0, len(values))
     failures = tuple(Failure(chunk.start + offset, error) for offset, error in failed)
     return ChunkResult(chunk, values, failures, time.perf_counter() - began)
 
@@ -133,7 +148,7 @@ def _stops(work: Work) -> bool:
 
 
 def rest_of(work: Work, result: ChunkResult) -> Iterator[ChunkResult]:
-    """Yields the result that returns the calls after a failed one to the core, if the core decides when they may start."""
+    """Yields what returns the calls after a failed one to the core, where it is to say when they may start."""
     chunk, done = result.chunk, len(result.values)
     if work.return_at_failure and done < len(chunk):
         yield ChunkResult(chunk.part(done, len(chunk)), ())
@@ -141,9 +156,9 @@ def rest_of(work: Work, result: ChunkResult) -> Iterator[ChunkResult]:
 
 @contextlib.contextmanager
 def _ctrl_c() -> Iterator[list[int] | None]:
-    """Yields a list that has an element once Ctrl-C was pressed; None if this thread cannot see that.
+    """Yields a list that has an element once Ctrl-C was pressed; None where that is not for this thread to see.
 
-    A KeyboardInterrupt that a call raises may be the function's own, which is that call's failure, or the user's, which
+    A KeyboardInterrupt that a call lets out may be the function's own, which is that call's failure; or the user's, which
     ends the run.
     """
     if threading.current_thread() is not threading.main_thread() or is_ending():
@@ -179,7 +194,7 @@ def _limited(call: Callable[..., Any], rate: Rate) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def _heard(rate: Rate | None) -> Iterator[None]:
-    """Tells the rate limit the outcome of the call in the block."""
+    """Tells the rate what becomes of the call within."""
     began = time.monotonic()
     try:
         yield

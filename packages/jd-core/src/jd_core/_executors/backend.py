@@ -1,4 +1,4 @@
-"""The backend of ``job=executor``: one instance for each executor, which the user makes and shuts down."""
+"""The backend of ``job=executor``: one instance for each executor, which stays the user's to make and to shut down."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jd_core.errors import BackendError
 class ExecutorBackend(Backend):
     """Runs chunks as tasks of an executor: an object with ``submit`` and ``map`` of `concurrent.futures.Executor`.
 
-    Only its ``submit`` is used, and ``cancel``, ``result``, ``exception`` and ``add_done_callback`` of its futures.
+    Nothing but its ``submit`` is used, and ``cancel``, ``result`` and ``add_done_callback`` of its futures.
     """
 
     name = "executor"
@@ -25,7 +25,7 @@ class ExecutorBackend(Backend):
         self._executor = executor
 
     def default_workers(self, options: Mapping[str, Any]) -> int:
-        """Returns ``num_workers`` of the executor, as in mpi4py; the number of usable CPUs if it has none."""
+        """Returns ``num_workers`` of the executor, as mpi4py has it; the usable CPUs where it does not say."""
         number = getattr(self._executor, "num_workers", None)
         return number if isinstance(number, int) and number > 0 else usable_cpus()
 
@@ -33,8 +33,8 @@ class ExecutorBackend(Backend):
         """Runs the calls in ``chunks``; see `jd_core.backend.Backend` for the contract."""
         if work.timeout is not None:
             raise BackendError(
-                f"{work.name}(): an executor does not say when a call starts, and cannot end it, so "
-                f"timeout={work.timeout!r} cannot be enforced: leave it out, or use job='compute'"
+                f"{work.name}(): an executor does not say when a call starts, and cannot end it, so that "
+                f"timeout={work.timeout!r} is not kept: leave it out, or use job='compute'"
             )
         from jd_core._executors.dispatch import Dispatch
 

@@ -30,17 +30,17 @@ from jd_core.errors import BackendError
 
 logger = logging.getLogger("just_distribute")
 
-#: Seconds that a run that ends early waits for calls that may be about to end: an executor cannot end them.
+#: Seconds that an ended run waits for calls that may be about to end: an executor cannot end them.
 PARTING_SECONDS = 0.5
 
-#: Seconds between two checks while only a result, or Ctrl-C, is waited for.
+#: Seconds between two looks where nothing but a result, or Ctrl-C, is waited for.
 LOOK_SECONDS = 0.25
 
-#: Constants with more bytes than this are warned of if each chunk has to carry them.
+#: Constants of more bytes are warned of where each chunk has to carry them.
 LARGE_BYTES = 10_000_000
 
 
-#: The first item of a task's result is one of these.
+#: What tasks return begins with one of these.
 _OUTCOMES = ("here", "done", "lacking", "refused")
 
 
@@ -48,10 +48,10 @@ class Dispatch:
     """The state of one run; used by one thread at a time.
 
     Args:
-        executor: the user's executor.
+        executor: the user's.
         work: what the core handed over.
         chunks: the calls.
-        full: the most seconds that the calls of a chunk should take together.
+        full: seconds that the calls of a chunk are to take together at most.
     """
 
     def __init__(self, executor: Any, work: Work, chunks: Iterator[Chunk | None], full: float) -> None:
@@ -71,7 +71,7 @@ class Dispatch:
             work.on_input(lambda: self._ended.put(None))
 
     def results(self) -> Generator[ChunkResult, None, None]:
-        """Yields the results of all calls, as they arrive."""
+        """Yields the results of all calls, as they come."""
         while self._work.cancelled is None or not self._work.cancelled():
             yield from self._fill()
             if not self._in_flight and self._chunks is None and not self._waiting:
@@ -82,7 +82,7 @@ class Dispatch:
                     yield from self._with_returned(self._take(task))
 
     def _with_returned(self, results: Iterator[ChunkResult]) -> Iterator[ChunkResult]:
-        """Yields results and, after a failed call, the calls that have not begun if the core decides when they may start."""
+        """Yields results, and after a failed call what has not begun, where the core is to say when it may."""
         for result in results:
             yield result
             if result.failures and self._work.return_at_failure:
@@ -90,7 +90,7 @@ class Dispatch:
                 yield from (task.unbegun() for task in waiting)
 
     def close(self) -> None:
-        """Cancels tasks that have not started, and waits a moment for running ones."""
+        """Cancels what has not started, and waits a moment for what runs."""
         self._shipment.stopped.set()
         left = {task for task, future in self._in_flight.items() if not future.cancel()}
         self._in_flight.clear()
@@ -105,7 +105,7 @@ class Dispatch:
         return LOOK_SECONDS if self._work.cancelled is None else CANCEL_SECONDS
 
     def _fill(self) -> Iterator[ChunkResult]:
-        """Starts tasks until the window is full or there is nothing to start."""
+        """Starts tasks until the window is full or nothing is there to start."""
         while len(self._in_flight) < self._window:
             if not self._waiting:
                 if (chunk := self._pull()) is None:
@@ -173,7 +173,7 @@ class Dispatch:
                 yield outcomes.result(self._work, task, outcome)
 
     def _raised(self, task: Task, error: BaseException) -> Iterator[ChunkResult]:
-        """Handles a task that could not be sent, or an executor that has failed."""
+        """Deals with a task that could not be sent, or with an executor that gave up."""
         refusal = task.refusal
         if isinstance(refusal, BackendError):  # about the function, its constants, or what is installed
             raise refusal
@@ -191,7 +191,7 @@ class Dispatch:
     def _refused(
         self, task: Task, what: str, kind: str, message: str, traceback: str, missing: str | None
     ) -> Iterator[ChunkResult]:
-        """Sends a task again of which no call was run: with more modules by value, or each call alone to find the cause."""
+        """Sends a task again, of which no call was run: with more by value, or each call alone to find the one."""
         if missing is not None and missing not in self._shipment.by_value and _is_own_code(missing):
             self._shipment.extend(missing)
             self._carried = 0
@@ -204,7 +204,7 @@ class Dispatch:
             yield task.failed(outcomes.refused_argument(self._work, task.start, kind, message, traceback, missing))
 
     def _always_carries(self) -> bool:
-        """Whether the executor's processes do not last, so that each task has to carry the function and constants."""
+        """Whether the executor's processes do not last, so that each task has to bring what it needs."""
         if self._lacking <= 2 * self._window:
             return False
         if self._lacking != sys.maxsize:
@@ -235,7 +235,7 @@ class Dispatch:
 
 
 def _is_own_code(module: str) -> bool:
-    """Whether a module is the user's own code, not a package that has to be installed on the other side."""
+    """Whether a module is the user's own code, and no package that has to be installed where it is needed."""
     loaded = sys.modules.get(module)
     if loaded is None or module in ("__main__", __name__.partition(".")[0]) or module in sys.stdlib_module_names:
         return False

@@ -1,4 +1,4 @@
-"""The outcome of a task, as results and failures for the core; `dispatch` decides what has to run again."""
+"""What became of a task, as results and failures of the core; `dispatch` decides what has to run again."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def refused_argument(
     work: Work, index: int, kind: str, message: str, traceback: str, missing: str | None
 ) -> SerializationError:
     """Returns the error for a call whose arguments pickle here but do not unpickle there."""
-    remedy = f"install {missing} there" if missing else "correct the class's __reduce__ or __setstate__"
+    remedy = f"install {missing} there" if missing else "make the class's __reduce__ or __setstate__ sound"
     return SerializationError(
         f"an argument of call {index} of {work.name}() was sent to a worker of the executor, but does not unpickle there: "
         f"{kind}: {message}: {remedy}\n\n{traceback}"

@@ -1,9 +1,8 @@
-"""Tasks for an executor: they run unchanged in this process, and need only Python and cloudpickle in another one.
+"""What goes to an executor: tasks that run in this process as they are, and in another one need nothing there but Python.
 
-An executor's ``submit`` gets ``operator.call`` and a `Task`. If it calls the task in this process, the calls get the
-original objects. If it pickles the task, this becomes an expression of builtins with pickled arguments. The sources of the
-modules that it needs, the function and its constants are included if the process may not have them; a process that lacks
-them reports it.
+An executor's ``submit`` gets ``operator.call`` and a `Task`. If it calls that in this process, the calls get the very
+objects. If it pickles it, the task becomes an expression of builtins with pickled arguments. The sources of the modules that
+it needs, the function and its constants go along where the process may not have them; one that lacks them says so.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from jd_core.worker.unpicklable import REFUSALS
 
 @functools.cache
 def errors() -> SerializationErrors:
-    """Returns the object that makes the errors for objects that cannot be sent."""
+    """Returns what makes the errors for what cannot be sent."""
     return SerializationErrors(sent.codec().encode, "a worker of the executor")
 
 
@@ -37,13 +36,13 @@ class Shipment:
     """The function and its constants, as the tasks of one run need them.
 
     Args:
-        work: the work of the run.
-        patience: seconds after which a task begins no further call, since other workers may be idle.
+        work: the run's.
+        patience: seconds after which a task begins no further call: others may have nothing to do.
 
     Attributes:
-        work: the work of the run.
+        work: the run's.
         stopped: set when the run has ended: tasks in this process begin no further call.
-        by_value: the user's modules that other processes lack, so that they are sent.
+        by_value: modules of the user's that other processes lack, so that they go along.
     """
 
     def __init__(self, work: Work, patience: float) -> None:
@@ -123,16 +122,16 @@ class Shipment:
 
 @dataclass(eq=False)
 class Task:
-    """Consecutive calls of a chunk, as they are submitted to an executor.
+    """Consecutive calls of a chunk, as they are given to an executor.
 
     Attributes:
-        shipment: the shipment of the run.
+        shipment: the run's.
         chunk: as the core handed it over.
         offset: position in the chunk of the first call.
         count: number of calls, at least 1.
-        carries: whether function, constants and sources are included when it is pickled.
-        was_pickled: whether it was sent to another process.
-        refusal: the exception of its arguments, or of the function, when it was pickled.
+        carries: whether function, constants and sources go along if it is pickled.
+        was_pickled: whether it went to another process.
+        refusal: what its arguments, or the function, raised when it was pickled.
         submitted: when, by the performance counter.
     """
 
@@ -166,7 +165,7 @@ class Task:
         ]
 
     def unbegun(self) -> ChunkResult:
-        """Returns the result that returns the calls of a task, none of which has begun, to the core."""
+        """Returns what returns the calls of a task, none of which has begun, to the core."""
         return ChunkResult(self.chunk.part(self.offset, self.offset + self.count), ())
 
     def failed(self, exception: BaseException) -> ChunkResult:

@@ -1,4 +1,4 @@
-"""Which parameters are random generators: if none is passed, each call gets its own."""
+"""Which parameters are random generators: where none is passed, each call gets one of its own."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from jd_core.worker.wrappers.seeded import NUMPY, STANDARD
 #: The kinds of generators, by the package and the name of their class: numpy need not be imported.
 _KINDS = {("numpy", "Generator"): NUMPY, ("random", "Random"): STANDARD}
 
-#: The same kinds as written in hints that cannot be resolved, because numpy is imported under ``TYPE_CHECKING``.
+#: The same as they are written where the hint cannot be resolved, since numpy is imported under ``TYPE_CHECKING``.
 _WRITTEN = {"np.random.Generator": NUMPY, "numpy.random.Generator": NUMPY, "random.Random": STANDARD}
 
-#: Defaults with which a parameter needs a generator; the last one is that of parameters that a wrapper may supply.
+#: Defaults that leave a parameter open; the last stands where a wrapper may supply it.
 _OPEN = (inspect.Parameter.empty, None, ...)
 
 
 def generators(declared: Iterable[inspect.Parameter], parameters: Iterable[Parameter]) -> Mapping[str, str]:
-    """Returns the parameters for which a call can get a generator, each with the kind of generator.
+    """Returns the parameters for which a call can be given a generator, each with the kind of that.
 
-    A parameter with another default than None is not one of them: there the function has what it needs.
+    One with a default that is a value is none of them: there the function has what it needs.
 
     Args:
         declared: the parameters as declared, in order.
@@ -38,7 +38,7 @@ def generators(declared: Iterable[inspect.Parameter], parameters: Iterable[Param
 
 
 def _kind(parameter: Parameter) -> str | None:
-    """Returns the kind that a hint names, alone or in a union, such as with None."""
+    """Returns the kind that a hint names, alone or beside others, such as None."""
     if parameter.unresolved is not None:
         written = parameter.unresolved.partition(":")[0].strip("'\"").split("|")
         return next((_WRITTEN[text] for text in map(str.strip, written) if text in _WRITTEN), None)

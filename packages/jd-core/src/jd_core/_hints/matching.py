@@ -1,4 +1,4 @@
-"""Whether a value fits a hint, judged by its type and its first element. Iterators are not read."""
+"""Whether a value fits a hint, judged by its type and its first element. Iterators are not looked into."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from jd_core._collections.table import is_value, kind_of_type, slicer
 from jd_core._hints.members import Member, members
 from jd_core._hints.resolve import UnresolvedError
 
-#: The depth to which a value is checked; a deeper value fits, and so does one that contains itself.
+#: How deep a value is looked into; a deeper one fits, and so does one that contains itself.
 DEPTH = 8
 
-#: Types that a type checker, or numpy, accepts for a builtin number.
+#: What a type checker, or numpy, lets pass for a builtin number.
 _NUMBERS: dict[Any, Any] = {int: numbers.Integral, float: numbers.Real, complex: numbers.Complex}
 
-#: The first element of a collection that has none.
+#: Stands for the first element of what has none.
 MISSING = object()
 
 
 def fits(value: Any, hint: Any, depth: int = DEPTH) -> bool:
-    """Whether ``value`` fits ``hint``, judged by its type and first element; if this cannot be told, it fits.
+    """Whether ``value`` fits ``hint``, judged by its type and first element; what cannot be told fits.
 
     Args:
-        value: any value. Only the type of an iterator is judged, since reading would consume it.
+        value: anything. Of an iterator only the type is judged, as looking further would consume it.
         hint: a resolved hint.
-        depth: how many levels are checked: 1 is the value's type only, 2 also its first element's.
+        depth: how many levels are looked at: 1 is the value's type alone, 2 its first element's too.
     """
     if not depth:
         return True
@@ -86,7 +86,7 @@ def _is_instance(value: Any, cls: type) -> bool:
 
 
 def _protocol_members(cls: Any) -> Iterable[str]:
-    """Returns the members that a protocol requires; Python 3.11 has no public way to tell."""
+    """Returns the members that a protocol asks for; Python 3.11 has no other way to tell."""
     names: Iterable[str]
     if sys.version_info >= (3, 12):
         names = cls.__protocol_attrs__
@@ -96,7 +96,7 @@ def _protocol_members(cls: Any) -> Iterable[str]:
 
 
 def first_element(value: Any) -> Any:
-    """Returns the first element of a collection that may be read; `MISSING` if there is none, or it may not be read."""
+    """Returns the first element of a collection that may be looked into; `MISSING` if there is none, or it may not."""
     known = isinstance(value, (abc.Sequence, abc.Set, abc.ValuesView, deque)) or slicer(value) is not None
     try:
         return MISSING if is_value(value) or not known else next(iter(value), MISSING)

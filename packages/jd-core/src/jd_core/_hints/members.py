@@ -1,6 +1,6 @@
-"""What a resolved hint means: its members, with unions split and aliases and type variables replaced.
+"""What a resolved hint means: its members, with unions taken apart and aliases and type variables replaced.
 
-`jd_core._hints.signature` uses them to decide what a parameter is.
+`jd_core._hints.signature` decides by them what a parameter is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar, Union
 
 from jd_core._hints.resolve import UnresolvedError, in_module
 
-#: Qualifiers that only say how a hint is used.
+#: What only says how a hint is used, around the hint itself.
 _QUALIFIERS = (typing.Final, typing.ClassVar, typing.Unpack)
 
 
@@ -55,9 +55,9 @@ class Member(NamedTuple):
 
 
 def members(hint: Any) -> tuple[Member, ...]:
-    """Returns the members of a hint: one for most hints, several for a union.
+    """Returns what a hint may be: one member for most, several for a union.
 
-    ``Annotated``, ``NewType``, ``TypeVar`` (its bound or constraints), ``type`` aliases and unions are resolved.
+    Looks through ``Annotated``, ``NewType``, ``TypeVar`` (its bound or constraints), ``type`` aliases and unions.
 
     Raises:
         UnresolvedError: an alias in it cannot be resolved, or leads to itself.
@@ -97,7 +97,7 @@ def _marker(metadata: Any) -> type | None:
 
 
 def _replaced(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
-    """Returns the meaning of an alias, a new type or a type variable; other hints are returned unchanged."""
+    """Returns what an alias, a new type or a type variable stands for; anything else is returned as it is."""
     alias = hint if origin is None else origin
     if type(alias).__name__ == "TypeAliasType":
         value = in_module(alias.__value__, alias)

@@ -1,6 +1,6 @@
-"""One parameter of a function: its role, and how its argument is read.
+"""One parameter of a function: its role, and how what was passed for it is read.
 
-`jd_core._hints.signature` makes these from hints; `jd_core._planning` uses them.
+`jd_core._hints.signature` makes these from hints; `jd_core._planning` asks them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from jd_core._hints.matching import fits, fits_member
 from jd_core._hints.members import Batch, Member, members
 from jd_core.errors import BatchingError
 
-#: The most cells of a row that are checked.
+#: So many cells of a row are looked at.
 _MOST_PARTS = 16
 
 
 class Role(enum.Enum):
-    """What one call gets of a parameter's argument."""
+    """What one call gets of what was passed for a parameter."""
 
     ELEMENT = "element"
     BATCH = "batch"
@@ -56,8 +56,8 @@ class Parameter:
         """Makes a batch of the hinted type.
 
         Args:
-            part: a slice of the argument, or a list of its elements.
-            like: the argument; the first member of a union that it is an instance of is built, or else the first member.
+            part: a slice of what was passed, or a list of its elements.
+            like: what was passed; of a union's members the first that it is an instance of is built, or else the first.
 
         Raises:
             BatchingError: the elements do not make such a batch.
@@ -69,9 +69,9 @@ class Parameter:
             raise BatchingError(f"parameter {self.name}: {error}") from error.__cause__
 
     def slicer(self, value: Any) -> Callable[[int, int], Any] | None:
-        """Returns a function of start and stop that slices an argument of a class that is marked as a `Batch`.
+        """Returns a function of start and stop that cuts what was passed, where its class is hinted as a batch and can.
 
-        None for collections that can be sliced anyway, and for those whose slices have another type.
+        None for what can be cut whatever the hint says, and for what has slices of another type.
         """
         if not self.kinds:
             return None
@@ -89,9 +89,9 @@ class Parameter:
         return any(kind.holds(batch) for kind in self.kinds)
 
     def converted(self, batch: Any) -> Any:
-        """Converts a batch of another type to the hinted type.
+        """Returns a batch of the hinted type with the elements of one of another type.
 
-        A value that is not a collection is returned unchanged: the function may accept None, for example.
+        What is no collection is returned as it is: the function may know what to do with None.
 
         Raises:
             BatchingError: the elements do not make such a batch.
@@ -103,14 +103,14 @@ class Parameter:
         return self.build(batch, batch) if is_collection(batch) or is_frame(batch) else batch
 
     def is_batched(self, value: Any, first: Any) -> bool:
-        """Whether the elements of an argument are batches themselves, so that each call gets one of them.
+        """Whether the elements of what was passed are batches themselves, so that each call gets one of them.
 
-        The first element decides. If it fits the hint's element type, the argument is flat and has to be cut. Otherwise it
-        is a batch if it fits the hint, or is another collection with such elements, such as a tuple for ``list[int]``. A
-        reference to an object on a cluster is assumed to refer to a batch.
+        The first of them decides. If it fits the hint's element type, what was passed is flat: it is to be cut. If not, it
+        is a batch where it fits the hint, or is another collection with such elements, as tuples are for ``list[int]``. A
+        reference to what lies on a cluster is taken for one to a batch.
 
         Args:
-            value: the argument.
+            value: what was passed.
             first: its first element.
 
         Raises:
@@ -128,7 +128,7 @@ class Parameter:
         return _can_be_batch(first, alternatives)
 
     def _refuse_nested(self, first: Any, alternatives: tuple[Member, ...]) -> None:
-        """Raises an error if the first element contains batches: a pair of a key and a batch, or a collection of batches."""
+        """Raises if the first element has batches in it: a pair of a key and a batch, or a collection of batches."""
         if any(fits(first, member.element, depth=1) for member in alternatives if member.element is not Any):
             return
         # A row of a frame may hold a list, but no frame and no row.
@@ -160,7 +160,7 @@ def _is_element(value: Any, first: Any, member: Member) -> bool:
     kind = kind_of_type(member.origin)
     if kind is not None and kind.nests:
         return fits(first, member.element)
-    # Elements of an array, or of a tree, are not arrays or trees: an array or tree that was passed is flat.
+    # An array's elements, or a tree's, are no arrays, no trees: an array or tree that was passed is flat.
     return fits_member(value, member)
 
 
@@ -170,7 +170,7 @@ def _can_be_batch(value: Any, alternatives: tuple[Member, ...]) -> bool:
 
 
 def _is_convertible(value: Any, member: Member) -> bool:
-    """Whether ``value`` is a collection of another type than hinted, and not an element of a hinted one."""
+    """Whether ``value`` is a collection of another type than hinted, and no element of a hinted one."""
     kind = kind_of_type(member.origin)
     if kind is None:
         return False

@@ -1,4 +1,4 @@
-"""Evaluates the strings in annotations, and finds the names in them. `jd_core._hints.members` interprets resolved hints."""
+"""Evaluates the strings in annotations, and finds the names in them. What a hint means, `jd_core._hints.members` says."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping
 from typing import Any, ForwardRef, NamedTuple, cast
 
-#: How many strings or aliases may lead from one to the next. A longer chain must be circular.
+#: How many strings or wrappers may lead from one to the next. A longer chain leads to itself.
 ALIASES = 32
 
 
 class UnresolvedError(Exception):
-    """An annotation has a name that does not exist at runtime; the cause says which."""
+    """An annotation names what does not exist at runtime; the cause says what."""
 
 
 class Names(NamedTuple):
@@ -25,7 +25,7 @@ class Names(NamedTuple):
     Attributes:
         module: the globals of the function.
         local: closure variables, type parameters, the namespace of the class.
-        scope: the dotted name of the scope around the function; while that runs, its variables are found on the stack.
+        scope: the dotted name of the scope around the function; while it runs its variables are found on the stack.
     """
 
     module: dict[str, Any]
@@ -34,7 +34,7 @@ class Names(NamedTuple):
 
 
 def names_of(function: Any) -> Names:
-    """Returns where the names in a function's annotations are looked up; for a class, those of its constructor."""
+    """Returns where the names in a function's annotations are looked up; a class stands for its constructor."""
     function, owner = _annotated(function)
     if isinstance(function, type):
         modules = [vars(sys.modules[base.__module__]) for base in function.__mro__ if base.__module__ in sys.modules]
@@ -66,14 +66,14 @@ def _annotated(function: Any) -> tuple[Any, type]:
 
 
 def resolve(annotation: Any, names: Callable[[], Names]) -> Any:
-    """Returns an annotation with all strings in it evaluated.
+    """Returns what an annotation means, with all strings in it evaluated.
 
     Args:
-        annotation: the annotation, as in the signature.
-        names: returns where names are looked up; called only for strings.
+        annotation: as it stands in the signature.
+        names: returns where names are looked up; asked only for strings.
 
     Raises:
-        UnresolvedError: a name in it is not found, or it is not a valid expression.
+        UnresolvedError: a name in it is not found, or it is no valid expression.
     """
     try:
         if not isinstance(annotation, (str, ForwardRef)) and not _has_strings(annotation):
@@ -88,7 +88,7 @@ def resolve(annotation: Any, names: Callable[[], Names]) -> Any:
 
 
 def in_module(annotation: Any, owner: Any) -> Any:
-    """Resolves the value of an alias or the bound of a type variable, in the module where it was made.
+    """Returns what the value of an alias or the bound of a type variable means, in the module where it was made.
 
     Raises:
         Exception: whatever evaluating it raises.
@@ -155,7 +155,7 @@ def _chained(*namespaces: Mapping[str, Any]) -> Mapping[str, Any]:
 def _running_scopes(names: Names) -> dict[str, Any]:
     """Returns the variables of the functions and classes around a function that is being decorated right now.
 
-    String annotations may name them, but a closure has only those that the function's code uses.
+    String annotations name them, but a closure holds only what the function's code uses.
     """
     variables: dict[str, Any] = {}
     frame: types.FrameType | None = sys._getframe()

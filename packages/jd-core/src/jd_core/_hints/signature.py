@@ -1,4 +1,4 @@
-"""What a function's signature and type hints say: which arguments it takes, what one call gets, how results are joined.
+"""What a function's signature and type hints say: what may be passed, what one call gets of it, how results are joined.
 
 `inspect_function` makes a frozen `Signature` of a function, at decoration. Strings and aliases are resolved in
 `jd_core._hints.resolve`; which types are collections is in `jd_core._collections.table`.
@@ -23,23 +23,23 @@ from jd_core._hints.parameter import Parameter, Role
 from jd_core._hints.resolve import Names, UnresolvedError, names_of, resolve
 from jd_core.errors import SignatureError
 
-#: Kinds of parameters that can take a positional argument.
+#: Parameters that a positional argument may be for.
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Everything that the core knows about a function.
+    """All that the core knows about a function.
 
     Attributes:
         name: the qualified name, for messages.
-        parameters: the parameters of ``accepted``, in order. The role of ``*args: T`` is that of ``T``.
-        returns: how results of batches are joined; None: they are not, since the return hint is not a collection.
-        signature: the signature of the plain function, with ``self`` or ``cls`` bound.
-        accepted: the signature of arguments that a call may pass. It differs from ``signature`` for a wrapper
-            (`functools.wraps`) that takes other arguments than the function whose signature it shows.
-        positional: those of ``parameters`` that can take a positional argument, except ``*args``.
-        generators: the parameters for which each call gets its own random generator if nothing is passed, with the kind
+        parameters: of ``accepted``, in order. The role of ``*args: T`` is that of ``T``.
+        returns: how results of batches are joined; None: they are not, as the return hint is no collection.
+        signature: of the plain function, with ``self`` or ``cls`` bound.
+        accepted: what a call may pass. Differs from ``signature`` for a wrapper (`functools.wraps`) that takes other
+            arguments than the function whose signature it shows.
+        positional: those of ``parameters`` that a positional argument may be for, but ``*args``.
+        generators: the parameters for which each call gets a random generator of its own if nothing is passed, with its kind
             as in `jd_core.worker.wrappers.seeded`.
         is_provisional: whether a hint could not be resolved, but may be at the first call: it may name a class that is
             defined after the function.
@@ -56,14 +56,14 @@ class Signature:
 
 
 def inspect_function(function: Callable[..., Any], *, final: bool = False) -> Signature:
-    """Determines the role of each parameter of a function, and how its results are joined.
+    """Finds out what each parameter of a function is, and how its results are joined.
 
-    A parameter is an element if it has no hint, or one that cannot be resolved, such as a name that only exists
-    under ``TYPE_CHECKING``. A callable without a known signature takes elements.
+    A parameter is an element where there is no hint, or one that cannot be resolved, such as a name that only exists
+    under ``TYPE_CHECKING``. A callable that does not tell its signature takes elements.
 
     Args:
         function: a function, method, class, ``functools.partial``, builtin or an object with ``__call__``.
-        final: whether hints that cannot be resolved now make their parameters elements.
+        final: whether hints that cannot be resolved now are given up.
 
     Raises:
         SignatureError: it is not callable.
@@ -105,20 +105,20 @@ def _plain_signature(function: Callable[..., Any], *, follow_wrapped: bool = Tru
 
 
 def _is_wrapper(function: Any) -> bool:
-    """Whether a Python function shows the signature of another one, which it wraps."""
+    """Whether a Python function is shown with the signature of another one, which it wraps."""
     while isinstance(function, functools.partial):
         function = function.func
     return isinstance(function, (types.FunctionType, types.MethodType)) and hasattr(function, "__wrapped__")
 
 
 def _accepted(shown: inspect.Signature, own: inspect.Signature) -> inspect.Signature:
-    """Returns the arguments that a wrapper accepts: its own, and through its ``*args`` and ``**kwargs`` those that it shows.
+    """Returns what may be passed to a wrapper: what it takes itself, and by its ``*args`` and ``**kwargs`` what is shown.
 
-    The latter are never required, since the wrapper may supply them.
+    The latter is never required, for the wrapper may supply it.
 
     Args:
-        shown: the signature of the wrapped function.
-        own: the signature of the wrapper.
+        shown: the signature of what it wraps.
+        own: that of the wrapper.
     """
     own_ones = list(own.parameters.values())
     args = [one for one in own_ones if one.kind is inspect.Parameter.VAR_POSITIONAL]
@@ -140,7 +140,7 @@ def _accepted(shown: inspect.Signature, own: inspect.Signature) -> inspect.Signa
 
 
 def _anything(*args, **kwargs):  # type: ignore[no-untyped-def]
-    """Used in place of a callable without a known signature."""
+    """Stands for a callable that does not tell its signature."""
 
 
 def _qualified_name(function: Any) -> str:
@@ -171,7 +171,7 @@ def _resolved(annotation: Any, names: Callable[[], Names]) -> Any:
 
 
 def _of_each(hint: Any) -> Any:
-    """Returns the hint of one argument if ``*args`` is hinted with an unpacked tuple."""
+    """Returns the hint of one argument, where ``*args`` is hinted with an unpacked tuple."""
     if typing.get_origin(hint) is typing.Unpack:
         (hint,) = typing.get_args(hint)
     elif not getattr(hint, "__unpacked__", False):
@@ -184,7 +184,7 @@ def _of_each(hint: Any) -> Any:
 
 
 def _batch_kinds(alternatives: tuple[Member, ...]) -> tuple[Kind, ...]:
-    """Returns the kinds of batches; empty if the parameter takes elements."""
+    """Returns the kinds that a batch may be; none if the parameter takes elements."""
     kinds = []
     for member in alternatives:
         if member.marker is Each:
@@ -207,7 +207,7 @@ def _returned(annotation: Any, names: Callable[[], Names]) -> Kind | None:
 
 
 def _joined_kind(alternatives: tuple[Member, ...]) -> Kind | None:
-    """Returns the kind into which results are joined; None if a result may be something else (except the value None)."""
+    """Returns the kind that results are joined as; None if one of them may be no collection, None itself aside."""
     kinds = set()
     for member in alternatives:
         if member.origin is None:  # a call that returns it makes the join an error

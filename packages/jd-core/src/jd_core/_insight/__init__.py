@@ -1,1 +1,1 @@
-"""Explains what a call would do, before it is made."""
+"""Says what a call would do, before it is made."""

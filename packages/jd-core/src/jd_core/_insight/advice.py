@@ -1,4 +1,4 @@
-"""The result of `Distributed.advise`: with attributes for programs, text for `print`, and a table for notebooks."""
+"""What `Distributed.advise` returns: as attributes for programs, as text for `print`, as a table for notebooks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from jd_core._tracing.words import short
 
 @dataclass(frozen=True)
 class Advice:
-    """Which job fits a call, judged by a sample of its calls; made by ``f.advise(...)``.
+    """Which job fits a call, from what a sample of its calls cost; made by ``f.advise(...)``.
 
     Attributes:
         name: the function's qualified name.
-        job: the job that fits: "compute", "io", "web", or "serial" if a plain loop is as fast; None: not sure.
-        workers: how many calls should run at once; None if that is not known.
-        gain: how many times as fast as a plain loop the call is expected to be; 1.0 for "serial", and if not sure.
-        gain_range: the least and the largest expected gain. If the job is "serial" or None: those of the next best job,
-            such as (0.7, 1.4).
-        calls: the number of calls; None if unknown.
-        seconds: how long a plain loop over all of them would take; None if unknown.
+        job: the job that fits: "compute", "io", "web", or "serial" where a plain loop is as fast; None: not sure.
+        workers: how many calls should run at once there; None where that is not known.
+        gain: how many times as fast as a plain loop the call is expected to be there; 1.0 for "serial", and if not sure.
+        gain_range: the least and the largest gain to be expected. Where the job is "serial" or None: by the job that comes
+            next, such as (0.7, 1.4).
+        calls: number of calls; None if unknown.
+        seconds: what a plain loop over all of them would take; None if unknown.
         why: the reason, in words.
-        measured: the measurements, in words, each a clause; empty if nothing was measured.
+        measured: what was measured, in words, each a clause; empty if nothing was.
         changes: what would change the advice, each a sentence.
     """
 

@@ -1,4 +1,4 @@
-"""Finds out what a call would do, with the same code that the call uses; starts nothing."""
+"""Finds out what a call would do, with what the call itself would find it out with; starts nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def explain(target: Target, call: BoundCall) -> Explanation:
 
     Args:
         target: the function.
-        call: its arguments, which have been checked.
+        call: its arguments; what would not be accepted was refused already.
 
     Raises:
         BatchingError, SignatureError, BackendError: as the call would.
@@ -88,7 +88,7 @@ def explain(target: Target, call: BoundCall) -> Explanation:
 
 
 def _untouched(argument: Any) -> Any:
-    """Returns an argument, or a placeholder if reading it would take elements from the call."""
+    """Returns an argument, or one that stands for it if to read of it would take what it is for from the call."""
     return argument._replace(value=iter(())) if is_one_shot(argument.value) else argument
 
 
@@ -145,7 +145,7 @@ def _workers_reason(own: Options, options: Options, backend: Backend) -> str:
 
 
 def _chunks(durations: CallDurations, prepared: Prepared, calls: int | None) -> tuple[int | None, str]:
-    """Returns how many calls the first chunk has, and what decides the sizes of the others."""
+    """Returns how many calls the first chunk has, and what decides that of the others."""
     options, backend = prepared.options, prepared.backend
     if calls == 0:
         return None, "no call is made, and nothing starts"

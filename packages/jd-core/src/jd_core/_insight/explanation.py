@@ -1,4 +1,4 @@
-"""What a call would do: with attributes for programs, text for `print`, and tables for notebooks."""
+"""What a call would do: as attributes for programs, as text for `print`, as a table for notebooks."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from jd_core._tracing.words import size
 
 
 class ParameterRole(NamedTuple):
-    """The role of one parameter.
+    """What becomes of one parameter.
 
     Attributes:
-        name: the name of the parameter.
+        name: of the parameter.
         role: "element" (one element per call), "batch" (several), "constant" (the same for all calls) or "random" (each call
-            gets its own generator).
+            gets a generator of its own).
         reason: why, in words.
-        length: the number of elements that were passed; None if unknown, or if the role is "constant" or "random".
-        per_call: the number of elements that one call gets, perhaps fewer for the last one; None if unknown, or if the role
-            is "constant" or "random".
+        length: elements that were passed; None if that is unknown, or the role is none of the first two.
+        per_call: elements that one call gets, the last one perhaps fewer; None if unknown, or for constants.
     """
 
     name: str
@@ -39,12 +38,12 @@ class ParameterRole(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """An option that the decorator does not state and that was set elsewhere.
+    """An option that the decorator left open and something else has filled.
 
     Attributes:
-        name: the name of the option.
-        value: its value, as text.
-        source: where it was set: ``defaults(...)`` with file and line, or the environment.
+        name: the option's.
+        value: as text.
+        source: what has filled it: ``defaults(...)`` with file and line, or the environment.
     """
 
     name: str
@@ -60,20 +59,20 @@ class Explanation:
         name: the function's qualified name.
         job: where its calls would run.
         job_reason: why there.
-        workers: how many calls may run at once; None if only a connected cluster could tell.
+        workers: how many calls may run at once; None where only a connected cluster could tell.
         workers_reason: why so many.
-        calls: the number of calls; None if an argument has no length, or if it depends on an unknown number of workers.
-        parameters: the role of each parameter, the distributed ones first.
-        batch_size: elements per call of batched parameters; None if nothing is cut, or if it is not known yet.
-        chunksize: calls in the first message; None if nothing is sent in messages.
+        calls: number of calls; None where an argument has no length, or the workers decide and are not known.
+        parameters: what becomes of each parameter, the distributed ones first.
+        batch_size: elements per call of batched parameters; None if nothing is cut, or it is not known yet.
+        chunksize: calls in the first message; None where nothing is sent in messages.
         chunks_reason: what decides the sizes of chunks.
         result: what is returned, in words.
         joined: whether the results are joined into one collection.
-        bytes_per_call: about how large the pickled arguments of a call are; None if nothing is sent, or if unknown.
-        bytes_of_constants: the same for all constants together.
-        by_value: functions that would be sent as code instead of by name, each with the reason.
-        settings: options that were not set by the decorator.
-        warnings: probable mistakes, each a sentence.
+        bytes_per_call: about how large the pickled arguments of a call are; None where nothing is sent, or it is unknown.
+        bytes_of_constants: the same for the constants together.
+        by_value: what would be sent as code and not by its name, each with the reason.
+        settings: options that something else than the decorator has filled.
+        warnings: what is probably not meant, each a sentence.
     """
 
     name: str

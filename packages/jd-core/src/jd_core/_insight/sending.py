@@ -1,4 +1,4 @@
-"""What would be sent to other processes for a call: how large it is, and what is sent as code."""
+"""What of a call would be sent to other processes: how large it is, and what of it is sent as code."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 
 from jd_core._tracing.words import size
 
-#: The most bytes that are counted: an object with more is large in any case.
+#: What is not counted further: it is large in any case.
 ENOUGH_BYTES = 100_000_000
 
-#: The bytes that every pickle has besides the object.
+#: What every pickle has around the object.
 FRAME_BYTES = 12
 
-#: A global or closure variable of at least this many bytes that is sent with a function is warned of.
+#: A global or a variable from outside that a function takes with it is worth a warning from so many bytes on.
 LARGE_BYTES = 1_000_000
 
 
 class _EnoughError(Exception):
-    """Raised when the count is so large that more does not matter."""
+    """So much was counted that more does not matter."""
 
 
 class _Counter:
@@ -46,7 +46,7 @@ class _Counter:
 def pickled_size(value: Any) -> int | None:
     """Returns about how many bytes an object is pickled to, counted up to a little over `ENOUGH_BYTES`.
 
-    None if the standard library's pickle cannot pickle it; the backend's pickler may.
+    None if the standard library's pickle cannot do it; what is used here may.
     """
     counter = _Counter()
     try:
@@ -59,10 +59,10 @@ def pickled_size(value: Any) -> int | None:
 
 
 def element_size(value: Any, first: Any, length: int | None) -> int | None:
-    """Returns about how many bytes one element of an argument has.
+    """Returns about how many bytes one element of what was passed is.
 
     Args:
-        value: the argument.
+        value: what was passed.
         first: its first element.
         length: its length.
     """
@@ -94,7 +94,7 @@ def by_value(function: Callable[..., Any]) -> str | None:
 
 
 def large_globals(function: Callable[..., Any]) -> Iterator[str]:
-    """Yields a warning for each large value that is sent with a function if that is sent as code."""
+    """Yields a warning for each large value that a function takes with it where it is sent as code."""
     while isinstance(function, functools.partial):
         function = function.func
     function = getattr(function, "__func__", function)
@@ -115,7 +115,7 @@ def large_globals(function: Callable[..., Any]) -> Iterator[str]:
 
 
 def _taken(function: types.FunctionType) -> Mapping[str, Any]:
-    """Returns the globals and closure variables that a function uses."""
+    """Returns the globals and the variables from outside that a function names."""
     found = {name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:

@@ -1,4 +1,4 @@
-"""What the error for an unknown option suggests: the name that the option has here, or the jobs that have it."""
+"""What is advised where an option does not exist: the name it has here, or the jobs that have it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ELSEWHERE = {
     **dict.fromkeys(("max_per_minute", "throttle"), "max_per_second"),
 }
 
-#: Options elsewhere that are ways to call here.
+#: What is no option here, but a way to call.
 WAYS = {
     **dict.fromkeys(("return_as", "stream", "lazy", "generator"), "f.stream(...) yields results one by one"),
     **dict.fromkeys(("ordered", "unordered", "as_completed"), "f.as_completed(...) yields results as calls finish"),

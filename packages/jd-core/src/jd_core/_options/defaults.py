@@ -1,10 +1,10 @@
-"""Options that a decorator does not state are filled in when the function is called: by `defaults`, and by the environment.
+"""What fills options that a decorator left open, when a function is called: `defaults`, and the environment.
 
 ::
 
     decorator, .options  >  defaults(...), the inner one first  >  JUST_DISTRIBUTE_WORKERS  >  the backend's default
 
-``JUST_DISTRIBUTE_SERIAL=1`` overrides all of them. Inside a worker none of this applies: calls made there run
+``JUST_DISTRIBUTE_SERIAL=1`` is stronger than all of them. Inside a worker nothing of this counts: calls made there run
 there, and a function returns the same whatever the job.
 """
 
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
 
 @shows_options(default=..., own=False)
 def defaults(**options: Any) -> contextlib.AbstractContextManager[None]:
-    """Sets, inside a ``with`` block, the options that decorators do not state.
+    """Fills, inside a ``with`` block, the options that decorators left open.
 
     As in::
 
         with just_distribute.defaults(workers=4, progress=True):
             area(range(1000), range(1000))
 
-    Options that a decorator or ``.options`` states are not changed. The block applies to calls in its context (in the sense
-    of context variables): not in other threads, not in tasks that were started before, and not inside workers. Blocks may be
-    nested; the inner one takes precedence.
+    What a decorator or ``.options`` states is not changed. Holds for calls made in the block's context, as of context
+    variables: not in other threads, not in tasks that were started before, and not for calls inside workers. Blocks may be
+    nested; the inner one counts.
 
     Args:
-        **options: options that every job has, as for `distribute`. A ``job`` applies to functions whose decorator states
+        **options: the options of every job, as for `distribute`. A ``job`` is taken by functions whose decorator names
             neither a job nor an option that only one job has.
 
     Returns:
         A context manager, for one ``with`` block.
 
     Raises:
-        TypeError: an option that only one job has, or that does not exist, or a value of a wrong type.
+        TypeError: an option of one job only, one that does not exist, or a value of a wrong type.
         ValueError: a value that is not allowed.
     """
     for name in options:
@@ -74,7 +74,7 @@ def _block(layer: Mapping[str, Setting]) -> Generator[None, None, None]:
 
 
 def in_effect(options: Options) -> Options:
-    """Returns the options of a function that are in effect for a call made here and now.
+    """Returns the options of a function as they are for a call made here and now.
 
     Raises:
         ValueError: an environment variable has a value that is not allowed.
@@ -92,7 +92,7 @@ def in_effect(options: Options) -> Options:
 
 
 class Workers:
-    """How many calls run at once. The backend is asked only if it matters, and once, since Ray must connect to know."""
+    """How many calls run at once; the backend is asked only when it matters, and once: Ray must connect to know."""
 
     def __init__(self, backend: Backend, options: Options) -> None:
         self._backend = backend
@@ -100,7 +100,7 @@ class Workers:
         self._number = options.workers
 
     def __call__(self) -> int:
-        """Returns the number."""
+        """Returns it."""
         if self._number is None:
             self._number = self._backend.default_workers(self._options.backend)
         return self._number

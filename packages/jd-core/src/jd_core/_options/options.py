@@ -1,6 +1,6 @@
 """The decorator's options: checked once, then frozen.
 
-`resolve` turns what the user wrote into `Options`; later stages neither check nor change them.
+First room of the house: `resolve` turns what the user wrote into `Options`; nothing later checks or changes them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _FLAG = Option("True or False", (bool,))
 
 
 class Description(NamedTuple):
-    """What describes an option in `Options`, besides its name, type and default.
+    """What the field of an option in `Options` says beside its name, its type and its default.
 
     Attributes:
         option: which values are allowed.
-        meaning: what it does, for the docstring of `distribute` and the page of options; code is in double backticks.
-        unset: what happens if it is None, without backticks; empty if it never is.
+        meaning: what it does, for the docstring of `distribute` and the page of options; code stands in double backticks.
+        unset: what is done where it is None; empty if it never is.
     """
 
     option: Option
@@ -45,31 +45,29 @@ def _or_none(option: Option) -> Option:
 class Options:
     """The options of one decorated function, checked.
 
-    The fields with a description are the options of every job, in the order of the decorator's parameters. Everything that
-    lists them is derived from here: the checks, the signature of `distribute`, and, by ``hatch run types:generate``, its
-    docstring, the stubs for type checkers and the table in docs/reference/options.md.
+    The fields with a description are the options of every job, in the order of the decorator's parameters. All that lists
+    them follows from here: the checks, the signature of `distribute`, and, by ``hatch run types:generate``, its docstring,
+    the stubs for type checkers and the table in docs/reference/options.md.
 
     Attributes:
         backend: the backend's own options.
-        given: the names of the options that the decorator, or ``.options``, stated: these are not filled from elsewhere.
+        given: the names of those that the decorator, or ``.options``, stated: nothing else fills them.
     """
 
     job: str | Executor = _option(
         "compute",
         Option("the name of a job, such as 'compute' or 'io', or an executor", (object,)),
         'where calls run: ``"compute"`` (processes), ``"io"`` (threads), ``"web"`` (coroutines), ``"ray"`` (a cluster), '
-        '``"serial"`` (the calling thread, one after the other), ``"auto"`` (the job that fits, as measured by the first '
-        "calls), or the name of another installed backend; or an executor, such as those of ``concurrent.futures``",
+        '``"serial"`` (here, one after the other), ``"auto"`` (where the first calls show that they belong), or another '
+        "installed backend's name; or an executor, such as those of ``concurrent.futures``",
     )
     workers: int | None = _option(None, _or_none(WHOLE), "how many calls run at once", "the backend's default")
-    autobatch: bool = _option(
-        True, _FLAG, "whether flat collections are cut into batches, for parameters that are hinted as collections"
-    )
+    autobatch: bool = _option(True, _FLAG, "cut flat collections for parameters that are hinted as collections")
     batch_size: int | None = _option(
         None,
         _or_none(WHOLE),
         "elements per batch",
-        "four batches per worker, or with resume 64 to 127 in all; 1000 elements per batch if the length is unknown",
+        "four batches per worker, or with a file of results 64 to 127 in all; 1000 elements where the length is unknown",
     )
     chunksize: int | Literal["auto"] = _option(
         "auto",
@@ -78,9 +76,9 @@ class Options:
             (int, str),
             lambda value: value == "auto" if isinstance(value, str) else value >= 1,
         ),
-        'calls sent to a worker in one message; ``"auto"``: sized by measured durations. It does not change results, unless '
-        "calls share state that they change, such as a random generator. With 1, no call runs again because its worker has "
-        "died",
+        'calls sent to a worker in one message; ``"auto"``: from measured durations. Changes no result, unless calls share '
+        "what they change, such as a random generator. With 1, a call whose worker dies is never run again for the sake of "
+        "others",
     )
     aggregate: Literal["auto", "list"] | Callable[[list[Any]], Any] = _option(
         "auto",
@@ -89,27 +87,27 @@ class Options:
             accepts=lambda value: value in ("auto", "list") if isinstance(value, str) else is_plain_callable(value),
         ),
         '``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never joins; a '
-        "callable, such as ``sum``, receives the list of results, and its return value is returned; ``Fold(function)`` "
-        "combines results pairwise, in the workers first",
+        "callable, such as ``sum``, gets the list of results and makes the value that is returned; ``Fold(function)`` "
+        "combines them two by two, in the workers first",
     )
     seed: int | None = _option(
         None,
         _or_none(Option("a whole number of at least 0", (int,), lambda value: value >= 0)),
-        "the seed of the calls' random numbers: if nothing is passed for a parameter hinted ``numpy.random.Generator`` or "
-        "``random.Random``, each call gets its own generator, which depends on the seed and the call's index only",
-        "a seed is drawn for each run, and logged",
+        "what the random numbers follow from of calls with a parameter hinted ``numpy.random.Generator`` or "
+        "``random.Random``, for which nothing is passed: each call gets a stream of its own, by its index",
+        "a drawn one, which is logged",
     )
     buffersize: int | None = _option(
         None, _or_none(WHOLE), "how many calls are read ahead of the results", "at most four chunks per worker"
     )
-    timeout: float | None = _option(None, _or_none(SECONDS), "the time limit of one call, in seconds", "no limit")
+    timeout: float | None = _option(None, _or_none(SECONDS), "seconds allowed to one call", "no limit")
     retries: int | Retry = _option(
         0,
         Option("a whole number of at least 0, or Retry(...)", (int, Retry), lambda n: isinstance(n, Retry) or n >= 0),
         "further attempts after a failed call: a number, or ``Retry(...)``",
     )
     return_exceptions: bool = _option(
-        False, _FLAG, "put exceptions into the list of results, which is then never joined, instead of raising the first"
+        False, _FLAG, "put exceptions in the list of results, which is then never joined, instead of raising the first"
     )
     progress: bool | Callable[[int, int | None], object] = _option(
         False,
@@ -117,8 +115,7 @@ class Options:
             "True, False, or a callable (not async) of (done, total)",
             accepts=lambda value: isinstance(value, bool) or is_plain_callable(value),
         ),
-        "True shows a bar on stderr, if that is a terminal, or in a notebook; a callable is called with (calls done, total "
-        "or None)",
+        "True shows a bar on stderr, if that is a terminal, or in a notebook; a callable gets (calls done, total or None)",
     )
     resume: str | PathLike[str] | Resume | None = _option(
         None,
@@ -127,9 +124,9 @@ class Options:
             (*PATH.types, Resume, type(None)),
             lambda value: value is None or isinstance(value, Resume) or PATH.accepts(value),
         ),
-        "a SQLite file in which results are saved as they arrive: a run that was killed continues where it stopped. A path, "
-        "or ``Resume(...)``",
-        "nothing is saved",
+        "a SQLite file in which results are kept as they come: a run that was killed goes on where it stopped. A path, or "
+        "``Resume(...)``",
+        "nothing is kept",
     )
     backend: Mapping[str, Any] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
@@ -143,7 +140,7 @@ class Options:
 
     @property
     def resumed(self) -> Resume | None:
-        """The file in which results are saved; None if they are not."""
+        """The file that results are kept in; None if they are not."""
         return self.resume if self.resume is None or isinstance(self.resume, Resume) else Resume(self.resume)
 
 
@@ -154,9 +151,9 @@ COMMON: Mapping[str, Option] = {
 
 
 def resolve(given: Mapping[str, Any], base: Options | None = None) -> Options:
-    """Returns the options of ``base`` (or the defaults), replaced by those in ``given``, all checked.
+    """Returns the options of ``base`` (the defaults) with those in ``given`` in their place, all checked.
 
-    If the job changes, the options that only the former job has are dropped: the new one does not know them.
+    A change of the job drops the own options of the former job's backend: they mean nothing to the new one.
 
     Args:
         given: option values by name: ``job``, those in `COMMON`, and the backend's own.
@@ -184,29 +181,28 @@ def resolve(given: Mapping[str, Any], base: Options | None = None) -> Options:
 
 
 def with_job(job: object, given: Mapping[str, Any], *more: object) -> Mapping[str, Any]:
-    """Returns the options with the job that was passed by position, if any.
+    """Returns options with the job that was given by position; None: none was.
 
     Args:
-        job: the job's name; None if none was passed by position.
-        given: the options that were passed by keyword.
-        *more: further positional arguments, which are an error.
+        job: the job's name.
+        given: what was given by keyword.
+        *more: what else was given by position, which is an error.
 
     Raises:
-        TypeError: something other than the job's name is passed by position, or the job is given twice.
+        TypeError: something is given by position that is not the job's name, or the job is given twice.
     """
     if more:
         surplus = repr(more[0])
         meant = "job" if isinstance(more[0], str) else "workers"
         raise TypeError(
-            f"distribute: options are passed by keyword, but {surplus} was passed by position; "
-            f"did you mean {meant}={surplus}?"
+            f"distribute: options are given by keyword, and {surplus} is given by position; did you mean {meant}={surplus}?"
         )
     if job is None:
         return given
     if not isinstance(job, str):
-        raise TypeError(f"distribute: only the name of a job can be passed by position, not {job!r}: pass it by keyword")
+        raise TypeError(f"distribute: the only option that is given by position is the job, by name, and {job!r} is none")
     if "job" in given:
-        raise TypeError(f"distribute: the job is given twice, as {job!r} and as job={given['job']!r}; leave one out")
+        raise TypeError(f"distribute: the job is given twice, as {job!r} and as job={given['job']!r}")
     return {"job": job, **given}
 
 

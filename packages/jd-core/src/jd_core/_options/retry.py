@@ -18,16 +18,16 @@ class Retry:
 
     The wait before the k-th further attempt is ``initial * 2**(k-1)`` seconds, at most ``maximum``, of which the upper
     half is random ("equal jitter" of Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015). If the
-    exception says how long to wait (`jd_core.worker.refusals`), the wait is at least that long, and no other call of the run
-    starts meanwhile. A waiting call occupies no worker, but counts as in flight, so a service that is down does not get the
-    first attempts of the whole input.
+    exception says how long to wait (`jd_core.worker.refusals`), it is at least so long, and no other call of the run starts
+    meanwhile. A waiting call occupies no worker, but counts as one of the calls that are in flight: while a service is down,
+    it gets no first attempts of ever more calls.
 
     Attributes:
         attempts: further attempts after the first, at least 1: ``retries=3`` is ``Retry(3)``, at most four runs.
-        on: the exception type or types to retry, or a callable that returns whether to retry an exception. A worker's death
-            is a `WorkerDiedError`, a timeout a `CallTimeoutError`.
+        on: exception type or types that are worth another attempt, or a callable that says so of an exception. Deaths
+            of workers and timeouts are `WorkerDiedError` and `CallTimeoutError`.
         initial: seconds before the first further attempt.
-        maximum: the longest wait, in seconds, between attempts, unless the exception asks for more.
+        maximum: the longest wait, in seconds, that is chosen here.
         maximum_retry_after: the longest wait, in seconds, that an exception can ask for.
     """
 
@@ -46,7 +46,7 @@ class Retry:
         check_exceptions("Retry.on", self.on)
 
     def again(self, error: BaseException, attempts_made: int) -> bool:
-        """Returns whether a call that failed ``attempts_made`` times, most recently with ``error``, is attempted again."""
+        """Returns whether a call that failed ``attempts_made`` times, at last with ``error``, is attempted again."""
         if attempts_made > self.attempts:
             return False
         if isinstance(self.on, (type, tuple)):
@@ -54,7 +54,7 @@ class Retry:
         return bool(self.on(error))
 
     def wait(self, error: BaseException, attempts_made: int) -> float:
-        """Returns the seconds to wait after a call failed ``attempts_made`` times, most recently with ``error``."""
+        """Returns the seconds to wait after a call failed ``attempts_made`` times, at last with ``error``."""
         import random  # here, because only waiting needs it, and it brings in hashlib
 
         # The exponent is bounded because 2.0**1024 overflows; every maximum is reached long before.

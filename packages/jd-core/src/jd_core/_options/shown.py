@@ -1,4 +1,4 @@
-"""The signatures of functions that take options, as interactive shells show them: with all options that every job has."""
+"""The signatures of what takes options, as interactive shells show them: with each option of every job."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def shows_options(*, default: Any = None, own: bool = True) -> Callable[[F], F]:
-    """Returns a decorator that shows the options of every job in place of a function's ``**options``.
+    """Returns a decorator that shows the options of every job in the place of a function's ``**options``.
 
-    Positional arguments that the function only takes to refuse them are not shown.
+    What the function takes by position only to refuse it is not shown.
 
     Args:
         default: what is shown as the default of each; None: its own.

@@ -1,4 +1,4 @@
-"""Checks the values of a call: refuses those that must be mistakes, and warns of those that probably are.
+"""Looks at the values of a call: which cannot be meant as they are, and which should be looked at twice.
 
 Errors and warnings here are about what was passed; `jd_core._planning.binding` compares the call with the signature.
 Nothing is read from any argument.
@@ -22,12 +22,12 @@ from jd_core.worker import is_ending
 
 
 def is_asynchronous(value: Any) -> bool:
-    """Whether a positional argument is read by ``async for`` if the caller is on an event loop."""
+    """Whether a positional argument is read by ``async for``, where the caller is on an event loop."""
     return hasattr(type(value), "__aiter__")
 
 
 def is_one_shot(value: Any) -> bool:
-    """Whether a positional argument can be read only once, as an iterator; nothing is read here."""
+    """Whether what is read of a positional argument is gone, as with an iterator; nothing is read here."""
     kind = type(value)
     if slicer(value) is not None or not (hasattr(kind, "__iter__") or is_asynchronous(value)):
         return False
@@ -35,14 +35,14 @@ def is_one_shot(value: Any) -> bool:
 
 
 def is_iterator(value: Any) -> bool:
-    """Whether reading an object changes it."""
+    """Whether to read an object changes it."""
     return hasattr(type(value), "__next__") or hasattr(type(value), "__anext__")
 
 
 def may_block(parameter: Parameter, value: Any) -> bool:
-    """Whether reading the next element of an argument may block: it is neither a collection in memory nor of itertools.
+    """Whether the next element of an argument may be long in coming: it is neither in memory nor one of itertools.
 
-    False while the interpreter shuts down, since no thread can be started to read it.
+    While the interpreter shuts down nothing may be: there can be no thread that reads.
     """
     if slicer(value) is not None or never_ends(value) or is_ending():
         return False
@@ -52,16 +52,16 @@ def may_block(parameter: Parameter, value: Any) -> bool:
 
 
 def check_distributed(name: str, arguments: Iterable[tuple[Parameter, Any]], *, on_loop: bool) -> None:
-    """Refuses positional arguments that are not iterables with one item per call.
+    """Refuses positional arguments that are no iterables with one item per call.
 
     Args:
-        name: the name of the function, for messages.
+        name: the function's, for messages.
         arguments: each with its parameter.
         on_loop: whether the caller is on an event loop, where async iterables can be read.
 
     Raises:
-        SignatureError: an argument is a single value, is not iterable, repeats one value forever, or is an iterator that
-            was passed twice.
+        SignatureError: one is a single value, is not iterable, repeats one value for ever, or is an iterator that was
+            passed twice.
     """
     readers: dict[int, str] = {}  # parameters by the id of the iterator that they get
     for parameter, value in arguments:
@@ -100,7 +100,7 @@ def _check_iterable(name: str, parameter: str, value: Any) -> None:
 
 
 def _constant(parameter: str, value: Any) -> str:
-    """Returns how to hold a value constant; only numbers are shown, since other values may be secrets, or long."""
+    """Returns how a value is held constant; only numbers are shown, for anything else may be a secret, or long."""
     if not parameter.isidentifier():
         return "pass it in a list"
     shown = repr(value) if isinstance(value, (int, float, complex, type(None))) else "..."
@@ -108,12 +108,12 @@ def _constant(parameter: str, value: Any) -> str:
 
 
 def remedy_for_rows(name: str, value: Any, names: Sequence[str]) -> str:
-    """Returns how to pass rows, if rows were passed where a column is expected; else an empty string.
+    """Returns how rows are passed, if that is what was passed where a column is expected; else an empty string.
 
     Args:
-        name: the name of the function, for the message.
+        name: the function's, for the message.
         value: the only positional argument.
-        names: the parameters for which a row has values.
+        names: the parameters that a row has a value for.
     """
     row = value[0] if isinstance(value, (list, tuple)) and value else None
     if isinstance(row, tuple) and len(row) == len(names):
@@ -125,7 +125,7 @@ def remedy_for_rows(name: str, value: Any, names: Sequence[str]) -> str:
 
 
 def check_constants(name: str, parameters: Iterable[Parameter], constants: Mapping[str, Any]) -> None:
-    """Warns of a constant that is a collection of elements that fit its parameter's hint: every call gets all of it."""
+    """Warns of a constant that is a collection of what its parameter is hinted as: every call gets all of it."""
     for parameter in parameters:
         if parameter.name not in constants or parameter.role is Role.BATCH or parameter.hint is inspect.Parameter.empty:
             continue
@@ -138,7 +138,7 @@ def check_constants(name: str, parameters: Iterable[Parameter], constants: Mappi
 
 
 def warn(message: str) -> None:
-    """Issues a warning for the line outside this package that made the call."""
+    """Warns at the line outside this package that made the call."""
     level = 1  # this frame
     frame: types.FrameType | None = sys._getframe()
     while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "jd_core":

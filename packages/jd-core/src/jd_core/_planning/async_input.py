@@ -1,15 +1,15 @@
-"""Reads async iterables for a run: on the caller's event loop, only as far as the run requests.
+"""Reads async iterables for a run: on the caller's event loop, just as far as the run asks.
 
-`Distributed.aio` and `Distributed.astream` replace each async iterable by an `AsyncInput`, from which a run then takes
-elements as from any other input, on the loop or in a thread that runs it for the loop::
+`Distributed.aio` and `Distributed.astream` put an `AsyncInput` in the place of each async iterable, and from there on a run
+takes from it as from anything else, on the loop or in a thread that runs it for the loop::
 
-     task on the caller's loop                    where chunks are pulled
+     task on the caller's loop                    whoever pulls chunks
     ─────────────────────────────────────────────────────────────────────────────
     async for element in source ◀──ask──────────── ready(count) ─▶ None: not yet
             └──▶ elements ────────────────────────▶ take(count)
                      └──tell──▶ call_on_arrival
 
-Results never wait for the source: if nothing has arrived, there is nothing to start for now.
+Results never wait for the source: where nothing has arrived there is nothing to start for now.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from jd_core._planning.thread_input import Reader
 from jd_core.backend import CANCEL_SECONDS
 from jd_core.backend.bridge import running_loop, wait_until_done
 
-#: Seconds for which elements that arrive one by one are collected before the run is notified.
+#: Seconds for which elements that arrive one by one gather before the run is told of them.
 GATHER_SECONDS = 0.001
 
-#: Seconds for which a requesting thread waits for the loop: about as long as a source needs that has elements available.
+#: Seconds for which a thread that asks waits for the loop to answer: about what a source needs that has elements at hand.
 ANSWER_SECONDS = 0.002
 
 
 class AsyncInput(Arriving):
-    """The elements of an async iterable. Made on the event loop that reads it; then used by one thread at a time.
+    """The elements of an async iterable. Made on the event loop that reads it; the rest is for any one thread at a time.
 
-    One task reads everything and closes the iterator, so that the source closes in the same task what it has opened.
+    One task reads, from the first element to closing the iterator: what the source opens it closes in the same task.
 
     Args:
         source: the async iterable; nothing is read of it before the first `ready`.
@@ -68,7 +68,7 @@ class AsyncInput(Arriving):
         return self._over
 
     def call_on_arrival(self, wake: Callable[[], None]) -> None:
-        """Has ``wake`` called on the loop when requested elements have arrived, or when there are no more."""
+        """Has ``wake`` called on the loop when elements that were asked for are there, or it turns out that none come."""
         self._wake = wake
 
     def first(self) -> Any:
@@ -76,7 +76,7 @@ class AsyncInput(Arriving):
         return self._elements[0] if self._elements else MISSING
 
     def ready(self, count: int) -> int | None:
-        """Requests ``count`` elements; see `Arriving.ready`. In a thread, waits a moment for the loop to answer."""
+        """Asks for ``count`` elements; see `Arriving.ready`. In a thread, waits a moment for the loop to answer."""
         if len(self._elements) < count and not self._over:
             self._ask(count)
         over = self._over  # before looking at what is there: nothing comes after it
@@ -93,7 +93,7 @@ class AsyncInput(Arriving):
         return part
 
     async def close(self) -> None:
-        """Stops reading and closes the source's iterator; returns when this is done, even if cancelled meanwhile."""
+        """Ends the reading and closes the source's iterator; returns when that is done, even if cancelled meanwhile."""
         self._closing = True
         if not self._over:
             self._task.cancel()
@@ -133,7 +133,7 @@ class AsyncInput(Arriving):
         await _close(iterator)
 
     async def _enough(self) -> None:
-        """Waits while all requested elements are there."""
+        """Waits as long as what was asked for is there."""
         while len(self._elements) >= self._wanted:
             await self._asked.wait()
             self._asked.clear()
@@ -149,10 +149,10 @@ class AsyncInput(Arriving):
 async def opened(
     stack: contextlib.AsyncExitStack, call: BoundCall, is_given_up: Callable[[], bool] = lambda: False
 ) -> BoundCall:
-    """Returns a call with an `AsyncInput` for each async iterable, and a `ThreadInput` for each argument that may block.
+    """Returns a call with an `AsyncInput` in the place of each async iterable, and a `ThreadInput` for what may block.
 
-    If the first element decides how an argument is cut, this waits for it, unless the run is stopped. The inputs are closed
-    with the stack.
+    Waits for the first element where it decides how the argument is cut, unless it is given up. They are closed with the
+    stack.
     """
     loop = running_loop(call.name)
 
@@ -175,7 +175,7 @@ async def opened(
 
 
 async def arrival(arriving: Arriving, is_given_up: Callable[[], bool] = lambda: False) -> None:
-    """Waits until the first element has arrived, there turns out to be none, or it is no longer needed."""
+    """Waits until the first element is there, it turns out that there is none, or nobody wants it any more."""
     arrived = asyncio.Event()
     arriving.call_on_arrival(arrived.set)
     while arriving.ready(1) is None and not is_given_up():
@@ -196,4 +196,4 @@ async def _close(iterator: AsyncIterator[Any] | None) -> None:
 
 
 def _nobody() -> None:
-    """Called on arrivals before a run has registered a callable."""
+    """Is told of arrivals before anybody wants to know."""

@@ -1,4 +1,4 @@
-"""Reads one positional argument as batches of the hinted type: cut from its elements, or its elements themselves."""
+"""Reads one positional argument as batches: cut from its elements, or its elements themselves, as the hinted type."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BatchColumn:
 
     @property
     def taken(self) -> int:
-        """The number of elements, not batches, that were read."""
+        """Number of elements, not batches, that were read."""
         return self._column.taken
 
     def first(self) -> Any:
@@ -33,9 +33,9 @@ class BatchColumn:
         return self._column.first()
 
     def ready(self, count: int) -> int | None:
-        """Requests ``count`` batches and returns how many can be taken now, as `Arriving.ready` does for elements.
+        """Asks for ``count`` batches and returns how many can be taken now, as `Arriving.ready` does for elements.
 
-        Only the last batch may be shorter, so elements that do not fill a batch do not count yet.
+        Only the last batch may be shorter, so elements that do not fill one are none for now.
         """
         if not isinstance(self._column, ArrivingColumn):
             return count
@@ -64,7 +64,7 @@ class BatchColumn:
 
 
 class ReadyBatches:
-    """A column whose elements are batches already; each is converted to the hinted type if it has another type."""
+    """A column whose elements are batches already: each is converted to the hinted type where it is of another one."""
 
     def __init__(self, column: Column | ArrivingColumn) -> None:
         self.parameter = column.parameter
@@ -74,7 +74,7 @@ class ReadyBatches:
 
     @property
     def taken(self) -> int:
-        """The number of batches that were read."""
+        """Number of batches that were read."""
         return self._column.taken
 
     def first(self) -> Any:
@@ -82,7 +82,7 @@ class ReadyBatches:
         return self._column.first()
 
     def ready(self, count: int) -> int | None:
-        """Requests ``count`` batches and returns how many can be taken now; see `Arriving.ready`."""
+        """Asks for ``count`` batches and returns how many can be taken now; see `Arriving.ready`."""
         return self._column.ready(count)
 
     def take_ready(self, count: int) -> Sequence[Any]:
@@ -101,7 +101,7 @@ class ReadyBatches:
 
 
 class EmptyBatches:
-    """The column of an empty collection that is passed together with elements: each call gets an empty batch."""
+    """The column of an empty collection beside elements: each call gets an empty batch."""
 
     taken = 0
     length = 0

@@ -1,6 +1,6 @@
-"""Sorts the arguments of a call into distributed ones and constants, and refuses obvious mistakes.
+"""Sorts the arguments of a call into distributed ones and constants, and refuses what cannot be meant.
 
-When this raises, nothing has started, and nothing was read from any argument.
+Nothing has started when this raises, and nothing was read from any argument.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Argument(NamedTuple):
 
 
 class Constants(dict[str, Any]):
-    """The constants of a call: a dict whose repr omits the values, which may be secrets, for tracebacks that show locals."""
+    """The constants of a call: a dict that is shown without its values, which may be secrets, in tracebacks with locals."""
 
     def __repr__(self) -> str:
         return f"Constants({', '.join(self)})"
@@ -46,7 +46,7 @@ class BoundCall(NamedTuple):
         name: the function's qualified name, for messages.
         distributed: the positional arguments, at least one, in order.
         constants: the keyword arguments. Never shown: they may hold secrets.
-        generators: the random generators that are made for each call, see `jd_core.worker.wrappers.seeded.Seeded`.
+        generators: the random generators that each call gets of its own, see `jd_core.worker.wrappers.seeded.Seeded`.
     """
 
     name: str
@@ -61,18 +61,18 @@ class BoundCall(NamedTuple):
 def bind(signature: Signature, args: tuple[Any, ...], kwargs: Constants, *, on_loop: bool = False) -> BoundCall:
     """Sorts the arguments of a call.
 
-    Warns of a constant collection for a parameter whose hint is not a collection.
+    Warns of a constant collection for a parameter whose hint is no collection.
 
     Args:
-        signature: the signature of the function.
+        signature: the function's.
         args: positional arguments: iterables, each distributed.
         kwargs: keyword arguments: constants.
         on_loop: whether the caller is on an event loop, where async iterables can be read.
 
     Raises:
         SignatureError: arguments are missing, surplus, unknown, given twice, or not iterable; or a single value (a
-            string, bytes, a mapping, a frame for an element parameter) is passed where an iterable with one item per call
-            is expected.
+            string, bytes, a mapping, a frame for an element parameter) stands where an iterable with one item per call is
+            expected.
     """
     declared = list(signature.accepted.parameters.values())
     if not args:
@@ -91,10 +91,10 @@ def bind(signature: Signature, args: tuple[Any, ...], kwargs: Constants, *, on_l
 def _generators(
     signature: Signature, left: list[inspect.Parameter], kwargs: Mapping[str, Any]
 ) -> tuple[tuple[str | None, str], ...]:
-    """Returns the generators for which nothing is passed.
+    """Returns the generators that nothing is passed for.
 
     Args:
-        signature: the signature of the function.
+        signature: the function's.
         left: the parameters after those that are distributed.
         kwargs: the constants.
     """

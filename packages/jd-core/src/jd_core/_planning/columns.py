@@ -1,6 +1,6 @@
-"""Reads one positional argument in order, never further than requested.
+"""Reads one positional argument in order, never further than asked.
 
-A `Plan` has one of these, or one of `jd_core._planning.batches`, for each argument, and takes from all in lockstep.
+A `Plan` holds one of these, or one of `jd_core._planning.batches`, for each argument, and takes from all in lockstep.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from jd_core._hints.parameter import Parameter
 from jd_core._planning.binding import Argument
 from jd_core.errors import BatchingError
 
-#: Seconds after which reading an iterator stops, so that calls for its first elements do not wait for more.
+#: Seconds after which reading an iterator stops with what there is: calls for its first elements do not wait for more.
 READ_SECONDS = 0.01
 
 
 class Arriving(ABC):
-    """An argument that a task (`async_input`) or a thread (`thread_input`) reads, so that elements arrive at any time.
+    """An argument whose elements arrive in their own time: a task (`async_input`) or a thread (`thread_input`) reads it.
 
     Attributes:
-        length: the number of elements; None if unknown.
+        length: number of elements; None if unknown.
     """
 
     length: int | None = None
@@ -41,13 +41,13 @@ class Arriving(ABC):
 
     @abstractmethod
     def ready(self, count: int) -> int | None:
-        """Requests ``count`` elements, and returns how many of them can be taken now.
+        """Asks for ``count`` elements, and returns how many of them can be taken now.
 
         Returns:
-            0 only if there are no more; None if there are none now, but there may be later.
+            0 only if there are no more; None if there are none for now, but there may be later.
 
         Raises:
-            BaseException: whatever reading raised, if fewer than ``count`` elements arrived before it.
+            BaseException: whatever reading raised, where fewer than ``count`` came before it.
         """
 
     @abstractmethod
@@ -56,19 +56,19 @@ class Arriving(ABC):
 
     @abstractmethod
     def call_on_arrival(self, wake: Callable[[], None]) -> None:
-        """Has ``wake`` called when requested elements have arrived; on the caller's event loop if it has one."""
+        """Has ``wake`` called when elements that were asked for are there; on the caller's event loop if it has one."""
 
 
 class Column:
-    """One positional argument, read in order, without copying if it can be sliced.
+    """One positional argument, read in order: elements of what was passed, without copies where it can be sliced.
 
-    The result of ``len`` is trusted before anything is read, and checked while reading.
+    What ``len`` says is relied on before anything is read, so it is checked while reading.
 
     Attributes:
-        parameter: the parameter that gets the elements.
-        value: the argument as passed.
-        length: the number of elements according to ``len``; None if it has no length.
-        taken: the number of elements that were read.
+        parameter: which gets the elements.
+        value: what was passed.
+        length: number of elements, as ``len`` says; None where it does not.
+        taken: number of elements that were read.
     """
 
     def __init__(self, argument: Argument) -> None:
@@ -104,16 +104,16 @@ class Column:
         return first
 
     def check_empty(self) -> None:
-        """Makes sure that an argument of length 0 has no elements, since no call will read it.
+        """Makes sure that an argument of length 0 has no elements: there will be no call that would read it.
 
         Raises:
-            BatchingError: it has elements.
+            BatchingError: it has.
         """
         if self._slice is None and self.length == 0 and self.first() is not MISSING:
             self._raise_wrong_length(1)
 
     def ready(self, count: int) -> int | None:
-        """Returns how many of the next ``count`` elements can be requested now: all of them, since reading waits."""
+        """Returns how many of the next ``count`` elements can be asked for now: all, for reading waits."""
         return count
 
     def take_ready(self, count: int) -> Sequence[Any]:
@@ -160,7 +160,7 @@ class Column:
 
 
 class ArrivingColumn:
-    """One positional argument whose elements arrive at any time; `ready` returns how many can be taken."""
+    """One positional argument whose elements arrive in their own time; how many can be taken now is asked beforehand."""
 
     def __init__(self, argument: Argument) -> None:
         self.parameter: Parameter = argument.parameter
@@ -176,7 +176,7 @@ class ArrivingColumn:
         """Does nothing: there is no length to compare with."""
 
     def ready(self, count: int) -> int | None:
-        """Requests ``count`` elements and returns how many can be taken now; see `Arriving.ready`."""
+        """Asks for ``count`` elements and returns how many can be taken now; see `Arriving.ready`."""
         return self.value.ready(count)
 
     def take_ready(self, count: int) -> list[Any]:
@@ -191,5 +191,5 @@ class ArrivingColumn:
 
 
 def column_of(argument: Argument) -> Column | ArrivingColumn:
-    """Returns the column that reads an argument."""
+    """Returns what reads an argument."""
     return ArrivingColumn(argument) if isinstance(argument.value, Arriving) else Column(argument)

@@ -1,7 +1,7 @@
-"""Turns a bound call into a plan: the calls to make, which are cut lazily from the arguments.
+"""Turns a bound call into a plan: which calls there are, cut lazily from what was passed.
 
-A `Plan` reads the arguments in lockstep, never further than requested, and returns `Chunk`s. Everything that is known before
-anything is read, above all lengths, is checked when the plan is made.
+A `Plan` reads the arguments in lockstep, never further than asked, and returns `Chunk`s. What can be known before anything
+is read, lengths above all, is checked when the plan is made.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from jd_core.backend import Chunk
 from jd_core.errors import BatchingError, SignatureError
 from jd_core.worker.wrappers.seeded import Stream
 
-#: Batches per worker without ``batch_size``: several, so that a worker that finishes early can take another one.
+#: Batches per worker where the user gives no ``batch_size``: several, so that a worker that finishes early takes another.
 BATCHES_PER_WORKER = 4
 
-#: The least number of batches, if there are as many elements, when they must not depend on the number of workers.
+#: Batches at least, if there are as many elements, where they are not to depend on the number of workers.
 FEWEST_BATCHES = 64
 
-#: Elements per batch if neither ``batch_size`` nor the input's length is known.
+#: Elements per batch where neither ``batch_size`` nor the input's length is known.
 UNKNOWN_LENGTH_BATCH = 1000
 
 
 class Plan:
-    """The calls of one run, made from the arguments on request.
+    """The calls of one run, made from the arguments as they are asked for.
 
     Attributes:
         name: the function's qualified name.
         names: the distributed parameters' names, in order.
-        calls: the number of calls; None if an argument has no length.
+        calls: number of calls; None where an argument has no length.
         cut: whether autobatch cut an argument, so that results may be joined.
         ended: whether all calls were taken.
-        stream: the random numbers of the run, if its calls use any: then each chunk has one more column, of their indexes.
-        arriving: arguments whose elements arrive at any time, so that there may be no call to take now.
-        look: how many calls to take together, if more than run together.
+        stream: the random numbers of the run, if its calls have any: then each chunk has a column more, of their indexes.
+        arriving: arguments that are async iterables, so that there may be no call to take for now.
+        look: how many calls are to be taken together, if more than would run together.
     """
 
     look = 1
@@ -67,7 +67,7 @@ class Plan:
         """Returns the next ``count`` calls, or fewer: the last ones, or those that a slow iterator has yielded so far.
 
         Returns:
-            None if there are none: no more if it has ``ended``, otherwise none now.
+            None when there are none: no more if it has ``ended``, else none for now.
 
         Raises:
             BatchingError: one argument turns out shorter than another.
@@ -97,7 +97,7 @@ class Plan:
         return chunk
 
     def call_on_arrival(self, wake: Callable[[], None]) -> None:
-        """Has ``wake`` called on the caller's event loop when there may be calls to take again."""
+        """Has ``wake`` called on the caller's event loop when there may be calls to take where there were none."""
         for argument in self.arriving:
             argument.call_on_arrival(wake)
 
@@ -117,9 +117,9 @@ def plan(call: BoundCall, *, autobatch: bool, batch_size: int | None, workers: C
         call: the bound arguments.
         autobatch: whether flat collections for batch parameters are cut.
         batch_size: elements per batch; None: `BATCHES_PER_WORKER` batches per worker, or `UNKNOWN_LENGTH_BATCH`
-            elements if the length is unknown. It is not used together with elements, whose number decides.
-        workers: returns how many calls run at once; called only if batches are cut from a known, nonzero length. None:
-            batches do not depend on it, so that a longer input has mostly the same batches: there are
+            elements where the length is unknown. Beside elements the number of elements decides, and this is unused.
+        workers: returns how many calls run at once; asked only where batches are cut from a known, nonzero length. None:
+            batches do not depend on it, so that those of a longer input are the same as far as can be: there are
             `FEWEST_BATCHES` to twice as many, whose size is a power of two.
 
     Raises:
@@ -172,7 +172,7 @@ def _frame_for_elements(name: str, column: Column | ArrivingColumn) -> str:
 
 
 def _common_length(name: str, columns: Sequence[Column | ArrivingColumn]) -> int | None:
-    """Returns the length that all columns share; None if one is unknown, and so is only known at its end."""
+    """Returns the length that all columns share; None if one is unknown, which then shows where it ends."""
     known = [column for column in columns if column.length is not None]
     for column in columns:
         if known and table.never_ends(column.value):

@@ -1,16 +1,16 @@
-"""Reads blocking iterables for a run in a separate thread, so that results never wait for input.
+"""Reads blocking iterables for a run in a thread of their own, so that results never wait for input.
 
-If the caller takes results during the run, each argument that may block is replaced by a `ThreadInput`, from which the run
-takes the elements that have arrived::
+Where the caller takes results while the run goes on, a `ThreadInput` stands in the place of each argument whose next element
+may be long in coming, and the run takes from it what is there::
 
-     thread of the Reader                         where chunks are pulled
+     thread of the Reader                         whoever pulls chunks
     ─────────────────────────────────────────────────────────────────────────────
     for element in source ◀──ask──────────────── ready(count) ─▶ None: not yet
             └──▶ elements ─────────────────────▶ take(count)
                      └──tell──▶ call_on_arrival
 
-One thread reads all arguments of a run, since they may depend on each other, like those of `itertools.tee`. If a source
-blocks when the run ends, the thread is left running, and ends with the source's next element.
+One thread reads all arguments of a run, for they may depend on each other, as those of `itertools.tee` do. Where a source
+blocks when the run ends, the thread is left behind, and ends with the source's next element.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from jd_core._planning.columns import Arriving, Column
 from jd_core.backend import CANCEL_SECONDS
 from jd_core.errors import BackendError, BatchingError
 
-#: Seconds to wait for an answer: about as long as a source needs that has elements available.
+#: Seconds to wait for an answer: about what a source needs that has elements at hand.
 ANSWER_SECONDS = 0.002
 
-#: A source that takes longer than this for a few elements is slow, and each further element is announced at once.
+#: A source that takes longer than this for a few elements is slow, and each further one is announced by itself.
 SLOW_SECONDS = 0.001
 
 #: How errors speak of objects that only the thread that made them may use: those of sqlite3, Django, greenlet.
@@ -54,15 +54,15 @@ def may_any_block(call: BoundCall) -> bool:
 
 
 class Reader:
-    """The thread that reads the blocking arguments of one run. It starts with the first request.
+    """The thread that reads the blocking arguments of one run. It starts when something is asked for.
 
     Args:
         call: the bound arguments.
-        tell: called in the thread with the callable that wakes the run, which it has called; None: it is called directly.
+        tell: is given the callable that wakes the run, in the thread, and has it called; None: it is called there.
 
     Attributes:
-        call: the bound arguments, with a `ThreadInput` in place of each that may block.
-        decides: the inputs whose first element decides how they are cut.
+        call: the bound arguments, with a `ThreadInput` in the place of each that may block.
+        decides: those of them whose first element decides how they are cut.
     """
 
     def __init__(self, call: BoundCall, tell: Callable[[Callable[[], None]], object] | None = None) -> None:
@@ -87,7 +87,7 @@ class Reader:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Ends the thread; does not wait for it while a source blocks."""
+        """Ends the thread, which is not waited for while it is in a source."""
         self.closed = True
         self._asked.put(None)
         if self._thread is not None and not self._is_in_source:
@@ -97,7 +97,7 @@ class Reader:
         self.decides = []
 
     def ask(self, one: ThreadInput) -> None:
-        """Has an input read as far as requested."""
+        """Has an input read as far as is wanted."""
         if self._thread is None:
             name = f"just-distribute-input-{self._name}"
             self._thread = threading.Thread(target=self._context.run, args=(self._read,), name=name, daemon=True)
@@ -120,10 +120,10 @@ class Reader:
 
 
 class ThreadInput(Arriving):
-    """The elements of an argument that a `Reader` reads. Except for `read`, it is used by one other thread at a time.
+    """The elements of an argument that a `Reader` reads. But for `read`, it is for any one other thread at a time.
 
     Args:
-        argument: the argument; nothing is read of it before the first `ready`.
+        argument: what was passed; nothing is read of it before the first `ready`.
         reader: reads it.
     """
 
@@ -147,7 +147,7 @@ class ThreadInput(Arriving):
         return bool(self._elements) and self._elements[-1] is _END
 
     def call_on_arrival(self, wake: Callable[[], None]) -> None:
-        """Has ``wake`` called when requested elements have arrived, or when there are no more."""
+        """Has ``wake`` called when elements that were asked for are there, or it turns out that none come."""
         self._wake = wake
 
     def first(self) -> Any:
@@ -155,13 +155,13 @@ class ThreadInput(Arriving):
         return self._elements[0] if self._there() else MISSING
 
     def wait(self, is_given_up: Callable[[], bool]) -> None:
-        """Waits until the first element has arrived, there turns out to be none, or it is no longer needed."""
+        """Waits until the first element is there, it turns out that there is none, or nobody wants it any more."""
         while self.ready(1) is None and not is_given_up():
             self._told.wait(CANCEL_SECONDS)
             self._told.clear()
 
     def ready(self, count: int) -> int | None:
-        """Requests ``count`` elements; see `Arriving.ready`. Outside of an event loop, waits a moment for the answer."""
+        """Asks for ``count`` elements; see `Arriving.ready`. Not on an event loop, waits a moment for the answer."""
         if self._there() < count and not self.is_over:
             self._ask(count)
         over = self.is_over  # before looking at what is there: nothing comes after it
@@ -179,7 +179,7 @@ class ThreadInput(Arriving):
         return part
 
     def read(self) -> None:
-        """Reads as far as requested. For the reader's thread."""
+        """Reads as far as is wanted. For the reader's thread."""
         self._is_asked = False
         try:
             if self._source is None:
@@ -243,4 +243,4 @@ class ThreadInput(Arriving):
 
 
 def _nobody() -> None:
-    """Called on arrivals before a run has registered a callable."""
+    """Is told of arrivals before anybody wants to know."""

@@ -1,1 +1,1 @@
-"""Shows the progress of a run."""
+"""Shows how far a run is, while it goes on."""

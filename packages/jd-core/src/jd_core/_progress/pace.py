@@ -9,11 +9,11 @@ _clock = time.monotonic
 
 
 class Pace:
-    """Estimates the remaining time of a run from the durations of calls, without the time that workers took to start.
+    """Estimates the remaining time of a run from what its calls took, and not from the time that workers took to start.
 
     Args:
         workers: how many calls run at once.
-        calls_in: returns how many calls take this many seconds, as measured recently; None if nothing was measured.
+        calls_in: returns how many calls take so many seconds, as was measured lately; None if nothing was.
     """
 
     def __init__(self, workers: int, calls_in: Callable[[float], int | None]) -> None:
@@ -24,12 +24,12 @@ class Pace:
     def remaining(self, done: int, total: int) -> float | None:
         """Returns about how many seconds the calls that are left will take; None if nothing is known.
 
-        This is the sum of their durations, shared by the workers. It is longer if results arrive more slowly than that
-        because workers wait for input, for a rate limit, or for the consumer of the results.
+        That is what they take one by one, shared by the workers. It is longer where results come more slowly than that: when
+        workers wait for input, for a rate, or for whoever takes the results.
 
         Args:
-            done: the number of calls that are done.
-            total: the number of calls of the run.
+            done: calls that are done.
+            total: number of calls of the run.
         """
         left = total - done
         if left <= 0:

@@ -1,4 +1,4 @@
-"""Reports the progress of a run: to a callable, or as a tqdm bar on stderr if that is a terminal or a notebook."""
+"""Reports the progress of a run: to a callable, or as a tqdm bar on stderr where somebody looks at it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from jd_core._progress.pace import Pace
 from jd_core.errors import DistributeError
 
-#: Seconds between two reports, as tqdm's ``mininterval``, so that counting does not slow down tiny calls.
+#: Seconds between two reports, as tqdm's ``mininterval``: tiny calls must not pay for being counted.
 INTERVAL = 0.1
 
-#: tqdm's own format of a bar, except for the remaining time.
+#: tqdm's own format of a bar, but for the remaining time.
 FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{postfix}]"
 
 
@@ -31,7 +31,7 @@ class Progress(Protocol):
         """Records that a call is attempted again."""
 
     def close(self) -> None:
-        """Shows the final state and ends."""
+        """Shows the last state and ends."""
 
 
 class Silent:
@@ -70,7 +70,7 @@ class Callback(Silent):
             self._report(self._done, self._total)
 
     def close(self) -> None:
-        """Reports the final state if it has not been reported."""
+        """Reports what was not reported yet."""
         if self._done > max(self._reported, 0):
             self._reported = self._done
             self._report(self._done, self._total)
@@ -79,14 +79,14 @@ class Callback(Silent):
 class Bar(Silent):
     """A tqdm bar that counts calls, with those that failed or were attempted again, the rate, and the remaining time.
 
-    A very short run gets only a line at its end, formatted and written by tqdm: making a bar and drawing it twice takes as
-    long as a few thousand tiny calls.
+    A run that is over in a blink gets a line at its end, formatted and written by tqdm, and no bar before: making a bar and
+    drawing it twice takes as long as a few thousand tiny calls.
 
     Args:
         name: the function's name.
         total: number of calls; None if unknown.
         pace: estimates the remaining time; None: tqdm does, by the rate so far.
-        brief: whether the run is expected to end within `INTERVAL`; if it does not, the bar is shown then.
+        brief: whether the run is expected to be over within `INTERVAL`; if it is not, the bar comes then.
     """
 
     def __init__(self, name: str, total: int | None, pace: Pace | None = None, *, brief: bool = False) -> None:
@@ -126,7 +126,7 @@ class Bar(Silent):
         self._retried += 1
 
     def close(self) -> None:
-        """Draws the final state and leaves the line."""
+        """Draws the last state and leaves the line."""
         if self._bar is not None:
             self._bar.close()
         elif self._done and not self._closed:
@@ -143,7 +143,7 @@ class Bar(Silent):
         return _estimating(self._tqdm)(**how, bar_format=FORMAT)
 
     def _tell(self) -> None:
-        """Sets what the bar shows besides tqdm's own counts."""
+        """Sets what the bar shows beside what tqdm itself counts."""
         if self._failed or self._retried:
             self._bar.set_postfix_str(self._trouble(), refresh=False)
         if self._total is not None and self._pace is not None:
@@ -156,7 +156,7 @@ class Bar(Silent):
 
 @functools.cache
 def _estimating(tqdm: Any) -> Any:
-    """Returns a class of tqdm bars that show a given remaining time."""
+    """Returns a class of tqdm's bars that shows a remaining time which it is told."""
 
     class Estimating(tqdm):  # type: ignore[misc]
         remaining_seconds: float | None = None
@@ -185,7 +185,7 @@ def start(
         name: the function's name.
         total: number of calls; None if unknown.
         pace: estimates the remaining time.
-        brief: whether the run is expected to end within `INTERVAL`.
+        brief: whether the run is expected to be over within `INTERVAL`.
     """
     if callable(wanted):
         return Callback(wanted, total)
@@ -193,10 +193,10 @@ def start(
 
 
 def _watched() -> bool:
-    """Whether stderr is visible: in a notebook, or at a terminal."""
+    """Whether anybody sees stderr: in a notebook, or at a terminal."""
     return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
 
 
 def _in_notebook() -> bool:
-    """Whether this process runs IPython's kernel for a notebook; other programs may import parts of it."""
+    """Whether this process is a notebook's: it runs IPython's kernel, which other programs may import parts of."""
     return "ipykernel.kernelapp" in sys.modules

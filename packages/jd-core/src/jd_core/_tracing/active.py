@@ -1,4 +1,4 @@
-"""Which traces are recording now. A run that is not traced uses only this module of the folder."""
+"""Which traces are recording now. All that a run asks of this folder while nobody traces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: The traces that are open, in any thread.
 traces: list[list[RunRecord]] = []
 
-#: The traces that are open in the current context; None if none was opened in it.
+#: Those that are open where the code runs, for whoever has begun one; None where nobody has.
 inherited: contextvars.ContextVar[tuple[list[RunRecord], ...] | None] = contextvars.ContextVar(
     "just_distribute_traces", default=None
 )
@@ -22,10 +22,10 @@ inherited: contextvars.ContextVar[tuple[list[RunRecord], ...] | None] = contextv
 def new_record(
     name: str, backend: Backend, workers: int, calls: int | None, options: Mapping[str, Any], *, streamed: bool
 ) -> RunRecord | None:
-    """Returns a record for a run, which is added to the traces that it belongs to; None, at once, if there are none.
+    """Returns a record for a run, which is put into the traces it belongs to; None, at once, if there are none.
 
-    A run belongs to the traces of its context. A run in a context in which no trace was opened, such as that of a thread
-    that was started in the block, belongs to all open traces.
+    A run belongs to the traces of its context. One in a context that nobody has traced in, such as that of a thread that was
+    started within the block, belongs to all that are open.
 
     Args:
         name: the function's.

@@ -1,4 +1,4 @@
-"""Evaluates the record of a run: how long calls took, and what idle workers waited for."""
+"""What the record of a run says: how long calls took, and what workers did when they did nothing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 from jd_core._tracing.record import SPAN, RunRecord
 
-#: The number of parts of equal length ("bins") in which a run is evaluated.
+#: A run is looked at in so many parts of equal length.
 BINS = 600
 
 #: How many of the slowest calls are kept.
 SLOWEST = 20
 
-#: What workers wait for, in the order of the report.
+#: What workers wait for, in the order in which it is said.
 START, INPUT, CONSUMER, RATE, RETRIES, MESSAGES, END = (
     "start",
     "input",
@@ -34,7 +34,7 @@ REASONS = (START, INPUT, CONSUMER, RATE, RETRIES, MESSAGES, END)
 
 
 class SlowCall(NamedTuple):
-    """A call that took long, or several short calls that were measured together.
+    """A call that took long; or several short ones that were measured together.
 
     Attributes:
         seconds: how long they took together.
@@ -79,18 +79,18 @@ class Figures:
         seconds: how long it took; until now if it goes on.
         calls: attempts at calls, as far as their workers could tell.
         workers: how many calls could have run at once.
-        busy: the sum of the durations of calls.
-        cpu: the CPU time of calls; NaN if unknown.
-        mean: the mean duration of a call.
-        median: the median duration of a call. Calls that are shorter than half a millisecond are measured in groups.
+        busy: what the calls took, each counted for itself.
+        cpu: what of that they computed; NaN if unknown.
+        mean: of a call.
+        median: of a call. Calls that are shorter than half a millisecond are measured in groups.
         longest: the longest call.
         lanes: per worker what it did, in the order of their first calls.
         slowest: the slowest calls, the slowest first.
         histogram: (from, to, number of calls) per class of durations, three classes for a factor of ten.
-        idle: what idle workers waited for, in seconds of one worker.
+        idle: what workers waited for when they did nothing, in seconds of one worker.
         last_start: seconds after the begin at which the last call started.
         overlapped: whether two calls ever ran at the same time.
-        granted: the least share of its time for which a computing thread had a CPU; 1.0 if there were enough CPUs.
+        granted: the part of its time in which a computing thread had a CPU, at least; 1.0 where there were enough of them.
     """
 
     def __init__(self, record: RunRecord) -> None:
@@ -131,7 +131,7 @@ class Figures:
 
     @property
     def capacity(self) -> float:
-        """How long the workers could have been busy, all together."""
+        """What the workers could have been busy, all together."""
         return self.workers * self.seconds
 
     def _fill_lanes(self, columns: list[array[float]], began: float) -> None:
@@ -153,7 +153,7 @@ class Figures:
             lane.bins[right] += min(last - right, 1.0)
 
     def _reasons(self, first_start: float, began: float) -> dict[str, float]:
-        """Returns for each bin what idle workers waited for."""
+        """Says for each bin what the workers that did nothing waited for."""
         idle: dict[str, float] = dict.fromkeys(REASONS, 0.0)
         width = self.seconds / BINS
         record = self.record
@@ -181,7 +181,7 @@ class Figures:
 
 
 def coverage(spans: array[float], began: float, width: float) -> list[float]:
-    """Returns the share of each bin that is covered by spans, which do not overlap."""
+    """Returns the part of each bin that spans, which do not overlap, cover."""
     bins = [0.0] * BINS
     for start, end in _pairs(spans):
         first, last = max(0.0, (start - began) / width), min(float(BINS), (end - began) / width)

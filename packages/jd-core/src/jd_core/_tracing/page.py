@@ -1,7 +1,7 @@
-"""A trace as a page that needs only a browser: ``page.html`` with the figures in it.
+"""A trace as a page that needs nothing but a browser: ``page.html`` with the figures in it.
 
-Its size does not grow with the number of calls: there is one string per worker for its activity, and single calls are
-included only if they are few.
+Its size does not grow with the number of calls: what workers did is a string per worker, and single calls are in it only
+where they are few.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from jd_core._tracing.losses.of_run import losses
 from jd_core._tracing.record import SPAN, RunRecord
 from jd_core._tracing.report import Report
 
-#: The most runs that are shown, the longest ones, and the most workers of each.
+#: So many of the longest runs are shown, and of each so many workers.
 MOST_RUNS, MOST_LANES = 20, 64
 
-#: A run of at most this many spans is drawn call by call.
+#: A run of at most so many spans is drawn call by call.
 MOST_SPANS = 4000
 
 #: How busy a worker was in a bin: none to all of the time.

@@ -1,4 +1,4 @@
-"""The record of one run, made while it runs; `jd_core._tracing.figures` evaluates it afterwards."""
+"""What is recorded of one run while it goes on; `jd_core._tracing.figures` makes sense of it afterwards."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from jd_core.worker import Span
 #: Numbers per span in `RunRecord.spans`.
 SPAN = 6
 
-#: Waits that are shorter than this many seconds are added up but not kept one by one.
+#: Waits that are shorter, in seconds, are added up but not kept one by one.
 SHORTEST_WAIT = 1e-4
 
 _clock = time.perf_counter
 
 
 class Rate(Protocol):
-    """A limit of starts per second."""
+    """What starts are kept to."""
 
     @property
     def per_second(self) -> float:
-        """The current rate, in calls per second."""
+        """Calls per second, now."""
         ...
 
 
 class Waits:
-    """The times during which a run waited for one thing.
+    """Times during which a run waited for one thing.
 
     Attributes:
-        seconds: their sum.
-        spans: begin and end of each that was not very short, alternating, on the performance counter.
+        seconds: all of them together.
+        spans: begin and end of each that was not very short, one after the other, on the performance counter.
     """
 
     def __init__(self) -> None:
@@ -50,38 +50,38 @@ class Waits:
 
 
 class RunRecord:
-    """One run, as seen by the core and by the backend, whose `jd_core.backend.Recorder` this is.
+    """One run: as the core sees it, and as the backend tells, whose `jd_core.backend.Recorder` this is.
 
     It holds times, numbers, and names of functions and workers; no argument, result or constant. All times are in seconds on
     the performance counter. Spans are kept as plain numbers, 48 bytes each.
 
     Attributes:
         name: the function's qualified name.
-        job: where calls ran; "auto" if that was decided during the run, as its note says.
+        job: where calls ran; "auto" where that was decided on the way, as its note says.
         workers: how many calls could run at once.
-        calls: the number of calls; None if it was not known beforehand.
-        streamed: whether the caller took results during the run.
-        message_seconds: the cost of a message according to the backend.
+        calls: number of calls; None if it was not known beforehand.
+        streamed: whether the caller took results while the run went on.
+        message_seconds: what the backend says a message costs.
         in_processes: whether calls ran in other processes.
-        rate: the limit of starts per second; None if there was none.
-        load: threads of all programs on this machine that ran or waited for a CPU, at the begin or the end of the run.
+        rate: what starts were kept to; None: nothing.
+        load: threads of all programs on this machine that had a CPU or wanted one, at the begin or the end of the run.
         time: when the run was made, in seconds since the epoch.
-        began: when it began; 0.0 if it has not.
-        ended: when it ended; 0.0 if it has not.
-        error: the name of the type of the exception that ended it; None if there was none.
-        done: the number of calls that have their result or have finally failed.
-        failures: the number of these calls that failed.
-        attempts: the number of failed attempts that were followed by another.
-        sent: bytes sent to workers, if the backend reports them.
-        received: bytes received from workers, likewise.
-        deaths: the workers that died, with the time.
+        began: when it began; 0.0 if it did not.
+        ended: when it ended; 0.0 if it did not yet.
+        error: the type's name of the exception that it ended with; None if with none.
+        done: calls that have their result or failed for good.
+        failures: of these, those that failed.
+        attempts: that failed, and were followed by another.
+        sent: bytes sent to workers, as far as the backend tells.
+        received: bytes received from them.
+        deaths: workers that died, with the time.
         names: the workers, in the order of their first calls.
         spans: for each `Span`: number of the worker in ``names``, index of the call, number of calls, begin, end, CPU time.
-        input: the times of waiting for the next elements of arguments.
-        consumer: the times during which the caller had results and did not request more.
-        pauses: the times during which only calls that waited for another attempt could have started.
-        rates: (time, calls per second) for each change of the rate.
-        notes: lines for the report, such as a decision for the run.
+        input: waits for the next elements of what was passed.
+        consumer: times during which the caller had results and did not ask for more.
+        pauses: times during which there was nothing to start but calls that waited for another attempt.
+        rates: (time, calls per second), where the rate changed.
+        notes: lines for the report, such as what was decided for the run.
     """
 
     def __init__(
@@ -159,11 +159,11 @@ class RunRecord:
             self.spans, self.names = self._chunks, {"all workers": 0}
 
     def read(self, began: float, *, is_there: bool) -> None:
-        """Records an attempt to read input.
+        """Records a look for input that began then.
 
         Args:
-            began: when it began.
-            is_there: whether there was input, or there is no more.
+            began: as above.
+            is_there: whether there was any, or is to be no more.
         """
         if not is_there:
             self._starved = self._starved or began
@@ -172,7 +172,7 @@ class RunRecord:
         self._starved = None
 
     def pause(self, *, waits: bool) -> None:
-        """Records whether only calls that wait for another attempt can start."""
+        """Records whether nothing can start but calls that wait for another attempt."""
         if waits:
             self._paused = self._paused or _clock()
         elif self._paused is not None:
@@ -180,7 +180,7 @@ class RunRecord:
             self._paused = None
 
     def failed(self) -> None:
-        """Records that a call has finally failed."""
+        """Records that a call failed for good."""
         self.failures += 1
 
     def retried(self) -> None:
@@ -194,7 +194,7 @@ class RunRecord:
         self._chunks.extend((0, first, len(result.values), now - result.seconds, now, float("nan")))
 
     def hand_over(self, parts: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        """Yields results for the caller, and records how long it was busy with each part."""
+        """Yields results for the caller, and records for how long each part kept it busy."""
         for part in parts:
             self.done += len(part)
             began = _clock()

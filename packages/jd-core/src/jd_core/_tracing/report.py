@@ -1,4 +1,4 @@
-"""The report on the runs of a trace, in about ten lines."""
+"""What is said of the runs of a trace, in about ten lines."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from jd_core._tracing.words import short, size
 #: How many functions and losses are shown.
 FUNCTIONS, LOSSES = 3, 2
 
-#: The words for the reasons for which workers were idle.
+#: What is said for the reasons for which workers were idle.
 _WORDS = {"start": "before the first call", "end": "at the end", "messages": "between calls"}
 
 
 class Report:
-    """The report of a trace: print it for the text.
+    """What a trace says: `print` it for the text.
 
     Attributes:
         runs: the figures of each run, in the order in which they began.
-        longest: the figures of the run that took longest; None if nothing ran.
-        losses: where that run lost time, or where the number of runs did, the largest loss first; empty if nowhere.
+        longest: those of the run that took longest; None if nothing ran.
+        losses: where time was lost in that run, or by the number of runs, the largest first; empty if nowhere.
     """
 
     def __init__(self, records: list[RunRecord]) -> None:
@@ -46,7 +46,7 @@ class Report:
         return f"<report of {len(self.runs)} runs: {self.losses[0].kind if self.losses else 'no loss'}>"
 
     def _runs(self) -> Iterator[str]:
-        """Yields one line per function, for those that took longest, if there are several runs."""
+        """Yields a line per function, of what took longest, if there are several runs."""
         if len(self.runs) < 2:
             return
         groups: dict[tuple[str, str], list[Figures]] = {}
@@ -95,7 +95,7 @@ def _lines(run: Figures) -> Iterator[str]:
 
 
 def _rates(record: RunRecord) -> str:
-    """Returns how the rate changed over time, in at most eight steps."""
+    """Returns how the rate went over time, in at most eight steps."""
     steps = record.rates[:: max(1, math.ceil(len(record.rates) / 7))]
     if steps[-1] != record.rates[-1]:
         steps.append(record.rates[-1])

@@ -20,5 +20,5 @@ def size(number: int) -> str:
 
 
 def _three(number: float) -> str:
-    """Returns a number with three significant digits, not in powers of ten."""
+    """Returns a number with three digits that count, not in powers of ten."""
     return f"{number:.0f}" if number >= 100 else f"{number:.3g}"

@@ -232,8 +232,8 @@ def _options(
 def distribute(function: Any = None, /, **backend_options: Any) -> Any:
     """Makes a function run its calls in parallel.
 
-    Positional arguments are distributed, keyword arguments are constants, and the type hints decide whether one call gets
-    one element or one batch::
+    What is passed positionally is distributed, what is passed by keyword is a constant, and the type hints decide whether
+    one call gets one element or one batch::
 
         @distribute(job="compute", workers=8)
         def area(width: int, height: int) -> int:
@@ -241,44 +241,43 @@ def distribute(function: Any = None, /, **backend_options: Any) -> Any:
 
         area(range(1000), range(4000, 2000, -2))  # list of 1000 results, in input order
 
-    It can be used bare (``@distribute``), with options, with the job's name (``@distribute("io", workers=8)``), and as a
-    function (``distribute(f, job="io")``). No backend starts anything before the first call.
+    Works bare (``@distribute``), with options, with the job's name (``@distribute("io", workers=8)``), and as a function
+    (``distribute(f, job="io")``). Nothing is started or imported for a backend before the first call.
 
     Args:
         function: the function; or a job's name, as ``job``.
         job: where calls run: ``"compute"`` (processes), ``"io"`` (threads), ``"web"`` (coroutines), ``"ray"`` (a
-            cluster), ``"serial"`` (the calling thread, one after the other), ``"auto"`` (the job that fits, as measured by
-            the first calls), or the name of another installed backend; or an executor, such as those of
-            ``concurrent.futures``.
+            cluster), ``"serial"`` (here, one after the other), ``"auto"`` (where the first calls show that they belong), or
+            another installed backend's name; or an executor, such as those of ``concurrent.futures``.
         workers: how many calls run at once; None: the backend's default.
-        autobatch: whether flat collections are cut into batches, for parameters that are hinted as collections.
-        batch_size: elements per batch; None: four batches per worker, or with resume 64 to 127 in all; 1000 elements per
-            batch if the length is unknown.
-        chunksize: calls sent to a worker in one message; ``"auto"``: sized by measured durations. It does not change
-            results, unless calls share state that they change, such as a random generator. With 1, no call runs again
-            because its worker has died.
+        autobatch: cut flat collections for parameters that are hinted as collections.
+        batch_size: elements per batch; None: four batches per worker, or with a file of results 64 to 127 in all; 1000
+            elements where the length is unknown.
+        chunksize: calls sent to a worker in one message; ``"auto"``: from measured durations. Changes no result, unless
+            calls share what they change, such as a random generator. With 1, a call whose worker dies is never run again for
+            the sake of others.
         aggregate: ``"auto"`` joins the results of cut batches if the return hint is a collection; ``"list"`` never
-            joins; a callable, such as ``sum``, receives the list of results, and its return value is returned;
-            ``Fold(function)`` combines results pairwise, in the workers first.
-        seed: the seed of the calls' random numbers: if nothing is passed for a parameter hinted
-            ``numpy.random.Generator`` or ``random.Random``, each call gets its own generator, which depends on the seed and
-            the call's index only; None: a seed is drawn for each run, and logged.
+            joins; a callable, such as ``sum``, gets the list of results and makes the value that is returned;
+            ``Fold(function)`` combines them two by two, in the workers first.
+        seed: what the random numbers follow from of calls with a parameter hinted ``numpy.random.Generator`` or
+            ``random.Random``, for which nothing is passed: each call gets a stream of its own, by its index; None: a drawn
+            one, which is logged.
         buffersize: how many calls are read ahead of the results; None: at most four chunks per worker.
-        timeout: the time limit of one call, in seconds; None: no limit.
+        timeout: seconds allowed to one call; None: no limit.
         retries: further attempts after a failed call: a number, or ``Retry(...)``.
-        return_exceptions: put exceptions into the list of results, which is then never joined, instead of raising the
+        return_exceptions: put exceptions in the list of results, which is then never joined, instead of raising the
             first.
-        progress: True shows a bar on stderr, if that is a terminal, or in a notebook; a callable is called with (calls
-            done, total or None).
-        resume: a SQLite file in which results are saved as they arrive: a run that was killed continues where it
-            stopped. A path, or ``Resume(...)``; None: nothing is saved.
-        **backend_options: the backend's own options, such as ``max_per_second`` for "io" and "web".
+        progress: True shows a bar on stderr, if that is a terminal, or in a notebook; a callable gets (calls done, total
+            or None).
+        resume: a SQLite file in which results are kept as they come: a run that was killed goes on where it stopped. A
+            path, or ``Resume(...)``; None: nothing is kept.
+        **backend_options: the backend's own, such as ``max_per_second`` for "io" and "web".
 
     Returns:
         A `Distributed`, or a decorator that makes one.
 
     Raises:
-        TypeError: an option does not exist or has a wrong type, or the decorated object cannot be called.
+        TypeError: an option that does not exist or has a wrong type, or what is decorated cannot be called.
         ValueError: an option's value is not allowed, or the job is unknown.
     """
 
@@ -290,25 +289,25 @@ def defaults(
     return_exceptions: bool = ..., progress: bool | Callable[[int, int | None], object] = ...,
     resume: str | PathLike[str] | Resume | None = ...,
 ) -> AbstractContextManager[None]:
-    """Sets, inside a ``with`` block, the options that decorators do not state.
+    """Fills, inside a ``with`` block, the options that decorators left open.
 
     As in::
 
         with just_distribute.defaults(workers=4, progress=True):
             area(range(1000), range(1000))
 
-    Options that a decorator or ``.options`` states are not changed. The block applies to calls in its context (in the sense
-    of context variables): not in other threads, not in tasks that were started before, and not inside workers. Blocks may be
-    nested; the inner one takes precedence.
+    What a decorator or ``.options`` states is not changed. Holds for calls made in the block's context, as of context
+    variables: not in other threads, not in tasks that were started before, and not for calls inside workers. Blocks may be
+    nested; the inner one counts.
 
     Args:
-        **options: options that every job has, as for `distribute`. A ``job`` applies to functions whose decorator states
+        **options: the options of every job, as for `distribute`. A ``job`` is taken by functions whose decorator names
             neither a job nor an option that only one job has.
 
     Returns:
         A context manager, for one ``with`` block.
 
     Raises:
-        TypeError: an option that only one job has, or that does not exist, or a value of a wrong type.
+        TypeError: an option of one job only, one that does not exist, or a value of a wrong type.
         ValueError: a value that is not allowed.
     """

@@ -40,7 +40,7 @@ class Stream(Generator[R_co]):
     def __exit__(self, *error: object) -> None: ...
 
 class AsyncStream(AsyncGenerator[R_co]):
-    """As `Stream`, for ``async for``. Closing it, or leaving its ``async with`` block, waits until the run has ended."""
+    """As `Stream`, for ``async for``. Closing it, or leaving its ``async with`` block, returns when the run has ended."""
 
     async def __anext__(self) -> R_co: ...
     async def asend(self, value: None) -> R_co: ...
@@ -117,10 +117,9 @@ class Override(Generic[Function, Each, Whole, Joined]):
     ) -> Distributed[Function, Each, Whole, Joined]: ...
 
 class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Function, Each, Whole, Joined]):
-    """A function that runs its calls in parallel. Made by `distribute`, whose docstring describes the options.
+    """A function that runs its calls in parallel. Made by `distribute`, whose docstring says how it behaves.
 
-    To annotate one, write ``Distributed[Callable[[int, int], int], int]``: the type of the function, and of one call's
-    result.
+    To annotate one: ``Distributed[Callable[[int, int], int], int]``, the function's type and what one call returns.
     """
 
     __wrapped__: Any
@@ -133,40 +132,39 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
 
     @property
     def aio(self) -> Call[Function, Function, Coroutine[Any, Any, Whole], Coroutine[Any, Any, Joined], OnLoop]:
-        """Returns an awaitable of what the call returns; the event loop is free meanwhile. Cancelling it cancels the run.
+        """Like the call itself, awaited: the event loop goes on meanwhile. Cancelling it cancels the run.
 
         Async iterables may be passed as well. They are read on the caller's loop, lazily, and closed at the end of the run.
-        Other iterables that are not collections in memory are read in a thread, so that the loop does not wait for them.
+        Other iterables that are not collections in memory are read in a thread, so that the loop need not wait for them.
         """
 
     @property
     def stream(self) -> Call[Function, Function, Stream[Each], Stream[Each], object]:
-        """Returns an iterator over the results, one per call, in input order, as they arrive; never joined.
+        """Returns an iterator over the results, one per call, in input order, as they come; never joined.
 
-        The arguments are checked at once; calls start when the first result is requested, and inputs are read at most
-        ``buffersize`` calls ahead. Iterables that are not collections in memory are read in a thread, so results do not
-        wait for input, and input may depend on results. Closing the iterator, in any thread, or dropping it cancels the
-        rest.
+        The arguments are checked at once; calls start when the iterator is first asked, and inputs are read only
+        ``buffersize`` calls ahead of it. What is not a collection in memory is read in a thread of its own, so results do
+        not wait for input, and input may depend on results. Closing it, in any thread, or dropping it cancels the rest.
         """
 
     @property
     def as_completed(self) -> Call[Function, Function, Stream[tuple[int, Each]], Stream[tuple[int, Each]], object]:
-        """Returns an iterator over (index of the call, result) in the order in which calls finish; otherwise as `stream`."""
+        """Returns an iterator over (index of the call, result) in the order in which calls finish; else as `stream`."""
 
     @property
     def astream(self) -> Call[Function, Function, AsyncStream[Each], AsyncStream[Each], OnLoop]:
-        """Returns an async iterator over what `stream` yields; async iterables may be passed, as to `aio`.
+        """Like `stream`, for ``async for``; async iterables may be passed, as to `aio`.
 
-        Closing the iterator, or leaving its ``async with`` block, waits until the run has ended.
+        Leaving the ``async with`` block of the iterator, or closing it, returns when the run has ended.
         """
 
     @property
     def explain(self) -> Call[Function, Function, Explanation, Explanation, OnLoop]:
         """Returns what a call with these arguments would do, and why; starts nothing.
 
-        Print it for a text that fits a screen; notebooks show tables. It has the job, the workers, the number of calls, the
-        role of each parameter, sizes of batches and chunks, how results are joined, how much is sent, and warnings of
-        probable mistakes. At most one element of each argument is read, none of an iterator. Constants are never shown.
+        `print` it for a text that fits a screen; notebooks show tables. It has job, workers, calls, the role of each
+        parameter, sizes of batches and chunks, how results are joined, how much is sent, and warnings of what is probably
+        not meant. At most one element of each argument is read, none of an iterator. Constants are never shown.
 
         Raises:
             SignatureError, BatchingError, BackendError: as the call would.
@@ -174,27 +172,27 @@ class Distributed(Call[Function, Function, Whole, Joined, object], Generic[Funct
 
     @property
     def advise(self) -> Call[Function, Function, Advice, Advice, OnLoop]:
-        """Makes a few of these calls in this process, for about two seconds at most, and returns which job fits all of them.
+        """Makes a few of these calls here, for about two seconds at most, and returns which job fits all of them.
 
-        Print it, or read its attributes: job (None: not sure), workers, the gain over a plain loop with a range, the
-        reasons, and what would change the advice. The calls are real, with the first elements, and their results are
-        dropped. If an argument is an iterator, nothing is measured, since it can be read only once.
+        `print` it, or look at its attributes: job, workers, the gain over a plain loop with a range, the reasons, and what
+        would change it; or it is not sure. The calls are real, with the first elements, and their results are dropped. An
+        iterator is left alone, so then nothing is measured.
 
         Raises:
-            Exception: what the call would raise, and what one of the calls made here raises.
+            Exception: as the call would, and what one of its calls raises.
         """
 
     @property
     def local(self) -> Function:
-        """Calls the undecorated function once, in the calling thread, and returns its result."""
+        """Calls the undecorated function once, here and now."""
 
     @property
     def options(self) -> Override[Function, Each, Whole, Joined]:
         """Returns a new distributed function with other options; this one is unchanged.
 
         Args:
-            job: a job's name, as in ``@distribute("io")``; also accepted as ``job=``.
-            **overrides: any options of `distribute`. If the job changes, options that only the former job has are dropped.
+            job: a job's name, as in ``@distribute("io")``; also taken as ``job=``.
+            **overrides: any options of `distribute`. With another ``job``, the backend's own options are dropped.
         """
 
     # A classmethod, in either order of the decorators.

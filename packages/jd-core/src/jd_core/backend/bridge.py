@@ -1,4 +1,4 @@
-"""For callers on an event loop: iterates over a backend's blocking `run` in a thread, and waits for tasks that must end."""
+"""For callers on an event loop: iterates over a backend's blocking `run` in a thread, and waits for what must be done."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from jd_core.errors import BackendError
 if TYPE_CHECKING:
     from jd_core.backend import Chunk, ChunkResult, Work
 
-#: How many results may wait between the thread and the loop: the current one and the next one.
+#: Results that may wait between the thread and the loop: one to be working on, one to be next.
 _WAITING = 2
 
-#: Seconds between two checks of a waiting thread for whether the loop still exists: a closed loop notifies nobody.
+#: Seconds after which a waiting thread looks again whether there is a loop still: one that is closed tells nobody.
 _LOOK_SECONDS = 1.0
 
 _END = object()
@@ -49,15 +49,15 @@ def running_loop(name: str) -> asyncio.AbstractEventLoop:
 
 
 class nested(Generic[T]):  # noqa: N801 - as contextlib.aclosing
-    """As `contextlib.aclosing`, for an async generator inside another one: only the outer one closes it.
+    """As `contextlib.aclosing`, for an async generator within another one: the outer one alone closes it.
 
-    Garbage collection finalizes all generators of a reference cycle at once, and a loop that ends closes all of its
-    generators at once. So an inner generator that the outer one is closing could be closed a second time: "aclose():
-    asynchronous generator is already running". To avoid that, the loop does not know of it (`sys.set_asyncgen_hooks`), and
-    it is kept until it is closed.
+    What a consumer drops in a cycle, as exceptions make them, garbage collection finalizes all at once, and the end of a
+    loop closes all generators at once: one that is being closed by the one around it would be closed a second time,
+    "aclose(): asynchronous generator is already running". So the loop is not told of it (`sys.set_asyncgen_hooks`), and it
+    is kept until it is closed.
 
     Args:
-        generator: the inner generator, which has not been iterated over yet.
+        generator: the inner generator, which nobody has iterated over yet.
     """
 
     def __init__(self, generator: AsyncGenerator[T, None]) -> None:
@@ -99,9 +99,9 @@ async def iterate_in_thread(
     work: Work,
     chunks: Iterator[Chunk | None],
 ) -> AsyncGenerator[ChunkResult, None]:
-    """Yields what ``run(work, chunks)`` yields, running it in a thread with the caller's context variables.
+    """Yields what ``run(work, chunks)`` yields, running it in a thread with the caller's contextvars.
 
-    Closing this generator or cancelling its task cancels the run. It ends only after the thread has ended.
+    Ends only when the thread has: also when this generator is closed or its task cancelled, which cancels the run.
     """
     loop = asyncio.get_running_loop()
     arrived: asyncio.Queue[tuple[Any, BaseException | None]] = asyncio.Queue()
@@ -163,10 +163,10 @@ async def iterate_in_thread(
 
 
 async def wait_until_done(*tasks: asyncio.Future[Any]) -> None:
-    """Waits until all tasks are done, even if the waiting task is cancelled, any number of times.
+    """Waits until all tasks are done, even if the waiting task is cancelled, as often as that may be.
 
-    It waits for one future, which the last of the tasks completes. So a framework that cancels in every iteration of the
-    loop (as anyio does) costs neither a new task nor a check of all tasks each time. The tasks' outcomes are ignored.
+    It waits for one future, which the last of the tasks completes: a framework that cancels at every turn of the loop (as
+    anyio does) costs neither a task nor a look at all the tasks each time. What becomes of them is not looked at.
 
     Raises:
         asyncio.CancelledError: the waiting task was cancelled meanwhile; raised when all are done.

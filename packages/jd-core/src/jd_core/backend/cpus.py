@@ -1,4 +1,4 @@
-"""How many CPUs this process may use: of the host's, those that an affinity mask and a container's quota allow.
+"""How many CPUs this process may use: not the host's, but what an affinity mask and a container's quota leave of them.
 
 Backends take their default number of workers from here, and ``just-distribute doctor`` prints the reasons.
 """
@@ -22,10 +22,9 @@ def usable_cpus() -> int:
 
 
 def machine_load() -> float:
-    """Returns how many threads of all programs run or wait for a CPU, including the calling one; 0.0 if unknown.
+    """Returns how many threads of all programs have a CPU or want one, with the calling one; 0.0 if unknown.
 
-    It is the current number (Linux: the fourth field of /proc/loadavg, see proc(5)), or the mean of the last minute if that
-    is larger.
+    The number now (Linux: the fourth field of /proc/loadavg, see proc(5)), or the mean of the last minute if that is more.
     """
     try:
         with open("/proc/loadavg", encoding="ascii") as file:
@@ -35,8 +34,22 @@ def machine_load() -> float:
         return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
+def busy_seconds() -> float | None:
+    """Returns for how many seconds the machine's CPUs have worked since it was started, all of them together.
+
+    Returns:
+        The seconds, in steps of a hundredth or so (Linux: the first line of /proc/stat, see proc(5)); None if unknown.
+    """
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            user, nice, system, _, _, irq, softirq, steal, *_ = map(int, file.readline().split()[1:])
+    except (OSError, ValueError):
+        return None
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def explain_cpus() -> list[tuple[str, str]]:
-    """Returns the facts that determine `usable_cpus`, as (label, text)."""
+    """Returns what `usable_cpus` follows from, as (label, text)."""
     found = _quota()
     if not sys.platform.startswith("linux"):
         quota = "this system has no control groups"

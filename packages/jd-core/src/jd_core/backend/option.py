@@ -1,4 +1,4 @@
-"""Which values an option accepts: the core's options and those that a backend declares are checked in the same way."""
+"""What values an option takes: the core's own options and those that a backend declares are checked in the same way."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 
 class Option(NamedTuple):
-    """Which values one option accepts. The core describes its own options with it, and a backend its own.
+    """What values one option takes; how the core checks its own options and a backend declares its own.
 
     Attributes:
-        allowed: a description of allowed values, which ends the sentence "… must be".
+        allowed: what is allowed, in words that end the sentence "… must be".
         types: a value of another type is a TypeError.
-        accepts: returns whether a value of the right type is allowed; if not, it is a ValueError.
-        convert: converts an allowed value to the one that the backend gets in ``work.options``. It is called once per
-            decorator, so that all runs of a function, and of the copies that ``.options`` makes of it, share its result.
+        accepts: a value of the right type for which this is false is a ValueError.
+        convert: makes of an allowed value what the backend gets in ``work.options``. It is called once per decorator, so
+            that all runs of a function, and of the copies that ``.options`` makes of it, share what it returns.
     """
 
     allowed: str
@@ -33,7 +33,7 @@ class Option(NamedTuple):
 
 
 def is_plain_callable(value: object) -> bool:
-    """Returns whether a value is a callable that is not async: nobody would await what an async function returns."""
+    """Returns whether a value can be called for what it returns: an async function would return what nobody awaits."""
     if not callable(value):
         return False
     from jd_core.worker import is_async  # here, because it imports inspect, and most options are no callables
@@ -42,7 +42,7 @@ def is_plain_callable(value: object) -> bool:
 
 
 def check_exceptions(name: str, value: object) -> None:
-    """Raises a TypeError that names the option, unless its value states which exceptions are meant."""
+    """Raises a TypeError that names the option, unless its value says which exceptions are meant."""
     types = value if isinstance(value, tuple) else (value,)
     by_type = all(isinstance(one, type) and issubclass(one, BaseException) for one in types)
     if not by_type and (isinstance(value, type) or not is_plain_callable(value)):

@@ -1,8 +1,8 @@
 """Which backend runs a job: loaded at the first use, one instance per process.
 
-Only the tables in this module know backends by name: aliases of jobs, and the project's own jobs with their packages.
-So these are found without a search, and the error for a missing one says what to install. Other packages declare their
-backends as entry points.
+The core knows no backend by name but in the tables here: other names of jobs, and the project's own jobs with the packages
+that bring them. So these are found without a search, and the error for a missing one says what to install. Other packages
+declare their backends as entry points.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GROUP = "just_distribute.backends"
 ALIASES = {"processes": "compute", "threads": "io", "coroutines": "web", "cluster": "ray"}
 
 
-#: Names that users may know from other libraries, for the error that suggests the right name.
+#: What the jobs are called elsewhere, for the error that offers the right name.
 ELSEWHERE = {
     **dict.fromkeys(("multiprocessing", "loky", "pathos", "cpu", "parallel", "pool"), "compute"),
     **dict.fromkeys(("threading", "disk", "files"), "io"),
@@ -36,7 +36,7 @@ ELSEWHERE = {
 
 
 class Own(NamedTuple):
-    """A job of this project: its package, and its backend as an entry point names it."""
+    """A job of this project: the package that brings it, and its backend as an entry point names it."""
 
     package: str
     value: str
@@ -52,10 +52,10 @@ OWN = {
     "auto": Own("jd-core", "jd_core._auto.backend:AutoBackend"),
 }
 
-#: The major version of this project, for the command that installs a package: below 1.0, just-distribute is unrelated code.
+#: The major version of this project, which an install line names: below 1.0, the name just-distribute is other code.
 MAJOR = 1
 
-#: The backend of executors, which have no name as a job.
+#: The backend of executors, which are no jobs with a name.
 EXECUTORS = "jd_core._executors.backend:ExecutorBackend"
 
 if TYPE_CHECKING:
@@ -65,19 +65,19 @@ if TYPE_CHECKING:
 
 
 class Executor(Protocol):
-    """An executor, such as those of `concurrent.futures`, loky, mpi4py, or Dask's ``client.get_executor()``."""
+    """What takes calls, such as those of `concurrent.futures`, loky, mpi4py, or Dask's ``client.get_executor()``."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Returns the future of a call."""
 
     def map(self, fn: Callable[..., Any], /, *iterables: Any) -> Any:
-        """Returns the results of many calls."""
+        """Returns the results of many."""
 
 
 class ExecutorJob:
     """An executor as the value of the option ``job``.
 
-    It is not pickled: a distributed function that is pickled by value makes its calls one after the other.
+    It does not leave its process: where the function is pickled by value, calls are made one after the other.
     """
 
     def __init__(self, executor: Executor) -> None:
@@ -108,8 +108,8 @@ _lock = threading.Lock()
 
 @functools.cache
 def declared() -> dict[str, EntryPoint]:
-    """Returns the backends that installed packages declare, by job. They are searched on disk, once per process."""
-    import importlib.metadata  # here, because it takes a third of the time that importing this package would take
+    """Returns the backends that installed packages declare, by job. Searched once per process: it reads the disk."""
+    import importlib.metadata  # here, because it is a third of what importing this package would take
 
     return {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
 
@@ -123,7 +123,7 @@ def installed() -> dict[str, str]:
 
 
 def canonical(job: object) -> Any:
-    """Returns a job's name, also for an alias, or an executor's `ExecutorJob`; neither loads nor needs the backend.
+    """Returns the job's own name for a name or an alias, without loading or needing its backend; for an executor its job.
 
     Raises:
         TypeError: ``job`` is neither a string nor an executor.
@@ -151,7 +151,7 @@ def backend_class(job: Any) -> type[Backend]:
     """Returns the backend class of a job as `canonical` returns it.
 
     Raises:
-        BackendNotInstalledError: the package of the job is not installed.
+        BackendNotInstalledError: the package that brings the job is not installed.
         BackendError: the package is installed, but its backend does not load.
     """
     from jd_core.backend.base import Backend  # here, because decorating a function needs none
@@ -168,7 +168,7 @@ def backend_class(job: Any) -> type[Backend]:
             raise BackendNotInstalledError(f"job={job!r} needs the package {package}: {install}") from None
         raise BackendError(
             f"job={job!r}: its backend {value!r} does not load ({type(error).__name__}: {error}); "
-            f"reinstall its package, in the same version as jd-core"
+            f"reinstall the package that brings it, in the same version as jd-core"
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Backend)):
         raise BackendError(f"job={job!r}: entry point {value!r} is {loaded!r}, not a subclass of jd_core.backend.Backend")
@@ -183,8 +183,8 @@ def backend(job: Any) -> Backend:
     if found is None:
         if sys.meta_path is None:
             raise BackendError(
-                "the interpreter is shutting down, and the first distributed call of a program needs modules that can no "
-                "longer be imported: make the first call in an atexit handler or earlier"
+                "the interpreter is shutting down, and the first distributed call of a program needs modules that can be "
+                "imported no more: make it in atexit or before"
             )
         made = backend_class(job)()
         with _lock:
@@ -198,12 +198,12 @@ def loaded() -> list[str]:
 
 
 def shutdown() -> None:
-    """Ends idle workers of every job that was used: processes that wait for further calls.
+    """Ends the workers that are idle, of every job that was used: processes that wait for further calls.
 
-    Runs in progress continue, and the next call starts workers again. Without this, idle workers end after a while, and
+    Runs that are under way go on, and the next call starts workers again. Without this, idle workers end after a while, and
     with the program.
     """
-    with contextlib.ExitStack() as stack:  # each backend is shut down, even if another one fails
+    with contextlib.ExitStack() as stack:  # each has its turn, also after another one's failed
         for one in list(_instances.values()):
             stack.callback(one.shutdown)
 

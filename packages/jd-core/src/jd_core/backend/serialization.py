@@ -1,7 +1,7 @@
-"""Errors for objects that cannot be serialized between the caller and its workers, the same for every kind of worker.
+"""The errors for what cannot be serialized between the caller and its workers, worded the same for every kind of worker.
 
-A backend whose workers are processes makes one `SerializationErrors`. `jd_core.worker.unpicklable` finds the part that
-cannot be pickled.
+A backend whose workers are processes makes one `SerializationErrors`. `jd_core.worker.unpicklable` finds the part that is at
+fault.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jd_core.worker.unpicklable import REFUSALS
 
 @dataclass(frozen=True, slots=True)
 class SerializationErrors:
-    """Makes the errors for objects that cannot be sent to a worker, or back from it.
+    """Makes the errors for what cannot be sent to a worker, or back from it.
 
     Attributes:
         dumps: pickles something as the backend does, or raises one of `jd_core.worker.unpicklable.REFUSALS`.
@@ -58,7 +58,7 @@ class SerializationErrors:
         Args:
             name: the function's.
             index: the call's, over the run.
-            what: the text of `unpicklable.reason` in the worker.
+            what: as `unpicklable.reason` said it in the worker.
         """
         return SerializationError(
             f"{name}(): call {index} ran, but its result cannot be sent back from its worker: {what}; "
@@ -75,7 +75,7 @@ class SerializationErrors:
         return made
 
     def exception(self, kind: str, message: str, traceback: str, why: str) -> RemoteError:
-        """Returns the error that replaces a user's exception that cannot come back.
+        """Returns what stands for a user's exception that does not come back.
 
         Args:
             kind: its type's name.

@@ -1,6 +1,6 @@
 """What the core and a backend hand each other: the work, chunks of its calls, and their results.
 
-Chunks hold the arguments of consecutive calls in columns, so that an element costs no more than calling the function.
+Chunks are runs of consecutive calls in columns, so that the cost of an element is that of calling the function.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class Chunk:
 
 
 class Recorder(Protocol):
-    """Records the events of a traced run; may be called in any thread. See `Work.recorder`."""
+    """Takes what happens in a run that is traced; from any thread. See `Work.recorder`."""
 
     def ran(self, worker: str, start: int, spans: Sequence[Span]) -> None:
         """Records calls.
 
         Args:
-            worker: where they ran: unique among the run's workers, and suitable for display, such as "process 4711".
-            start: index, over the whole run, of the first call of their chunk; offsets in the spans count from it.
+            worker: where they ran: unique among the run's workers, and fit to be shown, such as "process 4711".
+            start: index over the run of the first call of their chunk, from which the spans count.
             spans: when they began and ended, by the performance counter of the caller's machine.
         """
 
@@ -59,15 +59,15 @@ class Recorder(Protocol):
         """Records bytes that were sent to workers, or received from them."""
 
     def died(self, worker: str) -> None:
-        """Records that a worker ended while it had calls, including a worker that was killed for a timeout."""
+        """Records that a worker ended while it had calls, also one that was ended for a timeout."""
 
     def noted(self, line: str) -> None:
-        """Records a line for the report: a decision of the backend for this run, and its reason."""
+        """Records a line for the report: what the backend has decided for this run, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettledChunk(Chunk):
-    """Calls that already have results, such as those in the file of ``resume=``: a backend only yields ``result``.
+    """Calls that have their results already, such as those in the file of ``resume=``: a backend yields ``result`` on.
 
     Attributes:
         values: one result per call.
@@ -83,35 +83,35 @@ class SettledChunk(Chunk):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Everything that is the same for all chunks of a run; a backend sends it once per worker, not per chunk.
+    """All that is the same for every chunk of a run; a backend ships it once per worker, not per chunk.
 
     Attributes:
         function: the user's function, undecorated. It may be a coroutine or generator function: see `jd_core.worker.plain`.
         constants: keyword arguments of every call. Never shown: they may hold secrets.
         workers: how many calls run at once, at least 1.
         calls: number of calls of the run; None if unknown.
-        timeout: time limit of one call in seconds; None: no limit.
-        stop_at_failure: a failed call ends the run, so the rest of its chunk need not run.
-        return_at_failure: a failed call ends its chunk; calls that have not begun are then returned, in a `ChunkResult`
-            without values, and the core decides when they may start. A backend may ignore this; it does not apply to
-            backends whose workers share the calls of a chunk.
+        timeout: seconds allowed to one call; None: no limit.
+        stop_at_failure: a failed call ends the run, so what is left of its chunk need not run.
+        return_at_failure: a failed call ends its chunk; what has not begun then is returned, in a `ChunkResult` without
+            values, and the core decides when it may start. A backend may ignore this; one whose workers share the calls of
+            a chunk is not asked.
         chunksize: calls per chunk if the user fixed it, else None. With 1, no call may run twice.
         name: the function's qualified name, for messages.
-        options: the backend's own options, checked and converted.
-        cancelled: returns, in any thread, whether the run is to end as if its iterator were closed. None if only closing
-            ends it.
-        workers_given: whether the user stated ``workers``. If not, ``workers`` is the backend's default, and the backend may
-            use more or fewer as the run goes on.
-        on_input: registers a callable that is called when chunks that yielded None may have a chunk now, or when
-            ``cancelled`` has become true, so that the run need not wait for ``poll_seconds``. It is called in any thread if
-            `Backend.run` registered it, on the caller's loop if `Backend.arun` did. None if nothing can notify.
-        recorder: is told of each call that ran, before `Backend.run` returns. None if the run is not traced, as nearly
-            always: then it must cost nothing.
-        moved: called by a backend that hands the rest of a run to the backend of another job, before that one pulls a chunk:
-            with that job, and how many calls it runs at once. Chunks are sized for it from then on.
-        resized: called with the number of calls that run at once from now on, if the user did not state it and it changes,
-            so that chunks and buffers fit. None if it need not be called.
-        poll_seconds: seconds after which ``chunks`` that yielded None may have a chunk without any notification.
+        options: the backend's own options, checked, as given.
+        cancelled: tells, from any thread, that the run is to end as if its iterator were closed. None where nothing but
+            closing ends it.
+        workers_given: whether the user chose ``workers``. If not, they are the backend's default, and it may use more or
+            fewer as the run goes on.
+        on_input: takes a callable that a run wants called when chunks that yielded None may have a chunk now, or
+            ``cancelled`` turned true, so that it need not wait for ``poll_seconds``: from any thread where it was passed by
+            `Backend.run`, on the caller's loop where by `Backend.arun`. None where nobody can tell.
+        recorder: is told of each call that ran, before `Backend.run` returns. None, nearly always, where nobody asked for
+            it: then it must cost nothing.
+        moved: is told by a backend that hands the rest of a run to that of another job, before that one pulls a chunk: to
+            which, and how many calls run at once there. The chunks have the size for it from then on.
+        resized: to be told how many calls run at once from now on, where the user did not choose that and it changes, so
+            that chunks and buffers fit. None where nobody wants to know.
+        poll_seconds: after so many seconds ``chunks`` that yielded None may have a chunk, though nothing has told.
     """
 
     function: Callable[..., Any]
@@ -139,8 +139,8 @@ class Failure:
 
     Attributes:
         index: the call's index over the whole run.
-        exception: the user's own, or an error of `jd_core.errors` that describes what happened.
-        traceback: the worker's traceback as text if the exception comes from another process; else None.
+        exception: the user's own, or an error of `jd_core.errors` that stands for what happened.
+        traceback: the worker's traceback as text, when the exception left its process; else None.
     """
 
     index: int
@@ -152,15 +152,14 @@ class Failure:
 class ChunkResult:
     """The results of some consecutive calls of one chunk: usually, but not necessarily, of all of them.
 
-    It is empty only with ``work.return_at_failure``: then no call of ``chunk`` has begun, or will before it is handed out
-    again.
+    Of none only after ``work.return_at_failure``: then no call of ``chunk`` has begun or will, until it is handed out again.
 
     Attributes:
         chunk: the chunk that was handed over, or a part of it.
-        values: one result per call, in any kind of sequence, from call ``chunk.start + offset`` on; None at the
+        values: one result per call, in any kind of sequence, from call ``chunk.start + offset`` on; None stands at the
             place of a failed call.
-        failures: the failed calls among these, in order; nearly always empty.
-        seconds: the sum of the durations of these calls; 0.0 if unknown. It determines the size of chunks.
+        failures: the failed calls among these, in order; empty nearly always.
+        seconds: what these calls took together, each counted for itself; 0.0 if unknown. Chunk sizes follow from it.
         offset: position in the chunk of the first of these calls.
     """
 

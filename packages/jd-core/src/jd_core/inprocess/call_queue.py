@@ -1,6 +1,6 @@
-"""The calls of a run, each taken by the next idle worker; for workers in the caller's own process.
+"""The calls of a run, taken one by one by the next idle worker; for workers in the caller's own process.
 
-A chunk is not bound to a worker, so a slow call delays no other, and chunks may be large::
+A chunk is not bound to a worker here, so a slow call delays no other, and chunks may be large::
 
      caller's thread                             workers (threads, or tasks of a loop)
     ──────────────────────────────────────────────────────────────────────────────────
@@ -9,7 +9,7 @@ A chunk is not bound to a worker, so a slow call delays no other, and chunks may
     caller ◀──results── collect ◀────────record─────────────────── after each chunk
 
 The user's input is read in the caller's thread, where database cursors and the like belong. Per call, a worker only takes
-the call and stores its result at its place: locks, messages and clocks are per chunk and worker.
+it and stores its result at its place: locks, messages and clocks are per chunk and worker.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, SettledChunk, Work
 from jd_core.inprocess.open_chunk import OpenChunk
 
-#: Seconds without a finished chunk after which results of unfinished chunks are returned.
+#: Seconds without a finished chunk after which the finished calls of unfinished chunks are returned.
 QUIET_SECONDS = 0.01
 
 _END: Any = object()
@@ -32,18 +32,18 @@ _END: Any = object()
 class CallQueue:
     """The calls of one run: which are open, which are finished, and whether there are more.
 
-    The first half of the methods is for the caller, the second half for the workers.
+    The first half of the methods is for the caller, the second for the workers.
 
     Args:
         work: what is the same for all calls.
         chunks: yields the chunks.
-        wake: called by workers when there are results to take, or chunks to pull, for the caller.
+        wake: called by workers when the caller has something to do: results to take, or chunks to pull.
 
     Attributes:
-        lock: guards the state that both sides change.
-        stopped: no further call starts.
+        lock: guards what both sides change.
+        stopped: nothing further starts.
         ended: ``chunks`` has ended.
-        waiting: the number of workers that found no call and have not been woken yet; waking a worker decrements it.
+        waiting: workers that found nothing to take and have not been woken yet; whoever wakes them counts down.
     """
 
     def __init__(self, work: Work, chunks: Iterator[Chunk | None], wake: Callable[[], None]) -> None:
@@ -73,7 +73,7 @@ class CallQueue:
         return self._spare < self._work.workers and held < 2 * self._work.workers
 
     def pull(self) -> int:
-        """Opens the next chunk and returns its number of calls; 0 if there is none (now or any more), or if it is settled.
+        """Opens the next chunk and returns its number of calls; 0 if there is none now, or no more, or what came is settled.
 
         Raises:
             BaseException: whatever ``chunks`` raises.
@@ -135,14 +135,14 @@ class CallQueue:
         return self.ended and not self._open
 
     def longest_wait(self) -> float:
-        """Returns the longest time, in seconds, that the caller may wait unless it is woken."""
+        """Returns for how many seconds the caller may wait unless it is woken."""
         limit = SIGNAL_SECONDS if self._work.cancelled is None else CANCEL_SECONDS
         if self._large:
             limit = min(limit, QUIET_SECONDS)
         return min(limit, self._work.poll_seconds) if self._nothing_now else limit
 
     def next_chunk(self, previous: OpenChunk | None) -> OpenChunk | None:
-        """Returns the chunk to take calls from after ``previous``, whose calls are all taken. Hold `lock` when calling it.
+        """Returns the chunk to take calls from after ``previous``, whose calls are all taken. Call it holding `lock`.
 
         Returns:
             None if there is none now (the worker is counted as waiting), or no more.
@@ -163,7 +163,7 @@ class CallQueue:
         return None
 
     def record(self, opened: OpenChunk, calls: int, seconds: float) -> None:
-        """Records that a worker has finished ``calls`` calls of a chunk, whose results are at their places."""
+        """Records that a worker finished ``calls`` calls of a chunk, whose results stand at their places."""
         if not calls:
             return
         with self.lock:
@@ -178,13 +178,13 @@ class CallQueue:
         self._wake()
 
     def fail(self, opened: OpenChunk, offset: int, error: BaseException) -> None:
-        """Records that a call has failed, which may end the run."""
+        """Records that a call failed, which may end the run."""
         opened.fail(offset, error)
         if self._work.stop_at_failure:
             self.stop()
 
     def stop(self) -> None:
-        """Prevents any further call from starting, and wakes the caller."""
+        """Lets nothing further start, and wakes the caller."""
         self.stopped = True
         self._wake()
 

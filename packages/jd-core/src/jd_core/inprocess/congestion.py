@@ -1,11 +1,11 @@
-"""Finds out how many calls per second a service accepts, as TCP does for a network.
+"""Finds out how many calls per second a service takes, as TCP finds out what a network takes.
 
-Additive increase, multiplicative decrease: the rate grows with every call that succeeds, and falls when a call is refused.
+Additive increase, multiplicative decrease: the rate grows with every call that succeeds, and falls when one is refused.
 """
 
 from __future__ import annotations
 
-#: Calls per second at the start: what the smallest services allow.
+#: Calls per second at first: what the smallest services allow.
 START_PER_SECOND = 10.0
 
 #: Until the first refusal each success adds so much, so that the rate multiplies in each second: "slow start" (RFC 5681,
@@ -40,7 +40,7 @@ SUCCESSES_PER_REFUSAL, MOST_SINGLE = 10, 2
 
 
 class CongestionControl:
-    """A rate that follows the outcomes of calls. Not thread-safe.
+    """A rate that follows what becomes of the calls. Not thread-safe.
 
     Args:
         minimum: the lowest rate, in calls per second.
@@ -48,8 +48,8 @@ class CongestionControl:
 
     Attributes:
         per_second: the rate.
-        limits: whether a call had to wait for the rate since the last increase. A rate that delays no call says nothing
-            about the service and does not grow (RFC 7661; Netflix's concurrency-limits have the same rule).
+        limits: whether a call had to wait for the rate since the last increase. A rate that holds up nobody says nothing of
+            the service and does not grow (RFC 7661; Netflix's concurrency-limits have the same rule).
     """
 
     def __init__(self, minimum: float, maximum: float) -> None:
@@ -76,17 +76,17 @@ class CongestionControl:
         self.per_second = min(self.per_second + step, self._maximum)
 
     def forgives(self) -> bool:
-        """Records a call that was refused without a reason; returns whether this is attributed to the call, not the rate."""
+        """Records a call that was refused without a reason; returns whether that is put down to the call."""
         if self._counted < SUCCESSES_PER_REFUSAL:
             return False
         self._counted -= SUCCESSES_PER_REFUSAL
         return True
 
     def refused(self, began: float, now: float) -> None:
-        """Records a call that was refused because there were too many.
+        """Records a call that was refused, since there were too many.
 
         Args:
-            began: when it started. Calls that started before the last decrease say nothing about the rate since.
+            began: when it started. What started before the last decrease says nothing of the rate since.
             now: the time, by the same clock.
         """
         if began < self._decreased or now - self._decreased < ROUND_SECONDS:

@@ -1,4 +1,4 @@
-"""The main loop of a run whose workers share its calls: pull, admit, collect, wait; for callers in a thread or on a loop.
+"""The life of a run whose workers share its calls: pull, admit, collect, wait; for callers in a thread or on a loop.
 
 A `CallQueue` holds the calls, and `Workers` take them: `jd_core.inprocess.threads`, or the web backend's tasks.
 """
@@ -22,16 +22,16 @@ class Workers(Protocol):
     """Threads or tasks that take the calls of a queue."""
 
     def admit(self, calls: int) -> None:
-        """Makes sure that workers take ``calls`` further calls, which have been opened."""
+        """Makes sure that workers take ``calls`` further calls, which are open now."""
         ...
 
     def overdue(self) -> float:
-        """Ends calls that took too long; returns the seconds after which to check again, at the latest."""
+        """Ends calls that took too long; returns the seconds after which to look again, at the latest."""
         ...
 
 
 class Signal:
-    """Lets the caller's thread wait for a notification by a worker; Ctrl-C ends the wait at once."""
+    """Lets the caller's thread wait until a worker has something for it; Ctrl-C ends the wait at once."""
 
     def __init__(self) -> None:
         # A SimpleQueue waits in C, is interrupted by signals, and may be put to from anywhere.
@@ -45,7 +45,7 @@ class Signal:
             self._queue.put(None)
 
     def wait(self, seconds: float) -> None:
-        """Waits until `set` has been called since the last wait, at most this many seconds."""
+        """Waits until `set` was called since the last wait, at most so many seconds."""
         try:
             self._queue.get(timeout=seconds)
         except Empty:
@@ -55,7 +55,7 @@ class Signal:
 
 
 def drive(queue: CallQueue, workers: Workers, work: Work) -> Generator[ChunkResult | float, None, None]:
-    """Feeds workers and yields their results; the caller waits in its own way.
+    """Feeds workers and yields their results: the life of a run, for a caller that waits in its own way.
 
     Yields:
         A `ChunkResult`; or the seconds for which to wait, unless a worker wakes the caller.

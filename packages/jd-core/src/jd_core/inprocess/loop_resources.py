@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 
 class LoopResources:
-    """The constants of one run on an event loop; those of `per_worker` are opened at the first call.
+    """The constants of one run on an event loop, with those of `per_worker` opened at the first call.
 
-    A separate task opens and closes them, because some context managers (task groups, timeouts) may only be left by the task
-    that entered them, and because cancelling a call that waits must not end the opening, which other calls wait for, too.
+    One task opens and closes them: some context managers (task groups, timeouts) may only be left by the task that entered
+    them, and a call that is cancelled while it waits does not end the opening, for which other calls wait too.
 
     Args:
-        constants: the constants of the run.
+        constants: of the run.
     """
 
     def __init__(self, constants: Mapping[str, Any]) -> None:
@@ -40,10 +40,10 @@ class LoopResources:
         return any(is_per_worker(constant) for constant in constants.values())
 
     async def open(self) -> Mapping[str, Any]:
-        """Returns the constants, opened once even if several tasks call this at the same time.
+        """Returns the constants, opened once however many tasks ask at the same time.
 
         Raises:
-            BaseException: the exception of a factory; the next call tries again.
+            BaseException: that of a factory; the next call tries again.
         """
         if self._opened is not None:
             return self._opened
@@ -58,7 +58,7 @@ class LoopResources:
             return opening.result()
 
     async def close(self) -> None:
-        """Closes them, the last one first; returns when that is done, even if the waiting task is cancelled."""
+        """Closes them, the last first; returns when that is done, even if the waiting task is cancelled."""
         self._closing.set()
         if self._holder is None:
             return

@@ -1,4 +1,4 @@
-"""A chunk whose calls are taken by several workers, and whose results are stored at their places in any order."""
+"""A chunk whose calls are being taken by several workers, and whose results come in at their places in any order."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class OpenChunk:
         starred: whether ``argument`` is a tuple of several, see `unstarred`.
         values: the results, at their offsets; a failed call's is None.
         failures: exceptions by offset.
-        left: the number of calls whose results have not been recorded yet.
-        seconds: the sum of the durations of the recorded calls.
+        left: calls whose results were not recorded yet.
+        seconds: what the recorded calls took together.
     """
 
     __slots__ = ("_first", "_returned", "calls", "chunk", "failures", "left", "seconds", "starred", "values")
@@ -46,12 +46,12 @@ class OpenChunk:
         self._returned = False  # some calls were returned already
 
     def fail(self, offset: int, error: BaseException) -> None:
-        """Stores an exception at the place of a call."""
+        """Puts an exception at a call's place."""
         self.failures[offset] = failure_of(error)
         self.values[offset] = None  # last: whoever sees a value finds its failure
 
     def parts(self) -> list[ChunkResult]:
-        """Returns the results that have arrived and were not returned before: one part for each consecutive group."""
+        """Returns the results that have arrived and were not returned before: a part for each run of consecutive ones."""
         values = self.values
         if not self.left and not self._returned:
             # All at once, without looking at each result (rows io-tiny-calls and web-tiny-calls).
@@ -122,7 +122,7 @@ def measured(calls: Iterable[tuple[int, Any]], spans: list[Span]) -> Generator[t
 def unstarred(call: Callable[..., Any]) -> Callable[[tuple[Any, ...]], Any]:
     """Returns ``call`` as a callable of the tuple of its arguments, for `OpenChunk.calls` of several columns.
 
-    With a single argument, the most common case, no tuple has to be made and unpacked for each call (row io-tiny-calls).
+    One argument is most often all there is, and needs no tuple made and taken apart again for each call (row io-tiny-calls).
     """
     return lambda arguments: call(*arguments)
 

@@ -1,8 +1,8 @@
-"""Output of calls in the caller's own process: writing it does not count towards timeouts, and notebooks get whole lines.
+"""What calls print and log in the caller's own process: not in their time, and in whole lines in a notebook.
 
-Writing to a pipe that is not read for a while, to a stopped terminal or to a slow log handler blocks, also for other threads
-that write there meanwhile. Calls should not time out because of that, just as they do not where workers hand over what they
-print (compute). So while a run with a ``timeout`` is in progress, stand-ins replace the streams and the logging method.
+Whoever writes to a pipe that nobody reads for a while, to a terminal that was stopped or to a slow log handler has to wait,
+and so has everybody who writes there meanwhile. Calls are not to run out of time for it, as they do not where workers hand
+over what they print (compute). So while a run with a ``timeout`` is under way, something stands for what is written to.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from typing import Any
 
 from jd_core.worker import is_inside_worker, uncounted
 
-#: The module of the streams that notebooks use.
+#: The module whose streams show what is written in a notebook.
 _NOTEBOOK = "ipykernel.iostream"
 
 _replacing = threading.Lock()
 
-#: The last stand-ins, which are kept and reused. Before Python 3.13.3, `print` holds no reference to ``sys.stdout`` (CPython
-#: issue 130163): if another thread ended a run meanwhile, `print` would write to a freed object, and crash.
+#: What has stood for something last, to do so again. `print` holds no reference to ``sys.stdout`` before Python 3.13.3
+#: (CPython issue 130163): if another thread ends a run meanwhile, it would write to what is freed, and crash.
 _kept: deque[_StandIn] = deque(maxlen=32)
 
 
 class _StandIn:
-    """Replaces an attribute of a module or class while runs are in progress.
+    """Stands for an attribute of a module or class while runs are under way.
 
     Args:
-        original: the attribute that it replaces.
+        original: what it stands for.
 
     Attributes:
-        runs: the number of these runs.
+        runs: how many runs there are.
     """
 
     def __init__(self, original: Any) -> None:
@@ -42,12 +42,12 @@ class _StandIn:
         self.runs = 0
 
     def end(self) -> None:
-        """Called after the last run."""
+        """Is called after the last run."""
 
     @classmethod
     @contextlib.contextmanager
     def placed(cls, owner: Any, name: str) -> Iterator[None]:
-        """Replaces ``owner.name`` by a stand-in within the block."""
+        """Has one stand for ``owner.name`` while the block is left to run."""
         with _replacing:
             found: Any = getattr(owner, name)
             stand_in = found if isinstance(found, cls) else cls._standing_for(found)
@@ -73,10 +73,10 @@ class _StandIn:
 
 
 class Stream(_StandIn):
-    """Replaces ``sys.stdout`` or ``sys.stderr``.
+    """Stands for ``sys.stdout`` or ``sys.stderr``.
 
-    Python prints a line in several pieces, and a notebook may show pieces of other threads in between. So in a notebook, the
-    output of a worker is kept until its line is complete. The caller's output, and every other use of the stream, goes to
+    Python prints a line in several pieces, between which a notebook shows those of other threads; so there, what a worker
+    writes is kept until its line is complete. What the caller prints, and all else that is done with the stream, is left to
     the original.
     """
 
@@ -86,16 +86,16 @@ class Stream(_StandIn):
         self._begun: dict[int, str] = {}  # lines that are not complete, by thread
 
     def __getattr__(self, name: str) -> Any:
-        """Returns the original's attribute."""
+        """Returns what the original has."""
         return getattr(self.original, name)
 
     @property
     def buffer(self) -> Any:
-        """Replaces the binary buffer of the original."""
+        """Stands for what the original writes bytes to."""
         return Stream(self.original.buffer)
 
     def write(self, text: Any) -> Any:
-        """Writes the text, or keeps it until its line is complete."""
+        """Writes, or keeps what is not a whole line yet."""
         whole = text
         if self._in_lines and is_inside_worker():
             thread = threading.get_ident()
@@ -115,20 +115,20 @@ class Stream(_StandIn):
             self.write(line)
 
     def flush(self) -> None:
-        """Writes the incomplete line of this thread."""
+        """Writes what this thread has begun."""
         with uncounted():
             if begun := self._begun.pop(threading.get_ident(), ""):
                 self.original.write(begun)
             self.original.flush()
 
     def end(self) -> None:
-        """Writes all incomplete lines."""
+        """Writes what was begun and never completed."""
         for thread in list(self._begun):
             self.original.write(self._begun.pop(thread))
 
 
 class _Handle(_StandIn):
-    """Replaces `logging.Logger.handle`, which passes a record to all handlers."""
+    """Stands for `logging.Logger.handle`, which has all handlers write a record."""
 
     def __get__(self, logger: Any, owner: Any = None) -> Any:
         """Binds as a function would."""
@@ -142,10 +142,10 @@ class _Handle(_StandIn):
 
 @contextlib.contextmanager
 def shown(*, timed: bool) -> Iterator[None]:
-    """Within the block, makes a notebook show the output of calls in whole lines.
+    """Has a notebook show what calls print in whole lines while the block is left to run.
 
     Args:
-        timed: whether the duration of calls is limited, so that the time for printing and logging must not count.
+        timed: whether the time that calls take is limited, so that what they need to print or log must not count.
     """
     with contextlib.ExitStack() as stack:
         for name in ("stdout", "stderr"):

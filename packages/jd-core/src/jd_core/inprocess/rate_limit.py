@@ -1,9 +1,9 @@
-"""Limits how many calls start per second: ``max_per_second`` of the backends that run in this process.
+"""Keeps calls to a rate: what ``max_per_second`` of the backends that run in this process does.
 
-No library is used, because threads and event loops can only share an object that says when a call may start and does not
-wait itself, so that waiting threads and tasks can be woken when the run ends. pyrate-limiter (4.5) lets all calls of a
-second start at once, and its wait in a thread cannot be ended; aiolimiter (1.3) is for event loops only, and lags by a tenth
-at 1,000 calls per second. Either would be the only dependency of jd-core.
+Why no library does it: threads and event loops can only share something that says when a call may start and waits for
+nothing itself, so that whoever waits can be woken when the run ends. pyrate-limiter (4.5) lets all of a second's calls start
+at once, and its wait in a thread cannot be ended; aiolimiter (1.3) is for event loops alone, and lags by a tenth at 1,000
+calls per second. Either would be the only package that jd-core depends on.
 """
 
 from __future__ import annotations
@@ -23,36 +23,35 @@ _PER_SECOND = Option(
     "a number above 0, or 'auto'", (int, float, str), lambda value: value == "auto" if isinstance(value, str) else value > 0
 )
 
-#: Seconds by which late starts may be caught up at once: about how late a busy machine wakes a worker.
+#: Seconds by which starts may lag behind and be made up for at once: about what a busy machine wakes a worker late.
 LATENESS_SECONDS = 0.02
 
-#: The longest time, in seconds, that the ``Retry-After`` of a refusal can delay the next start.
+#: The longest time that a refusal's ``Retry-After`` holds up a rate, in seconds.
 LONGEST_PAUSE = 300.0
 
 
 class Rate:
-    """A limit to how many calls start per second, shared by functions that call the same service.
+    """A limit to how many calls start per second, to be shared: by functions that call the same service.
 
-    Make one, such as ``orders = Rate(50)``, and pass it to each function: ``@distribute(job="web", max_per_second=orders)``.
-    It applies to all runs, threads and event loops of this process. ``max_per_second=50`` makes one for the function, and
-    for the copies that ``.options`` makes of it without another ``max_per_second``.
+    As in ``orders = Rate(50)`` and ``@distribute(job="web", max_per_second=orders)`` on each of them. It holds over all
+    runs, threads and event loops of this process. ``max_per_second=50`` makes one for the function, and for the copies that
+    ``.options`` makes of it without another ``max_per_second``.
 
-    In any period of ``T`` seconds at most ``1 + per_second * (T + LATENESS_SECONDS)`` calls start, evenly spaced. It is the
+    In any time of ``T`` seconds at most ``1 + per_second * (T + LATENESS_SECONDS)`` calls start, evenly spaced. It is the
     generic cell rate algorithm (ITU-T Recommendation I.371, Annex A, "virtual scheduling"). A start is granted at the moment
-    of the start and never in advance: after an event loop was blocked, calls that waited meanwhile do not start together,
-    and a run that is cancelled while it waits does not use up another run's turn.
+    of the start and never ahead of it: after an event loop was blocked, calls that waited meanwhile do not start together,
+    and a run that is cancelled while it waits takes no other run's turn.
 
-    ``Rate("auto")`` finds the rate: it grows as calls succeed, and falls when the service refuses a call
+    ``Rate("auto")`` finds the rate: it grows with the calls that succeed, and falls when the service refuses one
     (`jd_core.inprocess.congestion` has the figures and their sources). A call is refused if it raises an exception with the
-    status 429 or 503, or with a ``Retry-After``, which delays the next start; or one of ``slow_down_on``. One refusal for
-    every ten successes, without a ``Retry-After``, is attributed to the call and does not lower the rate.
+    status 429 or 503, or with a ``Retry-After``, which holds up the next start; or one of ``slow_down_on``. One without a
+    ``Retry-After``, for ten successes, is put down to the call.
 
     Args:
         per_second: starts per second, above 0, or "auto".
-        slow_down_on: other exceptions that are refusals, for "auto": a type, a tuple of types, or a callable that returns
-            whether an exception is one.
+        slow_down_on: what else is a refusal, for "auto": an exception type, a tuple of them, or a callable of an exception.
         minimum: the lowest rate that "auto" falls to, per second.
-        maximum: the highest rate that "auto" grows to, per second.
+        maximum: the highest that it grows to.
 
     Raises:
         TypeError, ValueError: a value that is not allowed.
@@ -83,16 +82,16 @@ class Rate:
 
     @property
     def finds_itself(self) -> bool:
-        """Whether the rate is "auto": it changes with the outcomes of calls."""
+        """Whether it follows what becomes of the calls: "auto"."""
         return self._control is not None
 
     @property
     def per_second(self) -> float:
-        """Starts per second; with "auto", the current rate."""
+        """Starts per second; with "auto", at present."""
         return self._per_second if self._control is None else self._control.per_second
 
     def delay(self) -> float:
-        """Returns 0.0 if a call may start now, and counts it as started; else the seconds after which to ask again."""
+        """Returns 0.0 if a call may start now, which then counts as started; else the seconds after which to ask again."""
         with self._lock:
             now = self._clock()
             if now < self._next:
@@ -103,7 +102,7 @@ class Rate:
             return 0.0
 
     def hear(self, began: float, error: BaseException | None) -> None:
-        """Records the outcome of a call; only "auto" uses it.
+        """Takes in what became of a call, which matters for "auto" alone.
 
         Args:
             began: when it started, on the monotonic clock.

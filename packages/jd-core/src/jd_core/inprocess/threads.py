@@ -17,28 +17,28 @@ from jd_core.inprocess.open_chunk import OpenChunk, measured, unstarred
 from jd_core.inprocess.rate_limit import Rate
 from jd_core.worker import Span, close_loop, inside_worker, is_async, number_of_worker, open_loop, uncounted_seconds
 
-#: Seconds that a run that ends early waits for threads whose calls may be about to end. A thread cannot be killed.
+#: Seconds that an ended run waits for threads whose calls may be about to end. A thread cannot be killed.
 PARTING_SECONDS = 0.05
 
-#: Seconds that a completed run waits for its threads, which only have to clean up.
+#: Seconds that a run which came to its end waits for its threads, which have nothing left to do but to clean up.
 CLEANUP_SECONDS = 5.0
 
 _runs = itertools.count(1)
 
 
 class ThreadWorkers:
-    """The threads of one run: daemon threads, started only if there are calls for them.
+    """The threads of one run: daemons, started only where there are calls for them.
 
     Each call runs in its own copy of the caller's context. A call that takes longer than ``work.timeout`` is abandoned: its
-    thread is left running, its result is dropped, and a new thread takes its place.
+    thread is left behind, whatever it still returns is dropped, and a new thread takes its place.
 
     Args:
         queue: the calls.
         work: what is the same for all of them.
         call: the plain callable of one call's arguments.
-        rate: limits how many calls start per second; None: no limit.
-        prefix: the start of the threads' names.
-        release: called in each thread at its end; closes what that thread has opened for the call.
+        rate: the rate to keep starts to, or None.
+        prefix: start of the threads' names.
+        release: called in each thread at its end: closes what that has opened for the call.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class ThreadWorkers:
             self._start()
 
     def overdue(self) -> float:
-        """Abandons calls that took too long; returns in how many seconds the next call may have."""
+        """Abandons calls that took too long; returns in how many seconds the next one may have."""
         if (limit := self._work.timeout) is None:
             return threading.TIMEOUT_MAX
         now = time.monotonic()
@@ -107,7 +107,7 @@ class ThreadWorkers:
         return self._due - now
 
     def stop(self) -> None:
-        """Prevents any further call from starting."""
+        """Lets nothing further start."""
         finished = self._queue.is_finished()
         with self._queue.lock:
             self._queue.stopped = True
@@ -116,7 +116,7 @@ class ThreadWorkers:
         self._patience = time.monotonic() + (CLEANUP_SECONDS if finished else PARTING_SECONDS)
 
     def join(self) -> None:
-        """Waits for the threads after `stop`; threads that do not end soon are left running."""
+        """Waits for the threads after `stop`; those that do not end soon are left behind."""
         for worker in self._workers:
             worker.thread.join(max(0.0, self._patience - time.monotonic()))
 
@@ -133,7 +133,7 @@ class ThreadWorkers:
             worker.thread.start()
         except RuntimeError as error:
             raise BackendError(
-                f"{self._work.name}(): after {len(self._workers)} threads the system could not start another one "
+                f"{self._work.name}(): after {len(self._workers)} threads the system started no further one "
                 f"({error}): use fewer than workers={self._work.workers}, or raise its limit (ulimit -u)"
             ) from error
         self._workers.append(worker)
@@ -230,7 +230,7 @@ class ThreadWorkers:
     def _timed_out(self, limit: float) -> CallTimeoutError:
         return CallTimeoutError(
             f"{self._work.name}(): a call took longer than timeout={limit!r} seconds; a thread cannot be ended, so the "
-            f"call may still be running: set a timeout on what it waits for, or use job='compute'"
+            f"call may go on unseen: give what it waits for a timeout of its own, or use job='compute'"
         )
 
 

@@ -1,4 +1,4 @@
-"""What runs inside a worker. It needs only the standard library, so it can be sent to machines without these packages."""
+"""What runs inside a worker. It needs only the standard library, so that it can be sent to where these packages are not."""
 
 from .calls import BLOCK_SECONDS, Bound, Span, failure_of, plain, run_calls, traceback_text
 from .coroutines import close_loop, open_loop, run_coroutine, threads_are_greenlets

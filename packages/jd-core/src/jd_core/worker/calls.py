@@ -1,7 +1,7 @@
 """What runs inside a worker: one chunk of calls.
 
 Every backend whose workers run whole chunks (processes, a cluster, the calling thread itself) uses this. It needs
-only the standard library and its siblings, and is sent with them to machines that do not have these packages.
+nothing but the standard library and its siblings, and is sent with them to machines that do not have these packages.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ R = TypeVar("R")
 #: on the performance counter, and the CPU time that their thread used (NaN if unknown); all times in seconds.
 Span: TypeAlias = tuple[int, int, float, float, float]
 
-#: Length of a block of calls, in seconds: how long a worker runs calls between two checks of ``between`` (see `run_calls`).
+#: Length of a block of calls, in seconds: what a worker runs between two looks at the world outside (see `run_calls`).
 BLOCK_SECONDS = 0.0005
 
-#: Columns that are iterated over by slices, so that each call gets its own argument, whatever earlier calls raised.
+#: Columns that are gone through by slices: whatever is raised, and wherever, each call has its own argument.
 _SLICED = (list, tuple, range)
 
 
 class Bound(functools.partial[Any]):
-    """A function with its constants; its repr omits them, since they may be secrets and some tracebacks show locals."""
+    """A function with its constants; shown without them, since they may hold secrets and tracebacks show locals."""
 
     __slots__ = ()
 
@@ -48,16 +48,16 @@ def plain(
     *,
     run: Callable[[Coroutine[Any, Any, Any]], Any] = run_coroutine,
 ) -> Callable[..., Any]:
-    """Returns a plain callable that takes the distributed arguments of one call and returns its result.
+    """Returns a plain callable of one call's distributed arguments that returns that call's result.
 
-    Constants are bound; those of `jd_core.per_worker` are made in each thread at its first call. A returned awaitable is
-    awaited; the elements of a returned generator (plain or async) become a list, and so do those of an iterator if the
-    return hint names one. Functions, wrappers and objects with ``__call__`` are treated alike.
+    Constants are bound, those made by `jd_core.per_worker` in each thread at its first call. What a call returns is awaited
+    if it is awaitable, and what a generator (plain or async) yields becomes a list; so does what an iterator yields that the
+    return hint names. Function, wrapper and object with ``__call__`` are all treated alike.
 
     Args:
         function: the user's function, of any kind.
         constants: keyword arguments that are the same for every call.
-        run: runs a coroutine to completion and returns its result; by default on an event loop that the thread keeps.
+        run: runs a coroutine to its end, and returns its result; by default on an event loop that the thread keeps.
     """
     if any(is_per_worker(constant) for constant in constants.values()):
         prepare = functools.partial(plain, function, run=run)
@@ -70,7 +70,7 @@ def plain(
 
 
 class Finisher:
-    """A plain callable of a function whose results have to be checked; see `plain`.
+    """A plain callable of a function whose results have to be looked at; see `plain`.
 
     Attributes:
         call: returns what the function returns.
@@ -101,7 +101,7 @@ class Finisher:
 
 
 def _in_own_context(function: Callable[P, R]) -> Callable[P, R]:
-    """Returns ``function``, run in a copy of the current context: what calls set there does not reach the next chunk."""
+    """Returns ``function``, run in a copy of the current context: what calls set there is gone before the next chunk."""
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -122,13 +122,13 @@ def run_calls(
     clock: Callable[[], float] | None = None,
     spans: list[Span] | None = None,
 ) -> tuple[list[Any], list[tuple[int, BaseException]]]:
-    """Runs the calls of one chunk, one after the other, at little more than the cost of calling the function.
+    """Runs the calls of one chunk, one after the other, at the cost of calling the function and little more.
 
-    When a call raises, exactly the results of the calls before it are in the list; iteration then continues with the next
-    call. A Python function of one argument is called in a plain loop, where the interpreter calls it without leaving its own
-    evaluation loop (row tiny-calls: 5 % less per call on Python 3.11, 15 % on 3.13). Everything else is called by ``map``.
-    If results have to be checked, this is done here, before the next call, by one comparison, since a function call would
-    take as long as a tiny function (row tiny-calls-unhinted: 1.5).
+    When a call raises, exactly the results of the calls before it are in the list; iteration then goes on with the call
+    after. A Python function of one argument is called in a plain loop, where the interpreter goes from frame to frame and
+    never leaves its own loop (row tiny-calls: 5 % less per call on Python 3.11, 15 % on 3.13). All else goes by ``map``.
+    Where results have to be looked at, that is done here, before the next call: by one comparison, for a call of its own
+    takes as long as a tiny function (row tiny-calls-unhinted: 1.5).
 
     Args:
         call: a plain callable (see `plain`) of one element of each column.
@@ -136,8 +136,8 @@ def run_calls(
         count: number of calls.
         stop_at_failure: end with the first failed call.
         between: called before each block of calls with the results and failures so far and the number of calls in the
-            block; true ends the chunk before that block. Blocks last about `BLOCK_SECONDS`, so that this costs almost
-            nothing per call.
+            block; true ends the chunk before that block. Blocks last about `BLOCK_SECONDS`, so that looking costs next
+            to nothing per call.
         one_by_one: make every block one call.
         clock: returns seconds; needed with ``between`` and ``spans``.
         spans: gets the `Span` of each call that takes as long as a block or longer, and of shorter ones together.
@@ -203,7 +203,7 @@ def run_calls(
 
 
 def failure_of(error: BaseException) -> BaseException:
-    """Returns the error of a call that raised ``error``: a RuntimeError in place of StopIteration, as in PEP 479."""
+    """Returns what a call fails with that let ``error`` out: for a StopIteration a RuntimeError, as PEP 479 has it."""
     if not isinstance(error, StopIteration):
         return error
     failure = RuntimeError("the function raised StopIteration")

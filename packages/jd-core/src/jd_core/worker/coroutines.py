@@ -21,10 +21,10 @@ _loops = threading.local()
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, Any], *, context: contextvars.Context | None = None) -> Any:
-    """Runs one coroutine to completion in this thread and returns its result.
+    """Runs one coroutine to its end in this thread and returns its result.
 
-    The event loop is kept for the thread's next coroutine, so that objects that a function caches per loop (a client, say)
-    stay valid, and a call needs no new loop. If a loop is already running in this thread, another thread runs the coroutine.
+    The event loop is kept for the thread's next coroutine, so that what a function caches per loop (a client, say) stays
+    valid, and a call costs no new loop. In a thread whose loop is running already, another thread does it.
 
     Args:
         coroutine: what to run.
@@ -43,16 +43,16 @@ def run_coroutine(coroutine: Coroutine[Any, Any, Any], *, context: contextvars.C
 
 
 def threads_are_greenlets() -> bool:
-    """Returns whether gevent has replaced threads by greenlets, which share one thread that can run one event loop."""
+    """Returns whether gevent has replaced threads by greenlets: all are in one thread, which can run one event loop."""
     gevent: Any = sys.modules.get("gevent.monkey")
     return gevent is not None and bool(gevent.is_module_patched("threading"))
 
 
 def open_loop() -> asyncio.Runner:
-    """Returns the runner of the event loop that this thread keeps, and makes it if there is none yet.
+    """Returns the runner of the event loop that this thread keeps, which is made if there is none yet.
 
-    Importing asyncio and making a loop takes tens of milliseconds, which should not count as the first call's time: a worker
-    that will run coroutines calls this first.
+    Importing asyncio and making a loop take tens of milliseconds, which are not the first call's: a worker that is to run
+    coroutines calls this before.
     """
     import asyncio
 

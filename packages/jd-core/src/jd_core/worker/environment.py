@@ -1,4 +1,4 @@
-"""Reads environment variables at less cost than `os.environ`, which decodes every variable that it returns.
+"""Reads the environment variables at less cost than `os.environ`, which decodes what it is asked for.
 
 Imports nothing but the standard library: it is sent by value where `jd_core.worker` is.
 """
@@ -12,15 +12,15 @@ from typing import Any
 
 
 def variables() -> Mapping[Any, Any]:
-    """Returns the environment, to be compared with an earlier copy: in the system's encoding, if it is available.
+    """Returns the environment, to be compared with an earlier copy: encoded as the system has it, if that can be had.
 
-    Decoding it takes a tenth of a short run (row ten-calls). There is no public way to get it encoded.
+    Decoding all of it takes a tenth of a short run (row ten-calls). There is no public way to compare it encoded.
     """
     return getattr(os.environ, "_data", os.environ)
 
 
 def variable(name: str) -> str | None:
-    """Returns one variable, or None if it is not set, much faster than `os.environ.get` (row ten-calls)."""
+    """Returns one variable, None if it is not set; `os.environ.get` takes much longer to find that (row ten-calls)."""
     encoded = variables()
     return os.environ.get(name) if encoded is os.environ or _encoded(name) in encoded else None
 

@@ -1,4 +1,4 @@
-"""What an exception of a client says about its service: that it refuses calls for now, and how long to wait."""
+"""What a service tells its client's exception: that it refuses calls for now, and how long it asks to wait."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _REFUSALS = (429, 503)
 def is_refusal(error: BaseException) -> bool:
     """Returns whether a service refuses calls for now: by status 429 or 503, or by saying when to try again.
 
-    The status is an attribute of the exception or of its ``response``: ``status`` (aiohttp), ``code`` (urllib) or
-    ``status_code`` (httpx, requests). The response may be a dictionary (boto3).
+    The status is looked for where clients put it: ``status`` (aiohttp), ``code`` (urllib), ``status_code``, of the exception
+    or of its ``response`` (httpx, requests), which may be a dictionary (boto3).
     """
     response = getattr(error, "response", None)
     codes = [getattr(holder, name, None) for holder in (error, response) for name in ("status", "status_code", "code")]
@@ -27,12 +27,12 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Returns how many seconds a server asks to wait, according to its client's exception; None if it does not say.
+    """Returns how many seconds a server asks to wait, as far as its client's exception tells; None if it does not.
 
-    The exception and its ``response`` are searched: for an attribute ``retry_after`` (seconds, a timedelta, a date, or text
-    of these), then for the headers ``Retry-After-Ms`` (milliseconds) and ``Retry-After`` (RFC 9110, 10.2.3: seconds
+    Looks at the exception, and at its ``response``: for an attribute ``retry_after`` (seconds, a timedelta, a date, or text
+    of these), then among the headers for ``Retry-After-Ms`` (milliseconds) and ``Retry-After`` (RFC 9110, 10.2.3: seconds
     or a date), in any case. Headers are an attribute (aiohttp, httpx, requests, urllib) or part of a response that is a dict
-    (boto3), which may also hold the value itself.
+    (boto3), in which the wish itself may stand, too.
     """
     for find in (lambda: error, lambda: getattr(error, "response", None)):
         with contextlib.suppress(Exception):  # whatever the attributes of a user's exception do
@@ -58,7 +58,7 @@ def _of_headers(headers: Any) -> float | None:
 
 
 def _seconds(value: Any) -> float | None:
-    """Returns the number of seconds from now that a value states, at least 0; None if it states none."""
+    """Returns the seconds from now on that a value means, at least 0; None if it means none."""
     if isinstance(value, (list, tuple)):  # a header may come more than once
         value = value[0] if value else None
     if isinstance(value, (str, bytes)):

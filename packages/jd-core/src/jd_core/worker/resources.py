@@ -1,7 +1,7 @@
 """The worker's side of `jd_core.per_worker`: makes, enters, leaves and closes such constants.
 
-`Resources` only decides the order of the steps, and yields the objects that have to be awaited. Its drivers await these
-in their own way: `WithResources` in a thread, `jd_core.inprocess.loop_resources` on an event loop.
+Only the order of the steps is decided here, in `Resources`, which yields what has to be awaited. Who drives it awaits that
+in its own way: `WithResources` in a thread, `jd_core.inprocess.loop_resources` on an event loop.
 
 Imports nothing but the standard library and siblings: it is sent by value where `jd_core.worker` is.
 """
@@ -26,19 +26,19 @@ Steps = Generator[Awaitable[Any], Any, T]
 
 
 def is_per_worker(constant: Any) -> bool:
-    """Whether a constant is a `jd_core.per_worker`. An attribute of its type tells, since the type may be sent by value."""
+    """Whether a constant is a `jd_core.per_worker`. Told by its type's attribute: that may have come here by value."""
     return getattr(type(constant), "makes_one_per_worker", False) is True
 
 
 class Resources:
-    """The constants of a run, and the life cycle of those that one worker makes for itself.
+    """The constants of a run, and the life of those among them that one worker makes for itself.
 
-    `open` and `close` are generators: each value that they yield has to be awaited, and its outcome sent or thrown back in.
+    `open` and `close` are generators: each value they yield is to be awaited, and its outcome sent or thrown back in.
 
     Args:
-        constants: the constants of the run.
+        constants: of the run.
         awaits: whether the function is a coroutine function or an async generator. Then objects are made on the event loop,
-            and ``async with`` is preferred to ``with``: asynchronous clients expect it, and some refuse ``with``.
+            and ``async with`` is preferred to ``with``: asynchronous clients expect the one, and some refuse the other.
     """
 
     def __init__(self, constants: Mapping[str, Any], *, awaits: bool) -> None:
@@ -47,14 +47,13 @@ class Resources:
         self._entered: list[tuple[Any, bool]] = []  # what was made, and whether it was entered by ``async with``
 
     def open(self) -> Steps[dict[str, Any]]:
-        """Makes the objects of factories, and enters context managers.
+        """Makes what is to be made, and enters what is a context manager.
 
         Returns:
             The constants as the calls get them.
 
         Raises:
-            BaseException: the exception of a factory or of entering. Objects that were opened before are closed; this may be
-                called again.
+            BaseException: that of a factory or of entering. What was opened before is closed; it may be tried again.
         """
         constants = dict(self._constants)
         try:
@@ -69,7 +68,7 @@ class Resources:
         return constants
 
     def close(self) -> Steps[None]:
-        """Leaves and closes the opened objects, the last one first. Errors of this concern no call, and are logged."""
+        """Leaves and closes what was opened, the last first. What goes wrong there concerns no call, and is logged."""
         while self._entered:
             made, by_async_with = self._entered.pop()
             try:
@@ -128,12 +127,12 @@ def _takes_number(factory: Callable[..., Any]) -> bool:
 class WithResources:
     """A plain callable (see `jd_core.worker.plain`) whose resources each thread opens for itself, at its first call.
 
-    They are opened and closed in one separate context, so that a context manager that sets a context variable and resets it
-    at its end finds the value that it has set.
+    They are opened and closed in one context of their own: a context manager that sets a context variable and resets it at
+    its end finds it as it was left.
 
     Args:
-        prepare: makes a plain callable from the finished constants.
-        constants: the constants of the run.
+        prepare: makes a plain callable of constants that are made.
+        constants: of the run.
         awaits: see `Resources`.
     """
 
@@ -218,16 +217,16 @@ async def _await(awaitable: Awaitable[Any]) -> Any:
 
 
 def are_on_loop(call: Callable[..., Any]) -> bool:
-    """Whether objects opened for ``call``, see `release`, may need the event loop of the thread that opened them."""
+    """Whether what has been opened for ``call``, see `release`, may need the event loop of the thread that opened it."""
     return isinstance(call, WithResources) and call.are_on_loop
 
 
 def release(call: Callable[..., Any], *, everywhere: bool = False) -> None:
-    """Closes the objects that were opened for ``call``, a plain callable of `jd_core.worker.plain`, if there are any.
+    """Closes what has been opened for ``call``, a plain callable of `jd_core.worker.plain`, if anything.
 
     Args:
         call: the callable.
-        everywhere: whether to close those of all threads, which must have finished with it, or of this thread only.
+        everywhere: whether by all threads, which must have finished with it; else by this one.
     """
     if isinstance(call, WithResources):
         call.release(everywhere=everywhere)

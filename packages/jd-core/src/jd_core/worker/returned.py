@@ -1,7 +1,7 @@
-"""How the value that a call returned becomes its result: awaitables are awaited, generators and iterators become lists.
+"""What becomes of what a call returned: awaitables are awaited, and what generators and iterators yield becomes a list.
 
 A function need not say what it returns: a lambda, a decorator or an object with ``__call__`` may return a coroutine or a
-generator that another function made. So each result is checked, unless the function's return hint rules these out.
+generator that another function made. So each result is looked at, unless the function's return hint rules these out.
 
 Imports nothing but the standard library: it is sent by value where `jd_core.worker` is.
 """
@@ -18,10 +18,10 @@ from collections import abc
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-#: The types of the values that functions with ``async`` or ``yield`` return.
+#: The types of what functions return that are written with ``async`` or ``yield``.
 _LAZY = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
 
-#: The types of values that have to be awaited or iterated over.
+#: The types of what has to be awaited or read to its end, whoever made it.
 _ITERATES = (abc.Awaitable, abc.Iterator, abc.AsyncIterator)
 
 #: Text of a return hint that cannot be evaluated here, if it names an iterator.
@@ -29,7 +29,7 @@ _ITERATOR = r"(\w+\.)*(Async)?(Iterable|Iterator|Generator)\b"
 
 
 def innermost(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns the function that decides whether calling ``function`` returns a coroutine or a generator.
+    """Returns what decides whether calling ``function`` returns a coroutine or a generator.
 
     Sees through ``functools.partial`` and bound methods; for an object with ``__call__`` that is its method.
     """
@@ -47,10 +47,10 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 class Returned:
-    """What has to be done with the values that one function returns.
+    """What is to be done with the results of one function.
 
     Attributes:
-        as_is: nothing, or for a coroutine function, nothing after they are awaited.
+        as_is: nothing with any of them; those of a coroutine function, once they are awaited.
         awaits: whether it is written as a coroutine function or an async generator.
     """
 
@@ -69,7 +69,7 @@ class Returned:
 
         Args:
             value: what the function returned.
-            run: runs a coroutine to completion and returns its result.
+            run: runs a coroutine to its end, and returns its result.
         """
         if _is_awaited(value) or isinstance(value, types.AsyncGeneratorType):
             try:
@@ -84,7 +84,7 @@ class Returned:
         return value
 
     def leaves(self, value: Any) -> bool:
-        """Whether `finish` returns values of the type of ``value`` unchanged."""
+        """Whether `finish` returns each value of the type that ``value`` has as it is."""
         lazy = isinstance(value, types.GeneratorType) or _is_awaited(value) or isinstance(value, types.AsyncGeneratorType)
         return not (lazy or (self._reads_iterators and isinstance(value, (abc.Iterator, abc.AsyncIterable))))
 
@@ -94,7 +94,7 @@ _known: weakref.WeakKeyDictionary[Any, Returned] = weakref.WeakKeyDictionary()
 
 
 def returned_by(function: Callable[..., Any]) -> Returned:
-    """Returns what has to be done with the values that a function returns."""
+    """Returns what is to be done with the results of a function."""
     inner = innermost(function)
     inner = getattr(inner, "__func__", inner)
     try:
@@ -107,7 +107,7 @@ def returned_by(function: Callable[..., Any]) -> Returned:
 
 
 async def finish_async(value: Any) -> Any:
-    """Returns the result of a call whose function returned an awaitable or an async generator; for use on an event loop."""
+    """Returns the result of a call, on an event loop, where the function returned an awaitable or an async generator."""
     while _is_awaited(value):
         value = await value
     if isinstance(value, types.AsyncGeneratorType):
@@ -120,7 +120,7 @@ async def _read(items: Any) -> list[Any]:
 
 
 def _is_awaited(value: Any) -> bool:
-    """Whether a result has to be awaited. A Ray reference is not awaited: it refers to a value that stays where it is."""
+    """Whether a result is to be awaited. One of Ray's references is not: it stands for a value that stays where it is."""
     return inspect.isawaitable(value) and type(value).__module__.partition(".")[0] != "ray"
 
 
@@ -139,7 +139,7 @@ def _return_hint(function: Any) -> Any:
 
 
 def _rules_out_lazy(hint: Any) -> bool:
-    """Whether a hint allows no value that would have to be awaited or iterated over."""
+    """Whether what a hint allows is nothing that would have to be awaited or read to its end."""
     return all(map(_is_eager, _alternatives(hint)))
 
 

@@ -1,6 +1,6 @@
-"""Knows whether a worker runs the current code, and which one: a distributed call made there runs its calls in place.
+"""Tells whether a worker runs the current code, since a distributed call made there runs its calls in place; and which.
 
-It also knows the time that passes during a thread's call but does not count as the call's.
+It also knows what is not the time of the call that a thread makes, though it passes meanwhile.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ call_stream: contextvars.ContextVar[Any] = contextvars.ContextVar("just_distribu
 #: Which of its run's workers runs the current code; None: the process's worker, if any.
 number_of_worker: contextvars.ContextVar[int | None] = contextvars.ContextVar("just_distribute_worker", default=None)
 
-#: By thread: seconds that do not count as its calls' time (see `uncounted`), and since when more of them pass.
+#: By thread: seconds that were not its calls' time (see `uncounted`), and since when more of them pass.
 _uncounted: dict[int, float] = {}
 _uncounted_since: dict[int, float] = {}
 
-#: Returns a context manager that `uncounted` also enters if another process keeps the time.
+#: Returns what `uncounted` also enters, where another process keeps the time.
 _stops_time: Callable[[], AbstractContextManager[object]] = nullcontext
 
 _whole_process = False
@@ -34,23 +34,23 @@ _process_number = 0
 
 
 def share(installed: Any) -> None:
-    """Uses the context variables of another copy of this module, if this copy was sent to a machine where it is installed.
+    """Takes the context variables of another copy of this module, where this one was sent to a machine that has it, too.
 
-    Distributed calls made there must see that they are in a worker, in which call, and in which worker.
+    Distributed calls that are made there must see that they are in a worker, in which call, and in which worker.
     """
     for name in ("inside_worker", "call_stream", "number_of_worker"):
         globals()[name] = getattr(installed, name, globals()[name])
 
 
 def mark_process() -> None:
-    """Marks all code of this process as running in a worker, also in threads that the user's function starts."""
+    """Marks all code of this process as run by a worker, also in threads that the user's function starts."""
     global _whole_process
     _whole_process = True
     inside_worker.set(True)
 
 
 def is_inside_worker() -> bool:
-    """Whether the calling code runs in a worker."""
+    """Whether a worker runs the calling code."""
     return _whole_process or inside_worker.get()
 
 
@@ -61,14 +61,14 @@ def set_process_number(number: int) -> None:
 
 
 def worker_number() -> int:
-    """Returns the number of the worker that makes the current call: 0 to ``workers`` - 1.
+    """Returns which of the run's workers makes the call that runs this code: 0 to ``workers`` - 1.
 
-    No two calls of a run that run at the same time get the same number (except under "ray", where the cluster decides what
-    runs at the same time). A worker that replaces another one, because that died or its call took too long, has its number.
+    No two calls of a run that run at the same time get the same number (but for "ray", where the cluster decides what runs
+    at the same time). A worker that takes another one's place, because that died or its call took too long, has its number.
 
     Returns:
-        The number; 0 outside of distributed calls, under "serial", and on an executor, which does not say which worker runs
-        a task. A distributed call inside a worker is made by that worker, and has its number.
+        The number; 0 outside of distributed calls, under "serial", and on an executor, which does not say to which of its
+        workers a task goes. A distributed call made inside a worker is made by that worker, and has its number.
     """
     number = number_of_worker.get()
     return _process_number if number is None else number
@@ -81,10 +81,10 @@ def is_ending() -> bool:
 
 @contextmanager
 def as_worker(number: int | None = None) -> Iterator[None]:
-    """Marks the code in the ``with`` block, in this context only, as running in a worker; its random numbers end with it.
+    """Marks the code inside the ``with`` block, in this context only, as run by a worker; its random numbers end with it.
 
     Args:
-        number: the number of that worker in its run; None: that of the surrounding code, if any.
+        number: which of its run's workers that is; None: that of the code around, if any.
     """
     token = inside_worker.set(True)
     numbered = number_of_worker.set(number_of_worker.get() if number is None else number)
@@ -98,14 +98,14 @@ def as_worker(number: int | None = None) -> Iterator[None]:
 
 
 def keep_time_by(stops: Callable[[], AbstractContextManager[object]]) -> None:
-    """Makes `uncounted` also enter what ``stops`` returns, in a process whose calls are timed by another process."""
+    """Has `uncounted` also enter what ``stops`` returns, in a process whose calls' time is kept by another one."""
     global _stops_time
     _stops_time = stops
 
 
 @contextmanager
 def uncounted() -> Iterator[None]:
-    """Excludes the time of the block from the time of the calls that run in this thread, see `uncounted_seconds`."""
+    """Has the time that the block takes not count as that of the calls that run in this thread, see `uncounted_seconds`."""
     thread = threading.get_ident()
     if thread in _uncounted_since:
         yield
@@ -120,7 +120,7 @@ def uncounted() -> Iterator[None]:
 
 
 def uncounted_seconds(thread: int) -> float:
-    """Returns how many seconds a thread has spent so far on things that do not count as its calls' time, such as printing.
+    """Returns how many seconds a thread has spent on what is not its calls' time, such as printing: up to now.
 
     Args:
         thread: its identifier.

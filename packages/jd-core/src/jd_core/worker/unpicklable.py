@@ -1,4 +1,4 @@
-"""Finds the part of an object that cannot be pickled, so that an error can say where it is.
+"""Finds the part of an object that cannot be pickled, so that an error can name it instead of a type far inside.
 
 Used by callers, through `jd_core.backend.serialization`, and in workers. Needs only the standard library: it is sent to
 machines that have Python but not these packages.
@@ -13,31 +13,31 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-#: Exceptions that an object's code may raise while it is pickled or unpickled. Not KeyboardInterrupt, which is Ctrl-C in the
-#: caller's process.
+#: What code that runs while an object is (un)pickled may raise, and what then is the object's fault. Not KeyboardInterrupt:
+#: in the caller's process that is Ctrl-C.
 REFUSALS = (Exception, SystemExit, GeneratorExit)
 
-#: The depth of the search; each step pickles the parts of one object.
+#: How deep the search goes; each step pickles the parts of one object.
 MOST_STEPS = 12
 
-#: The most parts of one object that are tried: a list of a million items is not pickled item by item for a message.
+#: How many parts of one object are tried; a list of a million is not pickled item by item for the sake of a message.
 MOST_PARTS = 1000
 
-#: Seconds after which the search ends: there may be many parts that take long to pickle.
+#: Seconds after which the search ends where it is: parts that take long to pickle may be many.
 MOST_SECONDS = 0.5
 
-#: Keys of mappings that are shown: those that look like a name. Others may be secrets.
+#: Keys of mappings that are shown: those that are a name. Others may be secrets.
 _NAME = r"[A-Za-z_]{1,30}"
 
 
 def locate(value: Any, name: str, dumps: Callable[[Any], object]) -> str:
-    """Returns where in ``value`` the part is that cannot be pickled, and what it is.
+    """Returns where in ``value`` the part sits that does not pickle, and what it is.
 
-    The search goes from the object to a part that fails by itself, and on from there. Only the type of a part is shown,
-    since the part may be a secret.
+    Goes from the object to whichever of its parts fails by itself, and on from there. Nothing of a part is shown but its
+    type, for it may be a secret.
 
     Args:
-        value: the object that cannot be pickled.
+        value: what did not pickle.
         name: what the message calls it.
         dumps: pickles something, or raises.
 

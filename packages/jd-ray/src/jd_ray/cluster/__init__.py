@@ -1,1 +1,1 @@
-"""The cluster: what it offers, which tasks have begun on it, and how they are cancelled."""
+"""The cluster: what it offers, which tasks have begun on it, and cancelling them."""

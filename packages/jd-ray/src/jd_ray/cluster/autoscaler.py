@@ -20,7 +20,7 @@ def _types(ray: Any) -> Counter[str]:
     from ray.experimental import internal_kv
 
     types: Counter[str] = Counter()
-    # The first autoscaler, which every cluster without the second one has, writes what it does into the key-value store.
+    # The first autoscaler, which each cluster has that has not the second, leaves what it does in the key-value store.
     if said := internal_kv._internal_kv_get("__autoscaling_status"):
         report = json.loads(said)["autoscaler_report"]
         types.update(report["pending_launches"])

@@ -1,7 +1,7 @@
 """Cancels tasks of a run without endangering the process that owns them; used by `dispatch`.
 
-``ray.cancel`` from another thread races with Ray's own I/O thread. While that thread processes the reply of a task, it has
-removed the task from the list of running tasks, but not yet from the list of pending ones. A cancel at this moment makes
+``ray.cancel`` from a thread of ours races with Ray's own I/O thread. While that thread takes in the reply of a task it has
+struck the task off the list of those that run, but not yet off the list of those that are pending; a cancel just then makes
 the task fail, and the I/O thread ends the whole process with exit code 1: "Check failed: Tried to complete task that was not
 pending" (Ray 2.60; after some hundred cancels of tasks of 2 ms). So the I/O thread itself has to cancel, between replies.
 """
@@ -23,8 +23,8 @@ def cancel(ray: Any, refs: Sequence[Any], *, force: bool) -> None:
 
     Args:
         ray: the module, connected.
-        refs: the reference that each task's remote function returned.
-        force: kill the workers of running tasks instead of interrupting them.
+        refs: what `ray.remote` gave for each task.
+        force: end the workers of those that run, instead of interrupting them.
     """
     if not refs:
         return

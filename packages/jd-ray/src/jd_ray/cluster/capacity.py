@@ -9,13 +9,12 @@ from typing import Any
 from jd_ray.cluster import labels
 from jd_ray.connection.connection import through_client
 
-#: How many calls an autoscaler is assumed to provide nodes for if no node can run any call; half as many again are
-#: submitted.
+#: How many calls an autoscaler is taken to make room for where no node can run any; half as many again wait, and are seen.
 EXPECTED = 32
 
 
 def demand(options: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the resources that one call requests, under Ray's names; without those whose amount is 0."""
+    """Returns the resources that one call asks for, under the names of Ray's nodes; without those it asks none of."""
     asked = {
         "CPU": options.get("num_cpus", 1),
         "GPU": options.get("num_gpus", 0),
@@ -30,15 +29,15 @@ def demand(options: Mapping[str, Any]) -> dict[str, float]:
 def offered(ray: Any, options: Mapping[str, Any]) -> int:
     """Returns how many calls with these options the cluster runs at once when it is idle.
 
-    Calls that request nothing (``num_cpus=0``) count as one per CPU. If no node can run any call, the number is `EXPECTED`,
-    since an autoscaler starts nodes for waiting calls.
+    Calls that ask for nothing (``num_cpus=0``) count as one per CPU. Where no node can run any, it is `EXPECTED`: an
+    autoscaler starts nodes for the calls that it sees waiting.
     """
     asked = demand(options) or {"CPU": 1.0}
     return sum(fitting(asked, place) for place in places(ray, options)) or EXPECTED
 
 
 def fitting(asked: Mapping[str, float], place: Mapping[str, float]) -> int:
-    """Returns how many times ``asked`` fits into the resources of a node, or of a bundle of a placement group."""
+    """Returns how many times ``asked`` fits into what a node, or a bundle of a placement group, has."""
     # Ray counts in ten-thousandths: 0.3 / 0.1 is 3 there.
     return min(math.floor(round(place.get(name, 0) / amount, 4)) for name, amount in asked.items())
 
@@ -61,7 +60,7 @@ def places(ray: Any, options: Mapping[str, Any]) -> Iterable[Mapping[str, float]
 
 
 def selectors(options: Mapping[str, Any]) -> list[Mapping[str, str]]:
-    """Returns the label selectors of which a node must match at least one; empty if every node may be used."""
+    """Returns the label selectors any of which a node may match; none if all nodes do."""
     first = options.get("label_selector")
     if not first:
         return []
@@ -69,7 +68,7 @@ def selectors(options: Mapping[str, Any]) -> list[Mapping[str, str]]:
 
 
 def capturing(ray: Any, options: Mapping[str, Any]) -> Any:
-    """Returns the placement group that captures the calls, since they are made in its task or actor; None if none does."""
+    """Returns the placement group that gets the calls since they are made in a task or actor of it; None if none does."""
     if options.get("scheduling_strategy") is not None or not is_in_task(ray):
         return None
     context = ray.get_runtime_context()
@@ -77,7 +76,7 @@ def capturing(ray: Any, options: Mapping[str, Any]) -> Any:
 
 
 def reserved(ray: Any, asked: Mapping[str, float]) -> dict[str, float]:
-    """Returns how much of the resources that a call requests placement groups hold; without those they hold none of."""
+    """Returns how much of the resources that a call asks for placement groups have, without those they have none of."""
     groups = [group for group in ray.util.placement_group_table().values() if group["state"] == "CREATED"]
     bundles = [bundle for group in groups for bundle in group["bundles"].values()]
     amounts = {name: sum(bundle.get(name, 0.0) for bundle in bundles) for name in asked}

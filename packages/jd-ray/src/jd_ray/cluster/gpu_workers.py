@@ -1,7 +1,7 @@
-"""Ends the workers that have held GPUs for a run, since memory that libraries keep on a GPU is freed when the process ends.
+"""Ends the workers that have held GPUs for a run, for what libraries keep on a GPU is free only when their process ends.
 
-Ray itself ends them after each task, with ``max_calls=1``, which it sets for functions that request GPUs; then each piece of
-a run would load its model again. Here these workers end with their run: each gets a last task, after which Ray ends it.
+Ray does so after each task, by ``max_calls=1``, which it sets where a function is decorated for GPUs; then each piece of a
+run would load its model anew. So these workers end with their run: each gets a last task after which Ray has it end.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import Any
 
 from jd_ray.cluster import cancellation
 
-#: Seconds that the workers have to run their last task; idle workers do so within milliseconds.
+#: Seconds that the workers have to run their last task: those that are idle do so within milliseconds.
 ENDING_SECONDS = 1.0
 
-#: The smallest amount of a resource that Ray counts. Workers that have had GPUs only get tasks that request some.
+#: The least of a resource that Ray counts. Workers that have had GPUs get tasks that ask for some, and no others.
 LEAST = 1e-4
 
-#: The number of attempts: a last task may go to an idle worker of another run, which then ends instead.
+#: How often it is tried: a last task may go to an idle worker of another run, which then ends in vain.
 ATTEMPTS = 3
 
 
 def end(ray: Any, places: set[tuple[str, int]], options: Mapping[str, Any]) -> None:
-    """Ends workers, except those that another run is using, which ends them later. Some may have ended by themselves.
+    """Ends workers, unless another run is using them, which ends them then. Some may have ended by themselves.
 
     Args:
         ray: the module, connected.

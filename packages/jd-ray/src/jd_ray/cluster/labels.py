@@ -1,4 +1,4 @@
-"""Which nodes a label selector selects, as Ray's documentation on labels defines it."""
+"""Which nodes a label selector of Ray's selects, as its page on labels defines them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ def match(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:
     """Whether a node with these labels is selected.
 
     Args:
-        labels: the labels of the node.
-        selector: the condition for each label, by its key: ``"a"``, ``"!a"``, ``"in(a,b)"`` or ``"!in(a,b)"``.
+        labels: the node's.
+        selector: by key what is asked of the label: ``"a"``, ``"!a"``, ``"in(a,b)"`` or ``"!in(a,b)"``.
     """
     return all(_has(labels.get(key), asked) for key, asked in selector.items())
 

@@ -1,8 +1,8 @@
-"""Which tasks have begun to run: Ray reports when a task ends, but not when it starts.
+"""Which tasks have begun to run: Ray tells when a task ends, but not when it starts.
 
-A task with a key sets that key in Ray's key-value store when its calls begin. This is used for ``timeout``, which counts
-from then, and for the warning that no call could be started; other tasks have no key, and no cost. The worker removes the
-key when it is idle.
+A task that was given a key sets it in Ray's key-value store when its calls begin. Used for ``timeout``, which counts
+from then, and for the warning that nothing could be started; other tasks have no key, and no cost. The worker removes the
+key when it has time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 import uuid
 from typing import Any
 
-#: Seconds between two checks of which tasks have begun.
+#: Seconds between two looks at which tasks have begun.
 LOOK_SECONDS = 0.1
 
 
@@ -21,7 +21,7 @@ class Starts:
     """The starts of one run's tasks.
 
     Args:
-        every_task: give each task a key; otherwise only the first task, which Ray also starts first.
+        every_task: give each task a key; else only the first, which is the first that Ray starts, too.
     """
 
     def __init__(self, *, every_task: bool) -> None:
@@ -42,12 +42,12 @@ class Starts:
         return self._prefix + str(next(self._numbers)).encode()
 
     def submitted(self, ref: Any, key: bytes | None) -> None:
-        """Records that a task was submitted."""
+        """Notes that a task was submitted."""
         if key is not None:
             self._keys[ref] = key
 
     def ended(self, ref: Any) -> None:
-        """Records that a task ended."""
+        """Notes that a task ended."""
         self._first_ended = True
         self._seen.pop(ref, None)
         self._keys.pop(ref, None)
@@ -57,9 +57,9 @@ class Starts:
         return self._first_ended or bool(_store()._internal_kv_list(self._prefix))
 
     def running_for(self, seconds: float) -> list[Any]:
-        """Returns the tasks that were first seen running at least this many seconds ago; to be called often.
+        """Returns the tasks that were first seen running at least so many seconds ago; to be asked often.
 
-        New ones are looked for at most every `LOOK_SECONDS`, so a task may seem to have started that much later.
+        It looks for new ones at most every `LOOK_SECONDS`, so a task may be taken to have started that much later.
         """
         now = time.monotonic()
         if len(self._seen) < len(self._keys) and now - self._looked >= min(LOOK_SECONDS, seconds / 4):
@@ -71,7 +71,7 @@ class Starts:
         return [ref for ref, since in self._seen.items() if now - since >= seconds]
 
     def close(self, abandoned: bool) -> None:
-        """Removes the keys that no worker removes, because it was killed or never began its task."""
+        """Removes the keys that no worker removes, since it was killed or never got to its task."""
         if self._used and (self._every_task or abandoned):
             with contextlib.suppress(Exception):
                 _store()._internal_kv_del(self._prefix, del_by_prefix=True)

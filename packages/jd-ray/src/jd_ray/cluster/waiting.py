@@ -1,4 +1,4 @@
-"""Why no call of a run starts, and what helps: a warning while the caller waits, an error if no call can ever start."""
+"""Why no call of a run starts, and what to do about it: the warning for who waits, and the error where none ever could."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def warning(ray: Any, name: str, options: Mapping[str, Any], seconds: float, *, 
 
     Args:
         ray: the module, connected.
-        name: the name of the function.
-        options: the options of the run.
-        seconds: for how long no call was started.
-        dereferences: whether calls wait for objects whose references they were passed.
+        name: the function's.
+        options: the run's.
+        seconds: how long nothing was started.
+        dereferences: whether calls wait for objects that they are passed references to.
     """
     asked = capacity.demand(options)
     present, free = ray.cluster_resources(), ray.available_resources()
     preparing = "; its runtime_env may still be being prepared" if options.get("runtime_env") else ""
     return (
-        f"distribute: Ray has started no call of {name} for {seconds:.0f} s: each asks for {_words(asked)}; the cluster "
-        f"has {_words(_only(asked, present))}, free {_words(_only(asked, free))}: "
+        f"distribute: Ray has started no call of {name} for {seconds:.0f} s: each asks for {_words(asked)}; of it the "
+        f"cluster has {_words(_only(asked, present))}, free {_words(_only(asked, free))}: "
         f"{_reason(ray, asked, free, options, dereferences)}{preparing}"
     )
 
@@ -86,7 +86,7 @@ def _no_place(ray: Any, options: Mapping[str, Any]) -> str:
         less = "change either"
     nodes = autoscaler.starting(ray)
     if nodes:
-        return f"{none}: waiting for nodes that are being started ({nodes}); if these do not have it either, {less}"
+        return f"{none}: waiting for nodes that are being started ({nodes}); if these have not, either, {less}"
     return f"{none}, and none is being started: {less}" if nodes == "" else f"{none}: {less}"
 
 

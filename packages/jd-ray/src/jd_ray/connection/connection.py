@@ -1,7 +1,7 @@
 """Finds the Ray cluster that a run uses, or starts one on this machine: ``connect`` is the first step of every run.
 
-An initialised Ray is used as it is. Otherwise the option ``address`` is used, then the variable ``RAY_ADDRESS``, then the
-cluster that was last started on this machine. If there is none, one is started on loopback, which ends with the interpreter.
+An initialised Ray is used as it is. Else it is the option ``address``, else the variable ``RAY_ADDRESS``, else the
+cluster that was started last on this machine, else one that is started now, on loopback, and ends with the interpreter.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ logger = logging.getLogger("just_distribute.ray")
 
 _connecting = threading.Lock()
 
-#: The connection that this module made: the address, or "local" for a Ray that it started, and its `identity`.
+#: What this module connected to: the address, or "local" for a Ray that it started, and `_identity` of the connection.
 _connected: tuple[str, str] | None = None
 
-#: Addresses that are not used, since the caller had initialised Ray: each is warned of once.
+#: Addresses that were given in vain, since the caller had initialised Ray: each is said once.
 _unused: set[str] = set()
 
 
 def connect(address: str | None) -> Any:
-    """Makes sure that this process is connected to Ray, once for all threads, and returns the module ``ray``.
+    """Makes sure that this process is connected to Ray, once however many threads ask, and returns the module ``ray``.
 
     Args:
         address: the option ``address``; None if it was not given.
@@ -52,10 +52,10 @@ def connect(address: str | None) -> Any:
 
 
 def _check_connected(ray: Any, address: str | None) -> None:
-    """Makes sure that the caller notices if ``address`` names another cluster than the connected one.
+    """Sees to it that nobody takes the cluster that is connected for the one at ``address``.
 
-    Ray has one cluster per process. If the caller has chosen it with ``ray.init``, that choice holds (so that a program with
-    addresses can be tried on a local Ray), and a warning says so. If an earlier call has chosen it, this is an error.
+    Ray has one cluster per process. Where the caller has chosen it by ``ray.init``, that choice holds (so a program with
+    addresses in it can be tried on a local Ray), and a warning says so. Where an earlier call has, this is an error.
     """
     where = _connected[0] if _connected is not None else None
     if address in (None, "auto", where) or _is_at(ray, str(address)):
@@ -88,14 +88,14 @@ def _identity(ray: Any) -> str:
 
 
 def identity(ray: Any) -> str:
-    """Returns an identifier of this process's connection, different for each connection; empty if there is none."""
+    """Returns what tells this process's connection from one that is made after it; empty if there is none."""
     if through_client():
         return "client"  # to ask for more would be a message each time
     return _identity(ray) if ray.is_initialized() else ""
 
 
 def head(ray: Any) -> str | None:
-    """Returns the address at which the cluster answers while it is alive; None if that is not known."""
+    """Returns the address at which the cluster answers as long as it is there; None if that is not known."""
     if not through_client():
         return _gcs_address(ray)
     return _connected[0] if _connected is not None and _connected[0].startswith("ray://") else None
@@ -163,7 +163,7 @@ def _gcs_address(ray: Any) -> str:
 
 
 def facts() -> list[tuple[str, str]]:
-    """Returns what is known of Ray on this machine without starting, connecting or importing it, as (label, text)."""
+    """Returns what can be said of Ray here without starting, connecting or importing it, as (label, text)."""
     try:
         version = importlib.metadata.version("ray")
     except importlib.metadata.PackageNotFoundError:

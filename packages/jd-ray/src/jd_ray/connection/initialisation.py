@@ -1,4 +1,4 @@
-"""Calls ``ray.init``, with settings that Ray has no arguments for, and turns its exceptions into clear errors."""
+"""Calls ``ray.init``, with what Ray has no arguments for, and puts into words what it raises."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jd_ray.connection import probe
 
 
 def init(ray: Any, address: str | None, *, bind_loopback: bool = False, **settings: Any) -> None:
-    """Calls ``ray.init`` without its output; settings of this process (log level, SIGTERM handler) stay unchanged."""
+    """Calls ``ray.init`` quietly; what this process had set up for itself (log level, SIGTERM) stays as it was."""
     in_main_thread = threading.current_thread() is threading.main_thread()
     on_terminate = signal.getsignal(signal.SIGTERM) if in_main_thread else None
     attempts = {} if address == "local" else {"NUM_REDIS_GET_RETRIES": 5}
@@ -80,7 +80,7 @@ def _explained(address: str | None, error: Exception) -> BackendError:
 
 @contextlib.contextmanager
 def _ray_constants(**values: Any) -> Iterator[None]:
-    """Sets constants of Ray while ``ray.init`` runs: it has no arguments for these, and reads them when it uses them."""
+    """Sets constants of Ray, that it has no argument for and reads at the time of use, while ``ray.init`` runs."""
     constants = importlib.import_module("ray._private.ray_constants")
     before = {name: getattr(constants, name) for name in values if hasattr(constants, name)}
     try:

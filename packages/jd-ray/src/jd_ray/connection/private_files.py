@@ -1,4 +1,4 @@
-"""Files of Ray on this machine that other users must not reach: the folder of a Ray that is started here, and the token."""
+"""What of Ray's on this machine other users must not get at: the folder of a Ray that is started here, and the token."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 
 logger = logging.getLogger("just_distribute.ray")
 
-#: The token files that a warning was issued for.
+#: The token files that were warned of.
 _warned: set[Path] = set()
 
 
 def session_folder() -> Mapping[str, str]:
     """Returns the setting of ``ray.init`` for a folder that only this user can enter.
 
-    Ray keeps its sockets, logs and spilled objects in it. Its default folder is open to all users of a machine.
+    Ray keeps its sockets, logs and spilled objects there; in its own folder, all users of a machine can.
     """
     if not hasattr(os, "getuid"):
         return {}
-    # As short as possible: paths of sockets have at most 107 characters.
+    # As short as can be: the sockets have paths of 107 characters at most.
     base = os.environ.get("RAY_TMPDIR") or "/tmp"
     folder = Path(base, f"jd-ray-{os.getuid()}")
     try:
@@ -31,7 +31,7 @@ def session_folder() -> Mapping[str, str]:
         is_mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
     except FileExistsError:  # and it is no folder
         is_mine = False
-    # A folder inside it, because Ray opens the folder that it gets to all users.
+    # In a folder within it: that which Ray gets it opens to all users.
     return {"_temp_dir": str(Path(folder if is_mine else tempfile.mkdtemp(prefix="jd-ray-", dir=base), "r"))}
 
 

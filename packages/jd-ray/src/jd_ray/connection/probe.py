@@ -1,6 +1,6 @@
-"""Checks within seconds whether a Ray cluster answers at an address, before Ray itself tries, which retries for minutes.
+"""Asks within seconds whether a Ray cluster answers at an address, before Ray itself, which retries for minutes, does.
 
-Used by `connection`. Each check has a time limit; together they take less than ten seconds.
+Used by `connection`. Each question has a time limit; together they stay below ten seconds.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from typing import Any
 
 from jd_core.errors import BackendError
 
-#: Seconds allowed for connecting and the first bytes of HTTP/2.
+#: Seconds for connecting and the first bytes of HTTP/2.
 OPEN_SECONDS = 4.0
 
-#: Seconds allowed for a first request, which takes longer on a cluster that has just been started.
+#: Seconds for a first request, which is more to do for a cluster that has just been started.
 REQUEST_SECONDS = 5.0
 
-#: The port of Ray's client server (``ray://``) if an address names none.
+#: The port of Ray's client server (``ray://``) where an address names none.
 CLIENT_PORT = 10001
 
-#: The first bytes of a client on an HTTP/2 connection (RFC 9113, 3.4): the preface and an empty SETTINGS frame.
+#: What a client opens an HTTP/2 connection with (RFC 9113, 3.4): the preface and an empty SETTINGS frame.
 _HTTP2_OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 _SETTINGS_FRAME = 4
 _FRAME_HEADER_BYTES = 9
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Returns host and port of ``host:port`` or ``ray://host[:port]``, without the ``[...]`` around an IPv6 host.
+    """Returns host and port of ``host:port`` or ``ray://host[:port]``, ``[...]`` around an IPv6 host removed.
 
     Raises:
         BackendError: the address has another form.
@@ -42,8 +42,8 @@ def split_address(address: str) -> tuple[str, int]:
         host, port = rest, str(CLIENT_PORT)
     if not host or not port.isdecimal():
         raise BackendError(
-            f"distribute: {address!r} is not the address of a Ray cluster: write 'host:port' (Ray's default port is 6379) "
-            f"or 'ray://host:{CLIENT_PORT}'"
+            f"distribute: {address!r} is not the address of a Ray cluster: write 'host:port' (the port is 6379 unless "
+            f"chosen otherwise) or 'ray://host:{CLIENT_PORT}'"
         )
     return host.strip("[]"), int(port)
 
@@ -109,7 +109,7 @@ def _ping(target: str) -> None:
 
 
 def _open(host: str, port: int) -> None:
-    """Opens and closes an HTTP/2 connection; raises an OSError if nothing answers, or something else does."""
+    """Opens and closes an HTTP/2 connection; raises an OSError if nobody is there or it is something else."""
     deadline = time.monotonic() + OPEN_SECONDS
     with socket.create_connection((host, port), timeout=OPEN_SECONDS) as connection:
         if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
@@ -123,11 +123,11 @@ def _open(host: str, port: int) -> None:
                 break
             header += received
         if len(header) < _FRAME_HEADER_BYTES or header[3] != _SETTINGS_FRAME:
-            raise ConnectionError("a server of another kind answers there")
+            raise ConnectionError("what answers there is not Ray")
 
 
 def _check_request(address: str, request: Any) -> None:
-    """Makes a request in a thread, since Ray's clients retry without end; distinguishes refusals from silence."""
+    """Makes a request in a thread, since Ray's own clients keep trying; tells refusals from silence."""
     outcome: list[Exception | None] = []
 
     def make() -> None:
@@ -142,20 +142,20 @@ def _check_request(address: str, request: Any) -> None:
     thread.join(REQUEST_SECONDS)
     if not outcome:
         raise BackendError(
-            f"distribute: the server at {address!r} did not answer a request within {REQUEST_SECONDS:g} s: check that it "
-            "is a Ray cluster, and that it works (ray status)"
+            f"distribute: what answers at {address!r} took no request within {REQUEST_SECONDS:g} s: check that it is "
+            "a Ray cluster and that it is well"
         )
     if (error := outcome[0]) is not None:
         if is_refusal(error):
             raise BackendError(refused(address)) from None
         raise BackendError(
-            f"distribute: the server at {address!r} is not a Ray cluster that this process can use "
+            f"distribute: what answers at {address!r} is not a Ray cluster that this process can use "
             f"({type(error).__name__}): 'host:6379' is the cluster itself, 'ray://host:{CLIENT_PORT}' its client server"
         ) from error
 
 
 def is_refusal(error: BaseException | None) -> bool:
-    """Whether Ray raised ``error`` because of the token, directly or as the cause of another error."""
+    """Whether Ray raised ``error`` because of the token, directly or as the cause of something else."""
     if error is None:
         return False
     text = f"{type(error).__name__} {error}"

@@ -1,7 +1,8 @@
-"""The connection of one run to Ray. When it is lost, every request of the run to Ray fails with a `BackendError` at once.
+"""The connection of one run to Ray. When it is gone, what the run asks of Ray fails with a `BackendError`, at once.
 
-Ray itself behaves differently. After ``ray.shutdown()`` it reconnects at the next request, to whatever cluster it finds. It
-waits for a lost head, and ends the process after a minute. A client looks for its server for half a minute.
+Ray itself does something else then. After ``ray.shutdown()`` it connects anew when it is asked for anything, to whatever
+cluster it finds. It waits for a head that is gone, and after a minute ends the process. A client looks for its server for
+half a minute.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ Answer = TypeVar("Answer")
 
 logger = logging.getLogger("just_distribute.ray")
 
-#: Seconds between two checks of whether the head answers, and before the first one.
+#: Seconds between two looks at whether the head answers, and before the first.
 LOOK_SECONDS = 1.0
 
-#: The number of consecutive failed checks after which the head counts as lost.
+#: Looks in vain, one after the other, after which the head is gone.
 MOST_MISSES = 2
 
 
 class Session:
-    """Makes the requests of a run to Ray; used by one thread at a time.
+    """What a run asks of Ray, by one thread at a time.
 
     Args:
         ray: the module, connected.
-        name: the name of the function, for messages.
+        name: the function's, for messages.
 
     Attributes:
         through_client: whether the connection is a client's (``ray://``).
@@ -52,7 +53,7 @@ class Session:
             self.look()
 
     def ask(self, request: Callable[[], Answer]) -> Answer:
-        """Makes a request to Ray; if Ray refuses it, fails or is gone, this is a BackendError."""
+        """Makes a request of Ray; that Ray refuses it or fails, or is gone, is a BackendError."""
         self.check()
         try:
             return request()
@@ -60,30 +61,30 @@ class Session:
             raise self.trouble(error) from error
 
     def check(self) -> None:
-        """Raises a BackendError if there is no connection, before Ray can make another one."""
+        """Raises a BackendError if there is no connection, before Ray makes another one."""
         # Through a client, Ray's own question is one to the server.
         connected = connection.through_client() if self.through_client else self._ray.is_initialized()
         if self._why is not None or not connected:
             raise self._gone()
 
     def is_gone(self) -> bool:
-        """Whether the connection is lost: the head or the client's server is gone, or Ray was shut down."""
+        """Whether the connection is gone: the head, or the client's server, or somebody has shut Ray down."""
         return self._why is not None or connection.identity(self._ray) != self._identity
 
     def trouble(self, error: BaseException) -> BackendError:
-        """Returns the error for an exception of Ray itself."""
+        """Returns the error for what Ray itself raised."""
         if self.is_gone() or isinstance(error, SystemExit):
             return self._gone()
         return BackendError(f"distribute: Ray could not run {self._name}: {type(error).__name__}: {error}")
 
     def look(self) -> None:
-        """Has a thread check whether the head still answers, once the run has lasted a while; to be called often."""
+        """Has a thread watch whether the head still answers, once the run has lasted for a while; to be called often."""
         if self._watch_at is not None and time.monotonic() > self._watch_at:
             self._watch_at = None
             threading.Thread(target=self._watch, name="just-distribute-ray-head", daemon=True).start()
 
     def close(self) -> None:
-        """Ends these checks."""
+        """Ends the watch."""
         self._closed.set()
 
     def _gone(self) -> BackendError:

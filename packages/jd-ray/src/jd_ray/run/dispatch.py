@@ -5,10 +5,10 @@
     chunks ──► pieces waiting ──► tasks in flight ──► results
                      ▲                   │
                      └── to be run again ┘   a node was lost; a worker died, and each call is tried alone;
-                                             a module is missing on the workers, and is sent by value
+                                             a module is missing on the workers, and goes by value
 
-`pieces` cuts chunks, `submission` sends the pieces with the function and its constants, and `outcomes` turns what came back
-into results and errors.
+`pieces` cuts chunks, `submission` sends what is cut with the function and its constants, `outcomes` puts what came back into
+results and errors.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from jd_ray.run.submission import Sent, Submission
 from jd_ray.run.window import Window
 from jd_ray.shipped import codec, remote
 
-#: How often a piece that was lost with a node is run again before the run fails.
+#: How often a piece that was lost with a node is run again before the run is given up.
 MOST_LOSSES = 5
 
-#: Seconds that running calls have to end after a closed run has interrupted them, before their workers are killed.
+#: Seconds that running calls have to end after an abandoned run interrupted them, before their workers are killed.
 GRACE_SECONDS = 0.3
 
 #: Seconds that a worker has to die.
@@ -63,7 +63,7 @@ class Dispatch:
         self._window = Window(ray, work, self._session, self._starts)
 
     def results(self) -> Generator[ChunkResult, None, None]:
-        """Yields the results of all pieces, as they arrive."""
+        """Yields the results of all pieces, as they come."""
         while self.work.cancelled is None or not self.work.cancelled():
             yield from self._fill()
             if not self._in_flight and self._pieces.exhausted:
@@ -71,14 +71,14 @@ class Dispatch:
             yield from self._with_returned(self._collect())
 
     def _with_returned(self, results: Iterator[ChunkResult]) -> Iterator[ChunkResult]:
-        """Yields results and, after a failed call, the calls that have not begun if the core decides when they may start."""
+        """Yields results, and after a failed call what has not begun, where the core is to say when it may."""
         for result in results:
             yield result
             if result.failures and self.work.return_at_failure:
                 yield from self._pieces.unbegun()
 
     def close(self) -> None:
-        """Cancels the tasks in flight: waiting ones at once, running ones by an interrupt and then by force."""
+        """Cancels what is in flight: what has not started at once, what runs by an interrupt and then by force."""
         left = self._in_flight.clear()
         abandoned = bool(left)
         self._pieces.clear()
@@ -94,7 +94,7 @@ class Dispatch:
         self._starts.close(abandoned)
 
     def _fill(self) -> Iterator[ChunkResult]:
-        """Starts tasks until the window is full or there is nothing to start; yields calls that cannot be sent."""
+        """Starts tasks until the window is full or nothing is there to start; yields calls that cannot be sent."""
         while len(self._in_flight) < self._window.size and (piece := self._pieces.next()) is not None:
             if isinstance(piece, SettledChunk):
                 yield piece.result
@@ -117,12 +117,12 @@ class Dispatch:
             self._starts.submitted(sent.outcome, key)
 
     def _collect(self) -> Iterator[ChunkResult]:
-        """Waits until tasks end, or until something else has to be checked."""
+        """Waits for the next tasks that end, or until something else has to be looked at."""
         seconds = self._patience()
         if len(self._in_flight) < self._window.size and not self._pieces.exhausted:
             ended = self._in_flight.ended_unless_input(min(seconds, self.work.poll_seconds))
         else:
-            # A plain call collects its results; a stream takes each result as soon as it has arrived.
+            # A plain call has its results together; one that is read as it goes on takes each as soon as it is there.
             at_once = self.work.cancelled is not None or self.work.timeout is not None
             ended = self._in_flight.ended(seconds, 1 if at_once else self._window.together(self._pieces.seconds))
         for ref in ended:
@@ -135,7 +135,7 @@ class Dispatch:
         yield from self._time_out()
 
     def _patience(self) -> float:
-        """Returns the longest time to wait for results, in seconds."""
+        """Returns for how many seconds to wait for results at most."""
         seconds = SIGNAL_SECONDS if self.work.cancelled is None else CANCEL_SECONDS
         return seconds if self.work.timeout is None else min(seconds, LOOK_SECONDS, self.work.timeout / 4)
 
@@ -152,7 +152,7 @@ class Dispatch:
             yield piece.failed(outcomes.timed_out(self.work, piece.start))
 
     def _end(self, ref: Any) -> None:
-        """Kills the worker that runs a task, and waits until it is dead: the call must not complete."""
+        """Kills the worker that runs a task, and waits until it is dead: the call must not come to its end."""
         cancellation.cancel(self.ray, [ref], force=True)
         self.ray.wait([ref], timeout=KILL_SECONDS)
 
@@ -193,7 +193,7 @@ class Dispatch:
                 yield from self._refused(sent, outcome)
 
     def _lost(self, piece: Piece, error: BaseException) -> Iterator[ChunkResult]:
-        """Runs a piece again because its node was lost."""
+        """Runs a piece again that was lost with its node."""
         if self.work.chunksize == 1:
             yield piece.failed(outcomes.lost(self.work, piece.start, error))
         elif piece.losses == MOST_LOSSES:
@@ -202,7 +202,7 @@ class Dispatch:
             self._pieces.again([replace(piece, losses=piece.losses + 1)])
 
     def _refused(self, sent: Sent, refused: remote.Refused) -> Iterator[ChunkResult]:
-        """Sends a piece again of which no call was run: with more modules by value, or each call alone to find the cause."""
+        """Sends a piece again, of which no call was run: with more by value, or each call alone to find the one."""
         piece = sent.piece
         if self._submission.extend(refused, sent.edition):
             self._pieces.again([piece])
@@ -210,7 +210,7 @@ class Dispatch:
             missing = f"its machine has no module {refused.missing!r}: " if refused.missing else ""
             raise SerializationError(
                 f"distribute: the function {self.work.name} or a constant of it does not unpickle on the Ray worker: "
-                f"{missing}{refused.kind}: install what is missing there, or use option runtime_env={{'pip': [...]}} or "
+                f"{missing}{refused.kind}: install it there, or option runtime_env={{'pip': [...]}} or "
                 f"{{'py_modules': [...]}}\n\n{refused.traceback}"
             )
         elif piece.count > 1:

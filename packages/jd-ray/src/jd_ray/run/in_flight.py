@@ -1,4 +1,4 @@
-"""The tasks of a run that are in flight: the worker number of each, and waiting until some of them have ended."""
+"""The tasks of a run that are in flight: which worker's number each has, and waiting until some of them have ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jd_core.backend import Work
 from jd_ray.connection.session import Session
 from jd_ray.run.submission import Sent
 
-#: With more tasks in flight, several outcomes are taken at once, since Ray checks every task for each answer.
+#: The outcomes of more tasks in flight are taken together, since Ray looks at each task for every answer.
 MANY = 32
 
 
@@ -23,7 +23,7 @@ class InFlight:
     Args:
         ray: the module, connected.
         work: what the core handed over.
-        session: makes requests to Ray.
+        session: asks Ray.
     """
 
     def __init__(self, ray: Any, work: Work, session: Session) -> None:
@@ -51,7 +51,7 @@ class InFlight:
         self._sent[sent.outcome] = sent
 
     def remove(self, ref: Any) -> Sent:
-        """Records that a task has ended, or is about to; returns what was submitted."""
+        """Records that a task ended, or is about to; returns what was submitted."""
         sent = self._sent.pop(ref)
         self._tell.discard(ref)
         self._numbers.append(sent.number)
@@ -64,11 +64,11 @@ class InFlight:
         return left
 
     def dereferences(self) -> bool:
-        """Returns whether any task waits for objects whose references it was passed."""
+        """Returns whether any task waits for objects that it is passed references to."""
         return any(sent.dereferences for sent in self._sent.values())
 
     def ended(self, seconds: float, together: int = 1) -> list[Any]:
-        """Waits until this many tasks have ended, or this long; returns the tasks that have ended."""
+        """Waits at most so long for so many tasks; returns those that have ended."""
         refs = list(self._sent)
         count = min(together, len(refs))
         ready, _ = self._session.ask(lambda: self._ray.wait(refs, num_returns=count, timeout=seconds))
@@ -77,9 +77,9 @@ class InFlight:
         return list(ready)
 
     def ended_unless_input(self, seconds: float) -> list[Any]:
-        """As `ended`, but new input also ends the wait; then there may be no task that has ended.
+        """As `ended`, but input that may have come ends the wait, too; then there may be no task that has ended.
 
-        ``ray.wait`` cannot be interrupted, and would have to be called again every few milliseconds.
+        ``ray.wait`` cannot be woken, and would have to be asked again every few milliseconds.
         """
         if self._work.on_input is None and self._sent:
             return self.ended(seconds)

@@ -1,4 +1,4 @@
-"""The outcome of a piece, as results and failures for the core; and which pieces have to be run again.
+"""What became of a piece, as results and failures of the core; and which pieces have to be run again.
 
 `dispatch` hands over what a task returned or raised; this module decides what it means.
 """
@@ -17,7 +17,7 @@ from jd_core.worker.unpicklable import REFUSALS, show
 from jd_ray.run.pieces import Piece
 from jd_ray.shipped import codec, remote
 
-#: The most characters shown of Ray's text on a worker's death; when memory is short it has 2,500, mostly on other processes.
+#: Characters of what Ray says of a worker's death; where memory was short, it has 2,500, mostly of other processes.
 MOST_SAID = 320
 
 serialization = SerializationErrors(codec.encode, "a Ray worker")
@@ -27,9 +27,9 @@ def result(work: Work, piece: Piece, done: remote.Done, kept: Sequence[Any]) -> 
     """Returns the result of a piece that was run.
 
     Args:
-        work: the work of the run.
+        work: the run's.
         piece: the calls.
-        done: their outcomes.
+        done: what became of them.
         kept: references to the results if they stay on the cluster.
     """
     failures = [_failure(work, piece, remote.Raised(*fields)) for fields in done.failures]
@@ -82,7 +82,7 @@ def refused_argument(work: Work, index: int, refused: remote.Refused) -> Seriali
     remedy = (
         f"its machine has no module {refused.missing!r}: option runtime_env={{'pip': [...]}} or {{'py_modules': [...]}}"
         if refused.missing
-        else "correct the class's __reduce__ or __setstate__"
+        else "make the class's __reduce__ or __setstate__ sound"
     )
     return SerializationError(
         f"an argument of call {index} of {work.name}() was sent to a Ray worker, but does not unpickle there: "
@@ -91,7 +91,7 @@ def refused_argument(work: Work, index: int, refused: remote.Refused) -> Seriali
 
 
 def died(work: Work, index: int, what: str) -> WorkerDiedError:
-    """Returns the error for a call whose worker ended while it ran: Ray reports neither exit code nor signal."""
+    """Returns the error for a call whose worker ended while it ran: Ray tells neither exit code nor signal."""
     said = textwrap.shorten(what, MOST_SAID, placeholder=" [...]")
     return WorkerDiedError(
         f"{work.name}(): the Ray worker died while it ran call {index}: {said}: look for a "
@@ -102,13 +102,13 @@ def died(work: Work, index: int, what: str) -> WorkerDiedError:
 def lost_too_often(work: Work, piece: Piece, error: BaseException) -> BackendError:
     """Returns the error for a piece that one node after the other has lost."""
     return BackendError(
-        f"distribute: call {piece.start} of {work.name} was lost with its node {piece.losses + 1} times, and is not run "
+        f"distribute: call {piece.start} of {work.name} was lost with its node {piece.losses + 1} times, and is not tried "
         f"again: {type(error).__name__}: {error}"
     )
 
 
 def timed_out(work: Work, index: int) -> CallTimeoutError:
-    """Returns the error for a call that took too long."""
+    """Returns the error for a call that had its time."""
     return CallTimeoutError(
         f"{work.name}(): call {index} took longer than timeout={work.timeout:g} seconds, and its Ray worker was killed; "
         f"allow more time, or None for no limit"
@@ -119,11 +119,11 @@ def lost(work: Work, index: int, error: BaseException) -> WorkerDiedError:
     """Returns the error for a call that was lost with its node, and may not run twice."""
     return WorkerDiedError(
         f"{work.name}(): call {index} was lost with its node ({type(error).__name__}), and with chunksize=1 no call runs "
-        "twice: leave chunksize out, or use retries= to run the call again"
+        "twice: leave chunksize out, or let the call be tried again by retries="
     )
 
 
 def argument_failed(error: BaseException) -> BaseException:
-    """Returns the failure of a call whose argument refers to an object that could not be made, or is lost."""
+    """Returns the failure of a call whose argument is a reference to what could not be made, or is lost."""
     cause: Any = getattr(error, "cause", None)  # what the task raised that was to make it, as a RayTaskError has it
     return cause if isinstance(cause, Exception) else error

@@ -13,8 +13,8 @@ from jd_core.backend.splitting import PATIENCE, part
 
 from jd_ray.shipped import codec, remote
 
-#: A piece of several calls has at most this many bytes of arguments and, as far as is known, of results. Since chunks are
-#: sized by how long calls run, the data in flight might otherwise not fit into Ray's store, which then spills to disk.
+#: A piece of several calls carries no more bytes than this, neither as arguments nor, as far as is known, as results. Chunks
+#: are sized by how long calls run: all that is in flight would not fit into Ray's store, which then spills to disk.
 MOST_BYTES = 1 << 24
 
 
@@ -41,7 +41,7 @@ class Piece:
 
     @property
     def shown(self) -> str:
-        """The calls, as Ray's dashboard shows them: ``7``, or as in a slice, ``7:10``."""
+        """The calls, as Ray's dashboard shows them: ``7``, or from the first up to the last but not with it, ``7:10``."""
         return f"{self.start}" if self.count == 1 else f"{self.start}:{self.start + self.count}"
 
     def columns(self) -> list[Sequence[Any]]:
@@ -70,19 +70,19 @@ class Piece:
 
 
 def result_bytes(done: remote.Done) -> int:
-    """Returns how many bytes the results of a piece have, except those that stay on the cluster."""
+    """Returns how many bytes the results of a piece have, without those that stay on the cluster."""
     if done.values is None:
         return 0
     return sum(codec.size(one) for one in ([done.values] if done.together else done.values) if not isinstance(one, str))
 
 
 class Pieces:
-    """The pieces that wait to be sent, and the measurements that decide how chunks are cut.
+    """The pieces that wait to be sent, and what was measured of calls, which decides how chunks are cut.
 
     Args:
         work: what the core handed over.
         chunks: from the core.
-        full: seconds that the calls of a chunk should take together, unless many are to come.
+        full: seconds that the calls of a chunk are to take together, unless many are to come.
 
     Attributes:
         exhausted: whether the core hands over no more chunks.
@@ -102,13 +102,13 @@ class Pieces:
         self._result_bytes = 0.0
 
     def next(self) -> Piece | SettledChunk | None:
-        """Returns the next piece to send, or calls that already have results; None if nothing may start now."""
+        """Returns what is to be sent next, or calls that have their results; None if nothing may start now."""
         if not self._waiting:
             chunk = self._pull()
             if chunk is None or isinstance(chunk, SettledChunk):
                 return chunk
             piece = Piece(chunk, 0, len(chunk))
-            # A call that exceeds its time is ended with its worker, so it has to be alone there.
+            # What exceeds its time is ended with its worker, so it has to be alone there.
             self._waiting.extend([piece] if self._work.timeout is None else piece.calls())
         piece = self._waiting.popleft()
         per_call = max(self._argument_bytes, self._result_bytes)
@@ -118,18 +118,18 @@ class Pieces:
         return piece
 
     def again(self, pieces: Sequence[Piece]) -> None:
-        """Queues pieces to be sent before all others."""
+        """Puts pieces up to be sent before all others."""
         self._waiting.extendleft(reversed(pieces))
 
     def is_too_large(self, piece: Piece, size: int) -> bool:
-        """Returns whether a piece with so many bytes of arguments has to be cut; `next` does so once it is queued again."""
+        """Returns whether a piece has to be cut, given how many bytes its arguments have: `next` does it if it is put up."""
         if self._work.chunksize is not None:
             return False
         self._argument_bytes = size / piece.count
         return size > MOST_BYTES and piece.count > 1
 
     def ran(self, done: remote.Done) -> None:
-        """Records how long the calls of a piece took, and how many bytes they returned."""
+        """Records how long the calls of a piece took, and how much they returned."""
         if not done.calls:
             return
         self.seconds = done.seconds
@@ -142,13 +142,13 @@ class Pieces:
         return math.inf if self._work.chunksize else PATIENCE * max(self._full, piece.count * self._seconds_per_call)
 
     def share_out(self, piece: Piece, done: remote.Done, *, whole: bool) -> None:
-        """Queues the calls that a worker returned, split for all workers; ``whole``: as one piece, to return to the core."""
+        """Puts up what a worker returned, for all of them; ``whole``, as one piece, if it goes back to the core."""
         left = piece.count - done.calls
         step = left if whole else part(left, done.calls, done.seconds, self._full, self._work.workers)
         self._waiting.extend(piece.rest(done.calls, step))
 
     def unbegun(self) -> Iterator[ChunkResult]:
-        """Removes the pieces that have not begun, and yields them as results that return them to the core."""
+        """Takes out what has not begun, and yields it as results that return it to the core."""
         waiting, self._waiting = self._waiting, deque(piece for piece in self._waiting if piece.losses)
         return (piece.unbegun() for piece in waiting if not piece.losses)
 

@@ -1,4 +1,4 @@
-"""Tells the recorder of a run what its tasks did, in the time of this machine."""
+"""Tells the recorder of a run what its tasks did, in times of this machine."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from jd_ray.shipped import codec, remote
 
 
 class Recording:
-    """Records one run; does nothing without a recorder.
+    """What is recorded of one run; nothing without a recorder.
 
-    The performance counters of two machines are unrelated. But calls begin after their task was submitted here, and end
-    before its outcome arrives here. So each task gives bounds for the difference of the counters, and the estimate is the
-    middle between the tightest bounds (F. Cristian, "Probabilistic Clock Synchronization", Distributed Computing 3, 1989).
-    Its error is at most the shortest time that messages took in both directions.
+    The performance counters of two machines have nothing to do with each other. But calls begin after their task was
+    submitted here, and end before its outcome arrives here. So each task bounds how far the counters are apart, and the
+    middle between the bounds is the estimate (F. Cristian, "Probabilistic Clock Synchronization", Distributed Computing 3,
+    1989). It is wrong by no more than the shortest ways there and back took.
 
     Args:
         recorder: the run's; None: do nothing.
@@ -36,7 +36,7 @@ class Recording:
             self._recorder.moved(sent=codec.size(columns))
 
     def ended(self, ref: Any, piece: Piece, outcome: remote.Done | remote.Refused | None) -> None:
-        """Records the outcome of a task; None: its worker died."""
+        """Records what a task has done; None: its worker died."""
         if self._recorder is None:
             return
         submitted = self._submitted.pop(ref)

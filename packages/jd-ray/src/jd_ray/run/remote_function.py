@@ -1,8 +1,8 @@
-"""The remote function, which needs only Ray on the workers, and the user's modules that are sent along.
+"""What goes to the workers and how: the remote function, which needs nothing there but Ray, and the user's modules.
 
-Ray sends a function of an importable module by name, which fails if that module is not installed there. So the remote
-function belongs to no module, and carries the source of the modules it needs. A worker loads them once, as a separate
-package; installed versions of these packages are not used.
+Ray sends a function of an importable module by name, which fails where that module is not installed. So the function
+sent belongs to no module, and carries the source of the modules it needs. A worker loads them once, as a package of
+their own: what it may have installed of these packages, in whatever version, is not used.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _run_task(fields: Any, *values: Any, package: str, sources: dict[str, str]) 
 
 @functools.cache
 def function() -> Any:
-    """Returns `remote.run_task` as a function that can be sent anywhere; `received` decodes its result."""
+    """Returns `remote.run_task` as a function that can be sent anywhere; `received` takes what it returns."""
     # Each needs only those before it.
     pickles = (state, known, recipes, exceptions, proxies, slices, reducers, shipping, pickling, unpicklable)
     seen = (environment, plain, definitions, reached, own_modules, adopted, context, settings, process, surroundings)
@@ -74,7 +74,7 @@ def function() -> Any:
     sources = {_name_there(module): inspect.getsource(module) for module in modules}
     digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:12]
     package = f"_just_distribute_{digest}"
-    # Each end finds the functions that the other end has pickled by these names.
+    # By these names each end finds the functions that the other has pickled.
     sys.modules[package] = types.ModuleType(package)
     for module in modules:
         there = codec.names_there[module.__name__] = f"{package}.{_name_there(module)}"
@@ -102,20 +102,20 @@ def task(ray: Any) -> Any:
 
 
 def received(returned: tuple[str, tuple[Any, ...]]) -> remote.Done | remote.Refused:
-    """Returns the outcome of a piece, which `function` returns as plain tuples, as a `remote.Done` or `Refused`."""
+    """Returns what `function` says became of a piece, plain tuples, as a `remote.Done` or `Refused`."""
     kind, fields = returned
     return remote.Done(*fields) if kind == "Done" else remote.Refused(*fields)
 
 
-#: The packages of this project: a worker needs none of them to run a user's function.
+#: The packages of this project: a worker that has no module of theirs needs none of them to run a user's function.
 _OURS = frozenset({"jd_core", "jd_compute", "jd_io", "jd_web", "jd_ray", "just_distribute"})
 
 
 def to_send_by_value(missing: str, function: Callable[..., Any], already: Container[str]) -> str | None:
-    """Returns the module to send by value because workers cannot import ``missing``; None if none helps.
+    """Returns the module to send by value, since workers cannot import ``missing``; None if there is none to send.
 
-    This is the missing module itself if it is the user's own code; an installed package has to be installed there, too.
-    Otherwise it is the function's module, if that imports the missing one although the function does not need it.
+    That is the missing module itself if it is the user's own code; what is installed has to be installed there, too.
+    Else it may be the function's module that imports the missing one, but the function that needs it not.
     """
     own = str(getattr(worker.innermost(function), "__module__", None)).partition(".")[0]
     for module in (missing, own):

@@ -1,4 +1,4 @@
-"""What is sent to the workers in one run, and how each piece is sent; `dispatch` decides when."""
+"""What goes to the workers in one run, and how each piece of it is sent; `dispatch` decides what is sent when."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from jd_ray.run.pieces import Piece
 from jd_ray.run.recording import Recording
 from jd_ray.shipped import codec, process_state, references, remote
 
-#: A function with its constants of at most this many bytes is sent with each task, which is cheaper than looking it up.
+#: A function with its constants of at most so many bytes goes with each task: that is cheaper than to look it up.
 INLINE_BYTES = 1 << 13
 
-#: Those of Ray's task options that this backend has as options.
+#: The part of Ray's task options that are options of this backend.
 _TASK_OPTIONS = (
     "num_cpus",
     "num_gpus",
@@ -43,8 +43,8 @@ class Arguments:
     """The arguments of a piece.
 
     Attributes:
-        columns: encoded, with placeholders for values.
-        references: references whose values Ray passes.
+        columns: encoded, with places for values.
+        references: what Ray passes the values of.
     """
 
     columns: codec.Encoded
@@ -58,10 +58,10 @@ class Sent:
     Attributes:
         piece: the calls.
         edition: that of the `Submission` at that time.
-        outcome: Ray's reference to its outcome.
-        results: references to the results, one per call, if they stay on the cluster.
+        outcome: Ray's reference to what becomes of it.
+        results: those to the results, one per call, if they stay on the cluster.
         dereferences: whether Ray passes it values in place of references.
-        number: the number of the worker that runs it, if the cluster runs no more calls at once than there are workers.
+        number: of the worker that is to run it, as far as the cluster runs no more than there are at once.
     """
 
     piece: Piece
@@ -76,8 +76,8 @@ class Submission:
     """The function and its constants, put into Ray's object store once, and the remote function with the run's options.
 
     Attributes:
-        edition: grows each time that another module has to be sent by value; pieces that were sent before may be refused.
-        recording: is told the outcome of each task.
+        edition: grows each time that more has to go by value; what was sent before may not arrive.
+        recording: is to be told what becomes of each task.
         holds_gpus: whether its calls hold GPUs.
     """
 
@@ -101,7 +101,7 @@ class Submission:
         self._put()
 
     def encode(self, piece: Piece) -> Arguments:
-        """Returns the arguments of a piece, encoded. Raises whatever pickling them raises."""
+        """Returns the arguments of a piece, encoded. Raises whatever they raise."""
         columns = piece.columns()
         refs: list[Any] = []
         if self._takes_references:
@@ -143,14 +143,14 @@ class Submission:
         return Sent(piece, self.edition, outcome, results, bool(self._constants or arguments.references), number)
 
     def extend(self, refused: remote.Refused, edition: int) -> bool:
-        """Makes sure that a module that workers cannot import is sent by value.
+        """Sees to it that what workers cannot import goes by value.
 
         Args:
-            refused: the outcome of a piece of which no call was run.
+            refused: what became of a piece, no call of which was run.
             edition: with which the piece was sent.
 
         Returns:
-            Whether sending the piece again can help.
+            Whether it is worthwhile to send the piece again.
         """
         if refused.missing is None:
             return False
@@ -174,7 +174,7 @@ class Submission:
             return outcomes.serialization.code(self._work, error)
 
     def _put(self) -> None:
-        """Encodes the function and its constants, with a new name for the run, and decides how tasks get them."""
+        """Encodes the function and its constants, with a new name for the run, and decides how a task is given them."""
         encoded = self._encode_work()
         if isinstance(encoded, SerializationError):
             raise encoded  # here, so that it has no context: the frames of a pickler hold what was pickled

@@ -1,4 +1,4 @@
-"""How many tasks of a run are in flight, as the cluster grows and shrinks; and the warning if none of them starts."""
+"""How many tasks of a run are in flight, as the cluster grows and shrinks; and the warning where none of them starts."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from jd_ray.connection.session import Session
 
 logger = logging.getLogger("just_distribute.ray")
 
-#: Seconds without any started call after which a warning says what is requested and what the cluster has.
+#: Seconds without any call having started after which a warning says what is asked for and what is there.
 WAITING_SECONDS = 10.0
 
-#: Outcomes that are expected within this many seconds are taken together.
+#: Outcomes that are expected within so many seconds are taken together.
 TOGETHER_SECONDS = 0.05
 
-#: Seconds between two checks of the size of the cluster.
+#: Seconds between two looks at the size of the cluster.
 GROWTH_SECONDS = 2.0
 
 
 class Window:
     """How many tasks may be in flight, so that no more than the run's workers run at once.
 
-    If the cluster cannot run more than that anyway, half as many again wait there for a free worker. A cluster that has
-    changed its size may have an autoscaler, which starts nodes for the calls that it sees waiting: from then on there are
-    never fewer tasks than for `capacity.EXPECTED` workers.
+    Where the cluster cannot run more than that anyway, half as many again wait there for a free worker. Once a cluster has
+    changed its size, it may have an autoscaler, which starts nodes for as many calls as it sees waiting: then there are
+    never fewer than for `capacity.EXPECTED` workers.
 
     Args:
         ray: the module, connected.
         work: what the core handed over.
-        session: makes requests to Ray.
-        starts: knows whether any task has begun.
+        session: asks Ray.
+        starts: tells whether any task has begun.
 
     Attributes:
         size: number of tasks.
@@ -60,10 +60,10 @@ class Window:
         self.size = self._size_for(self._offered)
 
     def look(self, dereferences: Callable[[], bool]) -> None:
-        """Follows the size of the cluster, and warns if no call could be started for long; to be called often.
+        """Follows the size of the cluster, and warns where nothing could be started for long; to be called often.
 
         Args:
-            dereferences: returns whether calls wait for objects whose references they were passed.
+            dereferences: returns whether calls wait for objects that they are passed references to.
         """
         now = time.monotonic()
         if not self._work.workers_given and now - self._looked > GROWTH_SECONDS:
@@ -75,12 +75,12 @@ class Window:
                 logger.warning(self._session.ask(functools.partial(self._warning, dereferences())))
 
     def together(self, seconds: float) -> int:
-        """Returns how many tasks to wait for at once if the caller collects all results.
+        """Returns how many tasks to wait for where nobody waits for the first: tasks that wait for a worker bridge the time.
 
-        Each wake-up costs the caller more than a task. Tasks that wait on the cluster keep its workers busy meanwhile.
+        Each time that the caller wakes up costs it more than a task.
 
         Args:
-            seconds: how long the calls of a task take; 0 if that is not known.
+            seconds: what the calls of a task take; 0 if that is not known.
         """
         workers = min(self._offered, self._workers)
         quick = TOGETHER_SECONDS * workers / seconds if seconds else 1

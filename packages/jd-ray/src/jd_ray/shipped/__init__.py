@@ -1,6 +1,6 @@
-"""What runs on the cluster. It is sent there as source, together with `jd_core.worker`, so it needs only Ray.
+"""What runs on the cluster. It is sent there as source, together with `jd_core.worker`, so it needs nothing else but Ray.
 
-On the cluster, `jd_core.worker` is a module beside these modules, not part of a package: they import it from here.
+On the cluster, what is imported here is beside these modules, instead of in a package of its own: they import it from here.
 """
 
 from jd_core import worker as worker

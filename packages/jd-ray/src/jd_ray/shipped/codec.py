@@ -1,9 +1,9 @@
 """Serializes functions, arguments, results and exceptions between the caller and a Ray worker; used at both ends.
 
-Everything is pickled here, explicitly, and not by Ray, so that an error can name the call and the part of an object that
-does not pickle, and so that large buffers (arrays) are stored beside the pickle in Ray's object store, where a worker maps
-them without copying. Objects that Ray counts, references to its objects and handles of its actors, are also sent beside the
-pickle: only Ray's own serializer records who holds one, and only it can send them through Ray's client.
+Everything is pickled here, explicitly, rather than by Ray on the way: so that what does not pickle is known by call and
+by part, and large buffers (arrays) go beside the pickle, into Ray's object store, where a worker maps them uncopied.
+What Ray counts, references to its objects and handles of its actors, goes beside the pickle, too: only Ray's own serializer
+knows who holds one, and through Ray's client nothing else can send it.
 
 This module is sent to workers as source (see `jd_ray.run.remote_function`): it imports only `jd_core.worker`, the standard
 library and Ray.
@@ -20,10 +20,10 @@ import ray.cloudpickle
 
 from . import pickling, references, unpicklable
 
-#: Ray's own copy of cloudpickle, the same at both ends.
+#: Ray's own copy, at both ends the same.
 cloudpickle: Any = ray.cloudpickle
 
-#: Buffers of at least this many bytes are sent beside the pickle.
+#: Buffers of at least so many bytes go beside the pickle.
 BESIDE_BYTES = 1 << 16
 
 #: One pickled object, as it is sent: the pickle (protocol 5; bytes, or a buffer if it is large), the buffers
@@ -35,7 +35,7 @@ class _Pickler(pickling.ShippingReducers, cloudpickle.Pickler):  # type: ignore[
     """Ray's pickler, with what all backends add to it.
 
     Attributes:
-        counted: objects that have to be sent with the pickle, since Ray counts them.
+        counted: what has to go with the pickle, since Ray counts it.
     """
 
     cloudpickle = cloudpickle
@@ -61,13 +61,13 @@ def encode(obj: Any, beside: bool = True, passed: Callable[[], Iterable[Any]] = 
     Args:
         obj: the object.
         beside: whether large buffers go beside the pickle; Ray's client does not take them.
-        passed: returns the parts of it that were passed to calls; these must not be of `SHARED_BY_THREADS`.
+        passed: returns what of it was passed to calls; this may not be of `SHARED_BY_THREADS`.
     """
     return _encode(obj, beside, passed)[0]
 
 
 def encode_values(values: list[Any], beside: bool = True) -> tuple[bool, Any]:
-    """Pickles results: together if all of them are sure to unpickle, otherwise one by one.
+    """Pickles results: together where all of them are sure to unpickle, else each for itself.
 
     Args:
         values: the results.
@@ -129,7 +129,7 @@ def decode(encoded: Encoded, copy: Callable[[bool], type | None], values: Sequen
 
 
 def dumps(obj: Any) -> bytes:
-    """Pickles an object that contains nothing that Ray counts, into one pickle that `pickle.loads` can read."""
+    """Pickles one object that has nothing that Ray counts in one piece, which `pickle.loads` unpickles."""
     file = io.BytesIO()
     pickler = _Pickler(file, [])
     pickler.dump(obj)
@@ -145,22 +145,22 @@ def size(encoded: Encoded) -> int:
 
 
 def copy_all(writable: bool) -> type | None:
-    """For results: copied to the caller, writable as they were, so that nothing stays in the object store."""
+    """For results: the caller's own, writable as they were, and nothing left in the object store."""
     return bytearray if writable else bytes
 
 
 def copy_writable(writable: bool) -> type | None:
-    """For arguments: a function may write into its arguments, as in a plain loop."""
+    """For arguments: a function may write into what it was given, as in a plain loop."""
     return bytearray if writable else None
 
 
 def copy_none(writable: bool) -> type | None:
-    """For constants: shared by all calls on a machine, and so read-only."""
+    """For constants: shared by all calls on a machine, so read-only."""
     return None
 
 
 def encode_exception(error: BaseException) -> Encoded | None:
-    """Pickles an exception with its cause and context; None if it cannot be pickled."""
+    """Pickles an exception with what led to it; None if it cannot be pickled."""
     counted: list[Any] = []
     data = pickling.dumps_exception(error, lambda file: _Pickler(file, counted))
     return None if data is None else (data, [], [], counted)

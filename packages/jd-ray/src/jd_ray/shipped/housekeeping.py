@@ -1,4 +1,4 @@
-"""What a Ray worker keeps between the pieces of a run, and what it cleans up after them; sent to workers as source."""
+"""What a Ray worker keeps between the pieces of a run, and what it has to tidy up after them; sent to workers as source."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .process_state import ProcessState
 #: Seconds for which a worker keeps a run's function and constants after a piece.
 KEEP_SECONDS = 10.0
 
-#: A pickle with fewer bytes that comes with objects that Ray counts, such as buffers in the object store, is unpickled again
-#: for each piece: keeping the result would keep these objects alive after the run.
+#: A pickle of fewer bytes that goes with something which Ray counts, such as buffers in the object store, is unpickled anew
+#: for each piece: what is kept would pin that after the run.
 SMALL_BYTES = 1 << 20
 
 
 class Housekeeping:
-    """What this worker keeps between pieces, for some seconds each: prepared runs, and keys that it has set."""
+    """What this worker holds between pieces, each until some seconds later: runs made ready, and keys that it has set."""
 
     def __init__(self) -> None:
         self._calls: dict[str, tuple[tuple[Callable[..., Any], Callable[..., Any]], ProcessState, float]] = {}
@@ -33,14 +33,14 @@ class Housekeeping:
     def prepare(
         self, run: str, work: Any, until: ExitStack, values: Sequence[Any] = ()
     ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """Returns a function, and a plain callable of one call's arguments, unpickled and prepared if necessary.
+        """Returns a function, and a plain callable of one call's arguments; unpickled and made if need be.
 
         Args:
             run: names the run.
             work: the caller's `ProcessState`, and the function with its constants, each encoded; or a list with the
                 reference to these.
-            until: this process has the caller's state until this stack is closed.
-            values: the values of references among the constants.
+            until: this process has the caller's state until that is closed.
+            values: what stands for references among the constants.
         """
         with self._lock:
             self._running = run
@@ -72,7 +72,7 @@ class Housekeeping:
         internal_kv._internal_kv_put(key, b"")
 
     def finish(self, run: str, key: bytes | None) -> None:
-        """Keeps the run for its next piece, and removes the key later, not while the caller waits for this piece."""
+        """Keeps the run for its next piece, and removes the key later: not while the caller waits for this piece."""
         with self._lock:
             self._running = None
             if run in self._calls:
@@ -84,7 +84,7 @@ class Housekeeping:
                 threading.Thread(target=self._sweep, name="just-distribute-sweep", daemon=True).start()
 
     def close_loop(self) -> None:
-        """Closes what runs have opened on this thread's event loop, and then the loop; later pieces open both again."""
+        """Closes the event loop of this thread, after what runs have opened on it; they open it again if they go on."""
         with self._lock:
             calls = [call for (_, call), *_ in self._calls.values() if worker.resources.are_on_loop(call)]
         for call in calls:

@@ -1,4 +1,4 @@
-"""Notices that the running task was cancelled; sent to workers as source."""
+"""Notices that the task which runs was cancelled; sent to workers as source."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, Self
 
 
 class Cancellation:
-    """Whether this task was cancelled, which Ray does by interrupting its main thread.
+    """Whether this task was cancelled, which Ray does with an interrupt of its main thread.
 
-    The running call sees a KeyboardInterrupt, as any program would; no further call starts. Unpickling is not interrupted,
-    since it may import a module that cannot be imported a second time.
+    A call that runs then sees a KeyboardInterrupt, as any program would; no further call may start. Code that unpickles
+    is not interrupted: it may be importing a module that cannot be imported a second time.
 
     Attributes:
         requested: whether it was.

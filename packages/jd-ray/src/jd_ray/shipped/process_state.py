@@ -1,4 +1,4 @@
-"""The caller's process state that calls see in a Ray worker, which other programs use, too; sent to workers as source."""
+"""What calls see of the caller's process in a Ray worker, which others use, too; sent to workers as source."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from . import codec, surroundings
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """The caller's surroundings, except those that belong to its machine.
+    """The caller's surroundings, as far as they are not those of its machine.
 
     Attributes:
-        machine: the name of the caller's machine.
-        variables: environment variables that the caller's program has changed; None for those that it has deleted.
-        levels: the levels of loggers.
-        others: all surroundings except the environment.
+        machine: its name.
+        variables: what the caller's program has changed in its environment; None for what it has deleted.
+        levels: of loggers.
+        others: all else but the environment.
         modules: the user's modules.
-        values: the values of context variables in these.
+        values: those of context variables in these.
     """
 
     machine: str
@@ -32,7 +32,7 @@ class ProcessState:
     values: dict[tuple[str, str], bytes]
 
     def put_in_place(self, until: ExitStack) -> None:
-        """Makes this process look like the caller's until a stack is closed; changes of modules stay."""
+        """Makes this process look like the caller's, until a stack is closed; but modules stay as they are."""
         until.callback(surroundings.set_levels, surroundings.levels())
         surroundings.set_levels(self.levels)
         until.enter_context(surroundings.in_place(self.others, self.variables))

@@ -1,9 +1,8 @@
-"""Objects that Ray counts, references to its objects and handles of its actors, and how they are sent beside our pickles.
+"""What Ray counts, references to its objects and handles of its actors, and how it goes along with a pickle of ours.
 
-Ray frees an object, and ends an actor, when nothing refers to it any more. It knows only of references that its own
-serializer has sent: an object whose reference is pickled in any other way is never freed. So our pickles have numbers in
-place of references, which are sent separately, in the arguments and results of tasks. This module is sent to workers as
-source.
+Ray frees an object, and ends an actor, when nobody refers to it any more, and knows only of what its own serializer has
+sent: what is pickled in any other way stays for ever. So a pickle of ours has numbers in its place, and it goes beside, in
+the arguments and results of tasks. This module is sent to workers as source.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 import ray
 import ray.actor
 
-#: The modules of the classes that Ray's client uses instead, including those of remote functions and actor classes.
+#: Where the classes lie that a client of Ray's has instead, those of remote functions and actor classes among them.
 _OF_CLIENTS = "ray.util.client.common"
 
 
@@ -27,12 +26,12 @@ def is_counted(obj: Any) -> bool:
 
 
 def is_reference(obj: Any) -> bool:
-    """Whether an object is a reference: a task that has it as an argument gets the value from Ray instead."""
+    """Whether an object refers to one in Ray's store, which Ray passes in its place to a task that has it as an argument."""
     return isinstance(obj, ray.ObjectRef)
 
 
 class _Arriving(threading.local):
-    """What comes with the pickle that a thread is decoding: objects that Ray counts, and values in place of references."""
+    """What goes with the pickle that a thread is decoding: what Ray counts, and what it passed in place of references."""
 
     counted: Sequence[Any] = ()
     values: Sequence[Any] = ()
@@ -43,7 +42,7 @@ _arriving = _Arriving()
 
 @contextmanager
 def arriving(counted: Sequence[Any], values: Sequence[Any]) -> Iterator[None]:
-    """Within the block, unpickled objects find the objects that come with the pickle by their numbers."""
+    """Within the block, what is unpickled finds by its number what goes with it."""
     before = _arriving.counted, _arriving.values
     _arriving.counted, _arriving.values = counted, values
     try:
@@ -53,7 +52,7 @@ def arriving(counted: Sequence[Any], values: Sequence[Any]) -> Iterator[None]:
 
 
 def counted(number: int) -> Any:
-    """Returns the object that comes with the pickle under this number."""
+    """Returns what goes with the pickle under this number."""
     return _arriving.counted[number]
 
 
@@ -64,7 +63,7 @@ def value(number: int) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A placeholder for a reference, which becomes the object that this refers to when it is unpickled."""
+    """Stands for a reference, and becomes the object that it refers to where it is unpickled."""
 
     number: int
 
@@ -73,9 +72,9 @@ class _Value:
 
 
 def dereferenced(objects: Iterable[Any], references: list[Any]) -> list[Any]:
-    """Returns the objects with placeholders for references, which are added to ``references``.
+    """Returns the objects with a place for the value where a reference was, and adds that to ``references``.
 
-    As with the arguments of a Ray task, only the objects themselves are replaced, not references inside them.
+    As for the arguments of a task in Ray, this is so for the objects themselves, and not for what is inside of them.
     """
     placed = []
     for obj in objects:

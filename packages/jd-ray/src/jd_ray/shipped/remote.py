@@ -1,7 +1,7 @@
-"""What runs inside a Ray worker: one piece of a chunk. Nothing here raises; the returned value says what happened.
+"""What runs inside a Ray worker: one piece of a chunk. Nothing here raises; what happened is in what is returned.
 
 This module is sent to workers as source (see `jd_ray.run.remote_function`), with the others of this folder and
-`jd_core.worker`: it imports only these, the standard library and Ray. `dispatch` starts it and takes its result.
+`jd_core.worker`: it imports only these, the standard library and Ray. `dispatch` starts it and takes what it returns.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ else:
 
 
 class Assignment(NamedTuple):
-    """A piece to run: consecutive calls. Its fields are sent as one argument: each argument of a task costs the caller.
+    """A piece to run: consecutive calls. Its fields go to a worker together: each argument of a task costs the caller.
 
     Attributes:
         run: names the run, the same for all its pieces.
@@ -35,12 +35,12 @@ class Assignment(NamedTuple):
         columns: the arguments, encoded: one sequence per parameter.
         stop_at_failure: end with the first failed call.
         patience: seconds after which no further call is begun: others may have nothing to do.
-        started: a key to set in Ray's key-value store when the calls begin; None: none.
-        beside: whether large buffers may be returned beside the pickle of the results.
-        kept: 0, or the number of calls if each result stays on the cluster, as a Ray object.
+        started: set this key in Ray's key-value store when the calls begin; None: do not.
+        beside: whether large buffers may go back beside the pickle of the results.
+        kept: 0, or the number of calls if each result stays on the cluster, as an object of Ray's own.
         constants: how many constants are references.
-        ends: whether the worker is to end with the run, and so reports its node.
-        recorded: whether to report when the calls ran.
+        ends: whether the worker is to end with the run, and says on which node it is.
+        recorded: whether to say when the calls ran.
         number: which of the run's workers this is.
     """
 
@@ -85,7 +85,7 @@ class Done(NamedTuple):
         values: the results as `codec.encode_values` returns them, with None at a failed call; None if they are kept.
         failures: in order, each the fields of a `Raised`.
         seconds: what the calls took.
-        spans: when they ran, on this machine's performance counter, if the run is traced.
+        spans: when they ran, on this machine's performance counter, if that is wanted.
         where: this machine's name and this process's id.
         node: the id of the node, if the worker is to end with the run.
     """
@@ -105,7 +105,7 @@ class Refused(NamedTuple):
 
     Attributes:
         what: ``"work"`` (the function or a constant) or ``"arguments"``.
-        missing: the module that could not be imported, if that was the reason.
+        missing: the module that could not be imported, if that was it.
         kind: the exception's qualified name.
         message: its message.
         traceback: as text.
@@ -119,7 +119,7 @@ class Refused(NamedTuple):
 
 
 def run_task(fields: tuple[Any, ...], *values: Any) -> Any:
-    """Runs a piece and returns the result of its task: plain tuples, then the results that stay on the cluster.
+    """Runs a piece and returns what its task returns, in plain tuples; after these, results that stay on the cluster.
 
     Args:
         fields: those of an `Assignment`.

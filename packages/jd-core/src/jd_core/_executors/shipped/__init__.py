@@ -1,6 +1,6 @@
 """What runs in an executor's processes. It is sent there as source, together with `jd_core.worker`.
 
-There, `jd_core.worker` is a module beside these modules, not part of a package: they import it from here.
+There, what is imported here is beside these modules, instead of in a package of its own: they import it from here.
 """
 
 from jd_core import worker as worker

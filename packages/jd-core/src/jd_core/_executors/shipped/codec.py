@@ -1,6 +1,6 @@
 """Serializes functions, arguments, results and exceptions between the caller and an executor's processes; at both ends.
 
-Everything is pickled here, not by the executor, so that an error can name the call and the part that does not pickle.
+Everything is pickled here, rather than by the executor on the way: so that what does not pickle is known by call and part.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from . import pickling, unpicklable
 
-#: The package whose pickler is used: loky and Dask install it, and so does jd-compute.
+#: The package whose pickler is used: loky and Dask bring it, and so does jd-compute.
 PICKLER = "cloudpickle"
 
 cloudpickle: Any = importlib.import_module(PICKLER)
@@ -36,13 +36,13 @@ def encode(obj: Any, passed: Callable[[], Iterable[Any]] = tuple) -> bytes:
 
     Args:
         obj: the object.
-        passed: returns the parts of it that are arguments or results of calls; these must not be of `SHARED_BY_THREADS`.
+        passed: returns what of it was passed to calls, or returned by them; this may not be of `SHARED_BY_THREADS`.
     """
     return _encode(obj, passed)[0]
 
 
 def encode_values(values: list[Any]) -> bytes | list[bytes | str]:
-    """Pickles results: together if all of them are sure to unpickle, otherwise one by one.
+    """Pickles results: together where all of them are sure to unpickle, else each for itself.
 
     Returns:
         The pickle of all, or for each its pickle, or which part of it cannot be pickled.
@@ -73,5 +73,5 @@ def _encode(obj: Any, passed: Callable[[], Iterable[Any]]) -> tuple[bytes, bool]
 
 
 def encode_exception(error: BaseException) -> bytes | None:
-    """Pickles an exception with its cause and context; None if it cannot be pickled."""
+    """Pickles an exception with what led to it; None if it cannot be pickled."""
     return pickling.dumps_exception(error, lambda file: _Pickler(file, protocol=5))

@@ -1,4 +1,4 @@
-"""What runs in a process of an executor: one piece of a chunk. Nothing here raises; the returned value says what happened.
+"""What runs in a process of an executor: one piece of a chunk. Nothing here raises; what happened is in what is returned.
 
 This module is sent as source, with the others of this folder and `jd_core.worker`: it imports only these, the standard
 library and cloudpickle. It returns plain tuples, each beginning with its kind: ``"done"``, ``"lacking"`` or ``"refused"``.
@@ -30,7 +30,7 @@ class _Run:
     """A function and its constants, ready to be called.
 
     Attributes:
-        users: the number of pieces that are using it.
+        users: pieces that are at it.
         until: when it is dropped, on the monotonic clock, if none is.
     """
 
@@ -56,8 +56,8 @@ def run_piece(
         work: the function and its constants, pickled; None: this process should have them.
         columns: the arguments, pickled: one sequence per parameter.
         stop_at_failure: end with the first failed call.
-        patience: seconds after which no further call is begun, since other workers may be idle.
-        recorded: whether to report when the calls ran.
+        patience: seconds after which no further call is begun: others may have nothing to do.
+        recorded: whether to say when the calls ran.
     """
     with worker.as_worker():
         try:
@@ -118,7 +118,7 @@ def _end(run: _Run) -> None:
 
 
 def _sweep() -> None:
-    """Drops runs that have not been used for a while, and closes what they have opened."""
+    """Drops runs that nobody has used for a while, and closes what they have opened."""
     global _sweeping
     left = True
     while left:

@@ -1,7 +1,7 @@
 """Warns of random generators that calls in processes only seem to share: each process has its own, in the same state.
 
-The constants and elements of a call are checked, and everything that its function uses: its defaults, globals and closure,
-and those of the functions and classes that these use. Each function or class is searched once, and warned of once.
+Looked at are the constants and elements of a call, and what its function uses: its defaults, globals and closure, and those
+of the functions and classes that these lead to. What a function or class uses is searched once, and warned of once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FIRST_PARTS = 16
 
 COPIED = "every worker process gets a copy of it, and draws the same numbers as the others"
 
-#: The same for a generator in a module that each worker imports.
+#: Of one in a module that each worker imports.
 IMPORTED = "every worker process makes its own as it imports {}, and those of the same seed draw the same numbers"
 
 REMEDY = (
@@ -36,7 +36,7 @@ REMEDY = (
     "or use per_worker(...)"
 )
 
-#: The generators that functions and classes use, and that no warning was issued for yet.
+#: Of functions and classes: what they use and was not warned of yet.
 _left: weakref.WeakKeyDictionary[Any, list[Use]] = weakref.WeakKeyDictionary()
 
 
@@ -44,10 +44,9 @@ def warn_of_generators(function: Callable[..., Any], call: BoundCall, *, once: b
     """Warns of random generators that the calls of a run in processes seem to share.
 
     Args:
-        function: the user's function. The object that a method is bound to and the arguments of a partial are constants,
-        too.
+        function: the user's. The object that a method is bound to and the arguments of a partial are constants, too.
         call: its arguments.
-        once: whether generators that the function itself uses are warned of only once.
+        once: whether what the function itself uses is not warned of again.
     """
     if sys.modules.keys().isdisjoint(("random", "numpy.random")):
         return
@@ -82,7 +81,7 @@ def warn_of_generators(function: Callable[..., Any], call: BoundCall, *, once: b
 
 
 def _held(value: Any) -> str | None:
-    """Returns the type of the random generator that a value is, or directly contains; None if there is none."""
+    """Returns the type of a random generator that a value is, or holds itself; None if there is none."""
     return next(filter(None, map(kind_of, (value, *parts(value)))), None)
 
 
@@ -93,7 +92,7 @@ def _in_both(first: Any, second: Any = None) -> str | None:
 
 
 def _uses(source: Any, *, is_called: bool) -> list[Use]:
-    """Returns the generators that a constant, an element or the function uses and that were not warned of yet."""
+    """Returns what a constant, an element or the function itself uses, as far as it was not warned of."""
     if type(source) in PLAIN:
         return []
     from jd_core._planning.generators.used import root_of, used_by  # here, because only jobs with processes need it

@@ -1,4 +1,4 @@
-"""Which objects are random generators, and which may contain one."""
+"""What a random generator is, and what may hold one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from jd_core.worker.unpicklable import some_parts
 
-#: Types of values that contain nothing.
+#: Types of values that hold nothing.
 PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
 
 def kind_of(value: Any) -> str | None:
-    """Returns the type of a random generator; None for other objects, and for generators that each process has anyway."""
+    """Returns the type of a random generator; None for anything else, and for those that each process has anyway."""
     numpy, standard, kind = sys.modules.get("numpy.random"), sys.modules.get("random"), type(value)
     if numpy is not None and issubclass(kind, (numpy.Generator, numpy.RandomState, numpy.BitGenerator)):
         return None if value is numpy.rand.__self__ else f"numpy.random.{kind.__name__}"
@@ -26,7 +26,7 @@ def kind_of(value: Any) -> str | None:
 
 
 def parts(value: Any) -> Iterator[Any]:
-    """Yields the parts of a value; nothing for functions, classes and modules, which are searched in another way."""
+    """Yields what a value holds itself; nothing for functions, classes and modules, which use other things besides."""
     if type(value) in PLAIN or issubclass(type(value), (types.FunctionType, type, types.ModuleType)):
         return
     with contextlib.suppress(Exception):  # raised by the value's own methods

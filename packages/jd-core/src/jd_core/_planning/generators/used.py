@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from jd_core._planning.generators.kinds import PLAIN, kind_of, parts
 from jd_core.worker.surroundings.reached import enclosed, names_in, own_module
 
-#: The most objects that are searched for one function, since a large program has very many.
+#: How many objects that a function leads to are looked into: a large program has no end.
 MOST_OBJECTS = 1000
 
-#: A numpy generator whose entropy has at least this many bits was not seeded: it has 128 bits from the operating system.
+#: A generator of numpy's whose entropy has so many bits was given no seed: it has 128 of the operating system's.
 UNSEEDED_BITS = 96
 
 
@@ -38,14 +38,14 @@ class Use(NamedTuple):
 
 
 class _Item(NamedTuple):
-    """An object that a function uses, directly or indirectly.
+    """What a function leads to.
 
     Attributes:
         value: the object.
         name: where it is.
         module: the module that each worker imports it with; None: it is sent to each worker.
         parameter: the parameter of the called function whose default it is.
-        is_part: whether it is a part of the object with this name; then its own parts are not searched.
+        is_part: whether it is held by what is there under the name; then what it holds is not looked at.
         is_called: whether it is the function that is called, or what that wraps.
     """
 
@@ -58,7 +58,7 @@ class _Item(NamedTuple):
 
 
 def root_of(value: Any) -> Any:
-    """Returns the function or class that determines what a value uses."""
+    """Returns the function or class that says what a value uses."""
     while not issubclass(kind := type(value), (types.FunctionType, type)):
         if issubclass(kind, functools.partial):
             value = value.func
@@ -91,7 +91,7 @@ def used_by(source: Any, *, is_called: bool) -> Iterator[Use]:
 
 
 def _is_unseeded(generator: Any) -> bool:
-    """Whether each process that makes this generator gets a different one, as far as can be told."""
+    """Whether each process that makes this generator makes another one, as far as can be told."""
     bits = getattr(generator, "bit_generator", generator)
     entropy = getattr(getattr(bits, "seed_seq", None), "entropy", None)
     return isinstance(entropy, int) and entropy.bit_length() > UNSEEDED_BITS
@@ -114,7 +114,7 @@ def _led_to(item: _Item) -> Iterator[_Item]:
             yield item._replace(value=part, is_part=item.is_part or is_part)
 
 
-#: Types that count as the object that they contain.
+#: What is as good as what it holds.
 _PASS_ON = (functools.partial, types.MethodType, types.BuiltinMethodType, staticmethod, classmethod, property)
 
 

@@ -1,4 +1,4 @@
-"""A loss, and the criteria that several kinds of losses share."""
+"""A loss, and what several kinds of it are told from."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from jd_core._tracing.figures import RATE, Figures
 
-#: The share of a run from which on a loss is reported.
+#: The part of a run from which on a loss is worth a word.
 NOTICED = 0.15
 
-#: Calls that compute for a smaller share of their time count as waiting.
+#: Calls that use a smaller part of their time for computing wait.
 WAITS = 0.25
 
-#: Threads that together need at least this share of one core wait for each other: Python runs one thread at a time.
+#: Threads that need this part of one core together, or more, wait for each other: Python runs one thread at a time.
 GIL_SHARE = 0.75
 
 #: As many threads as "io" has.
@@ -37,16 +37,16 @@ class Loss(NamedTuple):
 
 
 def waits(run: Figures) -> bool:
-    """Whether the calls wait for something else than a CPU. False for short calls, which are measured in groups."""
+    """Whether the calls wait for something else than a CPU. Of short ones that is not said: they are measured in groups."""
     return run.mean > 1e-3 and run.cpu < WAITS * run.granted * run.busy
 
 
 def fills_a_cpu(run: Figures) -> bool:
-    """Whether the calls together compute for as long as one thread could."""
+    """Whether the calls together compute for as much as one thread could have."""
     return run.cpu > GIL_SHARE * run.granted * run.seconds
 
 
 def waited(run: Figures) -> float:
-    """Returns how long the run waited for things that no other way to make its calls would make faster."""
+    """Returns how long the run waited for what no other way to make its calls would make faster."""
     record = run.record
     return record.input.seconds + record.consumer.seconds + record.pauses.seconds + run.idle[RATE] / run.workers

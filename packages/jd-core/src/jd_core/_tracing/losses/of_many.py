@@ -1,4 +1,4 @@
-"""The loss caused by the number of runs: a loop that makes a run for each element, or for a few."""
+"""The loss that lies in the number of runs: a loop that makes a run for each element, or for a few."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from jd_core._tracing.figures import Figures
 from jd_core._tracing.losses.loss import NOTICED, THREADS, WAITS, Loss, waited
 from jd_core.backend.cpus import usable_cpus
 
-#: The number of runs of the same function from which on there are too many, if they have few calls each.
+#: Runs of the same function from which on their number is the matter, if they have few calls each.
 MANY_RUNS, FEW_CALLS = 10, 20
 
 
 def of_many(runs: list[Figures]) -> list[Loss]:
-    """Returns the loss caused by the number of runs of one function, if there is one.
+    """Returns the loss that lies in the number of the runs of one function, if it does.
 
-    In one run, the workers of each run could have made the calls of all of them. Overlapping runs are not counted, since
-    the code that makes them does not know of the others.
+    In one run, the calls of all of them could have been made by the workers that each was allowed. Of runs that overlap that
+    is not said: those who make them do not know of each other.
     """
     calls, seconds = sum(run.calls for run in runs), sum(run.seconds for run in runs)
     ordered = sorted(runs, key=lambda run: run.record.began)

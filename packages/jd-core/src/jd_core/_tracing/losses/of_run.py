@@ -1,7 +1,6 @@
 """Where the time of a run went, and what helps: the losses, largest first.
 
-Each is estimated as the seconds by which the run would have been shorter without it. Losses below `NOTICED` are not
-reported.
+Each is estimated in seconds that the run would have been shorter without it. What is below `NOTICED` of the run is not one.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ from jd_core._tracing.losses.loss import NOTICED, THREADS, WAITS, Loss, fills_a_
 from jd_core._tracing.words import short, size
 from jd_core.backend.cpus import usable_cpus
 
-#: A call that takes this share of a run is reported as long.
+#: A call that takes this part of a run is said to be long.
 LONG = 0.25
 
-#: The bytes per second of calls from which on they are reported.
+#: So many bytes per second of calls are much.
 MANY_BYTES = 20e6
 
 
 def losses(run: Figures) -> list[Loss]:
-    """Returns the losses of a run that are worth reporting, the largest first; none if the calls took the time."""
+    """Returns the losses of a run that are worth a word, the largest first; none where the calls took the time."""
     found = [loss for look in _LOOKS for loss in look(run) if loss.seconds >= NOTICED * run.seconds]
     if any(loss.kind == "tiny calls" for loss in found):
         found = [loss for loss in found if loss.kind not in _OF_WORKERS]
@@ -35,7 +34,7 @@ _OF_WORKERS = frozenset({"start", "messages", "few calls"})
 
 
 def _plain_loop(run: Figures) -> Iterator[Loss]:
-    """Calls that are so short that sending them takes longer than making them."""
+    """Calls so short that to hand them out costs more than to make them."""
     record = run.record
     # On a busy machine calls seem to last for as long as other programs had the CPU; in a loop they would need less.
     busy = min(run.busy, run.cpu) if run.cpu >= WAITS * run.granted * run.busy else run.busy
@@ -51,7 +50,7 @@ def _plain_loop(run: Figures) -> Iterator[Loss]:
         )
 
 
-#: The text and the remedy if workers were idle, by the reason; with the share of the time.
+#: What is said where workers had nothing to do, by the reason, with the part of the time; and what helps.
 _IDLE = {
     figures.START: (
         "{} of the time passed before the first call: workers had to start",
@@ -123,7 +122,7 @@ def _messages(run: Figures) -> Iterator[Loss]:
 
 
 def _gil(run: Figures) -> Iterator[Loss]:
-    """Threads that take turns at computing."""
+    """Threads that compute, in turns."""
     cores = usable_cpus()
     in_threads = not run.record.in_processes and run.job != "serial" and run.workers > 1
     if in_threads and fills_a_cpu(run) and cores > 1 and run.mean > 1e-3:
@@ -136,7 +135,7 @@ def _gil(run: Figures) -> Iterator[Loss]:
 
 
 def _waiting(run: Figures) -> Iterator[Loss]:
-    """Few processes whose calls wait."""
+    """Processes that wait, of which one has few."""
     more = min(THREADS, run.calls)
     if not waits(run):
         return

@@ -1,4 +1,4 @@
-"""What the picklers of all backends have in common, so that objects reach every worker, and come back, in the same way.
+"""What the picklers of all backends have in common, so that the same goes to every worker and comes home equal.
 
 `Reducers` is mixed into cloudpickle's pickler. It needs only the standard library and `jd_core.worker.state`: it is sent to
 machines that have Python but not these packages.

@@ -1,7 +1,8 @@
-"""Pickles an exception by its fields, and rebuilds it from them without running its class's own code.
+"""Takes an exception apart to pickle it, and puts it together again as it was, without running its class's own code.
 
-Python itself calls ``cls(*args)``, which fails for a class whose ``__init__`` takes other arguments, and changes the
-message of a class that formats it. If a class defines ``__reduce__``, ``__getstate__`` or ``__setstate__``, these are used.
+``cls(*args)``, which is what Python does, fails for a class whose ``__init__`` wants other arguments, and changes the
+message of one that formats it. A class that defines ``__reduce__``, ``__getstate__`` or ``__setstate__`` knows better, and
+is asked.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-#: Fields of built-in classes that CPython does not pickle either: they may hold any object, such as one without an
-#: attribute.
+#: Fields of the built-in classes that CPython does not pickle either: any object at all, the one that lacks the attribute.
 _NOT_SENT = frozenset({"obj"})
 
 
@@ -21,7 +21,7 @@ def reduce_exception(error: BaseException, links: tuple[BaseException | None, Ba
 
     Args:
         error: the exception.
-        links: its future ``__cause__`` and ``__context__``.
+        links: what is to be its ``__cause__`` and ``__context__``.
     """
     cls = type(error)
     notes = {name: value for name, value in _attributes(error).items() if name == "__notes__"}
@@ -42,17 +42,17 @@ def reduce_exception(error: BaseException, links: tuple[BaseException | None, Ba
 
 
 def links(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
-    """Returns the exceptions that led to another: its cause, and the exception that was being handled when it was raised."""
+    """Returns what led to an exception: its cause, and the exception that was handled when it was raised."""
     return error.__cause__, error.__context__
 
 
 def _is_defined_by(cls: type, name: str) -> bool:
-    """Whether a method is defined by the class, or by a base that is not built in."""
+    """Whether a method is the class's own, or of a base that is not built in."""
     return next((base.__module__ for base in cls.__mro__ if name in vars(base)), "builtins") != "builtins"
 
 
 def _own_reduction(error: BaseException) -> tuple[Any, ...] | None:
-    """Returns the result of the class's own ``__reduce__``, if there is one and it makes an exception of this class."""
+    """Returns what the class's own ``__reduce__`` says, if it has one and that makes such an exception again."""
     if not any(_is_defined_by(type(error), name) for name in ("__reduce__", "__reduce_ex__")):
         return None
     try:
@@ -64,7 +64,7 @@ def _own_reduction(error: BaseException) -> tuple[Any, ...] | None:
 
 
 def _arguments(error: BaseException) -> tuple[Any, ...]:
-    """Returns the arguments from which the built-in base sets its fields."""
+    """Returns the arguments that the built-in base makes its fields of."""
     if isinstance(error, BaseExceptionGroup):
         return error.message, list(error.exceptions)
     builtin = _builtin(type(error))
@@ -73,7 +73,7 @@ def _arguments(error: BaseException) -> tuple[Any, ...]:
 
 
 def _fields(error: BaseException) -> dict[str, Any]:
-    """Returns all fields of an exception, including those in ``__slots__`` and those of built-in classes."""
+    """Returns all that an exception holds: in ``__slots__`` and in the fields of built-in classes, too."""
     fields: dict[str, Any] = {}
     for cls in type(error).__mro__:
         for name, member in vars(cls).items():
@@ -110,7 +110,7 @@ def _restore(error: BaseException, state: tuple[Any, dict[str, Any], tuple[Any, 
         fields = {**own, **fields}
     elif own is not None:
         error.__setstate__(own)
-    # The class may refuse to set fields, as a frozen dataclass does; they are set nevertheless.
+    # The class may refuse, as a frozen dataclass does, and what it refuses is set all the same.
     assign: Callable[[Any, str, Any], None] = object.__setattr__
     for name, value in fields.items():
         with contextlib.suppress(AttributeError, TypeError):  # a field that its built-in class has set, for good

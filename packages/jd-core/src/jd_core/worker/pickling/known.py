@@ -1,10 +1,10 @@
-"""Recognizes objects that were sent by value when they come back.
+"""Knows what was sent by value again when it comes home.
 
-A worker does not have the caller's ``__main__``, so classes, functions, caches and type variables that are defined there are
-sent by value. When such an object comes back it becomes the caller's original, which is unchanged::
+A worker has no ``__main__`` of the caller's, so what stands there under a name goes as what it is made of: classes,
+functions, caches, type variables. Where such an object comes home it is the caller's own, and nothing of it has changed::
 
-    caller   class P ──── token, definition ────▶ worker   a copy of P, identified by the token
-             class P ◀──────── token ────────────          an instance of that copy comes back
+    caller   class P ──── token, definition ────▶ worker   its P, told apart by the token
+             class P ◀──────── token ────────────          an instance of its P comes home
 
 """
 
@@ -22,12 +22,12 @@ from typing import Any
 
 from ..state import is_inside_worker  # noqa: TID252 - it has another name where it is sent to
 
-#: A function that makes an object, its arguments, a state, and a function that sets the state when called with both.
+#: Makes an object, of these arguments, and then sets this state by calling that function with both.
 Recipe = tuple[Callable[..., Any], tuple[Any, ...], Any, "Callable[[Any, Any], Any] | None"]
 
 
 class _Known:
-    """The objects that both ends know, each with its token; weakly referenced if possible."""
+    """The objects that both ends know, each with its token; those that can be referred to weakly as long as they live."""
 
     def __init__(self) -> None:
         self._tokens: Any = weakref.WeakKeyDictionary(), {}
@@ -62,7 +62,7 @@ _unfinished: set[str] = set()  # tokens of what was made here, and has no state 
 
 
 def find(module: str | None, qualified_name: str | None) -> Any:
-    """Returns the object that a module loaded here has under a dotted name; None if there is none."""
+    """Returns what a module that is loaded here has under a dotted name, None if nothing."""
     found = sys.modules.get(module or "")
     for part in (qualified_name or "").split("."):
         found = getattr(found, part, None)
@@ -70,23 +70,23 @@ def find(module: str | None, qualified_name: str | None) -> Any:
 
 
 def is_global(obj: Any) -> bool:
-    """Whether an object is the one that its module has under its name."""
+    """Whether an object is what its module has under its name."""
     return find(obj.__module__, obj.__qualname__) is obj
 
 
 def is_received(obj: Any) -> bool:
-    """Whether an object was made here, in a worker, from a definition that the caller has sent by value."""
+    """Whether an object was made here, in a worker, of what the caller has sent by value."""
     return is_inside_worker() and _received.token_of(obj) is not None
 
 
 def received_class(module: str, qualified_name: str) -> type | None:
-    """Returns a class that the caller has sent by value, by its module and name there; None if there is none."""
+    """Returns a class that the caller has sent by value, by its names there; None if there is none."""
     name = qualified_name.rpartition(".")[2]  # cloudpickle keeps no other
     return next((cls for cls in _received.classes() if (cls.__module__, cls.__name__) == (module, name)), None)
 
 
 def reduce_known(obj: Any, recipe: Recipe) -> Any:
-    """Returns how the receiver rebuilds an object from a recipe, or finds it if it came from there."""
+    """Returns how to rebuild an object of a recipe where it is sent to, or how to find it where it came from."""
     make, args, state, setter = recipe
     if is_received(obj):
         return _at_home, (_received.token_of(obj), type(obj).__name__, getattr(obj, "__name__", ""))
@@ -95,7 +95,7 @@ def reduce_known(obj: Any, recipe: Recipe) -> Any:
 
 
 def token_of(obj: Any) -> str:
-    """Returns the token by which the receiver knows an object of this process."""
+    """Returns the token by which an object of this process is known where it is sent to."""
     token = _sent.token_of(obj)
     if token is None:
         token = os.urandom(16).hex()
@@ -105,7 +105,7 @@ def token_of(obj: Any) -> str:
 
 def _make(token: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     known = _sent.find(token) or _received.find(token)
-    # A worker rebuilds functions, with the globals of this call; a class must stay the class of its existing instances.
+    # A worker makes functions anew, with globals as they are at this call; a class must stay the class of its instances.
     if known is not None and (isinstance(known, _LASTING) or not is_inside_worker()):
         return known
     made = make(*args)
@@ -114,14 +114,14 @@ def _make(token: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     return made
 
 
-#: Objects that are made only once: instances keep their class, and type aliases their parameters.
+#: What is made once: instances have their class, and type aliases their parameters.
 _LASTING: tuple[Any, ...] = type, ContextVar, typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple
 if sys.version_info >= (3, 12):
     _LASTING += (typing.TypeAliasType,)
 
 
 def receive(obj: Any, token: str) -> None:
-    """Registers an object that was made here under its token."""
+    """Knows an object that was made here by its token."""
     _received.add(obj, token)
 
 
@@ -135,12 +135,12 @@ def _set_state(obj: Any, state: tuple[str, Callable[[Any, Any], Any] | None, Any
     _unfinished.discard(token)
 
 
-#: The attributes that classes were sent with, by name.
+#: What classes were sent with, by name.
 _attributes: weakref.WeakKeyDictionary[type, set[str]] = weakref.WeakKeyDictionary()
 
 
 def _remove_gone(cls: type, attributes: dict[str, Any]) -> None:
-    """Removes attributes that the caller's class no longer has, such as those of a test, from a class in a worker."""
+    """Takes from a class, which stays in a worker, what the caller's no longer has, such as what a test had put there."""
     with contextlib.suppress(TypeError, AttributeError):  # a metaclass may have no hash, or refuse
         for name in _attributes.get(cls, set()) - attributes.keys():
             delattr(cls, name)

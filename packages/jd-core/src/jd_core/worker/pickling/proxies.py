@@ -1,6 +1,6 @@
-"""Rebuilds objects of classes with a ``__getattr__``, which unpickling calls before the object has any state.
+"""Rebuilds objects of classes with a ``__getattr__``, which is asked for ``__setstate__`` before there is anything in them.
 
-A ``__getattr__`` that accesses the object itself, as in wrappers that delegate to the wrapped object, never ends then.
+One that looks into the object itself then never ends, as in classes that pass on to what they wrap.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def reduce_proxy(obj: Any) -> Any:
 
 
 def _set_state(obj: Any, state: Any) -> None:
-    """Sets the state of an object without ``__setstate__``, as `pickle` does."""
+    """Does what `pickle` does for an object without ``__setstate__``."""
     fields, slots = state if isinstance(state, tuple) else (state, None)
     if fields:
         object.__getattribute__(obj, "__dict__").update(fields)

@@ -1,4 +1,4 @@
-"""Rebuilds objects that pickle by name only, if the name does not exist: caches, dispatchers, type variables, aliases."""
+"""Makes what pickles by its name alone again where that name is not: caches, dispatchers, type variables and aliases."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def is_single_dispatch(function: Any) -> bool:
 
 
 def single_dispatch(function: Any) -> Recipe:
-    """Returns the recipe of a function of `functools.singledispatch`, with the functions registered."""
+    """Returns the recipe of a function of `functools.singledispatch`, with what is registered."""
     registered = [(cls, one) for cls, one in function.registry.items() if one is not function.__wrapped__]
     own = set(vars(functools.singledispatch(_update)))
     attributes = {name: value for name, value in vars(function).items() if name not in own}
@@ -73,7 +73,7 @@ def _make_parameter(kind: Any, name: str, constraints: tuple[Any, ...], settings
 
 
 def type_alias(alias: Any) -> Recipe:
-    """Returns the recipe of a ``type`` alias, whose value may name the alias itself."""
+    """Returns the recipe of what a ``type`` statement makes, whose value may name the alias itself."""
     parameters, value = alias.__type_params__, _value(alias)
     if not isinstance(value, Exception) and not _leads_to(alias, alias, []):
         return _make_alias, (alias.__name__, alias.__module__, value, parameters), None, None
@@ -89,7 +89,7 @@ _OF_PARAMETERS = ("__bound__", "__constraints__", "__default__")
 
 
 def _value(alias: Any) -> Any:
-    """Returns the value of a type alias; an exception if it names something that exists for type checkers only."""
+    """Returns what a type alias stands for; an exception if it names what is not there, but for type checkers."""
     try:
         return alias.__value__
     except Exception as error:
@@ -103,7 +103,7 @@ def _value_in(content: list[Any]) -> Any:
 
 
 def _leads_to(alias: Any, value: Any, seen: list[Any]) -> bool:
-    """Whether a type alias occurs in the value of a type alias, directly or in parts of it."""
+    """Whether a type alias is found in the value of a type alias, or in what this is made of."""
     if any(value is one for one in seen):
         return False
     seen.append(value)
@@ -160,7 +160,7 @@ def _assign(made: Any, attributes: dict[str, Any]) -> None:
 
 
 def reduce_variable(_: Any, variable: ContextVar[Any]) -> Any:
-    """Returns how to rebuild a context variable, with its value in the context of the call."""
+    """Returns how to rebuild a context variable, with the value that it has in the context of the call."""
     unset = object()
     value = variable.get(unset)
     state = () if value is unset else (value,)
@@ -190,7 +190,7 @@ _tokens: dict[ContextVar[Any], Any] = {}
 
 
 def set_variable(variable: ContextVar[Any], value: tuple[Any, ...]) -> None:
-    """Sets a variable in the current context, or resets it if it has no value."""
+    """Gives a variable a value in the current context, or none, as if it had not been given one by this before."""
     token = _tokens.pop(variable, None)
     if token is not None:
         with contextlib.suppress(ValueError):  # that was in another context
@@ -205,7 +205,7 @@ GENERATORS = {"random": ("random", "random"), "numpy.random.mtrand": ("numpy.ran
 
 
 def reduce_generator(obj: Any) -> Any:
-    """Returns how the receiver finds a module's own random generator; NotImplemented for other generators."""
+    """Returns how to find the generator of a module where it is sent to; NotImplemented for what else its classes make."""
     kind = type(obj)
     names = GENERATORS[kind.__module__]
     if kind.__name__ == "SystemRandom":  # which has no state to pickle
@@ -217,7 +217,7 @@ def _generator_of(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name).__self__
 
 
-#: Recipes, by the type of objects that pickle by name.
+#: Recipes by the type of what pickles by name.
 RECIPES: dict[type, Callable[[Any], Recipe]] = {
     type(functools.cache(_update)): cached_function,
     typing.NewType: new_type,

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import exceptions, known, proxies, recipes, slices
 
-#: The most exceptions that led to another one that are sent with it if not all can be.
+#: So many exceptions that led to one are sent along with it where not all can be.
 MOST_LINKS = 8
 
-#: Types that threads can share and processes cannot. If they are inside other objects, each worker gets new ones.
+#: What threads share, and processes cannot. Inside of other objects each worker gets new ones.
 SHARED_BY_THREADS = (
     type(threading.Lock()),
     type(threading.RLock()),
@@ -38,7 +38,7 @@ SHARED_BY_THREADS = (
 
 
 def refuse_shared(values: Iterable[Any]) -> None:
-    """Raises a PicklingError if one of these arguments or results of a call is of `SHARED_BY_THREADS`."""
+    """Raises a PicklingError if one of these, which were passed to a call or returned by it, is of `SHARED_BY_THREADS`."""
     for value in values:
         if isinstance(value, SHARED_BY_THREADS):
             raise pickle.PicklingError(
@@ -54,7 +54,7 @@ class Reducers:
         cloudpickle: the module that the pickler is of.
         shares_files: whether what it pickles is unpickled on this machine.
         has_shared: whether something of `SHARED_BY_THREADS` was pickled.
-        links: the ids of causes and contexts that are sent along with exceptions; None: all are.
+        links: the ids of the exceptions that go along with those which they led to; None: all do.
     """
 
     cloudpickle: ClassVar[Any]
@@ -67,7 +67,7 @@ class Reducers:
         def __init__(self, *args: Any, **settings: Any) -> None: ...
 
     def reducer_override(self, obj: Any) -> Any:
-        """Returns how to rebuild ``obj``; called for everything except plain data, before the class's own methods."""
+        """Returns how to rebuild ``obj``; called for all but plain data, before what its class says."""
         kind = type(obj)
         if kind is types.FunctionType:
             return self._reduce_function(obj)
@@ -109,7 +109,7 @@ class Reducers:
             return reduced  # by name
         make, args, state, _, _, setter = reduced
         if vars(obj).get("__slots__") and make.__name__ == "_make_skeleton_class":
-            # Otherwise its copy has a __dict__ instead, and so have instances that come back.
+            # Else its copy has a __dict__ instead, and so have instances that come home.
             kind, name, bases, namespace, *rest = args
             args = kind, name, bases, {**namespace, "__slots__": obj.__slots__}, *rest
         return known.reduce_known(obj, (make, args, state, setter))
@@ -122,7 +122,7 @@ class Reducers:
 
     @classmethod
     def is_importable(cls, module: str | None) -> bool:
-        """Whether an object in a module is sent by name."""
+        """Whether what stands in a module goes by name."""
         if module is None or module == "__main__" or module not in sys.modules:
             return False
         registered = cls.cloudpickle.list_registry_pickle_by_value()
@@ -130,7 +130,7 @@ class Reducers:
 
     @classmethod
     def path_to(cls, function: Any) -> list[str] | None:
-        """Returns the attribute names that lead from a function's module to it; None if it is sent by value.
+        """Returns the attribute names that lead from a function's module to it; None for what goes by value.
 
         The name of a decorated function is its decorator's result, so pickle refuses the function itself, as "not the same
         object". A worker takes the name and looks into ``__wrapped__``, as often as that stands at the end.
@@ -145,14 +145,14 @@ class Reducers:
         return None if found is None else path
 
     def reduce_named(self, obj: Any) -> Any:
-        """Returns how to rebuild an object that pickle sends by name: by value if workers cannot find it under that name."""
+        """Returns how to rebuild what pickle sends by its name: by value where that leads to nothing that a worker has."""
         name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
         if self.is_importable(getattr(obj, "__module__", None)) and known.find(obj.__module__, name) is obj:
             return NotImplemented
         return known.reduce_known(obj, recipes.RECIPES[type(obj)](obj))
 
     def reduce_shared(self, make: Callable[[], Any]) -> Any:
-        """Returns how to make a new object of a type that threads share, and records that there is one."""
+        """Returns how to make another one of what threads share, and records that there is such a thing."""
         self.has_shared = True
         return make, ()
 
@@ -169,7 +169,7 @@ def _reduce_weak(pickler: Reducers, reference: weakref.ref[Any]) -> Any:
 
 
 class _Gone:
-    """The class of the object that a dead reference referred to."""
+    """What a dead reference referred to."""
 
 
 def _dead() -> weakref.ref[Any]:
@@ -213,7 +213,7 @@ _REDUCERS: dict[type, Callable[[Any, Any], Any]] = {
 
 
 def dumps_exception(error: BaseException, new_pickler: Callable[[io.BytesIO], Any]) -> bytes | None:
-    """Returns an exception as bytes, with as many causes and contexts as can be pickled; None if it cannot be itself.
+    """Returns an exception as bytes, with as many of those that led to it as can be pickled; None if it cannot be itself.
 
     Args:
         error: the exception.

@@ -1,4 +1,4 @@
-"""For picklers of backends that send these modules as source: they have other names at the other end."""
+"""For picklers of backends that send these modules along as source: at the other end they have other names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from .reducers import Reducers
 
-#: Packages whose instances always unpickle if they pickle; instances of other packages are pickled call by call.
+#: Packages whose instances always unpickle where they pickled; those of all others are pickled call by call.
 _DEPENDABLE = sys.stdlib_module_names | {"numpy", "pandas", "polars", "pyarrow"}
 
 _registering = threading.Lock()
@@ -29,18 +29,19 @@ class _ModuleThere:
 
 
 class ShippingReducers(Reducers):
-    """A mixin for such picklers.
+    """What is mixed into such a pickler.
 
     Attributes:
-        names_there: the names of the sent modules in a worker, by their names in the caller. Empty in a worker.
-        foreign: whether anything was pickled that might not unpickle: an instance of a class of another package.
+        names_there: the names that modules which are sent have in a worker, by those which they have in the caller. Empty in
+            a worker.
+        foreign: whether anything was pickled that might not unpickle: an instance of a class from elsewhere.
     """
 
     names_there: ClassVar[dict[str, str]]
     foreign = False
 
     def reducer_override(self, obj: Any) -> Any:
-        """Sends functions and classes of these modules by their names at the other end."""
+        """Sends functions and classes of these modules by their names there."""
         if not self.foreign and type(obj).__module__.partition(".")[0] not in _DEPENDABLE:
             self.foreign = True
         if isinstance(obj, (types.FunctionType, type)) and obj.__module__ in self.names_there:

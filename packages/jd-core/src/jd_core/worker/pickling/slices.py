@@ -1,6 +1,6 @@
-"""Sends only the data of a slice if its library would send everything that the slice was cut from.
+"""Makes slices cost what they hold, where their libraries send all that they were cut from.
 
-Nothing here imports a library. The library's functions are sent by name, to rebuild the object.
+Nothing here imports a library. What rebuilds an object gets the library's functions along, by name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-#: The most surplus bytes that a slice may send: copying it to a compact one costs more.
+#: What a slice may send too much, in bytes: less than making it compact costs.
 SPARE_BYTES = 1 << 12
 
 
@@ -31,7 +31,7 @@ def reduce_slice(obj: Any, *, shares_files: bool) -> Any:
 
 
 def _reduce_table(table: Any) -> Any:
-    """Sends a slice of an arrow table or record batch as an Arrow stream, which has only its rows."""
+    """Sends a slice of an arrow table or record batch as a stream of Arrow's own, which has nothing but its rows."""
     arrow = sys.modules["pyarrow"]
     if _is_compact(table) or any(isinstance(field.type, arrow.BaseExtensionType) for field in table.schema):
         return NotImplemented
@@ -69,7 +69,7 @@ def _array(open_stream: Callable[[Any], Any], is_chunked: bool, stream: Any) -> 
 
 
 def _reduce_map(array: Any) -> Any:
-    """Sends a `numpy.memmap` as a part of its file, if the array still shows the file."""
+    """Sends a `numpy.memmap` as a part of its file, if that is still what the array shows."""
     memmap = type(array)
     whole = array
     while type(whole.base) is memmap:
@@ -91,7 +91,7 @@ def _reduce_map(array: Any) -> Any:
 
 
 def _reduce_view(array: Any) -> Any:
-    """Sends a `numpy.memmap` as a view of an ordinary array, beside the pickle; numpy would copy it into the pickle."""
+    """Sends a `numpy.memmap` as a view of an ordinary array, which goes beside the pickle; numpy copies a map into it."""
     return _view, (array.view(sys.modules["numpy"].ndarray), type(array))
 
 

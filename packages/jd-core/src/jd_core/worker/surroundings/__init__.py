@@ -1,4 +1,4 @@
-"""What a call sees of its caller's process besides arguments and globals: recorded there, and adopted in a worker."""
+"""What a call sees of its caller's process besides arguments and globals: recorded there, and put in place in a worker."""
 
 from .adopted import adopt as adopt_modules
 from .context import adopt as adopt_variables

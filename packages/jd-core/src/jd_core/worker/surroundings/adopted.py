@@ -1,4 +1,4 @@
-"""Makes a worker's modules what they are in the caller; see `modules`."""
+"""Puts the caller's `modules` in place in a worker."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _REPLACED = "was replaced in the caller"
 
 
 def adopt(wanted: Modules, *, is_elsewhere: bool = False) -> None:
-    """Makes modules of this process what they are in the caller, where that has changed since the last time.
+    """Makes modules of this process what they are in the caller, as far as that has changed since it was told last.
 
     Args:
-        wanted: the caller's modules. A module that cannot be imported is left out: code that needs it will fail.
-        is_elsewhere: whether this may be another machine, where modules are imported under other conditions. Values that
-            they have computed there are kept then, unless the caller has seen them change.
+        wanted: those of the caller. One that cannot be imported is left out: whatever needs it will say so.
+        is_elsewhere: this may be another machine, where modules are imported under other conditions. What they found out
+            themselves is kept then, unless the caller has seen it change.
     """
     global _adopted, _objects
     if wanted is _adopted:
@@ -59,7 +59,7 @@ def adopt(wanted: Modules, *, is_elsewhere: bool = False) -> None:
 
 
 def _restore(owner: Any, place: Place, wanted: Modules) -> None:
-    """Deletes names that the caller no longer has, and data that it has deleted since the import; restores the others."""
+    """Deletes what the caller has no more, and data that it has deleted since the import; puts back what it has again."""
     told, names, values = _told.get(place), wanted.names[place], wanted.values[place]
     for name in set(vars(owner) if told is None else told) - names:
         if told is not None or not (name.startswith("__") or plain.pickled(vars(owner)[name]) is None):
@@ -73,7 +73,7 @@ def _restore(owner: Any, place: Place, wanted: Modules) -> None:
 
 
 def _check_source(owner: Any, place: Place, wanted: Modules) -> None:
-    """Warns if this process has imported a different source than the caller."""
+    """Warns if this process has imported another source than the caller."""
     module, outer = place
     source, names = 0, wanted.names[place] - wanted.values[place].keys()
     for name in names & vars(owner).keys():
@@ -116,7 +116,7 @@ def _set(owner: Any, place: Place, name: str, value: Value, *, is_elsewhere: boo
 
 
 def _define(owner: Any, place: Place, name: str, value: Value, *, is_given: bool) -> None:
-    """Replaces a function, class or module if the caller has another one than was imported; warns if that cannot be sent."""
+    """Puts what is no data in place where it is not what was imported, or says that it is not."""
     current = vars(owner).get(name, _MISSING)
     original = _originals.get((place, name), current)
     changed = value.changed and value.data is not None
@@ -148,7 +148,7 @@ def _warn(place: Place, name: str, what: str, why: str) -> None:
 
 
 def _literals(owner: Any) -> set[str]:
-    """Returns the names that a source sets once to a literal, or defines once: they are the same on every machine."""
+    """Returns the names that a module's or class's source sets once, to a literal, or defines once: the same everywhere."""
     try:
         tree: Any = ast.parse(inspect.cleandoc(inspect.getsource(owner)))
     except Exception:  # it has no source
@@ -181,7 +181,7 @@ def _literal_names(tree: Any) -> Iterator[str]:
 
 
 def _forget(reloaded: set[str]) -> None:
-    """Makes this process import modules again, with the modules that use them."""
+    """Makes this process import modules anew, and those that have something of them."""
     gone = reloaded & sys.modules.keys()
     if not gone:
         return

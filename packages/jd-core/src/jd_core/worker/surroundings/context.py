@@ -18,7 +18,7 @@ _adopted: Values = {}
 
 
 def record(dumps: Callable[[Any], bytes]) -> Values:
-    """Returns the values of variables in modules that `modules.record` has seen, if they are set.
+    """Returns the values of those variables that stand in a module that `modules.record` has seen, and are set.
 
     Args:
         dumps: pickles anything.
@@ -40,7 +40,7 @@ def record(dumps: Callable[[Any], bytes]) -> Values:
 
 
 def adopt(wanted: Values) -> None:
-    """Sets the variables in the current context as in the caller's, and unsets others that were set in this way."""
+    """Sets the variables in the current context as they are in the caller's, and unsets others that were set so."""
     global _adopted
     if wanted == _adopted:
         return

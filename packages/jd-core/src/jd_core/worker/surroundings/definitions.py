@@ -1,7 +1,7 @@
-"""Objects in modules that are not data (functions, classes, modules, instances), and whether they were replaced.
+"""What a name stands for that is no data: functions, classes, modules, instances; where it differs from what is imported.
 
-A test may replace them (``monkeypatch.setattr``, ``unittest.mock.patch``). A worker that has imported the module itself can
-tell by a text that is the same in every process for objects that a module defines or imports.
+A test puts others in their place (``monkeypatch.setattr``, ``unittest.mock.patch``). Whether it has shows where the module
+was imported anew, in a worker: by a text that is the same in every process for what a module defines or imports.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _WRAPPERS: dict[type, str] = {
 #: The same, where the name of the function is not also that of the whole.
 _USES: dict[type, str] = {functools.partial: "func", types.MethodType: "__func__"}
 
-#: Types that are sent by value if no module has the object under its name.
+#: What is sent by value where no module has it under its name.
 _CODE = (types.FunctionType, types.BuiltinFunctionType, type, *_WRAPPERS, *_USES)
 
 _CONTAINERS = (dict, list, tuple, set, frozenset, types.SimpleNamespace)
 
 _NAMED = ("function ", "type ", "builtin_function_or_method ")
 
-#: The most elements of a container, and the most levels of containers, that are checked.
+#: So many elements of a container, and containers within each other, are looked at.
 _MOST_ELEMENTS = 100
 _MOST_LEVELS = 2
 
 
 def kind_of(value: Any, levels: int = _MOST_LEVELS) -> str:
-    """Returns a text that says what an object is and where it is from: the same in every process that imports its module."""
+    """Returns in a text what an object is, by its home: the same for what any process finds in the same module."""
     kind = type(value)  # not its __class__, which a mock makes up
     if kind is types.FunctionType:
         return f"function {_home(value)}:{value.__code__.co_qualname}{_made_with(value)}"
@@ -79,7 +79,7 @@ def _home(function: types.FunctionType) -> str:
 
 
 def _made_with(function: types.FunctionType) -> str:
-    """Returns the plain data that distinguishes two functions made by the same function."""
+    """Returns what tells apart two functions that one function has made, as far as that is plain data."""
     if not function.__closure__ and not function.__defaults__ and not function.__kwdefaults__:
         return ""
     parts = [*Cells(function).values(), function.__defaults__, function.__kwdefaults__]
@@ -87,9 +87,9 @@ def _made_with(function: types.FunctionType) -> str:
 
 
 def own_source(value: Any, module: str, name: str) -> int | None:
-    """Returns a checksum of the code that a module's source defines under a qualified name; None for other objects.
+    """Returns a checksum of the code of what a module's source defines under a qualified name; None of all else.
 
-    It is 0 for a class, and if processes may compile the same source to different code.
+    It is 0 for a class, and where not every process makes the same code of the same source.
     """
     while type(value) in _WRAPPERS:
         value = getattr(value, _WRAPPERS[type(value)])
@@ -119,14 +119,14 @@ def _shown(constant: Any) -> str:
 
 
 def pickled(value: Any, module: str, name: str, dumps: Callable[[Any], bytes], most: int) -> bytes | None:
-    """Returns a replacement object as bytes; None if it is not sent.
+    """Returns as bytes what can be put in the place of something else; None for what is not sent.
 
     Args:
         value: a function, class, module or instance.
         module: where it stands.
         name: under which qualified name.
         dumps: pickles by value what cannot be imported.
-        most: the most bytes that are sent.
+        most: so many bytes are sent.
     """
     kind = type(value)
     if kind is types.ModuleType:
@@ -149,7 +149,7 @@ def is_mock(value: Any) -> bool:
 
 
 def is_named(value: Any) -> bool:
-    """Whether an importable module has this function or class under its name."""
+    """Whether a function or class is what a module that can be imported has under its name."""
     is_global = issubclass(type(value), (type, types.FunctionType, types.BuiltinFunctionType))
     return is_global and value.__module__ != "__main__" and known.is_global(value)
 
@@ -165,18 +165,18 @@ class _Module:
 
 
 def are_same(wanted: str, kind: str, *, changed: bool) -> bool:
-    """Whether the object of a process, described by its kind, can serve as the wanted one."""
+    """Whether what a process has of one kind will do for what is wanted."""
     # There may be two functions that another one has made, two partials, or two lists; but not of what has a name.
     return wanted == kind and (not changed or (kind.startswith(_NAMED) and "<" not in kind))
 
 
 def matters(value: Any) -> bool:
-    """Whether calls depend on a replacement of this object: of a function, class or module, but of nothing else."""
+    """Whether calls miss what was put in place of this: of a function, class or module, but not of all else."""
     return issubclass(type(value), (*_CODE, types.ModuleType)) or is_mock(value)
 
 
 def watched(value: Any) -> Mapping[str, Any] | None:
-    """Returns the part of an object that may change while it stays the same object, if that is checked; else None."""
+    """Returns what of an object may change while it stays the same object, if that is looked at; else None."""
     if type(value) is types.FunctionType:
         return None if is_named(value) else Cells(value)
     if isinstance(value, types.SimpleNamespace) or is_mock(value):

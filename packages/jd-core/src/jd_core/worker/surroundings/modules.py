@@ -1,12 +1,12 @@
-"""The user's modules as they are in the caller: values that were set after import, and modules that were reloaded.
+"""The user's modules as they are in the caller: what was set there after import, and modules that were reloaded.
 
-A worker imports modules itself, so it would not see changes that the caller's program, or a test, has made in them::
+A worker imports modules by itself, so it would not see what the caller's program, or a test, has changed in them::
 
     caller   config.RATE = 5 ──── record ────▶ {"config": {"RATE": 5}} ──── adopt ────▶ config.RATE = 5   worker
 
-Of functions, classes and instances a description (the kind) is recorded, so that a worker sees whether it has another one.
+Of what is no data (functions, classes, instances), its kind is recorded, so that a worker sees where it has another one.
 
-Changes that a call makes in a worker's modules stay there until the caller's value changes: a model that was loaded is not
+What a call changes in a worker's modules stays there while nothing changes in the caller's: a model that was loaded is not
 loaded again.
 """
 
@@ -26,19 +26,19 @@ from ..pickling import known  # noqa: TID252 - it has another name where it is s
 from . import definitions, plain
 from .reached import is_submodule, own_module, reached, values_of
 
-#: The place of names: the name of a module, and the qualified name of a class in it, empty for the module itself.
+#: Where names stand: a module's name, and the qualified name of a class in it; nothing for the module itself.
 Place = tuple[str, str]
 
 
 class Value(NamedTuple):
-    """The value of a name.
+    """What a name stands for.
 
     Attributes:
         identity: the same for names of the same object.
-        data: the value, pickled; a text instead if it is too large to be sent, see `plain.pickled`; None if it is not plain
-            data, and need not or cannot be sent.
+        data: pickled; a text instead if it is too large to be sent, see `plain.pickled`; None if it is no data, and need not
+            or cannot be sent.
         changed: whether it is known to have changed since the module was imported.
-        kind: a description of a value that is not plain data, see `definitions`; else None.
+        kind: what it is if it is no data, see `definitions`; else None.
     """
 
     identity: int
@@ -52,9 +52,9 @@ class Modules(NamedTuple):
 
     Attributes:
         reloads: how often each module was reloaded, by its name.
-        names: all names that the program defines, by their place.
-        values: their values, by place and name, except functions and classes that the source of the place defines.
-        sources: a checksum of the code of those functions, by place; 0 if it is not meaningful.
+        names: all names that the program gives a meaning, by their place.
+        values: what those stand for, but for the functions and classes that the place's source defines, by place and name.
+        sources: a checksum of the code of those functions, by place; 0 where it tells nothing.
     """
 
     reloads: dict[str, int]
@@ -64,20 +64,20 @@ class Modules(NamedTuple):
 
 
 class _Look:
-    """The state that was recorded last, and what shows whether it is still current.
+    """What was found at a look, and what tells whether another one would find the same.
 
-    A short run (row ten-calls) has time for one comparison only.
+    A short run (row ten-calls) has time for one comparison, not for more.
 
     Attributes:
-        modules: the state that is sent.
-        dumps: pickles objects that cannot be imported.
-        specs: the specs of the modules, by their names: a module that was reloaded, or imported again, has another one.
+        modules: what is sent.
+        dumps: pickles what cannot be imported.
+        specs: those of the modules, by their names: one that was reloaded, or imported anew, has another.
         variables: context variables, by module and qualified name.
         spaces: names and values of modules and classes, with the identities of the values.
-        held: references to data, so that no other object gets its identity.
+        held: data, so that nothing else gets its identity.
         changing: data that can change and stay the same object.
         data: ``changing``, pickled.
-        is_of: the number of modules that were loaded.
+        is_of: number of modules that were loaded.
     """
 
     def __init__(self, dumps: Callable[[Any], bytes] = pickle.dumps) -> None:
@@ -92,7 +92,7 @@ class _Look:
         self.is_of = 0
 
     def watch(self, space: Mapping[str, Any] | None) -> None:
-        """Has the state recorded again once a space has other values, or data in it has changed."""
+        """Has another look taken once something else stands in a space, or data in it has changed."""
         if space is not None:
             self.spaces.append((space, list(space), list(map(id, space.values()))))
             self.changing += [one for one in space.values() if isinstance(plain.pickled(one), bytes)]
@@ -118,7 +118,7 @@ def record(function: Any, constants: Iterable[Any], dumps: Callable[[Any], bytes
     """Returns the state of all modules that the functions of runs have used so far, this one's included.
 
     Args:
-        function: the function of a run.
+        function: that of a run.
         constants: its constants.
         dumps: pickles a function or class that cannot be imported.
     """
@@ -210,7 +210,7 @@ def _look_into(look: _Look, place: Place, space: Mapping[str, Any], last: Module
 
 
 def _counts(name: str, value: Any) -> bool:
-    """Whether a name belongs to the program, not to Python itself; all methods belong to the program."""
+    """Whether a name is the program's, and not one that Python itself gives a meaning; methods are, whatever their name."""
     return not _is_special(name) or isinstance(value, (types.FunctionType, staticmethod, classmethod))
 
 

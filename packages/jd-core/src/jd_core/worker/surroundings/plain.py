@@ -1,4 +1,4 @@
-"""Plain data: numbers, texts, and containers of these; as bytes that show whether it has changed."""
+"""Plain data: numbers, texts, and what is made of these; as bytes that tell whether it has changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import types
 from collections import deque
 from typing import Any
 
-#: The most bytes of one name's value that are compared at each call, and sent: 64 KiB take 0.1 ms.
+#: So many bytes of one name are compared at each call, and sent: 64 KiB take 0.1 ms.
 MOST_BYTES = 1 << 16
 
 #: Instances of their classes are data if their parts are.
@@ -18,12 +18,12 @@ _LIBRARIES = {
 }
 _BUILTIN = (complex, range, slice, types.EllipsisType, types.NotImplementedType, enum.Enum)
 
-#: Types whose values have changed only if they are another object.
+#: Whether these have changed shows in whether they are the same object.
 UNCHANGING = (type(None), bool, int, float, complex, str, bytes, range)
 
 
 def pickled(value: Any, most: int = MOST_BYTES) -> bytes | str | None:
-    """Returns plain data as bytes; a text with its size if it has more than ``most`` bytes; None for other objects."""
+    """Returns plain data as bytes; a text that only says how much it is if it has more than ``most``; None for all else."""
     if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
         return None
     file = _File(most)
@@ -78,7 +78,7 @@ def _is_record(kind: type) -> bool:
 
 
 def refill(old: Any, new: Any) -> bool:
-    """Gives ``old`` the contents of ``new``, if that is possible, and returns whether it was."""
+    """Makes what ``old`` holds what ``new`` holds, if that is possible, and returns whether it is."""
     if type(old) is not type(new) or isinstance(old, enum.Enum):
         return False
     if isinstance(old, (list, bytearray)):

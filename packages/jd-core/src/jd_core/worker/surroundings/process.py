@@ -19,7 +19,7 @@ class Surroundings(NamedTuple):
     """The state of a process that Python code can set and see.
 
     Attributes:
-        environment: the variables, in the system's encoding; None: they are not changed.
+        environment: the variables, encoded as the system has them; None: they are left alone.
         arguments: ``sys.argv``.
         filters: of warnings: action, pattern of the message, category by module and name, pattern of the module, line.
         recursion_limit: see `sys.setrecursionlimit`.
@@ -35,14 +35,14 @@ class Surroundings(NamedTuple):
     settings: settings.Settings
 
 
-#: The state that was found and recorded the last time, and the state that was adopted the last time and found after it. A
-#: short run (row ten-calls) has time for one comparison only.
+#: What was found, and recorded, the last time; and what was put in place, and found then. A short run (row ten-calls) has
+#: time for one comparison, not for more.
 _recorded: tuple[Any, Any] = None, None
 _adopted: tuple[Any, Any] = None, None
 
 
 def record() -> Surroundings:
-    """Returns the surroundings of the calling code."""
+    """Returns the surroundings of the code that asks."""
     global _recorded
     contexts = settings.of_context()
     if _recorded[0] is None or _recorded[0][1] != contexts or _have_changed(_recorded[0][0]):
@@ -52,7 +52,7 @@ def record() -> Surroundings:
 
 
 def _found() -> tuple[Any, ...]:
-    """Returns everything that a call can change for the next one."""
+    """Returns all that a call can change for the next one."""
     limits = sys.getrecursionlimit(), sys.get_int_max_str_digits()
     return dict(environment.variables()), sys.argv[:], warnings.filters[:], *limits, settings.of_process()
 
@@ -86,11 +86,11 @@ def _record() -> Surroundings:
 
 
 def adopt(wanted: Surroundings, keep: Collection[str] = ()) -> None:
-    """Adopts the surroundings of the caller, except for parts that cannot be set here.
+    """Puts surroundings in place; what cannot be is left out.
 
     Args:
-        wanted: the caller's surroundings.
-        keep: environment variables of this process that stay as they are.
+        wanted: those of the caller.
+        keep: environment variables that this process may have of its own.
     """
     global _adopted
     if _adopted[0] is wanted and not _have_changed(_adopted[1]):
@@ -113,7 +113,7 @@ def adopt(wanted: Surroundings, keep: Collection[str] = ()) -> None:
 def changed_variables() -> dict[str, str | None]:
     """Returns the variables that this process has changed since it started, None for those that it has deleted.
 
-    Variables by which Ray and CUDA tell processes apart are left out: each process has its own.
+    Without those by which Ray and CUDA tell processes apart: each has its own.
     """
     names = os.environ.keys() | _INITIAL.keys()
     now = {name: os.environ.get(name) for name in names if not name.startswith(("RAY_", "CUDA_"))}
@@ -134,11 +134,11 @@ _INITIAL = _initial()
 
 @contextlib.contextmanager
 def in_place(wanted: Surroundings, variables: Mapping[str, str | None]) -> Iterator[None]:
-    """Adopts surroundings within the ``with`` block, in a process that other programs use, too.
+    """Puts surroundings in place within the ``with`` block, in a process that others use, too.
 
     Args:
-        wanted: the caller's surroundings, except for the environment.
-        variables: the changes in the caller's environment, as `changed_variables` returns them.
+        wanted: those of the caller, but for the environment.
+        variables: what the caller has changed in its environment, as `changed_variables` returns it.
     """
     settings.load(wanted.settings)
     before = record()

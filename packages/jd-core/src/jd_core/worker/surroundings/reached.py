@@ -1,4 +1,4 @@
-"""Which of the user's modules a function may use: its own, the modules that this imports, and so on."""
+"""Which modules of the user's a function may use: its own, those that this imports, and so on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
 
 
 def own_module(name: Any) -> types.ModuleType | None:
-    """Returns a loaded module of the user's that another process can import; None if there is no such module."""
+    """Returns a loaded module that is the user's own, and that another process can import; None if there is none."""
     module = sys.modules.get(name) if isinstance(name, str) else None
     # One of another class may do anything when it is looked at.
     if type(module) is not types.ModuleType or name == "__main__":
@@ -31,7 +31,7 @@ def own_module(name: Any) -> types.ModuleType | None:
 
 
 def is_installed(name: str) -> bool:
-    """Whether a module is loaded and belongs to an installed package."""
+    """Whether a module is loaded, and came with an installed package."""
     module = sys.modules.get(name)
     return type(module) is types.ModuleType and _are_installed(_places(module))
 
@@ -73,12 +73,12 @@ def reached(roots: Iterable[Any], known: Container[str]) -> dict[str, types.Modu
 
 
 def values_of(space: Mapping[str, Any]) -> list[Any]:
-    """Returns the namespace of a module or class, without submodules that are only there because they were imported."""
+    """Returns what stands in the namespace of a module or class, but for modules of a package that somebody imported."""
     return [value for name, value in [*space.items()] if not is_submodule(value, space.get("__name__"), name)]
 
 
 def is_submodule(value: Any, package: Any, name: str) -> bool:
-    """Whether a name exists only because a submodule was imported: code that needs it imports it, or uses its name."""
+    """Whether a name is there because a module of the package was imported: what needs that imports it, or says its name."""
     return type(value) is types.ModuleType and value.__name__ == f"{package}.{name}"
 
 
@@ -87,7 +87,7 @@ def _joined(parent: str, name: str) -> str:
 
 
 def _modules_of(value: Any) -> Iterator[str]:
-    """Yields the names of modules that an object uses: its own or its class's, and those that its code imports."""
+    """Yields the names of modules that an object shows: its own or its class's, and those that its code imports."""
     if isinstance(value, types.ModuleType):
         yield value.__name__
         return
@@ -115,7 +115,7 @@ def enclosed(function: types.FunctionType) -> dict[str, Any]:
 
 
 def names_in(code: types.CodeType) -> Iterator[str]:
-    """Yields the names of globals, attributes and modules in code, including the code of inner functions."""
+    """Yields the names of globals, attributes and modules in code, that of functions within it included."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -123,7 +123,7 @@ def names_in(code: types.CodeType) -> Iterator[str]:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """Yields the objects that an object uses and that are not found in its module."""
+    """Yields what an object uses that looking into its module does not show."""
     yield getattr(value, "__dict__", {}).get("__wrapped__")
     if isinstance(value, functools.partial):
         yield from (value.func, *value.args, *value.keywords.values())

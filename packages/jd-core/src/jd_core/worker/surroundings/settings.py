@@ -23,11 +23,11 @@ _NUMPY = (
 
 
 class Settings(NamedTuple):
-    """The settings; None if the library is not loaded.
+    """What is set; None where nothing has loaded the library.
 
     Attributes:
         decimal: the fields of the decimal context.
-        numpy: how it handles errors and prints, see ``numpy.seterr`` and ``numpy.set_printoptions``.
+        numpy: what it does about errors, and how it prints, see ``numpy.seterr`` and ``numpy.set_printoptions``.
         locale: of all categories, see `locale.setlocale`.
         socket_timeout: see `socket.setdefaulttimeout`.
     """
@@ -50,7 +50,7 @@ def record() -> Settings:
 
 
 def of_context() -> tuple[Any, ...]:
-    """Returns, quickly, values that differ if a setting of a context does; each chunk of calls has a copy of the context."""
+    """Returns, in little time, what differs once a setting of a context does; each chunk of calls has a copy of those."""
     decimal: Any = sys.modules.get("decimal")
     return decimal and repr(decimal.getcontext()), _numpy()
 
@@ -63,7 +63,7 @@ def of_process() -> tuple[str | None, float | None]:
 
 
 def adopt(wanted: Settings) -> None:
-    """Adopts settings, except for those that cannot be set here."""
+    """Puts settings in place; what cannot be is left out."""
     if wanted.decimal is not None:
         _set_decimal(wanted.decimal)
     if wanted.numpy is not None and ("numpy" in sys.modules or wanted.numpy != _NUMPY):
@@ -76,7 +76,7 @@ def adopt(wanted: Settings) -> None:
 
 
 def load(wanted: Settings) -> None:
-    """Imports libraries whose settings are wanted, so that the previous settings can be restored afterwards."""
+    """Imports libraries whose settings are wanted, so that there is something to put back afterwards."""
     for library, settings in zip(("decimal", _LOADED_BY_THE_CALLER, "locale"), wanted, strict=False):
         if settings not in (None, _NUMPY):
             with contextlib.suppress(ImportError):
@@ -128,7 +128,7 @@ def levels() -> dict[str, int]:
 
 
 def set_levels(wanted: dict[str, int]) -> None:
-    """Sets loggers of this process to the levels of the caller's, so that records that nobody wants are not sent."""
+    """Sets loggers of this process to the levels of another's, so that what nobody wants is not even sent."""
     for name, level in {**dict.fromkeys(levels(), logging.NOTSET), **wanted}.items():
         logger = logging.getLogger(name)
         if logger.level != level:  # setting it empties the caches of all loggers

@@ -1,1 +1,1 @@
-"""Wrappers that a run puts around the user's function, so that every backend makes its calls in the same way."""
+"""What a run adds to the user's function, as a function around it, so that every backend makes its calls alike."""

@@ -1,4 +1,4 @@
-"""Results that are combined in the worker: one value is sent for neighbouring calls instead of one for each.
+"""Results that are combined where they are made: one value is sent for neighbours, instead of one for each.
 
 ::
 
@@ -6,7 +6,7 @@
     results   a   b   c   -   e   f   g        call 3 has failed
     sent      abc ·   ·   -   efg ·   ·
 
-Each call keeps its place, so that code that counts results, looks for failures, or cuts chunks need not know about this.
+Each call keeps its place, so that what counts results, looks for failures, or cuts chunks need not know of it.
 
 Needs only the standard library: it is sent by value where `jd_core.worker` is.
 """
@@ -23,11 +23,11 @@ Combine = Callable[[Any, Any], Any]
 
 
 class Absorbed:
-    """A placeholder for a result that is part of the one before it."""
+    """Stands at the place of a result that is part of the one before it."""
 
 
 class NotCombined(NamedTuple):
-    """A placeholder for results that could not be combined.
+    """Stands for results that could not be combined.
 
     Attributes:
         exception: what the user's function raised.
@@ -39,7 +39,7 @@ class NotCombined(NamedTuple):
 
 
 class Folding(functools.partial[Any]):
-    """A function whose results are combined. A backend that does not know this class sends each result.
+    """A function whose results are combined. A backend that does not know this class makes its calls, and sends each result.
 
     Attributes:
         combine: the associative function of two results.
@@ -49,7 +49,7 @@ class Folding(functools.partial[Any]):
 
 
 def folding(function: Callable[..., Any], combine: Combine) -> Folding:
-    """Returns a function whose results will be combined."""
+    """Returns a function whose results are to be combined."""
     made = Folding(function)
     made.combine = combine
     return made
@@ -85,9 +85,8 @@ def _combined(combine: Combine, values: list[Any]) -> Any:
 def reduced(combine: Combine, values: list[Any]) -> Any:
     """Returns neighbouring values combined.
 
-    A function that changes its first argument and returns it combines one value after the other. Any other function makes a
-    new, growing value each time: so pairs are combined, then pairs of these, and so on, since a growing value would
-    otherwise be copied for each further value.
+    A function that changes its first argument and returns it combines one after the other. Any other makes a new value each
+    time, which grows: so pairs are combined, then pairs of these, and so on, as what grows would be copied for each value.
     """
     one_by_one = False
     while len(values) > 1 and not one_by_one:

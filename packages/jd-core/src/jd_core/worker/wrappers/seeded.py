@@ -1,17 +1,17 @@
-"""A separate random generator for each call of a function: the same numbers wherever, and however often, a call runs.
+"""Random generators of their own for the calls of a function: the same numbers wherever, and however often, a call runs.
 
-All numbers of a run are derived from one seed. Its calls have streams with different keys: the call's index, preceded, for
-calls that are made inside another call, by the key of the run around them::
+All numbers of a run follow from one seed. Its calls have streams that are told apart by a key: the call's index, and before
+it, for calls that are made inside a call, the key of the run around them::
 
     seed ─┬─ (0,) ─┬─ (0, 0) ─── (0, 0, 0), (0, 0, 1) …   calls that the first run inside call 0 makes
           │        └─ (0, 1) ─── …                        and the second one
           ├─ (1,)                                         call 1
           └─ …
 
-This is the tree of ``numpy.random.SeedSequence.spawn``, and numpy's generators yield exactly its numbers.
+That is the tree of ``numpy.random.SeedSequence.spawn``, and of numpy's generators they are the very numbers.
 
-It needs only the standard library, and numpy if a call uses one of numpy's generators: it is sent by value with
-`jd_core.worker`.
+Needs only the standard library, and numpy where a call wants a generator of numpy's: it is sent by value where
+`jd_core.worker` is.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Stream:
     """The random numbers of one call, or of one run inside a call.
 
     Args:
-        seed: the seed of all calls' numbers.
-        key: identifies this stream, as ``spawn_key`` of ``numpy.random.SeedSequence``.
+        seed: what the numbers of all calls follow from.
+        key: tells this stream from the others, as ``spawn_key`` of ``numpy.random.SeedSequence``.
     """
 
     __slots__ = ("_children", "_sequence", "key", "seed")
@@ -45,12 +45,12 @@ class Stream:
         self._sequence: Any = None
 
     def generator(self, kind: str) -> Any:
-        """Returns the stream as a generator; call it only once, since each generator yields the same numbers.
+        """Returns the stream as a generator; once, for each would yield the same numbers.
 
         Args:
             kind: `NUMPY`: ``numpy.random.default_rng(SeedSequence(seed, spawn_key=key))``. `STANDARD`:
-                ``random.Random("7/3")`` for the seed 7 and the key ``(3,)``. `random.seed` (version 2) uses the bytes of a
-                text and their SHA-512, so that similar texts lead to unrelated states of the Mersenne Twister.
+                ``random.Random("7/3")`` for the seed 7 and the key ``(3,)``. Of a text, `random.seed` (its version 2) takes
+                the bytes and their SHA-512, so that texts that are alike lead to unlike states of the Mersenne Twister.
         """
         if kind == STANDARD:
             import random  # here, because it costs more to import than all of this folder
@@ -61,11 +61,11 @@ class Stream:
         return generator(self._sequence)
 
     def shown(self, index: int) -> str:
-        """Returns the text by which the stream of a call can be made again."""
+        """Returns how the stream of a run's call is written down, to make it again."""
         return f"seed={self.seed}" + (f", spawn_key={(*self.key, index)}" if self.key else "")
 
     def child(self) -> Stream:
-        """Returns a new stream, whose numbers no other child, and no generator that the call itself spawns, has."""
+        """Returns a further stream, of which no other child, and nothing that the call itself spawns, has the numbers."""
         if self._sequence is not None:
             return Stream(self.seed, self._sequence.spawn(1)[0].spawn_key)
         self._children += 1
@@ -80,14 +80,14 @@ def _numpy() -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 
 def stream_of_run(name: str, seed: int | None) -> Stream:
-    """Returns the stream of a run that starts now.
+    """Returns the stream of a run that is made here and now.
 
-    If no seed is stated, it is a child of the stream of the surrounding call. If there is no such call, a seed of 128 bits
-    (as numpy's) is drawn from the operating system, and logged: with it the run can be repeated.
+    Where no seed is stated it is a child of the stream of the call around it. If there is none, a seed is drawn from the
+    operating system, as long as numpy's (128 bits), and logged: with it the run can be repeated.
 
     Args:
-        name: the name of the function, for the log.
-        seed: the stated seed; None if there is none.
+        name: the function's, for the log.
+        seed: the seed that is stated, if one is.
     """
     if seed is not None:
         return Stream(seed)
@@ -103,14 +103,14 @@ def stream_of_run(name: str, seed: int | None) -> Stream:
 
 
 class Seeded(functools.partial[Any]):
-    """A function whose calls get their own generators.
+    """A function whose calls get generators of their own.
 
-    It takes one more argument, the last one: the call's index in its run. The first of several generators has the call's
+    It takes one argument more, the last one: the call's index in its run. Of several generators the first has the call's
     stream, and each other one a child of it.
 
     Attributes:
-        stream: the stream of the run.
-        generators: for each generator its parameter, or None if that follows the positional arguments; and its kind.
+        stream: of the run.
+        generators: for each generator its parameter, or None where that follows the arguments by position; and its kind.
     """
 
     stream: tuple[int, tuple[int, ...]]
@@ -135,7 +135,7 @@ class Seeded(functools.partial[Any]):
 
 
 def seeded(function: Callable[..., Any], stream: Stream, generators: Sequence[tuple[str | None, str]]) -> Seeded:
-    """Returns a function whose calls get their own generators; see `Seeded`."""
+    """Returns a function whose calls get generators of their own; see `Seeded`."""
     made = Seeded(function)
     made.stream = stream.seed, stream.key
     made.generators = generators
