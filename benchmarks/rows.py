@@ -203,7 +203,7 @@ ROWS: list[Row | Memory] = [
         [against(name, peers.cpu_time, of=contender) for name, contender in (
             ("`ray.util.multiprocessing.Pool.map`", pool_of_eight),
             ("four chunks per CPU by hand", functools.partial(peers.ray_chunks, chunks=32)),
-            ("150 chunks by hand, as many as here", functools.partial(peers.ray_chunks, chunks=150)),
+            ("118 chunks by hand, as many as here", functools.partial(peers.ray_chunks, chunks=118)),
             ("a task for each call", peers.ray_tasks))], pairs=3, place=eight_cpus),
     Row("ray-client", "5,000 calls of `x * x` through `ray://`", work.square, numbers_when_idle, 5_000, 50, ray,
         [RAY_TASKS(0.1, pairs=3)], place=ray_client),

@@ -29,8 +29,9 @@ COMBINED_SECONDS = 0.2
 SMALLEST = 8
 
 
-#: A chunk that is longer than its message asks for leaves so many of its length for each worker.
-LONG_SHARES = 4
+#: A chunk that is longer than its message asks for leaves so many of its length for each worker (as in S. Hummel et al.,
+#: "Factoring: A Method for Scheduling Parallel Loops", CACM 35(8), 1992).
+LONG_SHARES = 2
 
 #: A chunk of an input without a length holds at most so many calls: their arguments are in memory, for several chunks.
 MOST_UNKNOWN = 1 << 15
