@@ -390,6 +390,9 @@ def test_nothing_found_is_worth_a_hint(recorded: Any, path: str, caplog: pytest.
     assert "resumed: 0 of 1 calls were there; " in caplog.text
     assert "has 1 of other arguments" in caplog.text
     assert "key=" in caplog.text
+    caplog.clear()
+    recorded(functions.add)([5], [6])
+    assert "resumed" not in caplog.text, "that was said"
 
 
 def test_runs_of_one_program_share_a_file_without_a_hint(recorded: Any, caplog: pytest.LogCaptureFixture):

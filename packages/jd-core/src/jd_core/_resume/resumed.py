@@ -32,8 +32,8 @@ MOST_CALLS, MOST_BYTES = 1024, 1 << 22
 
 logger = logging.getLogger("just_distribute")
 
-#: How many results of each file this process has found or kept: they are of a program that makes several runs, such as one
-#: for each level of a crawl, and not of another process whose keys were different.
+#: How many results each file had when this process last closed it: those of a program that makes several runs, such as one
+#: for each level of a crawl, and those that were mentioned. That none of them fits does not mean that keys differ.
 _known: Counter[str] = Counter()
 
 
@@ -148,7 +148,7 @@ class ResumedPlan:
         self._writer.close()
         self._file.close()
         others = self._file.there - _known[self._path]
-        _known[self._path] += self._found + self._kept
+        _known[self._path] = self._file.there + self._kept
         if not self._found and others <= 0:
             return
         total = self._calls if self._plan.calls is None else self._plan.calls
