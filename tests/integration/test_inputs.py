@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
+from collections import UserString
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any
 
@@ -393,6 +395,34 @@ def test_one_list_passed_twice(parallel: Parallel) -> None:
     """Section 3: what can be iterated more than once may be passed more than once."""
     values = [1, 2, 3]
     assert parallel(functions.add)(values, values) == [2, 4, 6]
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_groups_that_the_next_one_ends(parallel: Parallel, no_run: None, how: str) -> None:
+    """Section 3: groups of itertools.groupby would be empty by the time they are used, and the remedy is said."""
+    pairs = itertools.groupby([1, 1, 2])
+    with pytest.raises(SignatureError, match=r"same\(\) got an itertools\.groupby for value.*\(\(key, list\(group\)\) for"):
+        used(parallel(functions.same), how, pairs)
+    assert [key for key, _ in pairs] == [1, 2]  # nothing was read
+
+
+def test_text_in_a_class_of_its_own_is_not_split(parallel: Parallel, no_run: None) -> None:
+    """Promise 4: text is a value, also as a UserString."""
+    with pytest.raises(SignatureError, match=r"got a single UserString for value"):
+        parallel(functions.same)(UserString("ab"))
+
+
+@pytest.mark.parametrize("how", ["stream", "as_completed"])
+def test_ranges_that_len_cannot_measure(parallel: Parallel, how: str) -> None:
+    """Section 3: a length that raises is unknown, so a range of more elements than `len` can say is a source without end."""
+    with contextlib.closing(getattr(parallel(functions.same, buffersize=4), how)(range(10**30))) as stream:
+        seen = list(itertools.islice(stream, 3))
+    if how == "as_completed":
+        assert all(index == number < 8 for index, number in seen)
+    else:
+        assert seen == [0, 1, 2]
+    with contextlib.closing(parallel(ids_of, batch_size=2, buffersize=4).stream(range(10**30))) as stream:
+        assert next(stream) == [0, 1]
 
 
 # Rows instead of columns.

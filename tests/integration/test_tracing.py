@@ -232,3 +232,16 @@ def test_empty_input():
         assert distribute(long, job="io")([]) == []
     assert [found.calls for found in run.report.runs] == [0]
     assert "0 calls" in str(run.report)
+
+
+@pytest.mark.parametrize("job", ["compute", "io", "serial"])
+def test_a_run_whose_results_were_all_there_lost_nothing(job: str, tmp_path: Path):
+    """Where no call ran there is no advice to make other calls, in the report or on the page."""
+    function = distribute(long, job=job, resume=tmp_path / "run.db")
+    function([0.0])
+    with trace() as run:
+        function([0.0])
+    assert run.report.losses == []
+    assert "Nothing to gain by other options: no call ran." in str(run.report)
+    run.save(tmp_path / "RUN.HTML")
+    assert '"losses":[]' in (tmp_path / "RUN.HTML").read_text(encoding="utf-8").replace(" ", "")

@@ -69,9 +69,9 @@ class trace:  # noqa: N801 - it is used like a function
             ValueError: the path has another ending.
         """
         file = Path(path)
-        if file.suffix == ".html":
+        if file.suffix.lower() == ".html":
             from jd_core._tracing.page import page as text
-        elif file.suffix == ".json":
+        elif file.suffix.lower() == ".json":
             from jd_core._tracing.chrome_trace import chrome_trace as text
         else:
             raise ValueError(f"distribute: trace.save({str(file)!r}): the name must end with .html (page) or .json (trace)")

@@ -6,6 +6,7 @@ The kinds themselves are in the table of `jd_core._collections.table`, which reg
 from __future__ import annotations
 
 import sys
+from collections import UserString
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -133,7 +134,7 @@ class Kind(NamedTuple):
 
 def is_value(value: Any) -> bool:
     """Whether ``value`` is one value, never a collection of calls: text, bytes or a mapping."""
-    return isinstance(value, (str, bytes, bytearray, memoryview, Mapping))
+    return isinstance(value, (str, UserString, bytes, bytearray, memoryview, Mapping))
 
 
 def is_reference(value: Any) -> bool:

@@ -33,7 +33,7 @@ class ParameterRole(NamedTuple):
         """How many elements there are, and how many a call gets, in words."""
         if self.role not in ("element", "batch"):
             return ""
-        length = "elements" if self.length is None else f"{self.length:,} elements"
+        length = "elements" if self.length is None else f"{self.length:,} element{'' if self.length == 1 else 's'}"
         return f"{length}, {'?' if self.per_call is None else f'{self.per_call:,}'} per call"
 
 

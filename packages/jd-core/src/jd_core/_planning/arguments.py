@@ -60,8 +60,8 @@ def check_distributed(name: str, arguments: Iterable[tuple[Parameter, Any]], *, 
         on_loop: whether the caller is on an event loop, where async iterables can be read.
 
     Raises:
-        SignatureError: one is a single value, is not iterable, repeats one value for ever, or is an iterator that was
-            passed twice.
+        SignatureError: one is a single value, is not iterable, repeats one value for ever, loses what it yields, or is an
+            iterator that was passed twice.
     """
     readers: dict[int, str] = {}  # parameters by the id of the iterator that they get
     for parameter, value in arguments:
@@ -82,6 +82,11 @@ def _check_iterable(name: str, parameter: str, value: Any) -> None:
     if isinstance(value, itertools.repeat) and never_ends(value):
         raise SignatureError(
             f"{name}() got an itertools.repeat for {parameter}, which never ends: {_constant(parameter, next(value))}"
+        )
+    if isinstance(value, itertools.groupby):
+        raise SignatureError(
+            f"{name}() got an itertools.groupby for {parameter}, whose groups are lost when the next one is read, which may "
+            f"be before the call: pass lists, ((key, list(group)) for key, group in ...)"
         )
     if not is_value(value):
         try:

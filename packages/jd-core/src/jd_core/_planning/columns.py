@@ -77,9 +77,9 @@ class Column:
         self.value = value
         self.length = table.length(value)
         self.taken = 0
-        self._slice: Callable[[int, int], Any] | None = table.slicer(value)
-        if self._slice is None and self.length is not None:
-            self._slice = argument.parameter.slicer(value)
+        self._slice: Callable[[int, int], Any] | None = None
+        if self.length is not None:  # it is, for a range of more elements than len can say
+            self._slice = table.slicer(value) or argument.parameter.slicer(value)
         self._rest: Iterator[Any] | None = None if self._slice else self._iterator()
 
     def _iterator(self) -> Iterator[Any]:

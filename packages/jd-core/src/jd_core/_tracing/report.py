@@ -63,7 +63,8 @@ class Report:
 
     def _losses(self) -> Iterator[str]:
         if not self.losses:
-            yield "Nothing to gain by other options: the calls themselves take the time."
+            ran = self.longest is not None and self.longest.calls
+            yield f"Nothing to gain by other options: {'the calls themselves take the time' if ran else 'no call ran'}."
         for number, loss in enumerate(self.losses[:LOSSES]):
             start = "Largest loss" if number == 0 else "Also"
             yield f"{start}: {loss.text}."

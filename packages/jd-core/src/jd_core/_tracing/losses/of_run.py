@@ -22,7 +22,9 @@ MANY_BYTES = 20e6
 
 
 def losses(run: Figures) -> list[Loss]:
-    """Returns the losses of a run that are worth a word, the largest first; none where the calls took the time."""
+    """Returns the losses of a run that are worth a word, the largest first; none where calls took the time, or none ran."""
+    if not run.calls:
+        return []
     found = [loss for look in _LOOKS for loss in look(run) if loss.seconds >= NOTICED * run.seconds]
     if any(loss.kind == "tiny calls" for loss in found):
         found = [loss for loss in found if loss.kind not in _OF_WORKERS]
