@@ -69,6 +69,11 @@ def check_distributed(name: str, arguments: Iterable[tuple[Parameter, Any]], *, 
             continue
         if not (on_loop and is_asynchronous(value)):
             _check_iterable(name, parameter.name, value)
+        if isinstance(value, itertools.groupby) and parameter.role is Role.ELEMENT:  # of a batch, pairs are refused anyway
+            raise SignatureError(
+                f"{name}() got an itertools.groupby for {parameter.name}, whose groups are lost when the next one is read, "
+                f"which may be before the call: pass lists, ((key, list(group)) for key, group in ...)"
+            )
         if is_iterator(value):
             if id(value) in readers:
                 raise SignatureError(
@@ -82,11 +87,6 @@ def _check_iterable(name: str, parameter: str, value: Any) -> None:
     if isinstance(value, itertools.repeat) and never_ends(value):
         raise SignatureError(
             f"{name}() got an itertools.repeat for {parameter}, which never ends: {_constant(parameter, next(value))}"
-        )
-    if isinstance(value, itertools.groupby):
-        raise SignatureError(
-            f"{name}() got an itertools.groupby for {parameter}, whose groups are lost when the next one is read, which may "
-            f"be before the call: pass lists, ((key, list(group)) for key, group in ...)"
         )
     if not is_value(value):
         try:
