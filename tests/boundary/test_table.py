@@ -109,6 +109,13 @@ def test_type_aliases_in_a_worker(serializing_job: tuple[str, ...], run_script: 
     assert len(said) >= 4 * 14
 
 
+def test_enums_in_a_worker(serializing_job: tuple[str, ...], run_script: Run) -> None:
+    """Section 5: members have what their enum's own code has given them, every name, and are the same wherever they go."""
+    said = run_and_load(run_script, "enums.py", serializing_job)
+    assert said == dict.fromkeys(said, True)
+    assert len(said) >= 40
+
+
 def test_the_table_is_long_enough() -> None:
     """A row that was lost would not be missed otherwise."""
     assert len(ROWS) >= 200

@@ -5,7 +5,9 @@
 
 import abc
 import array
+import asyncio
 import collections
+import concurrent.futures
 import contextlib
 import contextvars
 import copyreg
@@ -21,6 +23,7 @@ import json
 import logging
 import math
 import mmap
+import multiprocessing
 import operator
 import os
 import pathlib
@@ -30,6 +33,7 @@ import re
 import socket
 import sqlite3
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -237,6 +241,49 @@ class Level(enum.StrEnum):
     LOW = enum.auto()
 
 
+class Strategy(enum.Enum):
+    DOUBLE = enum.member(lambda x: 2 * x)
+
+
+class Planet(enum.Enum):
+    EARTH = 5.9, 6.3
+
+    def __init__(self, mass, radius):
+        self.mass, self.radius = mass, radius
+
+
+class Missing:
+    """Pickles by its name in the script."""
+
+    def __reduce__(self):
+        return "MISSING"
+
+
+class Unset:
+    __slots__ = ()
+
+    def __new__(cls):
+        return globals()["UNSET_VALUE"] if "UNSET_VALUE" in globals() else super().__new__(cls)
+
+    def __reduce__(self):
+        return "UNSET_VALUE"
+
+    def __bool__(self):
+        return False
+
+
+class NoLength(type):
+    def __len__(cls):
+        return 0
+
+
+class Empty(metaclass=NoLength):
+    pass
+
+
+MISSING, UNSET_VALUE = Missing(), Unset()
+
+
 class Meta(type):
     made: typing.ClassVar = []
 
@@ -398,6 +445,13 @@ rows(
     flag=lambda: Access.WRITE,
     combined_flag=lambda: Access.READ | Access.WRITE,
     text_enum=lambda: Level.LOW,
+    enum_of_functions=lambda: Strategy.DOUBLE,
+    enum_with_fields=lambda: Planet.EARTH,
+    sentinel=lambda: MISSING,
+    sentinel_of_a_singleton=lambda: UNSET_VALUE,
+    class_of_no_length=lambda: Empty,
+    version=lambda: sys.version_info,
+    properties_of_floats=lambda: sys.float_info,
     protocol=lambda: Sized,
     typed_dict=lambda: Film,
     generic_class=lambda: Box,
@@ -687,6 +741,13 @@ class OwnQueue(queue.Queue):
 
 
 rows(refused=lock_words, own_local=OwnLocal, own_queue=OwnQueue)
+rows(
+    refused="only coroutines of one event loop can share it",
+    lock_of_coroutines=asyncio.Lock,
+    semaphore_of_coroutines=lambda: asyncio.Semaphore(2),
+    event_of_coroutines=asyncio.Event,
+    queue_of_coroutines=asyncio.Queue,
+)
 
 
 def usable(one, two):
@@ -741,6 +802,47 @@ row(
 row("weak set", lambda: make_weak(lambda held: weakref.WeakSet([held[1]])), lambda one, two: list(two[1]) == [Colour.RED])
 
 # What stays here.
+
+rows(
+    refused="pass one of a multiprocessing.Manager()",
+    lock_of_processes=multiprocessing.Lock,
+    event_of_processes=multiprocessing.Event,
+    barrier_of_processes=lambda: multiprocessing.Barrier(2),
+    queue_of_processes=multiprocessing.Queue,
+    simple_queue_of_processes=multiprocessing.SimpleQueue,
+    number_of_processes=lambda: multiprocessing.Value("i", 1),
+)
+rows(
+    # Their copies would close descriptors that are others' there, and take the ends of programs from who waits for them.
+    refused="pass a queue of a multiprocessing.Manager()",
+    connection=lambda: PIPE[0],
+    object_with_a_connection=lambda: Holder({"deep": PIPE}),
+)
+row("started program", lambda: make_program(), refused="pass its pid")
+rows(
+    refused="pass per_worker(...) to let each worker make one",
+    thread_pool=lambda: POOL,
+    object_with_a_thread_pool=lambda: Holder(POOL),
+    process_pool=lambda: concurrent.futures.ProcessPoolExecutor(1),
+)
+row("future without a result", concurrent.futures.Future, refused="pass its result()")
+row("future with a result", lambda: make_future(), lambda one, two: two.result(0) == 5)
+
+PIPE = multiprocessing.Pipe()
+POOL = concurrent.futures.ThreadPoolExecutor(1)
+
+
+def make_program():
+    program = subprocess.Popen([sys.executable, "-c", ""])
+    program.wait()
+    return program
+
+
+def make_future():
+    future = concurrent.futures.Future()
+    future.set_result(5)
+    return future
+
 
 rows(
     refused="cannot pickle",

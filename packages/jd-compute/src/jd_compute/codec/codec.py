@@ -101,7 +101,7 @@ def encode(obj: Any, large: int | None = LARGE, passed: Callable[[], Iterable[An
         obj: anything.
         large: buffers of at least this many bytes are kept apart, so that they need not be copied; None: all is in one
             piece, which `loads` turns back.
-        passed: returns what of it was passed to calls, or returned by them; these may not be of `SHARED_BY_THREADS`.
+        passed: returns what of it was passed to calls, or returned by them; see `refuse_shared`.
 
     Raises:
         BaseException: neither cloudpickle nor dill can send it: one of `REFUSALS`, from cloudpickle's attempt.

@@ -13,7 +13,7 @@ from typing import Any
 from jd_core.backend import Chunk, Work
 from jd_core.errors import RemoteError, SerializationError
 from jd_core.worker import unpicklable
-from jd_core.worker.pickling import SHARED_BY_THREADS
+from jd_core.worker.pickling import is_shared
 from jd_core.worker.unpicklable import REFUSALS
 
 
@@ -86,7 +86,7 @@ class SerializationErrors:
         return RemoteError(f"{kind}: {message} (the exception itself {why})\n\n{traceback}")
 
     def _goes(self, value: object) -> bool:
-        if isinstance(value, SHARED_BY_THREADS):
+        if is_shared(value):
             return False
         try:
             self.dumps(value)

@@ -30,6 +30,10 @@ MOST_SECONDS = 0.5
 _NAME = r"[A-Za-z_]{1,30}"
 
 
+#: Packages whose objects are named as a whole: what is in them says nothing to who uses them.
+_WHOLE = frozenset({"concurrent", "multiprocess", "multiprocessing", "subprocess"})
+
+
 def locate(value: Any, name: str, dumps: Callable[[Any], object]) -> str:
     """Returns where in ``value`` the part sits that does not pickle, and what it is.
 
@@ -93,6 +97,8 @@ def some_parts(value: Any) -> Iterator[tuple[str, Any]]:
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     """Yields (how to write it after the object, part) for the parts of an object that are pickled with it."""
+    if type(value).__module__.partition(".")[0] in _WHOLE:
+        return
     if isinstance(value, Mapping):
         for number, (key, part) in enumerate(value.items()):
             yield f"[{key!r}]" if isinstance(key, str) and re.fullmatch(_NAME, key) else f"[key {number}]", part

@@ -30,7 +30,7 @@ from jd_core.worker import (
     unpicklable,
     wrappers,
 )
-from jd_core.worker.pickling import exceptions, known, proxies, recipes, reducers, shipping, slices
+from jd_core.worker.pickling import classes, exceptions, known, recipes, reducers, shared, shipping, slices
 from jd_core.worker.surroundings import adopted, context, definitions, plain, process, reached, settings
 from jd_core.worker.surroundings import modules as own_modules
 from jd_core.worker.wrappers import folding, seeded
@@ -67,7 +67,7 @@ def _run_task(fields: Any, *values: Any, package: str, sources: dict[str, str]) 
 def function() -> Any:
     """Returns `remote.run_task` as a function that can be sent anywhere; `received` takes what it returns."""
     # Each needs only those before it.
-    pickles = (state, known, recipes, exceptions, proxies, slices, reducers, shipping, pickling, unpicklable)
+    pickles = (state, known, classes, recipes, exceptions, shared, slices, reducers, shipping, pickling, unpicklable)
     seen = (environment, plain, definitions, reached, own_modules, adopted, context, settings, process, surroundings)
     calling = (coroutines, resources, returned, calls, seeded, folding, wrappers, worker)
     modules = (*pickles, *seen, *calling, references, codec, process_state, interruption, housekeeping, remote)

@@ -61,7 +61,7 @@ def encode(obj: Any, beside: bool = True, passed: Callable[[], Iterable[Any]] = 
     Args:
         obj: the object.
         beside: whether large buffers go beside the pickle; Ray's client does not take them.
-        passed: returns what of it was passed to calls; this may not be of `SHARED_BY_THREADS`.
+        passed: returns what of it was passed to calls; see `refuse_shared`.
     """
     return _encode(obj, beside, passed)[0]
 

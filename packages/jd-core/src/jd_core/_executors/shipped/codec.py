@@ -36,7 +36,7 @@ def encode(obj: Any, passed: Callable[[], Iterable[Any]] = tuple) -> bytes:
 
     Args:
         obj: the object.
-        passed: returns what of it was passed to calls, or returned by them; this may not be of `SHARED_BY_THREADS`.
+        passed: returns what of it was passed to calls, or returned by them; see `refuse_shared`.
     """
     return _encode(obj, passed)[0]
 

@@ -4,7 +4,8 @@
 machines that have Python but not these packages.
 """
 
-from .reducers import SHARED_BY_THREADS, Reducers, dumps_exception, refuse_shared
+from .reducers import Reducers, dumps_exception
+from .shared import is_shared, refuse_shared
 from .shipping import ShippingReducers
 
-__all__ = ["SHARED_BY_THREADS", "Reducers", "ShippingReducers", "dumps_exception", "refuse_shared"]
+__all__ = ["Reducers", "ShippingReducers", "dumps_exception", "is_shared", "refuse_shared"]

@@ -11,13 +11,13 @@ functions, caches, type variables. Where such an object comes home it is the cal
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import threading
-import typing
+import types
 import weakref
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any
 
 from ..state import is_inside_worker  # noqa: TID252 - it has another name where it is sent to
@@ -42,7 +42,7 @@ class _Known:
         return None
 
     def find(self, token: str) -> Any:
-        return self._objects[0].get(token) or self._objects[1].get(token)
+        return next((objects[token] for objects in self._objects if token in objects), None)
 
     def classes(self) -> list[type]:
         return [obj for obj in list(self._objects[0].values()) if isinstance(obj, type)]
@@ -104,9 +104,8 @@ def token_of(obj: Any) -> str:
 
 
 def _make(token: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    known = _sent.find(token) or _received.find(token)
-    # A worker makes functions anew, with globals as they are at this call; a class must stay the class of its instances.
-    if known is not None and (isinstance(known, _LASTING) or not is_inside_worker()):
+    known = next((one for one in (_sent.find(token), _received.find(token)) if one is not None), None)
+    if known is not None and not (is_inside_worker() and isinstance(known, _MADE_ANEW)):
         return known
     made = make(*args)
     receive(made, token)
@@ -114,10 +113,9 @@ def _make(token: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     return made
 
 
-#: What is made once: instances have their class, and type aliases their parameters.
-_LASTING: tuple[Any, ...] = type, ContextVar, typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple
-if sys.version_info >= (3, 12):
-    _LASTING += (typing.TypeAliasType,)
+#: What a worker makes anew for each function, with globals as they are at its call; all else is what it was: instances have
+#: their class, type aliases their parameters, and sentinels are compared by identity.
+_MADE_ANEW = types.FunctionType, type(functools.cache(find))
 
 
 def receive(obj: Any, token: str) -> None:

@@ -14,37 +14,14 @@ import types
 import typing
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from . import exceptions, known, proxies, recipes, slices
+from . import classes, exceptions, known, recipes, shared, slices
 
 #: So many exceptions that led to one are sent along with it where not all can be.
 MOST_LINKS = 8
-
-#: What threads share, and processes cannot. Inside of other objects each worker gets new ones.
-SHARED_BY_THREADS = (
-    type(threading.Lock()),
-    type(threading.RLock()),
-    threading.Condition,
-    threading.Semaphore,
-    threading.Event,
-    threading.Barrier,
-    threading.local,
-    queue.Queue,
-    queue.SimpleQueue,
-)
-
-
-def refuse_shared(values: Iterable[Any]) -> None:
-    """Raises a PicklingError if one of these, which were passed to a call or returned by it, is of `SHARED_BY_THREADS`."""
-    for value in values:
-        if isinstance(value, SHARED_BY_THREADS):
-            raise pickle.PicklingError(
-                "only threads can share it, and each worker would get one of its own: pass per_worker(...) if that is what "
-                "you want, or one of a multiprocessing.Manager()"
-            )
 
 
 class Reducers:
@@ -53,7 +30,7 @@ class Reducers:
     Attributes:
         cloudpickle: the module that the pickler is of.
         shares_files: whether what it pickles is unpickled on this machine.
-        has_shared: whether something of `SHARED_BY_THREADS` was pickled.
+        has_shared: whether something was pickled that `shared.is_shared`.
         links: the ids of the exceptions that go along with those which they led to; None: all do.
     """
 
@@ -77,19 +54,15 @@ class Reducers:
             return self._by_value(obj, super().reducer_override(obj))  # type: ignore[misc]
         if isinstance(obj, BaseException):
             return exceptions.reduce_exception(obj, self._links(obj))
-        module = kind.__module__
-        if module in slices.LIBRARIES:
-            return slices.reduce_slice(obj, shares_files=self.shares_files)
-        if module in recipes.GENERATORS:
-            return recipes.reduce_generator(obj)
-        reduce = _REDUCERS.get(kind)
-        if reduce is not None:
+        if (reduce := _BY_MODULE.get(kind.__module__)) is not None:
+            return reduce(self, obj)
+        if (reduce := _REDUCERS.get(kind)) is not None:
             return reduce(self, obj)
         if obj is sys.stdout or obj is sys.stderr:  # there, it is what stands there
             return getattr, (sys, "stdout" if obj is sys.stdout else "stderr")
         if isinstance(obj, threading.local):
             return self.reduce_shared(kind)
-        return proxies.reduce_proxy(obj) if proxies.is_proxy(kind) else NotImplemented
+        return classes.reduce_instance(obj, self.is_importable)
 
     def _reduce_function(self, function: Any) -> Any:
         path = self.path_to(function)
@@ -107,11 +80,9 @@ class Reducers:
     def _by_value(self, obj: Any, reduced: Any) -> Any:
         if not isinstance(reduced, tuple) or len(reduced) != 6:
             return reduced  # by name
+        if isinstance(obj, type):
+            return classes.reduce_class(obj, reduced)
         make, args, state, _, _, setter = reduced
-        if vars(obj).get("__slots__") and make.__name__ == "_make_skeleton_class":
-            # Else its copy has a __dict__ instead, and so have instances that come home.
-            kind, name, bases, namespace, *rest = args
-            args = kind, name, bases, {**namespace, "__slots__": obj.__slots__}, *rest
         return known.reduce_known(obj, (make, args, state, setter))
 
     def _links(self, error: BaseException) -> tuple[BaseException | None, BaseException | None]:
@@ -155,6 +126,11 @@ class Reducers:
         """Returns how to make another one of what threads share, and records that there is such a thing."""
         self.has_shared = True
         return make, ()
+
+    def record_shared(self) -> Any:
+        """Records that there is something that is shared; it pickles as its class says."""
+        self.has_shared = True
+        return NotImplemented
 
 
 def _reduce_condition(_: Reducers, condition: threading.Condition) -> Any:
@@ -209,6 +185,16 @@ _REDUCERS: dict[type, Callable[[Any, Any], Any]] = {
     weakref.WeakKeyDictionary: lambda _, weak: (type(weak), (dict(weak),)),
     typing.ParamSpecArgs: lambda _, made: (getattr, (made.__origin__, "args")),
     typing.ParamSpecKwargs: lambda _, made: (getattr, (made.__origin__, "kwargs")),
+}
+
+
+#: What is asked about instances of a module's classes, by the module.
+_BY_MODULE: dict[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(slices.LIBRARIES, lambda pickler, obj: slices.reduce_slice(obj, shares_files=pickler.shares_files)),
+    **dict.fromkeys(recipes.GENERATORS, lambda _, obj: recipes.reduce_generator(obj)),
+    **dict.fromkeys(shared.MODULES, lambda _, obj: shared.refuse_of_one_process(obj)),
+    **dict.fromkeys(shared.OF_COROUTINES, lambda pickler, _: pickler.record_shared()),
+    "sys": lambda _, obj: shared.reduce_of_interpreter(obj),
 }
 
 
