@@ -406,6 +406,41 @@ def test_groups_that_the_next_one_ends(parallel: Parallel, no_run: None, how: st
     assert [key for key, _ in pairs] == [1, 2]  # nothing was read
 
 
+def chained_parts(values: Iterable[int]) -> Iterator[Iterator[int]]:
+    """Yields the values two by two, each as an iterator that takes them from the source."""
+    source = iter(values)
+    for first in source:
+        yield itertools.chain((first,), itertools.islice(source, 1))
+
+
+PASSING: dict[str, Callable[[], Iterator[Any]]] = {
+    "groups": lambda: (group for _, group in itertools.groupby([1, 1, 2, 2, 3])),
+    "parts of one source": lambda: chained_parts([1, 1, 2, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("name", PASSING)
+def test_batches_that_the_next_one_ends(parallel: Parallel, name: str, how: str) -> None:
+    """Section 2: a batch that is an iterator to be converted is read before the next one, which may take its elements."""
+    assert used(parallel(hinted(list[int])), how, PASSING[name]()) == [("list", [1, 1]), ("list", [2, 2]), ("list", [3])]
+    assert used(parallel(hinted(tuple[int, ...])), how, PASSING[name]())[1:] == [("tuple", [2, 2]), ("tuple", [3])]
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_groups_for_any_parameter(parallel: Parallel, how: str) -> None:
+    """Section 2: a group of itertools.groupby is a list, whatever the hint says."""
+    assert used(parallel(list), how, PASSING["groups"]()) == [[1, 1], [2, 2], [3]]
+
+
+def test_what_is_left_of_a_generator_can_be_read_after_the_run(parallel: Parallel) -> None:
+    """Section 3: the run closes no generator that it was passed."""
+    numbers = iter(number for number in range(100))
+    with contextlib.closing(parallel(functions.same, buffersize=4).stream(numbers)) as stream:
+        next(stream)
+    assert next(numbers) < 20
+
+
 def test_text_in_a_class_of_its_own_is_not_split(parallel: Parallel, no_run: None) -> None:
     """Promise 4: text is a value, also as a UserString."""
     with pytest.raises(SignatureError, match=r"got a single UserString for value"):

@@ -8,17 +8,20 @@ from __future__ import annotations
 import itertools
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from jd_core._collections import table
 from jd_core._hints.matching import MISSING
 from jd_core._hints.parameter import Parameter
+from jd_core._planning.arguments import is_iterator
 from jd_core._planning.binding import Argument
 from jd_core.errors import BatchingError
 
 #: Seconds after which reading an iterator stops with what there is: calls for its first elements do not wait for more.
 READ_SECONDS = 0.01
+
+_GROUP = type(next(itertools.groupby([0]))[1])
 
 
 class Arriving(ABC):
@@ -73,6 +76,7 @@ class Column:
 
     def __init__(self, argument: Argument) -> None:
         value = argument.value
+        self.argument = argument
         self.parameter: Parameter = argument.parameter
         self.value = value
         self.length = table.length(value)
@@ -84,7 +88,9 @@ class Column:
 
     def _iterator(self) -> Iterator[Any]:
         iterator: Iterator[Any] = iter(self.value)
-        if self.length is None or hasattr(type(self.value), "__iter__"):
+        if self.length is None:
+            return kept(self.argument, iterator)
+        if hasattr(type(self.value), "__iter__"):
             return iterator
         # It is iterated by __getitem__, which may have a value for any index: its length is where it ends.
         return itertools.islice(iterator, self.length)
@@ -157,6 +163,25 @@ class Column:
             f"parameter {self.parameter.name} got an object of type {type(self.value).__name__} whose len() is "
             f"{self.length}, but it has {number} elements: pass list(...) of it, and do not change it during the run"
         )
+
+
+def kept(argument: Argument, elements: Iterator[Any]) -> Iterator[Any]:
+    """Iterates elements; batches that are iterators, to be converted, as lists: they may be lost when the next one is read.
+
+    So are the groups of `itertools.groupby`, which are lists for any parameter. The first element decides.
+    """
+    return itertools.chain.from_iterable(_parts(argument, elements))
+
+
+def _parts(argument: Argument, elements: Iterator[Any]) -> Iterator[Iterable[Any]]:
+    parameter, value = argument
+    for first in elements:
+        converts = is_iterator(first) and parameter.is_batched(value, first) and not parameter.holds(first)
+        if not (converts or type(first) is _GROUP) or table.never_ends(first):
+            yield (first,)
+            yield elements
+        else:
+            yield (list(first),)
 
 
 class ArrivingColumn:

@@ -32,7 +32,7 @@ from jd_core._hints.matching import MISSING
 from jd_core._hints.parameter import Role
 from jd_core._planning.arguments import may_block
 from jd_core._planning.binding import Argument, BoundCall
-from jd_core._planning.columns import Arriving, Column
+from jd_core._planning.columns import Arriving, Column, kept
 from jd_core.backend import CANCEL_SECONDS
 from jd_core.errors import BackendError, BatchingError
 
@@ -218,7 +218,9 @@ class ThreadInput(Arriving):
 
     def _iterate(self) -> Iterator[Any]:
         source = self.argument.value
-        if self.length is not None:  # a column checks it
+        if self.length is None:
+            source = kept(self.argument, iter(source))
+        else:  # a column checks it
             source = itertools.chain.from_iterable(iter(functools.partial(Column(self.argument).take, 1), []))
         for element in source:
             if self._reader.closed:
