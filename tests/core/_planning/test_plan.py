@@ -203,6 +203,25 @@ def test_frames_for_elements() -> None:
         planned(elements, pandas.DataFrame({"a": [1]}))
 
 
+@pytest.mark.parametrize("passed", ["polars.DataFrame", "pyarrow.Table", "pandas.DataFrame"])
+@pytest.mark.parametrize("hinted", ["pandas.DataFrame", "pandas.Series", "polars.DataFrame", "pyarrow.Table"])
+def test_frames_of_another_library(passed: str, hinted: str) -> None:
+    """Section 3: a frame for a parameter that is hinted as another is refused, and both are named with their library."""
+    if passed == hinted:
+        pytest.skip("it is the hinted one")
+    library, _, name = passed.partition(".")
+    kinds = pytest.importorskip(library)
+    frame = kinds.table({"a": [1]}) if name == "Table" else kinds.DataFrame({"a": [1]})
+    library, _, name = hinted.partition(".")
+
+    def function(batch: Any) -> None:
+        """Gets a batch."""
+
+    function.__annotations__["batch"] = getattr(pytest.importorskip(library), name)
+    with pytest.raises(SignatureError, match=f"got a {passed} for batch, hinted as a {hinted}: pass a {hinted}, or"):
+        planned(function, frame)
+
+
 def test_errors_of_an_iterator_come_through() -> None:
     """Section 5: what reading an argument raises is raised as it is."""
 

@@ -164,6 +164,10 @@ def _is_flat(column: Column | ArrivingColumn) -> bool:
 
 def _frame_for_elements(name: str, column: Column | ArrivingColumn) -> str:
     parameter = column.parameter
+    kind = table.kind_of_value(column.value)
+    if kind is not None and parameter.kinds and not parameter.holds(column.value):
+        hinted = parameter.kinds[0].name
+        return f"{name}() got a {kind.name} for {parameter.name}, hinted as a {hinted}: pass a {hinted}, or change the hint"
     unresolved = f" (its hint cannot be resolved: {parameter.unresolved})" if parameter.unresolved else ""
     return (
         f"{name}() got a {type(column.value).__name__} for {parameter.name}, which takes one element per call{unresolved}, "
