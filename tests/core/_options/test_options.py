@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 from typing import Any
 
+import numpy as np
 import pytest
 from jd_core import Rate, distribute
 from jd_core._options.options import COMMON, Options, resolve
@@ -114,6 +115,16 @@ def test_an_option_checks(option: Option, value: Any, error: type[Exception] | N
     else:
         with pytest.raises(error, match=f"option name={value!r} must be {option.allowed}"):
             option.check("name", value)
+
+
+def test_integers_of_numpy() -> None:
+    """Section 1: a whole number may be one of numpy's, and is an int from there on; what only looks like one is refused."""
+    options = resolve({"job": "io", "workers": np.int64(2), "seed": np.uint32(7), "retries": np.int8(1)})
+    assert (type(options.workers), type(options.seed), type(options.retries)) == (int, int, int)
+    assert (options.workers, options.seed, options.retries) == (2, 7, 1)
+    for value in (np.True_, np.float64(2), np.arange(2)):
+        with pytest.raises(TypeError, match=r"workers=.* must be a whole number of at least 1, or None"):
+            resolve({"workers": value})
 
 
 def test_closest() -> None:

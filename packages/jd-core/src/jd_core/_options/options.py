@@ -167,9 +167,7 @@ def resolve(given: Mapping[str, Any], base: Options | None = None) -> Options:
     values = dict(given)
     stated = base.given | {name for name in values if name == "job" or name in COMMON}
     job = registry.canonical(values.pop("job", base.job))
-    common = {name: values.pop(name) for name in COMMON if name in values}
-    for name, value in common.items():
-        COMMON[name].check(name, value)
+    common = {name: option.check(name, values.pop(name)) for name, option in COMMON.items() if name in values}
     own = {**(base.backend if job == base.job else {}), **_own(job, values)}
     options = Options(job=job, **{**{name: getattr(base, name) for name in COMMON}, **common}, backend=own, given=stated)
     if options.batch_size is not None and not options.autobatch:
@@ -214,6 +212,7 @@ def _own(job: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
         declared = registry.backend_class(job).options
     except BackendNotInstalledError:
         return values  # the first call says so; until then the module stays importable
+    own = {}
     for name, value in values.items():
         if name not in declared:
             from jd_core._options.advice import advice  # here, because it is seldom needed
@@ -223,5 +222,5 @@ def _own(job: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
                 f"distribute: job={job!r} has no option {name!r} (given {value!r}){advice(name, value, names)} "
                 f"Its options: {', '.join(names)}"
             )
-        declared[name].check(name, value)
-    return {name: declared[name].convert(value) for name, value in values.items()}
+        own[name] = declared[name].check(name, value)
+    return {name: declared[name].convert(value) for name, value in own.items()}

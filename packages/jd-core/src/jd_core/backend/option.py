@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -22,14 +24,23 @@ class Option(NamedTuple):
     accepts: Callable[[Any], bool] = lambda value: True
     convert: Callable[[Any], Any] = lambda value: value
 
-    def check(self, name: str, value: Any) -> None:
-        """Raises a TypeError or ValueError that names the option, the value and what is allowed."""
+    def check(self, name: str, value: Any) -> Any:
+        """Returns the value, an integer of numpy as an int.
+
+        Raises:
+            TypeError: it is of another type; the message names the option, the value and what is allowed.
+            ValueError: it is not allowed; the message is the same.
+        """
+        if int in self.types and not isinstance(value, self.types) and hasattr(type(value), "__index__"):
+            with contextlib.suppress(TypeError):  # as numpy's bool and arrays say
+                value = operator.index(value)
         # True is an int to isinstance, but workers=True is a mistake.
         stray_bool = isinstance(value, bool) and bool not in self.types and object not in self.types
         wrong_type = stray_bool or not isinstance(value, self.types)
         if wrong_type or not self.accepts(value):
             error = TypeError if wrong_type else ValueError
             raise error(f"distribute: option {name}={value!r} must be {self.allowed}")
+        return value
 
 
 def is_plain_callable(value: object) -> bool:
