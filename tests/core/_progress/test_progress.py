@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,30 @@ def test_silence_where_nobody_looks(wanted: bool, monkeypatch: pytest.MonkeyPatc
     shown.advance(5)
     shown.close()
     assert stream.getvalue() == ""
+
+
+class WritesOnly:
+    """Stands in for stderr, as where a program logs what is written there."""
+
+    def write(self, text: str) -> int:
+        """Must not be asked."""
+        raise AssertionError(text)
+
+
+def closed_stream() -> io.StringIO:
+    """Returns a stream that refuses everything."""
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("make", [lambda: None, WritesOnly, closed_stream], ids=["none", "writes only", "closed"])
+def test_silence_where_stderr_is_no_stream_to_look_at(make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 1: progress=True fails no run where stderr is missing, is another program's object, or is closed."""
+    monkeypatch.setattr(sys, "stderr", make())
+    shown = progress.start(True, "function", 5)
+    shown.advance(5)
+    shown.close()
 
 
 class Terminal(io.StringIO):

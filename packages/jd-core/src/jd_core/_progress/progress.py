@@ -194,7 +194,10 @@ def start(
 
 def _watched() -> bool:
     """Whether anybody sees stderr: in a notebook, or at a terminal."""
-    return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+    try:
+        return _in_notebook() or bool(sys.stderr.isatty())
+    except (AttributeError, ValueError):  # there is none, it is an object that can only write, or it is closed
+        return False
 
 
 def _in_notebook() -> bool:
