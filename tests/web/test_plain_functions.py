@@ -282,6 +282,16 @@ def test_asyncio_is_used_where_uvloop_is_not_installed(monkeypatch):
     thread.close()
 
 
+def test_asyncio_is_used_where_uvloop_cannot_be_imported(monkeypatch, tmp_path):
+    """Section 6: in a thread that goes on when the main thread has ended, concurrent.futures refuses uvloop's import."""
+    (tmp_path / "uvloop.py").write_text('raise RuntimeError("can\'t register atexit after shutdown")')
+    monkeypatch.delitem(sys.modules, "uvloop", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    thread = LoopThread()
+    assert type(thread.loop).__module__.startswith("asyncio.")
+    thread.close()
+
+
 def test_doctor_tells_the_loop(web):
     """``just-distribute doctor`` says what runs are on."""
     assert web.backend.doctor() == [("event loop", loop_name())]

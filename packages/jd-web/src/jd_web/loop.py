@@ -77,7 +77,8 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         return asyncio.new_event_loop()
     try:
         make: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
-    except (ImportError, AttributeError):  # an uninstalled one may leave an empty folder behind
+    except (ImportError, AttributeError, RuntimeError):
+        # An uninstalled one may leave an empty folder behind; and once the main thread has ended, it cannot be imported.
         make = asyncio.new_event_loop
     return make()
 
