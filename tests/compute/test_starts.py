@@ -409,6 +409,9 @@ def test_a_deleted_working_folder_is_no_matter(tmp_path, monkeypatch):
     folder.rmdir()
     assert run([-1, -2]) == [1, 2]
     assert distribute(abs, job="compute", workers=2, idle_seconds=530.0)([-1, -2]) == [1, 2]
+    shutdown()  # the process that starts workers, too, which is in the folder of before
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["relative", "", str(tmp_path)]))
+    assert run([-1, -2]) == [1, 2], "an interpreter does not start where it cannot make the first of these absolute"
 
 
 @pytest.mark.parametrize("files", [64, 128])

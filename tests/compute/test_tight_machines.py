@@ -91,6 +91,8 @@ def test_places_that_are_full_read_only_or_missing(tmp_path, machine, method):
     """Nothing of ours lies there, so all works."""
     if not may("unshare -m true"):
         pytest.skip("this user may not make a mount namespace")
+    if machine == "folder-deleted" and sys.version_info[:3] == (3, 13, 0):
+        pytest.skip("there, this Python cannot import socket: SystemError: error return without exception set")
     started = f"exec {sys.executable} -c {shlex.quote(PROGRAM)} {method}"
     inside = f"{MACHINES[machine]}; {started}"
     environment = {**os.environ, "folder": str(tmp_path)}

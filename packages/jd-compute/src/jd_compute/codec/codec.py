@@ -90,7 +90,7 @@ class Encoded(NamedTuple):
         buffers: its large buffers, in order. They are views of the object's own memory.
     """
 
-    data: memoryview | bytes
+    data: bytes
     buffers: Sequence[memoryview] = ()
 
 
@@ -133,10 +133,10 @@ def encode(obj: Any, large: int | None = LARGE, passed: Callable[[], Iterable[An
             raise refused from None
     if pickler.has_shared:
         refuse_shared(passed())
-    data = file.getbuffer()
-    if large is not None and data.nbytes > NEVER_BLOCKS:
+    data = file.getvalue()  # no copy, and no view of the file: that one is garbage before it shows from Python 3.13 on
+    if large is not None and len(data) > NEVER_BLOCKS:
         # Its sender would have to wait until the receiver has time for it.
-        return Encoded(b"", [data, *buffers])
+        return Encoded(b"", [memoryview(data), *buffers])
     return Encoded(data, buffers)
 
 
