@@ -50,6 +50,24 @@ def run_program(source, *arguments, seconds=30.0, **options):
         process.communicate()
 
 
+@pytest.mark.parametrize("executable", [None, "", "/no/such/python"])
+@pytest.mark.parametrize("method", METHODS)
+def test_without_an_interpreter_to_start(method, executable):
+    """A program that embeds Python may have no `sys.executable`: a fork needs none, all else is one error that says so."""
+    program = """
+        import sys
+        from jd_core import BackendError, distribute
+        sys.executable = {"None": None}.get(sys.argv[2], sys.argv[2])
+        try:
+            print(distribute(abs, job="compute", workers=2, start_method=sys.argv[1])([-1, -2]))
+        except BackendError as error:
+            print(error)
+    """
+    output, errors = run_program(program, method, executable)
+    assert errors == ""
+    assert output == "[1, 2]\n" if method == "fork" else f"sys.executable is {executable!r}" in output
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_workers_collect_garbage(method):
     """The process that forks them does not, and nothing that it has imported is hidden from the collector."""

@@ -237,7 +237,7 @@ def _remedy(code: int) -> str:
         return "Allow this process more open files (ulimit -n), or close some"
     if code == errno.EAGAIN:
         return "Allow this user more processes (ulimit -u, or the container's limit of pids), or use job='io'"
-    return "Free some memory" if code == errno.ENOMEM else "Workers are Python interpreters, started as sys.executable says"
+    return "Free some memory" if code == errno.ENOMEM else f"Workers are Python interpreters: sys.executable is {sys.executable!r}"
 
 
 def _tracker() -> int | None:
@@ -246,5 +246,5 @@ def _tracker() -> int | None:
 
     try:
         return resource_tracker.getfd()
-    except OSError:
+    except (OSError, TypeError):  # or there is no sys.executable, in a program that embeds Python
         return None

@@ -7,6 +7,7 @@ signal mask is set before it runs a single instruction, and a forked child that 
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import signal
@@ -70,7 +71,7 @@ def start_interpreter(module: str, files: Sequence[int], variables: Mapping[str,
     """
     executable = sys.executable
     if not executable:
-        raise FileNotFoundError("sys.executable is not set, so this program cannot start another Python interpreter")
+        raise FileNotFoundError(errno.ENOENT, "sys.executable is not set")  # the program embeds Python
     options = ["-" + letter * getattr(sys.flags, name, 0) for letter, name in _OPTIONS if getattr(sys.flags, name, 0)]
     options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
     options += [f"-W{option}" for option in sys.warnoptions]
