@@ -116,6 +116,13 @@ def test_enums_in_a_worker(serializing_job: tuple[str, ...], run_script: Run) ->
     assert len(said) >= 40
 
 
+def test_what_calls_pickle_themselves(serializing_job: tuple[str, ...], run_script: Run) -> None:
+    """Section 5: the classes and functions of a script are found by their names, whoever pickles them in a worker."""
+    said = run_and_load(run_script, "own_pickles.py", serializing_job)
+    assert said == dict.fromkeys(said, True)
+    assert len(said) >= 10
+
+
 def test_the_table_is_long_enough() -> None:
     """A row that was lost would not be missed otherwise."""
     assert len(ROWS) >= 200

@@ -91,7 +91,14 @@ def reduce_known(obj: Any, recipe: Recipe) -> Any:
     if is_received(obj):
         return _at_home, (_received.token_of(obj), type(obj).__name__, getattr(obj, "__name__", ""))
     token = token_of(obj)
-    return _make, (token, make, args), (token, setter, state), None, None, _set_state
+    return _make, (token, make, args, _name_in_script(obj), id(obj)), (token, setter, state), None, None, _set_state
+
+
+def _name_in_script(obj: Any) -> str | None:
+    """Returns the name by which other picklers find a class or function of a script; None if there is none."""
+    name = getattr(obj, "__qualname__", None)
+    is_named = isinstance(name, str) and getattr(obj, "__module__", None) == "__main__" and find("__main__", name) is obj
+    return name if is_named else None
 
 
 def token_of(obj: Any) -> str:
@@ -103,19 +110,45 @@ def token_of(obj: Any) -> str:
     return token
 
 
-def _make(token: str, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+def _make(token: str, make: Callable[..., Any], args: tuple[Any, ...], name: str | None, identity: int) -> Any:
     known = next((one for one in (_sent.find(token), _received.find(token)) if one is not None), None)
     if known is not None and not (is_inside_worker() and isinstance(known, _MADE_ANEW)):
         return known
     made = make(*args)
     receive(made, token)
     _unfinished.add(token)
+    if name is not None and is_inside_worker():
+        _publish(made, name, identity)
     return made
 
 
 #: What a worker makes anew for each function, with globals as they are at its call; all else is what it was: instances have
 #: their class, type aliases their parameters, and sentinels are compared by identity.
 _MADE_ANEW = types.FunctionType, type(functools.cache(find))
+
+
+#: What there is of the caller's script, as long as it is used.
+_of_script: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+
+
+def _publish(made: Any, name: str, identity: int) -> None:
+    """Lets a class or function of a script be found by its name: by `pickle`, as a call may store an instance."""
+    if isinstance(made, type):
+        made.__qualname__ = name
+    script = vars(sys.modules["__main__"])
+    before = script.get(name)
+    if before is not None and (id(before) == identity or before is _of_script.get(name)):
+        script[name] = made  # this is a fork of the caller
+    script.setdefault("__getattr__", _find_in_script)
+    if "." not in name:
+        _of_script[name] = made
+
+
+def _find_in_script(name: str) -> Any:
+    found = _of_script.get(name)
+    if found is None:
+        raise AttributeError(f"module '__main__' has no attribute {name!r}: no function that runs here uses it")
+    return found
 
 
 def receive(obj: Any, token: str) -> None:
