@@ -227,6 +227,13 @@ def test_log_levels_are_the_callers_at_the_call() -> None:
         assert there == level
 
 
+def test_level_names_are_the_callers(caplog: pytest.LogCaptureFixture) -> None:
+    """Section 5: records arrive as in a plain loop, also those of a level that the program has named itself."""
+    logging.addLevelName(37, "NOTICE")
+    _call([1], ask=lambda _: logging.getLogger("jd_test_output").log(37, "named"))
+    assert [record.levelname for record in caplog.records] == ["NOTICE"]
+
+
 def test_loggers_that_other_threads_make_during_runs() -> None:
     """Section 5: they do no harm."""
     stop = threading.Event()

@@ -237,9 +237,7 @@ def _remedy(code: int) -> str:
         return "Allow this process more open files (ulimit -n), or close some"
     if code == errno.EAGAIN:
         return "Allow this user more processes (ulimit -u, or the container's limit of pids), or use job='io'"
-    if code == errno.ENOMEM:
-        return "Free some memory"
-    return f"Workers are Python interpreters: sys.executable is {sys.executable!r}"
+    return "Free some memory" if code == errno.ENOMEM else f"Workers are started as sys.executable, {sys.executable!r}"
 
 
 def _tracker() -> int | None:

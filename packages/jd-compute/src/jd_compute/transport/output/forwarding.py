@@ -121,6 +121,8 @@ def show(data: memoryview) -> None:
     where, content = bytes(data[:1]), bytes(data[1:])
     if where == LOG:
         record = logging.makeLogRecord(pickle.loads(content))
+        if record.levelname == f"Level {record.levelno}":  # it has a name here, maybe
+            record.levelname = logging.getLevelName(record.levelno)
         logger = logging.getLogger(record.name)
         if logger.isEnabledFor(record.levelno):
             logger.handle(record)
