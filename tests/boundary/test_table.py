@@ -116,6 +116,13 @@ def test_enums_in_a_worker(serializing_job: tuple[str, ...], run_script: Run) ->
     assert len(said) >= 40
 
 
+def test_structures_in_a_worker(serializing_job: tuple[str, ...], run_script: Run) -> None:
+    """Section 5: structures of ctypes have the layout that they have in the caller, which pickle knows nothing of."""
+    said = run_and_load(run_script, "structures.py", serializing_job)
+    assert said == dict.fromkeys(said, True)
+    assert len(said) >= 20
+
+
 def test_what_calls_pickle_themselves(serializing_job: tuple[str, ...], run_script: Run) -> None:
     """Section 5: the classes and functions of a script are found by their names, whoever pickles them in a worker."""
     said = run_and_load(run_script, "own_pickles.py", serializing_job)

@@ -2,6 +2,7 @@
 
 - A class with ``__slots__``: its copy would have a ``__dict__`` instead, and so would instances that come home.
 - An enum: members would lack what its ``__new__`` or ``__init__`` has given them, and second names of members be gone.
+- A structure or array of ctypes, which has fields that cannot be pickled.
 - An instance of a class with a ``__getattr__``, which is asked for ``__setstate__`` before there is anything in it. One that
   looks into the object itself then never ends, as in classes that pass on to what they wrap.
 - An instance that pickles by its name in the script, as sentinels do.
@@ -29,10 +30,37 @@ def reduce_class(cls: type, reduced: Any) -> Any:
     make, args, state, _, _, setter = reduced
     if isinstance(cls, enum.EnumType):
         return known.reduce_known(cls, _enum(cls, state, setter))
+    if any(kind.__module__ == "_ctypes" for kind in type.mro(type(cls))):
+        return _reduce_ctypes(cls, state, setter)
     if vars(cls).get("__slots__"):
         kind, name, bases, namespace, *rest = args
         args = kind, name, bases, {**namespace, "__slots__": cls.__slots__}, *rest  # type: ignore[attr-defined]
     return known.reduce_known(cls, (make, args, state, setter))
+
+
+def _reduce_ctypes(cls: Any, state: Any, setter: Callable[[Any, Any], Any]) -> Any:
+    """Returns how to rebuild a structure, whose fields bring what reads and writes them, an array, or a swapped number."""
+    little, big = (vars(cls).get(f"__ctype_{order}__") for order in ("le", "be"))
+    if little is not None and big is not None:  # the one that is not of this machine's order has no name
+        return getattr, (little, "__ctype_be__") if cls is big else (big, "__ctype_le__")
+    length = getattr(cls, "_length_", None)
+    if length is not None and cls._type_ * length is cls:
+        return operator.mul, (cls._type_, length)
+    attributes = {name: value for name, value in state[0].items() if type(value).__name__ != "CField"}
+    early = {name: value for name, value in attributes.items() if name in ("_type_", "_length_")}
+    late = {name: attributes[name] for name in sorted(attributes.keys() - early.keys(), key="_fields_".__eq__)}
+    return known.reduce_known(cls, (_derive, (cls.__name__, cls.__bases__, early), (late, state[1], setter), _set_structure))
+
+
+def _derive(name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> type:
+    return type(bases[0])(name, bases, namespace)
+
+
+def _set_structure(cls: Any, state: tuple[dict[str, Any], Any, Callable[[Any, Any], Any]]) -> None:
+    attributes, slots, setter = state
+    if "_fields_" in vars(cls):  # for good
+        attributes = {name: value for name, value in attributes.items() if name not in ("_fields_", "_anonymous_", "_pack_")}
+    setter(cls, (attributes, slots))
 
 
 def _enum(cls: enum.EnumType, state: Any, setter: Callable[[Any, Any], Any]) -> known.Recipe:
