@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import gc
 import itertools
 import operator
 import os
@@ -307,7 +308,7 @@ def test_workers_that_a_run_could_not_use_serve_the_next_one():
 def test_a_run_that_was_interrupted_anywhere_leaves_the_next_one_as_it_should_be(tmp_path, monkeypatch):
     """Promise 7: Ctrl-C in any line of what tells workers what a run is about, and parts with them."""
     run = distribute(where, job="compute", workers=1, idle_seconds=78.0)
-    before = sys.gettrace()
+    before, shares = sys.gettrace(), len(shared_pool()._shares)
     for line in itertools.count(1):
         left = itertools.count(line - 1, -1)
 
@@ -331,3 +332,5 @@ def test_a_run_that_was_interrupted_anywhere_leaves_the_next_one_as_it_should_be
             sys.settrace(before)
         assert run(range(3)) == [(str(folder), number) for number in range(3)], line
     assert line > 50
+    gc.collect()
+    assert len(shared_pool()._shares) == shares, "each run has given its part of the pool back"

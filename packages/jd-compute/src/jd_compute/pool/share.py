@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -133,7 +134,8 @@ class Shares:
     def __init__(self) -> None:
         self.waiting: list[Share] = []
         self.starting: Counter[Settings] = Counter()
-        self._all: list[Share] = []
+        # Weakly, for Ctrl-C may come when a run has a share and nobody has the run.
+        self._all: weakref.WeakSet[Share] = weakref.WeakSet()
         self._last_turn = 0.0  # when a worker changed hands, on the monotonic clock
 
     def __len__(self) -> int:
@@ -141,11 +143,11 @@ class Shares:
 
     def add(self, share: Share) -> None:
         """Adds the share of a new run."""
-        self._all.append(share)
+        self._all.add(share)
 
     def remove(self, share: Share) -> None:
         """Removes the share of a run that has ended."""
-        self._all.remove(share)
+        self._all.discard(share)
         self.wait_no_more(share)
         if share.to_start:
             self.starting[share.settings] -= share.to_start
