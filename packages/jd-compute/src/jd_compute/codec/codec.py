@@ -133,7 +133,7 @@ def encode(obj: Any, large: int | None = LARGE, passed: Callable[[], Iterable[An
             raise refused from None
     if pickler.has_shared:
         refuse_shared(passed())
-    data = file.getvalue()  # no copy, and no view of the file: that one is garbage before it shows from Python 3.13 on
+    data = file.getvalue()  # not getbuffer: a view that is garbage together with its file makes Python 3.13 complain
     if large is not None and len(data) > NEVER_BLOCKS:
         # Its sender would have to wait until the receiver has time for it.
         return Encoded(b"", [memoryview(data), *buffers])

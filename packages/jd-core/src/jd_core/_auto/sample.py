@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jd_core._insight.sending import pickled_size
 from jd_core.backend import Chunk, ChunkResult
 
 #: Bytes that a process writes and another one reads in shared memory, per second; a cautious figure of today's machines.
@@ -136,43 +136,29 @@ class Sample:
         return max(self.seconds - self.late, self.cpu)
 
     def _weigh(self, chunk: Chunk, values: Any) -> None:
-        try:
-            seconds, nbytes = _serialize((chunk.columns, values))
-        except Exception:
+        seconds, nbytes = _serialized((chunk.columns, values))
+        if nbytes is None:
             self.sendable = False
             return
-        shared, _ = _serialize(())  # the cost of a message, which many calls have together
+        shared, _ = _serialized(())  # the cost of a message, which many calls have together
         # Serialized there and back, and copied once on each way; large buffers are only copied.
         self.moving += 2 * max(0.0, seconds - shared) + nbytes / BYTES_PER_SECOND
         self.nbytes += nbytes
         self.weighed += len(values)
 
 
-class _Scale:
-    """A file that keeps only how much was written: a large bytes object is not copied for it."""
-
-    def __init__(self) -> None:
-        self.nbytes = 0
-
-    def write(self, data: Any) -> int:
-        size = memoryview(data).nbytes
-        self.nbytes += size
-        return size
-
-
-def _serialize(data: Any) -> tuple[float, int]:
-    """Returns how many seconds it takes to serialize data, and how many bytes that makes, large buffers included.
+def _serialized(data: Any) -> tuple[float, int | None]:
+    """Returns how many seconds it takes to serialize data, and how many bytes that makes; None if it cannot be.
 
     What is quickly done is done thrice, and the least time counts: the first one is mostly that of cold caches.
     """
     times: list[float] = []
     while True:
-        scale, buffers = _Scale(), list[pickle.PickleBuffer]()
         began = time.perf_counter()
-        pickle.Pickler(scale, 5, buffer_callback=buffers.append).dump(data)
+        nbytes = pickled_size(data)
         times.append(time.perf_counter() - began)
         if len(times) == 3 or times[0] > QUICK_SECONDS:
-            return min(times), scale.nbytes + sum(buffer.raw().nbytes for buffer in buffers)
+            return min(times), nbytes
 
 
 def _runqueue_seconds() -> float:
