@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import json
 import os
@@ -15,7 +16,7 @@ import time
 import pytest
 from jd_compute.transport.channel import Channel
 from jd_compute.transport.frame import BrokenChannelError
-from jd_core import WorkerDiedError, distribute
+from jd_core import WorkerDiedError, distribute, shutdown
 
 METHODS = ["forkserver", "spawn", "fork"]
 
@@ -119,3 +120,21 @@ def test_a_program_that_outlives_the_worker_does_not_hide_its_death(method, star
     (tmp_path / "over").touch()
     assert not (tmp_path / "was waited for").exists()
     assert (results[0], type(results[1]), results[2]) == (0, WorkerDiedError, 2)
+
+
+def test_a_fork_of_the_caller_by_c_holds_no_worker_back(tmp_path):
+    """Promise 17: it has the caller's ends of all connections, and workers end in the ordinary way all the same."""
+
+    def register():
+        atexit.register((tmp_path / str(os.getpid())).touch)
+
+    distribute(abs, job="compute", workers=2, initializer=register, idle_seconds=540.0)([-1, -2])
+    if ctypes.CDLL(None).fork() == 0:
+        deadline = time.monotonic() + 60.0
+        while not (tmp_path / "over").exists() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        os._exit(0)
+    shutdown()
+    ended = list(tmp_path.iterdir())
+    (tmp_path / "over").touch()
+    assert len(ended) in (1, 2), "by force, without their exit handlers"

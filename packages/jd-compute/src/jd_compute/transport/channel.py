@@ -4,8 +4,7 @@ Each worker has a connection of its own, made by the caller and inherited by the
 dead worker shows as end-of-file at once, and no lock or queue is shared that it could leave held.
 
 A message begins with a magic number and its own number, states its sizes, and once begun must go on. What breaks that rule
-(a call that writes to the connection or reads from it, a process that is stopped within a message) is treated like the end
-of the other process, for nothing that follows could be understood.
+(a call that uses the connection, a process that is stopped within a message) is treated like the end of the other process.
 """
 
 from __future__ import annotations
@@ -212,6 +211,7 @@ class Channel:
 
     def close(self) -> None:
         """Closes this end; the other end sees end-of-file. What it has of this process's memory is not used again."""
+        self.end()  # for a process that a C library has forked from this one may have this end, too
         self.abandon()
         while self._lent:
             arena.take_back(self._lent.popitem()[1], lost=True)
