@@ -33,6 +33,13 @@ class QueueBackend(Backend):
             run.close()
 
 
+class Attempt:
+    """One attempt of a call: its part of the chunk, when it began, and whether its thread was left behind with it."""
+
+    def __init__(self, part):
+        self.part, self.began, self.left_behind = part, time.monotonic(), False
+
+
 class Run:
     """The threads of one run, the calls that are theirs, and the calls that wait for one."""
 
@@ -40,8 +47,7 @@ class Run:
         self.work = work
         self.call = plain(work.function, work.constants)
         self.orders, self.ended = queue.SimpleQueue(), queue.SimpleQueue()
-        self.began = {}  # by index: when the call began, and the call
-        self.left_behind = set()
+        self.running = {}  # by index: the attempt that is being made
         self.threads = []
         self.stopped = False
 
@@ -73,39 +79,40 @@ class Run:
     def serve(self):
         with as_worker():
             while (part := self.orders.get()) is not None and not self.stopped:
-                began = time.monotonic()
-                self.began[part.start] = began, part
+                attempt = self.running[part.start] = Attempt(part)
                 values, failed = run_calls(self.call, part.columns, 1, stop_at_failure=False)
                 failures = tuple(Failure(part.start, error) for _, error in failed)
-                self.ended.put(ChunkResult(part, values, failures, time.monotonic() - began))
-                if part.start in self.left_behind:
+                self.ended.put((attempt, ChunkResult(part, values, failures, time.monotonic() - attempt.began)))
+                if attempt.left_behind:
                     break
+        if self.stopped:
+            self.orders.put(None)  # for the next thread: Ctrl-C may have come before this one was in `threads`
         release(self.call)
         close_loop()
 
     def settled(self):
         try:
-            result = self.ended.get(timeout=POLL_SECONDS)
+            attempt, result = self.ended.get(timeout=POLL_SECONDS)
         except queue.Empty:
             yield from self.overdue()
         else:
-            if self.began.pop(result.chunk.start, None):
+            if not attempt.left_behind:
+                del self.running[result.chunk.start]
                 yield result
 
     def overdue(self):
         limit = self.work.timeout
-        for index, (began, part) in list(self.began.items()):
-            if limit is not None and time.monotonic() - began > limit:
-                del self.began[index]
-                self.left_behind.add(index)
+        for index, attempt in list(self.running.items()):
+            if limit is not None and time.monotonic() - attempt.began > limit:
+                attempt.left_behind = True
+                del self.running[index]
                 self.start(1)
                 error = CallTimeoutError(f"{self.work.name}(): call {index} took longer than timeout={limit:g} seconds")
-                yield ChunkResult(part, [None], (Failure(index, error),))
+                yield ChunkResult(attempt.part, [None], (Failure(index, error),))
 
     def close(self):
         self.stopped = True
-        for _ in self.threads:
-            self.orders.put(None)
+        self.orders.put(None)
         deadline = time.monotonic() + 0.5  # threads cannot be ended
         for thread in self.threads:
             thread.join(max(0.0, deadline - time.monotonic()))
