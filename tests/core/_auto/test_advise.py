@@ -13,7 +13,7 @@ from typing import Any, Self
 import pytest
 from jd_core import BatchingError, Retry, SignatureError, distribute, per_worker
 from jd_core._auto import choose as choosing
-from jd_core._auto.sample import Sample
+from jd_core._auto import measure
 from jd_core._insight.advice import Advice
 from jd_core.backend.cpus import busy_seconds
 from jd_core.testing.harness import best_of_three
@@ -26,7 +26,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with four CPUs that nobody else uses, and workers that have started."""
     monkeypatch.setattr(choosing, "usable_cpus", lambda: 4)
     monkeypatch.setattr(choosing, "_start", lambda job: 0.003)
-    monkeypatch.setattr(choosing, "_is_crowded", lambda sample: False)
+    monkeypatch.setattr(measure, "is_crowded", lambda others: False)
 
 
 def wait(number: int, *, seconds: float = 0.004) -> int:
@@ -263,12 +263,7 @@ def test_a_moment_does_not_show_whether_calls_release_the_lock():
 def test_other_programs_are_seen_while_calls_are_measured(monkeypatch: pytest.MonkeyPatch):
     """What they use of the CPUs at the time, not what the machine did in the last minute."""
     seen: list[float | None] = []
-
-    def choose(sample: Sample, *more: Any) -> choosing.Choice:
-        seen.append(sample.others)
-        return choosing.choose(sample, *more)
-
-    monkeypatch.setattr("jd_core._auto.advise.choose", choose)
+    monkeypatch.setattr(measure, "is_crowded", lambda others: bool(seen.append(others)))
     distribute(wait).advise(range(500))
     assert seen[0] is None or 0.0 <= seen[0] <= (os.cpu_count() or 1) + 0.5
     assert (seen[0] is None) == (busy_seconds() is None)

@@ -7,14 +7,20 @@ import logging
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jd_core import Retry, distribute, trace
+from jd_core._auto import backend as auto_backend
 from jd_core._auto import choose as choosing
+from jd_core._auto import sample as sampling
+from jd_core._auto.choose import Choice
+from jd_core._execution import serial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+
+    from jd_core.backend import Chunk, ChunkResult, Work
 
 
 @distribute(job="auto")
@@ -218,3 +224,82 @@ def test_batches() -> None:
         return [2 * number for number in numbers]
 
     assert double(range(100)) == [2 * number for number in range(100)]
+
+
+class Clock:
+    """Stands for the module `time`: calls take what they say, and nothing else takes any."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        for module in (auto_backend, sampling, serial):
+            monkeypatch.setattr(module, "time", self)
+        monkeypatch.setattr(sampling, "_runqueue_seconds", lambda: 0.0)
+
+    def perf_counter(self) -> float:
+        """Seconds, of which all are CPU time."""
+        return self.now
+
+    thread_time = process_time = perf_counter
+
+
+@pytest.mark.parametrize("each", [2e-6, 2e-5, 2e-4])
+def test_short_runs_are_looked_at_once(each: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of a few milliseconds costs hardly more than a loop: one decision, two chunks, and no look at the machine."""
+    clock = Clock(monkeypatch)
+    chunks: list[int] = []
+    decisions: list[Choice] = []
+
+    @distribute(job="auto")
+    def tiny(number: int) -> int:
+        clock.now += each
+        return -number
+
+    def run_chunk(*arguments: Any) -> Any:
+        result = serial.run_chunk(*arguments)
+        chunks.append(len(result.chunk))
+        return result
+
+    def choose(*arguments: Any) -> Choice:
+        decisions.append(choosing.choose(*arguments))
+        return decisions[-1]
+
+    monkeypatch.setattr(auto_backend, "run_chunk", run_chunk)
+    monkeypatch.setattr(auto_backend, "choose", choose)
+    number = round(0.008 / each)
+    for _ in range(2):  # the first one does not know yet how long calls take
+        chunks.clear()
+        decisions.clear()
+        assert tiny(range(number)) == [-k for k in range(number)]
+    assert sum(chunks) == number
+    assert len(chunks) == 2
+    assert [decision.job for decision in decisions] == ["serial"]
+
+
+def test_what_is_left_when_calls_move_is_for_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that earlier ones let expect to be tiny are in one chunk, of which each worker gets a part."""
+    clock = Clock(monkeypatch)
+    seconds = 1e-6
+    chunks: list[int] = []
+
+    class There(serial.SerialBackend):
+        def run(self, work: Work, given: Iterator[Chunk | None]) -> Generator[ChunkResult, None, None]:
+            for chunk in given:
+                assert chunk is not None
+                chunks.append(len(chunk))
+                yield from super().run(work, iter([chunk]))
+
+    @distribute(job="auto")
+    def changing(number: int) -> int:
+        clock.now += seconds
+        return -number
+
+    changing(range(1000))
+    seconds = 0.3
+    monkeypatch.setattr(auto_backend, "choose", lambda *arguments: Choice("io", 4, 4.0, "they are long"))
+    monkeypatch.setattr(auto_backend, "_moved", lambda work, choice: (There(), work))
+    assert changing(range(1000)) == [-k for k in range(1000)]
+    assert len(chunks) == 4
+    assert max(chunks) <= 250
+    chunks.clear()
+    assert changing.options(chunksize=500)(range(1000)) == [-k for k in range(1000)]
+    assert chunks == [498, 500]  # after two, of which the first may have loaded things

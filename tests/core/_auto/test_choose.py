@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 from jd_core._auto import choose as choosing
+from jd_core._auto import measure
 from jd_core._auto.choose import choose
 from jd_core._auto.sample import Sample
 from jd_core.backend import Chunk, ChunkResult
@@ -17,7 +18,6 @@ def four_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing, "usable_cpus", lambda: 4)
     monkeypatch.setattr(choosing, "is_installed", lambda job: True)
     monkeypatch.setattr(choosing, "_start", lambda job: 0.003)
-    monkeypatch.setattr(choosing, "_is_crowded", lambda sample: False)
 
 
 def sample(
@@ -124,10 +124,10 @@ def test_calls_that_release_the_lock_go_to_threads() -> None:
     assert choose(costs, 100, None).job == "compute"
 
 
-def test_on_a_busy_machine_threads_are_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_busy_machine_threads_are_not_trusted() -> None:
     """There, a thread that waits for the interpreter's lock seems to wait for a CPU."""
-    monkeypatch.setattr(choosing, "_is_crowded", lambda sample: True)
     costs = sample(0.01)
+    costs.crowded = True
     costs.at_once[2] = 1.95
     assert choose(costs, 100, None).job == "compute"
 
@@ -139,8 +139,9 @@ def test_a_gain_has_a_range(monkeypatch: pytest.MonkeyPatch) -> None:
     assert idle.is_sure
     monkeypatch.setattr(choosing, "_start", lambda job: 0.35)
     assert choose(sample(0.01), 100, None).low < idle.low
-    monkeypatch.setattr(choosing, "_is_crowded", lambda sample: True)
-    crowded = choose(sample(0.01), 100, None)
+    costs = sample(0.01)
+    costs.crowded = True
+    crowded = choose(costs, 100, None)
     assert crowded.low < 1.0
     assert not crowded.is_sure
 
@@ -205,11 +206,7 @@ def test_large_data_takes_its_time() -> None:
 @pytest.mark.parametrize(("others", "crowded"), [(0.0, False), (1.0, False), (1.5, True), (4.0, True), (9.0, True)])
 def test_what_other_programs_use_decides_what_is_sure(others: float, crowded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of four CPUs, 70 % of which would be sure. The load of the last minute, this program's own too, is no matter then."""
-    monkeypatch.undo()
-    monkeypatch.setattr(choosing.os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(choosing, "machine_load", lambda: 100.0 if not crowded else 0.0)
-    costs = sample(0.01)
-    costs.others = others
-    assert choosing._is_crowded(costs) is crowded
-    costs.others = None
-    assert choosing._is_crowded(costs) is not crowded
+    monkeypatch.setattr(measure.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(measure, "machine_load", lambda: 100.0 if not crowded else 0.0)
+    assert measure.is_crowded(others) is crowded
+    assert measure.is_crowded(None) is not crowded

@@ -24,15 +24,13 @@ SAMPLE_CALLS = 20
 SAMPLE_SECONDS = 0.2
 SHORT_SECONDS = 0.001
 
-#: Fewer calls are sample enough if they took so long: their clocks tell waiting from computing.
+#: Fewer calls are sample enough if they took so long: their clocks tell waiting from computing. Calls that go on here are
+#: looked at again each time they have taken as long: they may become longer.
 CLEAR_SECONDS = 0.02
 
 #: Of a shorter sample, so much are its last calls, which have to show the same as those before: a moment in which this
 #: thread did something else looks like calls that take longer.
 CONFIRMING = 0.25
-
-#: Calls that go on here are looked at again and again, each time so many times as many as in a sample: that costs them 1 %.
-GOING_ON = 5
 
 _log = logging.getLogger("just_distribute")
 
@@ -95,7 +93,6 @@ class _Trial:
         self._slowest = Sample()  # of the blocks of calls in the sample: this thread may not have run meanwhile
         self._left = work.calls
         self._unrun: Chunk | None = None  # the rest of the chunk that was measured last
-        self._is_first = True
         self._is_confirming = False  # a sample has shown that calls belong elsewhere
         self._stays = False  # it was decided, and said, that calls go on here
 
@@ -130,7 +127,8 @@ class _Trial:
                 yield unrun
             if self.choice is not None:
                 if self._unrun is not None:
-                    self.rest = itertools.chain([self._unrun], self.rest)
+                    whole = self._work.chunksize is not None  # so long chunks are the user's wish
+                    self.rest = itertools.chain(_cut(self._unrun, 1 if whole else self.choice.workers), self.rest)
                 return
 
     def _measured(self, call: Callable[..., Any], chunk: Chunk) -> ChunkResult:
@@ -154,19 +152,17 @@ class _Trial:
         self._unrun = chunk.part(done, len(chunk)) if done < len(chunk) else None
         if self._left is not None:
             self._left = max(0, self._left - done)
-        is_enough_now, is_first, self._is_first = is_enough(done), self._is_first, False
-        if is_first and sample.seconds < SHORT_SECONDS:
-            self._renew()  # most of it is what measuring costs, and what a first call costs
-        elif sample.seconds >= SAMPLE_SECONDS or (is_enough_now and not is_first):
+        if is_enough(done):
             self._decide()
         return result
 
     def _is_enough(self, calls: int, seconds: float) -> bool:
-        if self._is_first or seconds >= SAMPLE_SECONDS:
+        besides = seconds - self._slowest.seconds  # mostly of the first call, or of what measuring has cost
+        if seconds >= SAMPLE_SECONDS or besides >= CLEAR_SECONDS:
             return True
-        part = CONFIRMING if self._is_confirming else GOING_ON if self._stays else 1 - CONFIRMING
-        besides = seconds - self._slowest.seconds
-        return besides >= CLEAR_SECONDS or (calls >= part * SAMPLE_CALLS and besides >= part * SHORT_SECONDS)
+        part = CONFIRMING if self._is_confirming else 1 - CONFIRMING
+        may_end = self._is_confirming or not self._stays
+        return may_end and calls >= part * SAMPLE_CALLS and besides >= part * SHORT_SECONDS
 
     def _decide(self) -> None:
         workers = self._work.workers if self._work.workers_given else None
@@ -178,10 +174,14 @@ class _Trial:
             self._stays = True
             _tell(self._work, f"goes on with its calls here: {choice.why}")
         self._is_confirming = belongs_elsewhere
-        self._renew()  # calls that run here are measured anew: they may become longer
-
-    def _renew(self) -> None:
         self._sample, self._slowest = self._sample.renewed(), Sample()
+
+
+def _cut(chunk: Chunk, parts: int) -> Iterator[Chunk]:
+    """Yields a chunk in parts: it was made for one worker, and may be all that is left."""
+    size = -(-len(chunk) // parts)
+    for start in range(0, len(chunk), size):
+        yield chunk.part(start, min(start + size, len(chunk)))
 
 
 def _at_once(work: Work) -> Choice | None:

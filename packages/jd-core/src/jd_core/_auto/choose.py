@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from jd_core._auto.sample import Sample
 from jd_core._tracing.words import short, size
 from jd_core.backend import registry
-from jd_core.backend.cpus import machine_load, usable_cpus
+from jd_core.backend.cpus import usable_cpus
 
 #: Of a shorter sample, the CPU time of the whole process is mostly what it takes to read the clocks.
 CLOCK_SECONDS = 0.001
@@ -126,7 +125,7 @@ def _waiting(sample: Sample, left: int, workers: int | None, here: float) -> Cho
         if gain < 0.7 * min(number, ideal):  # something else limits them: a server, a lock, the CPUs of other programs
             facts += f", and {number} at once were {gain:.1f} times as fast"
             likely = min(likely, max(1.0, gain))
-            ideal = ideal if _is_crowded(sample) else min(ideal, max(1.0, 1.5 * gain))
+            ideal = ideal if sample.crowded else min(ideal, max(1.0, 1.5 * gain))
     forecast = _forecast(job, threads, sample, left, here, (likely, ideal, sure), 0.0)
     return forecast.choice(here, facts, f"the {_counted(left)} left take {short(here)}")
 
@@ -143,7 +142,7 @@ def _computing(sample: Sample, left: int, workers: int | None, here: float) -> C
     sure = _sure_share(sample) * cpus
     speeds = (cpus, FASTER * cpus, sure)
     in_threads = None
-    if sample.releases_lock and not _is_crowded(sample):
+    if sample.releases_lock and not sample.crowded:
         tried = (cpus, FASTER * max(cpus, sample.at_once[2] * cpus / 2), sure)
         in_threads = _forecast("io", workers or usable_cpus(), sample, left, here, tried, 0.0)
         facts += ", and release the interpreter's lock"
@@ -190,15 +189,7 @@ def _forecast(
 
 
 def _sure_share(sample: Sample) -> float:
-    return CROWDED_SHARE if _is_crowded(sample) else SURE_SHARE
-
-
-def _is_crowded(sample: Sample) -> bool:
-    """Whether other programs use the CPUs, too. Then a thread that waits for the lock seems to wait for a CPU, as well."""
-    cpus = os.cpu_count() or 1
-    if sample.others is None:
-        return machine_load() > cpus
-    return cpus - sample.others < SURE_SHARE * cpus
+    return CROWDED_SHARE if sample.crowded else SURE_SHARE
 
 
 def _start(job: str) -> float:

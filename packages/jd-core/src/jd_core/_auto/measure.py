@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import functools
 import math
+import os
 import statistics
 import threading
 import time
@@ -13,11 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from jd_core._auto.choose import WAITING
+from jd_core._auto.choose import SURE_SHARE, WAITING
 from jd_core._auto.sample import Sample
 from jd_core._execution.serial import run_chunk
 from jd_core.backend import Chunk, ChunkResult, Work, registry
-from jd_core.backend.cpus import busy_seconds
+from jd_core.backend.cpus import busy_seconds, machine_load
 from jd_core.worker import Span, close_loop, plain, release
 
 #: What is measured of calls one after the other: so many and so many seconds, but not more than so many seconds.
@@ -78,12 +79,24 @@ def _closing(call: Callable[..., object]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _watching_others(sample: Sample) -> Iterator[None]:
-    """Finds how many CPUs other programs use in the ``with`` block."""
+    """Finds whether other programs use the CPUs in the ``with`` block."""
     busy, own, began = busy_seconds(), time.process_time(), time.perf_counter()
     yield
     own, took, ended = time.process_time() - own, time.perf_counter() - began, busy_seconds()
-    if busy is not None and ended is not None and took >= OTHERS_SECONDS:
-        sample.others = max(0.0, ended - busy - own) / took
+    if busy is None or ended is None or took < OTHERS_SECONDS:
+        sample.crowded = is_crowded(None)
+    else:
+        sample.crowded = is_crowded(max(0.0, ended - busy - own) / took)
+
+
+def is_crowded(others: float | None) -> bool:
+    """Returns whether other programs leave less of the CPUs than is sure of a gain.
+
+    Args:
+        others: how many CPUs they use; None if that is not known, and then the load of the machine decides.
+    """
+    cpus = os.cpu_count() or 1
+    return machine_load() > cpus if others is None else cpus - others < SURE_SHARE * cpus
 
 
 class Measured:

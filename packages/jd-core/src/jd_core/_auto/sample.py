@@ -45,7 +45,8 @@ class Sample:
         error: the standard error of the time of a call, as a part of it; 0.0 if it was not looked at.
         at_once: how many times as fast calls were where so many ran at once here, by that number; empty if not tried.
         waits_in: the job for waiting calls: "io", or "web" where ``at_once`` is of coroutines on one event loop.
-        others: how many CPUs other programs used meanwhile; None if that is not known.
+        crowded: whether other programs used the CPUs, too, as far as that was looked at. Then a thread that waits for the
+            interpreter's lock seems to wait for a CPU, as well.
     """
 
     calls: int = 0
@@ -60,7 +61,7 @@ class Sample:
     error: float = 0.0
     at_once: dict[int, float] = field(default_factory=dict)
     waits_in: str = "io"
-    others: float | None = None
+    crowded: bool = False
 
     @contextlib.contextmanager
     def measuring(self) -> Any:

@@ -153,7 +153,7 @@ class Guided(Sizer):
             return 1  # nothing is known yet: try one call, so that long ones are spread from the start
         if self._left is None or self._even is None:
             return min(full, 2 * self._last, MOST_UNKNOWN)
-        share = -(-(self._whole or self._left) // (SHARES * self._workers))
+        share = -(-(self._whole or self._left) // (SHARES * self._workers)) if self._workers > 1 else self._left
         smallest = full // SMALLEST if self._durations.records > self._known else min(full // SMALLEST, UNPROVEN)
         return min(max(full, self._long()), self._left, max(share, min(smallest, self._even)))
 

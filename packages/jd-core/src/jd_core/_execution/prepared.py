@@ -35,6 +35,10 @@ class Prepared(NamedTuple):
     workers: Callable[[], int]
     plan: Plan
 
+    def at_first(self) -> int:
+        """Returns how many calls run at once at first: one under "auto", until it hands calls to workers."""
+        return 1 if self.options.job == "auto" else self.workers()
+
 
 def prepare(call: BoundCall, options: Options) -> Prepared:
     """Decides where the calls run, and which they are; reads at most the first elements.

@@ -71,7 +71,7 @@ class Target(NamedTuple):
             SignatureError: a frame for an element parameter.
             BackendError: the backend cannot be used.
         """
-        options, backend, workers, planned = prepare(call, in_effect(self.options))
+        options, backend, workers, planned = prepared = prepare(call, in_effect(self.options))
         function: Callable[..., Any] = self.function
         if call.generators or options.seed is not None:  # stated, it is for the calls inside the calls as well
             planned.stream = stream_of_run(call.name, options.seed)
@@ -81,7 +81,7 @@ class Target(NamedTuple):
         check_use(call.name, options, backend, folds=fold is not None)
         if fold is not None and not options.resumed:  # each result is kept, so each comes here
             function = folding(function, fold.function)
-        at_once = 1 if options.job == "auto" else workers()  # until it hands calls to workers
+        at_once = prepared.at_first()
         record = active.new_record(call.name, backend, at_once, planned.calls, options.backend, streamed=streamed)
         work = Work(
             function=function,
@@ -108,7 +108,7 @@ class Target(NamedTuple):
         if joined is not None and planned.calls == 0:
             joined = joined.empty_like(argument.value for argument in call.distributed)
         common = planned, work, backend, options, self.durations, in_processes
-        return Run(*common, stop=stop, ordered=ordered, joined=joined, record=record, fold=fold)
+        return Run(*common, at_once=at_once, stop=stop, ordered=ordered, joined=joined, record=record, fold=fold)
 
 
 class Run:
@@ -121,6 +121,7 @@ class Run:
         options: the function's.
         durations: what calls of the function took so far; learns from this run.
         in_processes: called where the rest of the run is handed to a backend whose calls run in processes.
+        at_once: how many calls run at once, until the run is handed to another backend; None: as many as the work says.
         stop: ends the run, of a caller that takes results while it goes on.
         ordered: whether it takes them in the order of the calls.
         joined: the collection type into which ``aggregate="auto"`` joins the results; None: they stay a list.
@@ -137,6 +138,7 @@ class Run:
         durations: CallDurations,
         in_processes: Callable[[], None] = lambda: None,
         *,
+        at_once: int | None = None,
         stop: Stop | None = None,
         ordered: bool = True,
         joined: Kind | None = None,
@@ -148,9 +150,8 @@ class Run:
         resumed = None
         kept, shared = options.resumed is not None, backend.shares_calls
         combined = fold is not None and not kept
-        sizes = sizer(
-            backend, durations, workers, total=plan.calls, fixed=fixed, buffer=buffer, combined=combined, kept=kept
-        )
+        first = at_once or workers
+        sizes = sizer(backend, durations, first, total=plan.calls, fixed=fixed, buffer=buffer, combined=combined, kept=kept)
         retries = None if rule is None else retries_type()(rule, workers, work.name, shared=shared, paced=is_paced(work))
         if options.resumed and plan.calls != 0:
             from jd_core._resume.resumed import ResumedPlan  # here, because it imports sqlite3

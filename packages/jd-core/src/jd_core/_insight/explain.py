@@ -149,7 +149,7 @@ def _chunks(durations: CallDurations, prepared: Prepared, calls: int | None) -> 
     options, backend = prepared.options, prepared.backend
     if calls == 0:
         return None, "no call is made, and nothing starts"
-    workers = prepared.workers()
+    workers = prepared.at_first()
     fixed = options.chunksize if isinstance(options.chunksize, int) else None
     first = sizer(backend, durations, workers, total=calls, fixed=fixed, buffer=options.buffersize).next()
     if fixed is not None:
