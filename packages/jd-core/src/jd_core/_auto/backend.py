@@ -44,7 +44,7 @@ class AutoBackend(Backend):
     """
 
     name = "auto"
-    message_seconds = 2e-4
+    message_seconds = 4e-4
 
     def default_workers(self, options: Mapping[str, Any]) -> int:
         """Returns the number of usable CPUs, as for compute."""

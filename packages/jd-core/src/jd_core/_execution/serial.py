@@ -44,7 +44,7 @@ class SerialBackend(Backend):
     """
 
     name = "serial"
-    message_seconds = 2e-5
+    message_seconds = 1e-4
 
     def default_workers(self, options: Mapping[str, Any]) -> int:
         """Returns 1."""
