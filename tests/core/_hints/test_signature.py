@@ -1,6 +1,5 @@
 """What each type hint makes of a parameter (contract, section 2), and what a return hint makes of results (section 4)."""
 
-import dataclasses
 import functools
 import inspect
 import subprocess
@@ -584,9 +583,9 @@ def test_recursive_alias_does_not_loop(run):
 def test_parameter_and_signature_are_frozen():
     """What is known about a function never changes."""
     signature = inspect_function(lambda x: x)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         signature.name = "other"
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         signature.parameters[0].role = Role.BATCH
     assert isinstance(signature.parameters[0], Parameter)
     assert Each is not Batch

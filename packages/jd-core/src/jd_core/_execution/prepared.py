@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jd_core._options.defaults import Workers
 from jd_core._options.options import Options
@@ -17,6 +17,7 @@ from jd_core.worker import is_ending
 
 if TYPE_CHECKING:
     from jd_core._execution.retries import Retries
+    from jd_core._progress.progress import Progress
     from jd_core.inprocess.rate_limit import Rate
 
 
@@ -100,12 +101,33 @@ def check_use(name: str, options: Options, backend: Backend, *, folds: bool) -> 
         raise BackendError(f"{what}: leave it out, or the option of job={options.job!r} that keeps them there")
 
 
+# What few runs need is imported by the first of them (row io-whole-script). It is kept: an interpreter that ends imports
+# nothing any more, not even what it has.
+
+
 @functools.cache
 def retries_type() -> type[Retries]:
-    """Returns the class, which few runs need: it is imported by the first of them.
-
-    It is kept: an interpreter that ends imports nothing any more, not even what it has.
-    """
+    """Returns the class of the calls that are attempted again."""
     from jd_core._execution.retries import Retries
 
     return Retries
+
+
+@functools.cache
+def progress_of_run() -> Callable[..., Progress]:
+    """Returns what starts to show progress; see there."""
+    from jd_core._progress.progress import of_run
+
+    return of_run
+
+
+@functools.cache
+def _copied() -> Callable[..., None]:
+    from jd_core._planning.generators.copied import warn_of_generators
+
+    return warn_of_generators
+
+
+def warn_of_generators(function: Callable[..., Any], call: BoundCall) -> None:
+    """Warns of random generators that the calls of a run in processes only seem to share."""
+    _copied()(function, call)

@@ -11,14 +11,14 @@ from jd_core._collections.table import Kind
 from jd_core._execution.chunk_size import CallDurations
 from jd_core._execution.failures import HiddenInternals, assign, to_user
 from jd_core._execution.feed import Feed
+from jd_core._execution.prepared import progress_of_run
 from jd_core._options.options import Options
 from jd_core._planning.plan import Plan
-from jd_core._progress import progress
-from jd_core._progress.pace import Pace
 from jd_core.backend import ChunkResult, SettledChunk
 from jd_core.errors import BackendError
 
 if TYPE_CHECKING:
+    from jd_core._progress.progress import Progress
     from jd_core._resume.resumed import ResumedPlan
     from jd_core._tracing.record import RunRecord
 
@@ -86,8 +86,8 @@ class Results:
         self._workers = workers
         self._record = record
         self._resumed = resumed
-        self._progress: progress.Progress | None = None
-        self._watchers: list[progress.Progress | RunRecord] = [] if record is None else [record]
+        self._progress: Progress | None = None
+        self._watchers: list[Progress | RunRecord] = [] if record is None else [record]
 
     def __enter__(self) -> Self:
         """Opens the file of ``resume=``, which may raise a `ResumeError`, and starts showing progress."""
@@ -97,9 +97,8 @@ class Results:
         if self._record is not None:
             self._record.begin()
         if (wanted := self._options.progress) is not False:
-            calls, known = self._plan.calls, self._durations.calls_in
-            brief = calls is not None and calls <= (known(progress.INTERVAL * self._workers) or 0)
-            self._progress = progress.start(wanted, self._plan.name, calls, Pace(self._workers, known), brief=brief)
+            plan, calls_in = self._plan, self._durations.calls_in
+            self._progress = progress_of_run()(wanted, plan.name, plan.calls, self._workers, calls_in)
             self._watchers.append(self._progress)
         return self
 

@@ -23,13 +23,12 @@ from jd_core._collections.table import Kind
 from jd_core._execution.chunk_size import CallDurations, sizer
 from jd_core._execution.failures import HiddenInternals
 from jd_core._execution.feed import Feed, Stop, waking
-from jd_core._execution.prepared import check_use, is_paced, prepare, retries_type
+from jd_core._execution.prepared import check_use, is_paced, prepare, retries_type, warn_of_generators
 from jd_core._execution.results import AsCompleted, InOrder, Results
 from jd_core._hints.signature import Signature
 from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options
 from jd_core._planning.binding import BoundCall
-from jd_core._planning.generators.copied import warn_of_generators
 from jd_core._planning.plan import Plan
 from jd_core._tracing import active
 from jd_core.backend import POLL_SECONDS, Backend, Work, registry

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import numbers
 import sys
 import typing
 from collections import abc, deque
@@ -16,9 +16,6 @@ from jd_core._hints.resolve import UnresolvedError
 
 #: How deep a value is looked into; a deeper one fits, and so does one that contains itself.
 DEPTH = 8
-
-#: What a type checker, or numpy, lets pass for a builtin number.
-_NUMBERS: dict[Any, Any] = {int: numbers.Integral, float: numbers.Real, complex: numbers.Complex}
 
 #: Stands for the first element of what has none.
 MISSING = object()
@@ -80,9 +77,17 @@ def _is_instance(value: Any, cls: type) -> bool:
     if typing.is_typeddict(cls):
         return isinstance(value, dict) and value.keys() >= cls.__required_keys__  # type: ignore[attr-defined]
     try:
-        return isinstance(value, _NUMBERS.get(cls, cls))
+        return isinstance(value, _numbers().get(cls, cls))
     except TypeError:
         return not getattr(cls, "_is_protocol", False) or all(hasattr(value, name) for name in _protocol_members(cls))
+
+
+@functools.cache
+def _numbers() -> dict[Any, Any]:
+    """Returns what a type checker, or numpy, lets pass for a builtin number."""
+    import numbers  # here, because a call with lists of elements asks for none
+
+    return {int: numbers.Integral, float: numbers.Real, complex: numbers.Complex}
 
 
 def _protocol_members(cls: Any) -> Iterable[str]:

@@ -13,8 +13,7 @@ import types
 import typing
 from collections import abc
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 from jd_core._collections.table import ANY, Kind, kind_of_return, kind_of_type
 from jd_core._hints.generators import generators
@@ -27,8 +26,7 @@ from jd_core.errors import SignatureError
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """All that the core knows about a function.
 
     Attributes:

@@ -5,16 +5,20 @@ First room of the house: `resolve` turns what the user wrote into `Options`; not
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from os import PathLike
-from typing import Any, Literal, NamedTuple
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from jd_core._options.retry import SECONDS, WHOLE, Retry
-from jd_core._resume.setting import PATH, Resume
 from jd_core.backend import Option, is_plain_callable, registry
-from jd_core.backend.registry import Executor
+from jd_core.backend.option import SECONDS, WHOLE
 from jd_core.errors import BackendNotInstalledError
+
+if TYPE_CHECKING:
+    from jd_core._options.retry import Retry
+    from jd_core._resume.setting import Resume
+    from jd_core.backend.registry import Executor
 
 _FLAG = Option("True or False", (bool,))
 
@@ -38,7 +42,23 @@ def _option(default: Any, option: Option, meaning: str, unset: str = "") -> Any:
 
 
 def _or_none(option: Option) -> Option:
-    return Option(f"{option.allowed}, or None", (*option.types, type(None)), lambda v: v is None or option.accepts(v))
+    return Option(f"{option.allowed}, or None", (*option.classes, type(None)), lambda v: v is None or option.accepts(v))
+
+
+# Few functions need these classes: the first that does imports them (row io-whole-script). Kept, for an interpreter that
+# ends imports nothing any more, not even what it has.
+@functools.cache
+def _retry() -> type[Retry]:
+    from jd_core._options.retry import Retry
+
+    return Retry
+
+
+@functools.cache
+def _resume() -> type[Resume]:
+    from jd_core._resume.setting import Resume
+
+    return Resume
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +123,11 @@ class Options:
     timeout: float | None = _option(None, _or_none(SECONDS), "seconds allowed to one call", "no limit")
     retries: int | Retry = _option(
         0,
-        Option("a whole number of at least 0, or Retry(...)", (int, Retry), lambda n: isinstance(n, Retry) or n >= 0),
+        Option(
+            "a whole number of at least 0, or Retry(...)",
+            lambda: (int, _retry()),
+            lambda value: not isinstance(value, int) or value >= 0,
+        ),
         "further attempts after a failed call: a number, or ``Retry(...)``",
     )
     return_exceptions: bool = _option(
@@ -121,8 +145,8 @@ class Options:
         None,
         Option(
             "the path of a file, Resume(...), or None",
-            (*PATH.types, Resume, type(None)),
-            lambda value: value is None or isinstance(value, Resume) or PATH.accepts(value),
+            lambda: (str, PathLike, _resume(), type(None)),
+            lambda value: not isinstance(value, (str, PathLike)) or bool(fspath(value)),
         ),
         "a SQLite file in which results are kept as they come: a run that was killed goes on where it stopped. A path, or "
         "``Resume(...)``",
@@ -134,14 +158,14 @@ class Options:
     @property
     def retry(self) -> Retry | None:
         """The rule for further attempts; None if there are none."""
-        if isinstance(self.retries, Retry):
+        if not isinstance(self.retries, int):
             return self.retries
-        return Retry(self.retries) if self.retries else None
+        return _retry()(self.retries) if self.retries else None
 
     @property
     def resumed(self) -> Resume | None:
         """The file that results are kept in; None if they are not."""
-        return self.resume if self.resume is None or isinstance(self.resume, Resume) else Resume(self.resume)
+        return _resume()(self.resume) if isinstance(self.resume, (str, PathLike)) else self.resume
 
 
 #: The options of every job but ``job`` itself, in the order of the decorator's parameters.

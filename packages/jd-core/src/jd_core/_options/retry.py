@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jd_core.backend import Option, check_exceptions
+from jd_core.backend import check_exceptions
+from jd_core.backend.option import SECONDS, WHOLE
 from jd_core.worker.refusals import retry_after
-
-WHOLE = Option("a whole number of at least 1", (int,), lambda n: n >= 1)
-SECONDS = Option("a number of seconds above 0", (int, float), lambda seconds: seconds > 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from jd_core._hints.parameter import Parameter
@@ -134,7 +133,7 @@ def _parameters(signature: Signature, declared: list[inspect.Parameter], args: t
             f"but {len(args)} were given"
         )
     rest = next(one for one in signature.parameters if one.name == variadic.name)
-    return found + [replace(rest, name=f"{rest.name}[{k}]") for k in range(surplus)]
+    return found + [rest._replace(name=f"{rest.name}[{k}]") for k in range(surplus)]
 
 
 def _check_keywords(

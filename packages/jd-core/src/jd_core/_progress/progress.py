@@ -192,6 +192,26 @@ def start(
     return Bar(name, total, pace, brief=brief) if wanted and _watched() else Silent()
 
 
+def of_run(
+    wanted: bool | Callable[[int, int | None], object],
+    name: str,
+    total: int | None,
+    workers: int,
+    calls_in: Callable[[float], int | None],
+) -> Progress:
+    """Returns the progress of one run, from what is known of its calls.
+
+    Args:
+        wanted: the option, as for `start`.
+        name: the function's name.
+        total: number of calls; None if unknown.
+        workers: how many calls run at once.
+        calls_in: returns how many calls take so many seconds, as was measured lately; None if nothing was.
+    """
+    brief = total is not None and total <= (calls_in(INTERVAL * workers) or 0)
+    return start(wanted, name, total, Pace(workers, calls_in), brief=brief)
+
+
 def _watched() -> bool:
     """Whether anybody sees stderr: in a notebook, or at a terminal."""
     try:

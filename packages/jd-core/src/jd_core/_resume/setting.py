@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: What may be done with results of a function that has changed.
 CHANGED = ("error", "use", "drop")
 
-PATH = Option("the path of a file", (str, PathLike), lambda path: bool(os.fspath(path)))
+_PATH = Option("the path of a file", (str, PathLike), lambda path: bool(os.fspath(path)))
 _CHANGED = Option('"error", "use" or "drop"', (str,), lambda value: value in CHANGED)
 
 
@@ -40,7 +40,7 @@ class Resume:
 
     def __post_init__(self) -> None:
         """Raises a TypeError or ValueError that names the field, its value and what is allowed."""
-        PATH.check("Resume.path", self.path)
+        _PATH.check("Resume.path", self.path)
         _CHANGED.check("Resume.changed", self.changed)
         if self.key is not None and not is_plain_callable(self.key):
             what = "a callable (not async) of a call's arguments, or None"

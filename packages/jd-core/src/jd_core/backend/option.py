@@ -13,16 +13,22 @@ class Option(NamedTuple):
 
     Attributes:
         allowed: what is allowed, in words that end the sentence "… must be".
-        types: a value of another type is a TypeError.
+        types: a value of another type is a TypeError. Or a function that returns them, which is called where a value is
+            given: so those are imported only then.
         accepts: a value of the right type for which this is false is a ValueError.
         convert: makes of an allowed value what the backend gets in ``work.options``. It is called once per decorator, so
             that all runs of a function, and of the copies that ``.options`` makes of it, share what it returns.
     """
 
     allowed: str
-    types: tuple[type, ...] = (object,)
+    types: tuple[type, ...] | Callable[[], tuple[type, ...]] = (object,)
     accepts: Callable[[Any], bool] = lambda value: True
     convert: Callable[[Any], Any] = lambda value: value
+
+    @property
+    def classes(self) -> tuple[type, ...]:
+        """The ``types``, imported."""
+        return self.types() if callable(self.types) else self.types
 
     def check(self, name: str, value: Any) -> Any:
         """Returns the value, an integer of numpy as an int.
@@ -31,16 +37,21 @@ class Option(NamedTuple):
             TypeError: it is of another type; the message names the option, the value and what is allowed.
             ValueError: it is not allowed; the message is the same.
         """
-        if int in self.types and not isinstance(value, self.types) and hasattr(type(value), "__index__"):
+        types = self.classes
+        if int in types and not isinstance(value, types) and hasattr(type(value), "__index__"):
             with contextlib.suppress(TypeError):  # as numpy's bool and arrays say
                 value = operator.index(value)
         # True is an int to isinstance, but workers=True is a mistake.
-        stray_bool = isinstance(value, bool) and bool not in self.types and object not in self.types
-        wrong_type = stray_bool or not isinstance(value, self.types)
+        stray_bool = isinstance(value, bool) and bool not in types and object not in types
+        wrong_type = stray_bool or not isinstance(value, types)
         if wrong_type or not self.accepts(value):
             error = TypeError if wrong_type else ValueError
             raise error(f"distribute: option {name}={value!r} must be {self.allowed}")
         return value
+
+
+WHOLE = Option("a whole number of at least 1", (int,), lambda n: n >= 1)
+SECONDS = Option("a number of seconds above 0", (int, float), lambda seconds: seconds > 0)
 
 
 def is_plain_callable(value: object) -> bool:

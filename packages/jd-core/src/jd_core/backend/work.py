@@ -1,6 +1,8 @@
 """What the core and a backend hand each other: the work, chunks of its calls, and their results.
 
 Chunks are runs of consecutive calls in columns, so that the cost of an element is that of calling the function.
+
+Two of these are equal only if they are the same object: columns and constants may be arrays, whose ``==`` is no bool.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from jd_core.worker import Span
 POLL_SECONDS = 0.01
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
     """Consecutive calls that are handed to a worker together.
 
@@ -65,7 +67,7 @@ class Recorder(Protocol):
         """Records a line for the report: what the backend has decided for this run, and why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SettledChunk(Chunk):
     """Calls that have their results already, such as those in the file of ``resume=``: a backend yields ``result`` on.
 
@@ -81,7 +83,7 @@ class SettledChunk(Chunk):
         return ChunkResult(self, self.values)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Work:
     """All that is the same for every chunk of a run; a backend ships it once per worker, not per chunk.
 
@@ -133,7 +135,7 @@ class Work:
     poll_seconds: float = POLL_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Failure:
     """One call that raised, died or took too long.
 
@@ -148,7 +150,7 @@ class Failure:
     traceback: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChunkResult:
     """The results of some consecutive calls of one chunk: usually, but not necessarily, of all of them.
 
