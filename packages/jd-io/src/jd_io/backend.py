@@ -8,9 +8,8 @@ from typing import Any
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
 from jd_core.backend.cpus import usable_cpus
 from jd_core.errors import BackendError
-from jd_core.inprocess import driver
+from jd_core.inprocess import MAX_PER_SECOND, driver
 from jd_core.inprocess.call_queue import CallQueue
-from jd_core.inprocess.rate_limit import MAX_PER_SECOND
 from jd_core.inprocess.threads import ThreadWorkers
 from jd_core.worker import is_async, plain, release, threads_are_greenlets
 

@@ -11,9 +11,8 @@ from typing import Any, TypeAlias
 
 from jd_core.backend import Backend, Chunk, ChunkResult, Work
 from jd_core.backend.bridge import nested
-from jd_core.inprocess import driver
+from jd_core.inprocess import MAX_PER_SECOND, driver
 from jd_core.inprocess.call_queue import CallQueue
-from jd_core.inprocess.rate_limit import MAX_PER_SECOND
 from jd_core.worker import is_async
 
 from jd_web.loop import abandon, loop_name, running_loop

@@ -6,7 +6,6 @@ Backends take their default number of workers from here, and ``just-distribute d
 from __future__ import annotations
 
 import functools
-import math
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ def usable_cpus() -> int:
 
     Rounded up as loky does (``loky.cpu_count``): a quota of 1.5 CPUs keeps two workers busier than one.
     """
+    import math  # here, because who states ``workers`` needs it not (row io-whole-script)
+
     found = _quota()
     return allowed_cpus() if found is None else max(1, min(allowed_cpus(), math.ceil(found[0])))
 

@@ -131,12 +131,3 @@ class Rate:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles as a rate of its own: in another process it cannot be shared with this one."""
         return self._copy, ()
-
-
-#: How ``max_per_second`` is declared by a backend that has it.
-MAX_PER_SECOND = Option(
-    "a number above 0, 'auto', or a Rate",
-    (int, float, str, Rate),
-    lambda value: isinstance(value, Rate) or _PER_SECOND.accepts(value),
-    lambda value: value if isinstance(value, Rate) else Rate(value),
-)

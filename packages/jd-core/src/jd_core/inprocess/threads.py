@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextvars
 import itertools
-import math
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jd_core.backend import Work
 from jd_core.errors import BackendError, CallTimeoutError
 from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.open_chunk import OpenChunk, measured, unstarred
-from jd_core.inprocess.rate_limit import Rate
 from jd_core.worker import Span, close_loop, inside_worker, is_async, number_of_worker, open_loop, uncounted_seconds
+
+if TYPE_CHECKING:
+    from jd_core.inprocess.rate_limit import Rate
 
 #: Seconds that an ended run waits for threads whose calls may be about to end. A thread cannot be killed.
 PARTING_SECONDS = 0.05
@@ -97,7 +98,7 @@ class ThreadWorkers:
                 worker.left_behind = True
             self._workers.remove(worker)
             self._free.append(worker.number)
-            self._record(worker, opened, offset, seconds, math.nan)
+            self._record(worker, opened, offset, seconds, float("nan"))
             if self._work.recorder is not None:
                 self._work.recorder.died(worker.name)
             self._queue.fail(opened, offset, self._timed_out(limit))
