@@ -11,6 +11,8 @@ import pytest
 from jd_core.backend import Chunk, Work
 from jd_core.backend.cpus import usable_cpus
 from jd_core.errors import BackendError
+from jd_core.inprocess.call_queue import CallQueue
+from jd_core.inprocess.threads import ThreadWorkers
 from jd_core.worker import inside_worker
 
 WAIT = 30.0  # seconds after which an event that should have come has not
@@ -39,6 +41,36 @@ def test_workers_calls_run_at_once(io, size):
     outcome = io.run(call, range(40), size=size, workers=5)
     assert outcome == {number: number for number in range(40)}
     assert peak == 5
+
+
+def test_threads_for_calls_that_are_left(threads):
+    """Section 1: where the first thread has made all calls before a second one has started, there is no second one."""
+    work = Work(function=abs, constants={}, name="f", workers=8)
+    queue = CallQueue(work, iter([Chunk(0, ([-1, -2, -3],))]), lambda: None)
+    workers = ThreadWorkers(queue, work, abs, None, prefix="just-distribute-io-test", release=lambda: None)
+    made = threading.Event()
+    start = workers._start
+
+    def start_and_wait():
+        start()
+        assert made.wait(WAIT)
+
+    workers._start = start_and_wait
+    next_chunk = queue.next_chunk
+
+    def noticed(previous):
+        found = next_chunk(previous)
+        if previous is not None:
+            made.set()
+        return found
+
+    queue.next_chunk = noticed
+    workers.admit(queue.pull())
+    assert len(threads()) == 1
+    (result,) = queue.collect()
+    assert result.values == [1, 2, 3]
+    workers.stop()
+    workers.join()
 
 
 def test_hundreds_at_once(io, threads):

@@ -22,19 +22,18 @@ if TYPE_CHECKING:
     from jd_core._resume.resumed import ResumedPlan
     from jd_core._tracing.record import RunRecord
 
+    class Order(Protocol):
+        """The order in which the caller gets results.
 
-class Order(Protocol):
-    """The order in which the caller gets results.
+        Attributes:
+            held: results that wait for earlier ones, by the index of the first call.
+        """
 
-    Attributes:
-        held: results that wait for earlier ones, by the index of the first call.
-    """
+        held: dict[int, Sequence[Any]]
 
-    held: dict[int, Sequence[Any]]
-
-    def push(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        """Takes the results of consecutive calls, and yields what the caller gets now."""
-        ...
+        def push(self, start: int, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+            """Takes the results of consecutive calls, and yields what the caller gets now."""
+            ...
 
 
 class Results:

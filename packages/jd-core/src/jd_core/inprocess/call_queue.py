@@ -98,6 +98,10 @@ class CallQueue:
             self._ready.append(opened)
         return count
 
+    def is_taken(self) -> bool:
+        """Returns whether workers have taken every call that is open."""
+        return not self._ready
+
     def has_results(self) -> bool:
         """Returns whether a chunk is finished."""
         return bool(self._completed)

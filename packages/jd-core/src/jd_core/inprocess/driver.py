@@ -17,17 +17,16 @@ from jd_core.inprocess.output import shown
 if TYPE_CHECKING:
     import asyncio
 
+    class Workers(Protocol):
+        """Threads or tasks that take the calls of a queue."""
 
-class Workers(Protocol):
-    """Threads or tasks that take the calls of a queue."""
+        def admit(self, calls: int) -> None:
+            """Makes sure that workers take ``calls`` further calls, which are open now."""
+            ...
 
-    def admit(self, calls: int) -> None:
-        """Makes sure that workers take ``calls`` further calls, which are open now."""
-        ...
-
-    def overdue(self) -> float:
-        """Ends calls that took too long; returns the seconds after which to look again, at the latest."""
-        ...
+        def overdue(self) -> float:
+            """Ends calls that took too long; returns the seconds after which to look again, at the latest."""
+            ...
 
 
 class Signal:

@@ -70,12 +70,14 @@ class ThreadWorkers:
         self._context.run(inside_worker.set, True)
 
     def admit(self, calls: int) -> None:
-        """Starts threads for calls that no idle thread will take, at most ``work.workers`` threads."""
+        """Starts threads, one by one, until idle ones and these take all calls; at most ``work.workers`` threads."""
         with self._queue.lock:
             idle = min(calls, self._queue.waiting)
             self._queue.waiting -= idle  # here, because a woken thread may come to run much later
             self._available.notify(idle)
         for _ in range(min(calls - idle, self._work.workers - len(self._workers))):
+            if self._queue.is_taken():  # the first has made all calls, which are tiny, before there is a second
+                break
             self._start()
 
     def overdue(self) -> float:
@@ -144,12 +146,10 @@ class ThreadWorkers:
             number_of_worker.set(worker.number)
             if is_async(self._work.function):
                 open_loop()
+            take = self._take_watched if self._watched else self._take
             opened: OpenChunk | None = None
             while not worker.left_behind and (opened := self._next(opened)) is not None:
-                if self._watched:
-                    self._take_watched(worker, opened)
-                else:
-                    self._take(worker, opened)
+                take(worker, opened)
             self._release()
             close_loop()
         except BaseException as error:
@@ -159,9 +159,7 @@ class ThreadWorkers:
     def _next(self, previous: OpenChunk | None) -> OpenChunk | None:
         queue = self._queue
         with queue.lock:
-            while (opened := queue.next_chunk(previous)) is None:
-                if queue.stopped or queue.ended:
-                    break
+            while (opened := queue.next_chunk(previous)) is None and not (queue.stopped or queue.ended):
                 self._available.wait()
         return opened
 
