@@ -2,9 +2,9 @@
 
 ::
 
-    rows ──(function, inputs, ours, peers with limits)──▶ measure ──(figures)──▶ report ──▶ README.md
-      ▲ ▲ ▲                                                  ▲
-      │ │ └─ work     the functions that are called          └─ __main__, a process for each row
+    rows ──(function, inputs, ours, peers with limits)──▶ measure ──(turns)──▶ test_rows ──(JSON of pytest-benchmark)──▶ report ──▶ README.md
+      ▲ ▲ ▲                                                                        ▲
+      │ │ └─ work     the functions that are called                                └─ __main__, a process for each row
       │ └─── peers    ours and theirs, warm and ready to call
       └───── places   what must run beside them: a Ray, a server
 """

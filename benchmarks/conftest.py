@@ -1,7 +1,22 @@
-"""The option ``--quick``."""
+"""Options of the measurements."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="tiny sizes, each once: shows that all works, not how fast")
+    parser.addoption("--pairs", type=int, help="how often ours and each peer are measured, instead of what the rows say")
+    parser.addoption("--row", help="only this row")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if row := config.getoption("--row"):
+        items[:] = [item for item in items if isinstance(item, pytest.Function) and item.callspec.params.get("row") == row]
+
+
+def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+    del machine_info["node"]  # whose machine it was is nobody's business

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gc
-import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -16,29 +14,6 @@ import numpy
 
 from benchmarks.peers import Contender, Function, Reported
 from benchmarks.places import nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """What was measured: one line of the table.
-
-    Attributes:
-        row: name of the row.
-        peer: what ours was compared with.
-        limit: what ``measured`` may be at most; None: it is only shown.
-        measured: the median of ours divided by theirs, pair by pair; of a row about memory, megabytes. None if skipped.
-        ours: median, in seconds; None if there is none.
-        theirs: the same.
-        reason: why it was skipped.
-    """
-
-    row: str
-    peer: str
-    limit: float | None
-    measured: float | None = None
-    ours: float | None = None
-    theirs: float | None = None
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,45 +57,6 @@ class Row:
     before: int = 0
     place: Callable[[], AbstractContextManager[Any]] = nothing
 
-    def figures(self, *, quick: bool = False, pairs: int | None = None) -> Iterator[Figure]:
-        """Measures ours against each peer, which is warm by then; their first results must be equal.
-
-        Raises:
-            AssertionError: they are not.
-        """
-        size = self.quick if quick else self.size
-        with contextlib.ExitStack() as stack:
-            try:
-                place = stack.enter_context(self.place())
-                ours = stack.enter_context(self.ours(self.function))
-            except ImportError as error:
-                yield from (Figure(self.name, peer.name, peer.limit, reason=str(error)) for peer in self.peers)
-                return
-            for peer in self.peers:
-                with contextlib.ExitStack() as ready:
-                    try:
-                        theirs = ready.enter_context(peer.contender(self.function))
-                    except ImportError as error:
-                        yield Figure(self.name, peer.name, peer.limit, reason=str(error))
-                        continue
-                    count = pairs or (1 if quick else peer.pairs or self.pairs)
-                    yield self._compare(peer, ours, theirs, lambda size: self.inputs(size, place), size, count)
-
-    def _compare(
-        self, peer: Peer, ours: Function, theirs: Function, inputs: Callable[[int], Any], size: int, pairs: int
-    ) -> Figure:
-        for run in (ours, theirs):
-            timed(run, *inputs(self.quick))
-        if not equal(timed(ours, *inputs(size))[1], timed(theirs, *inputs(size))[1]):
-            raise AssertionError(f"{self.name}: ours and {peer.name} gave different results")
-        # No results live while the other runs: memory that is used again is several times as fast as fresh one.
-        seconds = [
-            (timed(ours, *inputs(size), before=self.before)[0], timed(theirs, *inputs(size), before=self.before)[0])
-            for _ in range(pairs)
-        ]
-        ratio = statistics.median(one / other for one, other in seconds)
-        return Figure(self.name, peer.name, peer.limit, ratio, *map(statistics.median, zip(*seconds, strict=True)))
-
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -133,9 +69,29 @@ class Memory:
     quick: int
     limit: float
 
-    def figures(self, *, quick: bool = False, pairs: int | None = None) -> Iterator[Figure]:
-        """Measures once; ``pairs`` is for the likeness with `Row`."""
-        yield Figure(self.name, "MB", self.limit, self.measure(self.quick if quick else self.size))
+
+class Clock:
+    """`time.perf_counter`, but a run that says itself how long it took (`Reported`) takes that long on it."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def read(self) -> float:
+        """Returns seconds since some moment."""
+        return time.perf_counter() + self._ahead
+
+    def run(self, run: Function, items: Any, constants: dict[str, Any]) -> Any:
+        """Runs a contender and returns its results."""
+        began = self.read()
+        results = run(items, **constants)
+        if isinstance(results, Reported):
+            self._ahead += began + results.seconds - self.read()
+            return results.results
+        return results
+
+
+#: The clock of all that is measured here.
+CLOCK = Clock()
 
 
 def timed(run: Function, items: Any, constants: dict[str, Any], *, before: int = 0) -> tuple[float, Any]:
@@ -143,12 +99,68 @@ def timed(run: Function, items: Any, constants: dict[str, Any], *, before: int =
 
     Runs ``before`` times without looking at the clock first.
     """
+    _warm(run, items, constants, before)
+    began = CLOCK.read()
+    results = CLOCK.run(run, items, constants)
+    return CLOCK.read() - began, results
+
+
+class Turns:
+    """Ours and a peer at the work of a row, in turns, ours first, each on fresh inputs.
+
+    A turn is `prepare`, `run` and `follow`, which pytest-benchmark takes as set-up, target and teardown: it times ours, and
+    the peer's turn is in the teardown.
+
+    Args:
+        row: the work.
+        ours, theirs: ready to be called.
+        place: what the row's place yields.
+        size: how many elements.
+
+    Attributes:
+        seconds: how long the peer took, for each turn.
+    """
+
+    def __init__(self, row: Row, ours: Function, theirs: Function, place: Any, size: int) -> None:
+        self._row = row
+        self._ours, self._theirs = ours, theirs
+        self._fresh = functools.partial(row.inputs, size, place)
+        self._warm_up = functools.partial(row.inputs, row.quick, place)
+        self._inputs: tuple[Any, dict[str, Any]] | None = None
+        self._results: Any = None
+        self.seconds: list[float] = []
+
+    def check(self) -> None:
+        """Warms both up.
+
+        Raises:
+            AssertionError: their results differ.
+        """
+        for run in (self._ours, self._theirs):
+            timed(run, *self._warm_up())
+        same = equal(timed(self._ours, *self._fresh())[1], timed(self._theirs, *self._fresh())[1])
+        assert same, f"{self._row.name}: ours and the peer gave different results"
+
+    def prepare(self) -> None:
+        """Makes inputs, and the calls that come before the one that is timed."""
+        self._inputs = self._fresh()
+        _warm(self._ours, *self._inputs, self._row.before)
+
+    def run(self) -> None:
+        """Ours."""
+        assert self._inputs is not None
+        self._results = CLOCK.run(self._ours, *self._inputs)
+
+    def follow(self) -> None:
+        """The peer; ours leaves it all memory, which is several times as fast when used again as fresh one."""
+        self._inputs = self._results = None
+        self.seconds.append(timed(self._theirs, *self._fresh(), before=self._row.before)[0])
+
+
+def _warm(run: Function, items: Any, constants: dict[str, Any], times: int) -> None:
     gc.collect()
-    for _ in range(before):
+    for _ in range(times):
         run(items, **constants)
-    began = time.perf_counter()
-    results = run(items, **constants)
-    return results if isinstance(results, Reported) else (time.perf_counter() - began, results)
 
 
 def equal(one: Any, other: Any) -> bool:

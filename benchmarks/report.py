@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from benchmarks.measure import Figure
-from benchmarks.rows import ROWS
+from benchmarks.measure import Memory, Row
 
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 HEADING = "| row | work | compared with | at most | measured | ours | theirs |\n|---|---|---|---|---|---|---|"
@@ -19,18 +19,28 @@ LIBRARIES = (
 )
 
 
-def line(figure: Figure) -> str:
-    """Returns a row of the table; what is above its limit is in bold."""
-    work = next(row.work for row in ROWS if row.name == figure.row)
-    if figure.measured is None:
-        measured = f"skipped: {figure.reason}"
-    else:
-        measured = f"{figure.measured:#.2g}" if figure.measured < 1 else f"{figure.measured:.2f}"
-        if figure.limit is not None and figure.measured > figure.limit:
-            measured = f"**{measured}**"
-    limit = "" if figure.limit is None else f"{figure.limit:.3g}"
-    cells = [figure.row, work, figure.peer, limit, measured, duration(figure.ours), duration(figure.theirs)]
-    return f"| {' | '.join(cells)} |"
+def lines(row: Row | Memory, figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns the lines of a row, one for each peer; what is above its limit is in bold.
+
+    Args:
+        row: what was measured.
+        figures: what is known of it for each peer, as `benchmarks.test_rows` says it; a peer that is not there was skipped.
+    """
+    peers = [(peer.name, peer.limit) for peer in row.peers] if isinstance(row, Row) else [("MB", row.limit)]
+    found = []
+    for name, limit in peers:
+        figure = figures.get(name, {})
+        cells = [row.name, row.work, name, "" if limit is None else f"{limit:.3g}", _measured(figure.get("measured"), limit)]
+        cells += [duration(figure.get("ours")), duration(figure.get("theirs"))]
+        found.append(f"| {' | '.join(cells)} |")
+    return found
+
+
+def _measured(value: float | None, limit: float | None) -> str:
+    if value is None:
+        return "skipped"
+    shown = f"{value:#.2g}" if value < 1 else f"{value:.2f}"
+    return f"**{shown}**" if limit is not None and value > limit else shown
 
 
 def duration(seconds: float | None) -> str:

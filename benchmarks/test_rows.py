@@ -1,58 +1,96 @@
-"""The rows of `rows` with pytest-benchmark: ours and each peer by itself, in one group for each row.
+"""Measures the rows: each is a group of pytest-benchmark's, with ours beside each peer, in turns.
 
-These are absolute times; limits are for the ratios that ``python -m benchmarks`` takes in turns.
+What pytest-benchmark times is ours. The peer's turns, the ratio and on what it was measured are in ``extra_info``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import statistics
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from benchmarks import report
-from benchmarks.measure import Memory, Row, timed
+from benchmarks.measure import CLOCK, Memory, Row, Turns
 from benchmarks.rows import ROWS
 
 # What peers warn of is their business.
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.filterwarnings("default")]
 
-TIMES = [
-    pytest.param(row, contender, row.pairs if pairs is None else pairs, id=f"{row.name}-{name}")
-    for row in ROWS
-    if isinstance(row, Row)
-    for name, contender, pairs in [
-        ("ours", row.ours, None),
-        *((peer.name, peer.contender, peer.pairs) for peer in row.peers),
-    ]
-]
+TIMES = {row.name: row for row in ROWS if isinstance(row, Row)}
+MEMORY = {row.name: row for row in ROWS if isinstance(row, Memory)}
 
 
-@pytest.mark.parametrize(("row", "contender", "rounds"), TIMES)
-def test_time(benchmark: Any, row: Row, contender: Any, rounds: int, request: pytest.FixtureRequest) -> None:
-    """Contender and row run; how long that takes is in the report."""
-    quick = request.config.getoption("--quick")
-    benchmark.group = row.name
-    benchmark.extra_info.update(size=row.quick if quick else row.size, measured=report.where())
+class Places:
+    """What must run beside a row: kept as long as the rows that follow want the same."""
+
+    def __init__(self) -> None:
+        self._made: Any = None
+        self._place: Any = None
+        self._stack = contextlib.ExitStack()
+
+    def of(self, row: Row) -> Any:
+        """Returns what the row's place yields."""
+        if self._made is not row.place:
+            self.close()
+            self._place = self._stack.enter_context(row.place())
+            self._made = row.place
+        return self._place
+
+    def close(self) -> None:
+        """Ends what is running."""
+        self._made = None
+        self._stack.close()
+
+
+@pytest.fixture(scope="module")
+def places() -> Iterator[Places]:
+    """The places of all rows."""
+    with contextlib.closing(Places()) as places:
+        yield places
+
+
+@pytest.mark.benchmark(timer=CLOCK.read)
+@pytest.mark.parametrize(("row", "peer"), [(name, peer.name) for name, row in TIMES.items() for peer in row.peers])
+def test_time(benchmark: Any, row: str, peer: str, places: Places, request: pytest.FixtureRequest) -> None:
+    """Ours and the peer have the same results."""
+    work, option = TIMES[row], request.config.getoption
+    other = next(each for each in work.peers if each.name == peer)
+    size = work.quick if option("--quick") else work.size
     with contextlib.ExitStack() as stack:
         try:
-            place = stack.enter_context(row.place())
-            run = stack.enter_context(contender(row.function))
+            place = places.of(work)
+            ours = stack.enter_context(work.ours(work.function))
+            theirs = stack.enter_context(other.contender(work.function))
         except ImportError as error:
             pytest.skip(str(error))
-        timed(run, *row.inputs(row.quick, place))
+        turns = Turns(work, ours, theirs, place, size)
+        turns.check()
+        rounds = option("--pairs") or (1 if option("--quick") else other.pairs or work.pairs)
+        benchmark.pedantic(turns.run, setup=turns.prepare, teardown=turns.follow, rounds=rounds)
+    mine = benchmark.stats.stats.data
+    ratios = [one / two for one, two in zip(mine, turns.seconds, strict=True)]
+    low, ratio, high = statistics.quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
+    benchmark.group = row
+    benchmark.extra_info.update(
+        limit=other.limit,
+        measured=ratio,
+        quartiles=(low, high),
+        ours=statistics.median(mine),
+        theirs=statistics.median(turns.seconds),
+        size=size,
+        where=report.where(),
+    )
 
-        def fresh() -> tuple[tuple[Any], dict[str, Any]]:
-            items, constants = row.inputs(row.quick if quick else row.size, place)
-            return (items,), constants
 
-        results = benchmark.pedantic(run, setup=fresh, rounds=1 if quick else rounds)
-        assert len(results) > 0
-
-
-@pytest.mark.parametrize("row", [row for row in ROWS if isinstance(row, Memory)], ids=lambda row: row.name)
-def test_memory(row: Memory, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(("row", "peer"), [(name, "MB") for name in MEMORY])
+def test_memory(benchmark: Any, row: str, peer: str, request: pytest.FixtureRequest) -> None:
     """Memory stays within its limit."""
-    figure = next(row.figures(quick=request.config.getoption("--quick")))
-    assert figure.measured is not None
-    assert figure.measured <= row.limit
+    work = MEMORY[row]
+    size = work.quick if request.config.getoption("--quick") else work.size
+    megabytes = benchmark.pedantic(work.measure, args=(size,))
+    benchmark.group = row
+    benchmark.extra_info.update(limit=work.limit, measured=megabytes, size=size, where=report.where())
+    assert megabytes <= work.limit, f"{megabytes:.1f} {peer}"
