@@ -2,7 +2,7 @@
 
 ::
 
-    rows ──(function, inputs, ours, peers with limits)──▶ measure ──(turns)──▶ test_rows ──(JSON of pytest-benchmark)──▶ report ──▶ README.md
+    rows ──(function, inputs, ours, peers with limits)──▶ measure ──(turns)──▶ test_rows ──(JSON)──▶ report ──▶ README.md
       ▲ ▲ ▲                                                                        ▲
       │ │ └─ work     the functions that are called                                └─ __main__, a process for each row
       │ └─── peers    ours and theirs, warm and ready to call

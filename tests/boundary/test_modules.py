@@ -278,9 +278,55 @@ def test_a_large_container_that_changed_is_warned_of(when: str, package: str) ->
 def test_a_call_after_which_nothing_changed_sends_nothing(package: str) -> None:
     """Section 5: it costs a comparison."""
     functions = importlib.import_module(f"{package}.functions")
-    first = record_modules(functions.ask, (), pickle.dumps)
-    assert record_modules(functions.ask, (), pickle.dumps) is first
-    assert record_modules(functions.rates, [1, "x", None], pickle.dumps) is first
+    first, _ = record_modules(functions.ask, (), pickle.dumps)
+    assert record_modules(functions.ask, (), pickle.dumps)[0] is first
+    assert record_modules(functions.rates, [1, "x", None], pickle.dumps)[0] is first
+
+
+def fresh_workers(number: int) -> dict[str, Any]:
+    """Returns options for a worker that no other number has."""
+    return {"job": "compute", "workers": 1, "initializer": functools.partial(setattr, sys, "for_tests", number)}
+
+
+def test_a_worker_imports_what_its_functions_use(package: str) -> None:
+    """Section 5: what other functions use is imported by those workers that call them, and is current there."""
+    functions, late = (importlib.import_module(f"{package}.{name}") for name in ("functions", "late"))
+    others = distribute(functions.rates, job="compute", workers=1)
+    lazily = distribute(functions.lazily, job="compute", workers=1)
+    assert others([1]) == [(1, 1, 1)]
+    assert lazily([1]) == [1]
+
+    def loaded(_: int) -> list[str]:
+        return sorted(name for name in sys.modules if name.startswith(package))
+
+    here = [package, f"{package}.config", f"{package}.functions", f"{package}.late", f"{package}.through"]
+    assert distribute(loaded, job="compute", workers=1)([1]) == [here]  # the same worker
+    settings = fresh_workers(1)
+    assert distribute(loaded, **settings)([1]) == [[]]
+    late.RATE = 2
+    assert distribute(loaded, **settings)([1]) == [[]]
+    assert distribute(functions.lazily, **settings)([1]) == [2]
+    assert distribute(loaded, **settings)([1]) == [here]
+    late.RATE = 3
+    assert distribute(abs, **settings)([-1]) == [1]
+    assert distribute(functions.lazily, **settings)([1]) == [3]
+    assert lazily([1]) == [3]
+
+
+def test_a_module_that_comes_with_an_argument_is_current(package: str) -> None:
+    """Section 5: what a worker imports with an argument, where its function shows nothing of it, is as in the caller."""
+    config, functions = (importlib.import_module(f"{package}.{name}") for name in ("config", "functions"))
+    settings = fresh_workers(2)
+    distribute(functions.rates, job="compute", workers=1)([1])
+    config.Limits.most = 7
+
+    def most(limits: Any) -> Any:
+        return limits.most
+
+    run = distribute(most, **settings)
+    assert run([config.Limits()]) == [7]
+    config.Limits.most = 8
+    assert run([config.Limits()]) == [8]
 
 
 def test_reloaded_modules(caller: Caller, folder: Path) -> None:

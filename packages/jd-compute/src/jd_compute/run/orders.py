@@ -45,17 +45,20 @@ class Orders:
         if worker.orders is self._identity:
             return
         if self._surroundings is None:
-            modules = surroundings.record_modules(self._work.function, self._work.constants.values(), codec.dumps)
+            modules, used = surroundings.record_modules(self._work.function, self._work.constants.values(), codec.dumps)
             variables = surroundings.record_variables(codec.dumps)
             others = surroundings.record()
             streams = [output.look_of(sys.stdout), output.look_of(sys.stderr)]
             self._surroundings = messages.Surroundings(
-                _folder(), list(sys.path), surroundings.levels(), streams, others, modules, variables
+                _folder(), list(sys.path), surroundings.levels(), streams, others, modules, used, variables
             )
+        wanted = self._surroundings
+        if worker.surroundings is not None and not worker.surroundings.used <= wanted.used:  # what it has imported, it has
+            wanted = wanted._replace(used=worker.surroundings.used | wanted.used)
         changed, code, parcel = b"", codec.Encoded(b""), None
-        if worker.surroundings != self._surroundings:  # row ten-calls: 1.15 if they are sent each time
-            changed = messages.pack(self._surroundings)
-            if worker.surroundings is None or worker.surroundings.modules.reloads != self._surroundings.modules.reloads:
+        if worker.surroundings != wanted:  # row ten-calls: 1.15 if they are sent each time
+            changed = messages.pack(wanted)
+            if worker.surroundings is None or worker.surroundings.modules.reloads != wanted.modules.reloads:
                 worker.function = None  # the name alone may stand for another function now
         if worker.function is None or worker.function != self._function:
             if self._code is None:
@@ -68,7 +71,7 @@ class Orders:
             return
         worker.surroundings = worker.function = worker.orders = None  # until it is told: Ctrl-C may come in between
         tell(messages.LENGTH.pack(len(changed)), changed, code.data, parcel=parcel)
-        worker.surroundings, worker.function, worker.orders = self._surroundings, self._function, self._identity
+        worker.surroundings, worker.function, worker.orders = wanted, self._function, self._identity
 
     def revoke(self) -> None:
         """Makes all workers be told anew: the function must be encoded in another way."""

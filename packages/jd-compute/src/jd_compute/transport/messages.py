@@ -103,6 +103,7 @@ class Surroundings(NamedTuple):
         streams: how the caller's stdout and stderr look.
         others: all that is the same for every kind of worker.
         modules: the user's modules.
+        used: names of those that functions of which the worker is told use.
         variables: the values of context variables in these.
     """
 
@@ -112,6 +113,7 @@ class Surroundings(NamedTuple):
     streams: list[Look]
     others: surroundings.Surroundings
     modules: surroundings.Modules
+    used: frozenset[str]
     variables: dict[tuple[str, str], bytes]
 
 

@@ -135,7 +135,7 @@ def adopt(surroundings: messages.Surroundings) -> None:
         sys.path[:] = surroundings.path
     if surroundings.folder is not None:  # else it was deleted
         _go_to(surroundings.folder)
-    others.adopt_modules(surroundings.modules)
+    others.adopt_modules(surroundings.modules, surroundings.used)
     others.adopt_variables(surroundings.variables)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jd_core.worker import is_async, open_loop, plain, release, run_calls, set_process_number
+from jd_core.worker.surroundings import adopt_imported
 
 from jd_compute.codec.codec import decode, loads
 from jd_compute.transport import messages, status_page
@@ -229,7 +230,9 @@ class Server:
 def _decode(data: memoryview, message: Message) -> Any:
     if message.buffers is None:
         raise FilesLostError("this worker may not open more files")
-    return decode(data, message.buffers)
+    decoded = decode(data, message.buffers)
+    adopt_imported()
+    return decoded
 
 
 def _unloadable(what: str, error: BaseException) -> messages.Unloadable:

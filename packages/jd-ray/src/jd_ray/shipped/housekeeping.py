@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from . import codec, worker
+from . import codec, surroundings, worker
 from .process_state import ProcessState
 
 #: Seconds for which a worker keeps a run's function and constants after a piece.
@@ -57,6 +57,7 @@ class Housekeeping:
         state = pickle.loads(pickled)
         state.put_in_place(until)
         function, constants = codec.decode(encoded, codec.copy_none, values)
+        surroundings.adopt_imported()
         call = worker.plain(function, constants)
         data, buffers, _, counted = encoded
         pins = buffers or counted or values

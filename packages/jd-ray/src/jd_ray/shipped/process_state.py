@@ -21,6 +21,7 @@ class ProcessState:
         levels: of loggers.
         others: all else but the environment.
         modules: the user's modules.
+        used: names of those that the function uses.
         values: those of context variables in these.
     """
 
@@ -29,6 +30,7 @@ class ProcessState:
     levels: dict[str, int]
     others: surroundings.Surroundings
     modules: surroundings.Modules
+    used: frozenset[str]
     values: dict[tuple[str, str], bytes]
 
     def put_in_place(self, until: ExitStack) -> None:
@@ -36,7 +38,7 @@ class ProcessState:
         until.callback(surroundings.set_levels, surroundings.levels())
         surroundings.set_levels(self.levels)
         until.enter_context(surroundings.in_place(self.others, self.variables))
-        surroundings.adopt_modules(self.modules, is_elsewhere=platform.node() != self.machine)
+        surroundings.adopt_modules(self.modules, self.used, is_elsewhere=platform.node() != self.machine)
         until.callback(surroundings.adopt_variables, {})
         surroundings.adopt_variables(self.values)
 
@@ -48,6 +50,6 @@ def record(function: Any, constants: Iterable[Any]) -> ProcessState:
         surroundings.changed_variables(),
         surroundings.levels(),
         surroundings.record()._replace(environment=None),
-        surroundings.record_modules(function, constants, codec.dumps),
+        *surroundings.record_modules(function, constants, codec.dumps),
         surroundings.record_variables(codec.dumps),
     )

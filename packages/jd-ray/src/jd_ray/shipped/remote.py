@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from . import codec, worker
+from . import codec, surroundings, worker
 from .housekeeping import housekeeping
 from .interruption import Cancellation
 
@@ -152,6 +152,7 @@ def run_piece(assigned: Assignment, values: Sequence[Any] = ()) -> Done | Refuse
             return _refused("work", error)
         try:
             arguments = codec.decode(assigned.columns, codec.copy_writable, values[assigned.constants :])
+            surroundings.adopt_imported()
         except BaseException as error:
             housekeeping.finish(run, None)
             return _refused("arguments", error)

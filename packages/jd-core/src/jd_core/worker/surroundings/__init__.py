@@ -1,6 +1,7 @@
 """What a call sees of its caller's process besides arguments and globals: recorded there, and put in place in a worker."""
 
 from .adopted import adopt as adopt_modules
+from .adopted import adopt_imported
 from .context import adopt as adopt_variables
 from .context import record as record_variables
 from .modules import Modules
@@ -12,6 +13,7 @@ __all__ = [
     "Modules",
     "Surroundings",
     "adopt",
+    "adopt_imported",
     "adopt_modules",
     "adopt_variables",
     "changed_variables",

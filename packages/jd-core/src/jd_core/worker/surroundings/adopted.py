@@ -19,7 +19,8 @@ from . import definitions, plain
 from .modules import Modules, Place, Value
 from .reached import own_module
 
-_adopted: Modules | None = None
+_adopted: tuple[Modules, frozenset[str], bool] | None = None  # what was put in place last
+_unloaded: list[str] = []  # its modules that this process had not imported then
 _told: dict[Place, Mapping[str, Value]] = {}
 _reloads: dict[str, int] = {}
 _objects: dict[int, Any] = {}  # what can change, by its identity in the caller
@@ -29,22 +30,26 @@ _MISSING = object()
 _REPLACED = "was replaced in the caller"
 
 
-def adopt(wanted: Modules, *, is_elsewhere: bool = False) -> None:
+def adopt(wanted: Modules, used: frozenset[str], *, is_elsewhere: bool = False) -> None:
     """Makes modules of this process what they are in the caller, as far as that has changed since it was told last.
 
     Args:
-        wanted: those of the caller. One that cannot be imported is left out: whatever needs it will say so.
+        wanted: those of the caller.
+        used: names of those that are imported if they are not there. One that cannot be is left out: whatever needs it will
+            say so. Importing the others, which earlier runs used, may take long, or do what nobody expects of this one.
         is_elsewhere: this may be another machine, where modules are imported under other conditions. What they found out
             themselves is kept then, unless the caller has seen it change.
     """
     global _adopted, _objects
-    if wanted is _adopted:
+    if _adopted is not None and _adopted[0] is wanted and used <= _adopted[1]:
+        adopt_imported()
         return
     _forget({name for name, count in wanted.reloads.items() if count != _reloads.get(name, 0)})
     _reloads.update(wanted.reloads)
     for place, values in wanted.values.items():
-        with contextlib.suppress(*REFUSALS):
-            importlib.import_module(place[0])
+        if place[0] in used:
+            with contextlib.suppress(*REFUSALS):
+                importlib.import_module(place[0])
         owner = known.find(*place) if place[1] else sys.modules.get(place[0])
         if owner is not None and _told.get(place) != values:
             _restore(owner, place, wanted)
@@ -55,7 +60,16 @@ def adopt(wanted: Modules, *, is_elsewhere: bool = False) -> None:
             _told[place] = values
     identities = {value.identity for values in wanted.values.values() for value in values.values()}
     _objects = {identity: value for identity, value in _objects.items() if identity in identities}
-    _adopted = wanted
+    _adopted = wanted, used, is_elsewhere
+    _unloaded[:] = [name for name in wanted.reloads if name not in sys.modules]
+
+
+def adopt_imported() -> None:
+    """Makes modules that were imported since `adopt`, with an argument, what they are in the caller."""
+    global _adopted
+    if _adopted is not None and any(map(sys.modules.__contains__, _unloaded)):
+        (wanted, used, is_elsewhere), _adopted = _adopted, None
+        adopt(wanted, used, is_elsewhere=is_elsewhere)
 
 
 def _restore(owner: Any, place: Place, wanted: Modules) -> None:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
 from . import definitions, plain
-from .reached import is_submodule, own_module, reached, values_of
+from .reached import is_submodule, own_module, reached
 
 #: Where names stand: a module's name, and the qualified name of a class in it; nothing for the module itself.
 Place = tuple[str, str]
@@ -111,11 +111,11 @@ class _Look:
 
 
 _last = _Look()
-_walked: weakref.WeakSet[Any] = weakref.WeakSet()
+_used: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()
 
 
-def record(function: Any, constants: Iterable[Any], dumps: Callable[[Any], bytes]) -> Modules:
-    """Returns the state of all modules that the functions of runs have used so far, this one's included.
+def record(function: Any, constants: Iterable[Any], dumps: Callable[[Any], bytes]) -> tuple[Modules, frozenset[str]]:
+    """Returns the state of all modules that the functions of runs have used so far, and the names of those this one uses.
 
     Args:
         function: that of a run.
@@ -124,16 +124,15 @@ def record(function: Any, constants: Iterable[Any], dumps: Callable[[Any], bytes
     """
     global _last
     last = _last
-    if last.is_of != len(sys.modules):
-        _walked.clear()
-    roots = [root for root in (getattr(function, "__func__", function), *map(type, constants)) if _is_new(root)]
-    fresh = reached(roots, last.specs) if roots else {}
-    if fresh or not last.is_current():
-        spaces = [space for space, *_ in last.spaces]
-        changed = (value for space in spaces for value in values_of(space))
-        _last = _look([*last.specs, *fresh, *reached(changed, {*last.specs, *fresh})], last, dumps)
+    is_current = last.is_current()
+    if not is_current or last.is_of != len(sys.modules):
+        _used.clear()
+    used = [name for root in (getattr(function, "__func__", function), *map(type, constants)) for name in _used_by(root)]
+    fresh = [name for name in used if name not in last.specs]
+    if fresh or not is_current:
+        _last = _look(dict.fromkeys([*last.specs, *fresh]), last, dumps)
     _last.is_of = len(sys.modules)
-    return _last.modules
+    return _last.modules, frozenset(used)
 
 
 def context_variables() -> dict[tuple[str, str], ContextVar[Any]]:
@@ -141,14 +140,14 @@ def context_variables() -> dict[tuple[str, str], ContextVar[Any]]:
     return _last.variables
 
 
-def _is_new(root: Any) -> bool:
+def _used_by(root: Any) -> list[str]:
+    """Returns the names of modules to which an object leads, in the order in which they are found."""
     try:
-        if root in _walked or getattr(root, "__module__", None) == "builtins":
-            return False
-        _walked.add(root)
-    except Exception:  # it has no hash, or no weak references
-        pass
-    return True
+        if root not in _used:
+            _used[root] = [*reached([root], ())]
+        return _used[root]
+    except Exception:  # it has no hash, or one that fails, or no weak references
+        return [*reached([root], ())]
 
 
 def _look(names: Iterable[str], last: _Look, dumps: Callable[[Any], bytes]) -> _Look:
