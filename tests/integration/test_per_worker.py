@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Self
 
+import psutil
 import pytest
 from jd_core import distribute, per_worker
 from jd_core.testing import functions, wait_until
@@ -154,11 +156,23 @@ def test_one_per_worker(
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_cluster")
 def test_ray_workers_close_it_some_seconds_after_the_run(folder: str) -> None:
-    """Nothing tells them that a run has ended, so they keep it for a next piece, and then close it."""
+    """Nothing tells them that a run has ended, so they keep it for a next piece, and then close it; an actor in it ends, too."""
+    ray = sys.modules["ray"]
+
+    class Actor:
+        def process(self) -> int:
+            return os.getpid()
+
+    actor = ray.remote(Actor).options(num_cpus=0).remote()
+    process = ray.get(actor.process.remote())
+    asked: Any = distribute(lambda _, client: ray.get(client["actor"].process.remote()), job="ray", workers=2)
+    assert asked(range(4), client=per_worker(lambda: {"actor": actor})) == [process] * 4
+    del actor, asked
     for function, kind in ((ask, With), (ask_later, AsyncWith), (ask, AsyncClose)):
-        asked: Any = distribute(function, job="ray", workers=2)
+        asked = distribute(function, job="ray", workers=2)
         assert asked(range(4), client=per_worker(functools.partial(kind, folder))) == list(range(4))
     wait_until(lambda: count(folder, "closed") == count(folder, "opened") > 0)
+    wait_until(lambda: not psutil.pid_exists(process))
 
 
 def test_what_belongs_to_a_loop(parallel: Parallel, job: str, folder: str, check_closed: CheckClosed) -> None:

@@ -3,8 +3,8 @@
 Usage: python cluster_process.py FOLDER CLIENT_PORT AUTOSCALER CPUS...: a head without CPUs, and a node for each number of
 CPUs. AUTOSCALER is a file for Ray's autoscaler, whose nodes are processes of this machine, too, or empty.
 Prints the head's address. Commands on the standard input: ``kill N`` kills the N-th node, ``raylet N`` only its raylet,
-``add CPUS`` adds one, ``head NAME`` kills a process of the head (``gcs_server``, ``ray_client_server``), ``end`` (or the end
-of the input) ends all.
+``add CPUS`` adds one, ``clear`` takes away all but the head, ``head NAME`` kills a process of the head (``gcs_server``,
+``ray_client_server``), ``end`` (or the end of the input) ends all.
 """
 
 import contextlib
@@ -88,6 +88,11 @@ def main() -> None:
             raylet = nodes[int(*number)].all_processes["raylet"][0].process
             raylet.kill()
             raylet.wait()  # its workers end with it, and take one that nobody waits for to be there
+        elif command == "clear":
+            for node in list(cluster.worker_nodes):
+                cluster.remove_node(node)
+            cluster.wait_for_nodes(JOINING_SECONDS)
+            nodes.clear()
         elif command == "head":
             cluster.head_node.all_processes[number[0]][0].process.kill()
         else:

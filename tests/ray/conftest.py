@@ -160,7 +160,7 @@ class ClusterProcess:
                 pytest.skip(f"Ray's client server does not answer within {CLUSTER_SECONDS:g} s")
 
     def tell(self, command: str) -> None:
-        """Has it kill (``kill 0``) or add (``add 1``) a node, and waits until it has."""
+        """Has it kill (``kill 0``) or add (``add 1``) a node, or take all away (``clear``), and waits until it has."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{command}\n")
         self._process.stdin.flush()
@@ -243,7 +243,7 @@ def new_cluster(new_environment: Callable[[], dict[str, str]]) -> Iterator[Calla
         yield start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def free_port() -> int:
     """A port of this machine that nobody listens at, and that nobody takes before it is used."""
     return _free_port()
@@ -262,8 +262,24 @@ def _free_port() -> int:
     raise AssertionError(f"all ports of {PORTS} are taken")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(new_environment: Callable[[], dict[str, str]], free_port: int) -> Iterator[ClusterProcess]:
     """A head without CPUs, with Ray's client server, and two nodes of one CPU each; tests leave it as it is."""
     with contextlib.closing(ClusterProcess(new_environment(), workers=[1, 1], client_port=free_port)) as started:
+        yield started
+
+
+#: How soon a head takes a node for dead: one that does not answer at all, two seconds. One that answers late, Ray's ten
+#: seconds for an answer, thrice. Ray's own first figure is fifteen.
+QUICK_TO_NOTICE = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_failure_threshold": "3",
+}
+
+
+@pytest.fixture(scope="module")
+def head(new_environment: Callable[[], dict[str, str]]) -> Iterator[ClusterProcess]:
+    """A head without CPUs, to which tests add nodes; each takes away those that it has added."""
+    with contextlib.closing(ClusterProcess(new_environment() | QUICK_TO_NOTICE, workers=[])) as started:
         yield started

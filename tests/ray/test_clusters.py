@@ -1,8 +1,12 @@
-"""Clusters of several nodes whose nodes come and go, and Ray's client; each in processes of their own."""
+"""Clusters whose nodes come and go; programs use them, each in a process of its own."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import textwrap
+import threading
 
 import pytest
 from jd_core.testing.harness import best_of_three
@@ -69,22 +73,13 @@ options = {"address": address}
 
 
 @pytest.fixture
-def conversation(new_cluster, tmp_path_factory):
-    """Runs programs that can have their cluster's nodes killed and added, one after the other; fails if one does.
+def converse(tmp_path_factory):
+    """Runs a program that can have nodes of its cluster killed and added; fails if it does.
 
-    Skips the test if a program says that Ray has not started what it needs.
+    Skips the test if the program says that Ray has not started what it needs.
     """
-    import subprocess
-    import sys
-    import textwrap
-    import threading
 
-    def run(*programs, **settings):
-        cluster = new_cluster(**settings)
-        for code in programs:
-            converse(cluster, code)
-
-    def converse(cluster, code):
+    def run(cluster, code):
         folder = tmp_path_factory.mktemp("conversation")
         errors = folder.with_suffix(".errors")
         with errors.open("w") as stderr:
@@ -116,11 +111,25 @@ def conversation(new_cluster, tmp_path_factory):
     return run
 
 
+@pytest.fixture
+def conversation(head, converse):
+    """Runs a program with nodes of so many CPUs each, which are gone after the test, whatever has become of them."""
+
+    def run(code, *, workers):
+        for cpus in workers:
+            head.tell(f"add {cpus}")
+        converse(head, code)
+
+    yield run
+    head.tell("clear")
+
+
 @pytest.mark.parametrize("how", ["kill", "raylet"])
 @best_of_three
 def test_a_lost_node(conversation, how):
     """Promise 11: a node is killed while it is seen busy: right results within 30 s, and no call is blamed.
 
+    This head notices it at least ten seconds sooner than Ray's own figures have it, so 20 s are left for the rest.
     With all of its processes, as a machine that fails; or its raylet alone, whose workers then end by themselves.
     """
     conversation(
@@ -162,7 +171,7 @@ def test_a_lost_node(conversation, how):
         loser.join()
         assert not failures
         assert values == [x * x for x in range(100)]
-        assert time.monotonic() - lost[0] < 30
+        assert time.monotonic() - lost[0] < 20
         assert len(list(folder.glob("call-*"))) > 100, "what was lost with the node ran again"
         assert len({path.name.split("-")[1] for path in folder.glob("call-*")}) == 100
         """.replace("HOW", how),
@@ -291,7 +300,7 @@ def test_an_autoscaler_sees_what_a_run_could_use(conversation):
     )
 
 
-def test_an_autoscaler(conversation, another_port, tmp_path):
+def test_an_autoscaler(new_cluster, converse, another_port, tmp_path):
     """Section 6, Ray: with Ray's own autoscaler, four nodes are asked for at once, run the calls, and are let go."""
     types = {
         "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
@@ -331,7 +340,9 @@ def test_an_autoscaler(conversation, another_port, tmp_path):
     }
     file = tmp_path / "autoscaler.json"
     file.write_text(json.dumps(config))
-    conversation(
+    variables = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+    converse(
+        new_cluster(workers=[], autoscaler=file, variables=variables),
         """
         from jd_ray.cluster import autoscaler, waiting
 
@@ -355,13 +366,10 @@ def test_an_autoscaler(conversation, another_port, tmp_path):
         print(len(set(results)), "nodes", file=sys.stderr)
         wait_until(lambda: sum(node["Alive"] for node in ray.nodes()) == 1)
         """,
-        workers=[],
-        autoscaler=file,
-        variables={"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"},
     )
 
 
-def test_a_lost_connection(conversation, another_port):
+def test_a_lost_connection(new_cluster, converse, another_port):
     """Section 6, Ray: a run whose connection to Ray ends fails within seconds, with what had arrived.
 
     Ray itself would connect anew after ``ray.shutdown()``, end this process a minute after the head, and look for the client
@@ -409,78 +417,6 @@ def test_a_lost_connection(conversation, another_port):
         with pytest.raises(BackendError, match="no Ray cluster answers"):
             call.options(address=address)(range(2), folder=folder)
     """
-    conversation(begin + through_client, begin + directly, workers=[1], client_port=another_port)
-
-
-CLIENT = """
-import sys
-from pathlib import Path
-import pytest
-from jd_core import WorkerDiedError, CallTimeoutError, distribute
-from jd_core.testing.harness import best_of_three
-folder, address = Path(sys.argv[1]), sys.argv[2]
-
-class OwnError(Exception):
-    def __init__(self, code, *, reason):
-        super().__init__(reason)
-        self.code = code
-
-@distribute(job="ray", address=address)
-def call(x, *, folder=None):
-    import os, time
-    import ray
-    if x == 3:
-        raise OwnError(7, reason="odd")
-    if x == 5:
-        os._exit(1)
-    if x == 6:
-        time.sleep(60)
-    return x, ray.get_runtime_context().get_node_id()
-
-best_of_three(call)([0])  # connects; a cluster that is held up for some seconds is taken for none
-results = call(range(-5000, 0))
-assert [x for x, _ in results] == list(range(-5000, 0))
-assert len({node for _, node in results}) <= 2
-with pytest.raises(OwnError) as caught:
-    call([1, 2, 3, 4])
-assert caught.value.code == 7
-done = []
-call.options(progress=lambda *counts: done.append(counts))(range(100, 200))
-assert done == sorted(done) and done[-1] == (100, 100)
-results = call.options(return_exceptions=True)([4, 5, 4, 4])
-assert [type(result) for result in results] == [tuple, WorkerDiedError, tuple, tuple]
-
-@best_of_three  # the first call may be held up for a second, too
-def time_out():
-    results = call.options(return_exceptions=True, timeout=1)([4, 6])
-    assert [type(result) for result in results] == [tuple, CallTimeoutError]
-
-time_out()
-import ray
-from ray.util import client
-assert client.ray.is_connected()
-import ray
-refs = [ray.put(bytes(200_000)), ray.put(b"12")]
-lengths = distribute(lambda data, *, extra: len(data) + len(extra), job="ray")
-assert lengths(refs, extra=ray.put(b"x")) == [200_001, 3]
-assert lengths(distribute(lambda x: bytes(x), job="ray", keep="cluster")([5, 6]), extra=b"") == [5, 6]
-
-@ray.remote(num_cpus=0)
-class Counter:
-    def add(self, x):
-        return x + 1
-
-def made(x, *, counter):
-    import ray
-    return ray.get(counter.add.remote(x)), [ray.put(x)]
-
-results = distribute(made, job="ray")([1, 2], counter=Counter.remote())
-assert [(x, ray.get(inside[0])) for x, inside in results] == [(2, 1), (3, 2)]
-constant = bytes(20_000_000)
-assert distribute(lambda x, constant: len(constant), job="ray")(range(10), constant=constant) == [20_000_000] * 10
-"""
-
-
-def test_ray_client(script, cluster, tmp_path):
-    """Section 6, Ray: ``ray://`` is all the same: results, progress, the user's exceptions, deaths, timeouts, constants."""
-    script(CLIENT, cluster.environment, str(tmp_path), cluster.client_address)
+    cluster = new_cluster(workers=[1], client_port=another_port)
+    converse(cluster, begin + through_client)
+    converse(cluster, begin + directly)

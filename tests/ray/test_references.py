@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jd_core import BackendError, Fold, SerializationError, distribute, per_worker
+from jd_core import BackendError, Fold, SerializationError, distribute
 from jd_core.testing import wait_until
 from jd_core.testing.harness import SOON_SECONDS
 
@@ -141,8 +141,6 @@ def add_by(place: str, actor: Any) -> list[int]:
         return add(range(4), [actor] * 4)
     if place == "inside":
         return add(range(4), constant={"actor": actor})
-    if place == "per_worker":
-        return add(range(4), constant=per_worker(lambda: {"actor": actor}))
     if place == "raised":
         *found, raised = add([1, 2, 3, -1], constant=actor)
         assert raised.handle == actor
@@ -151,7 +149,7 @@ def add_by(place: str, actor: Any) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks up processes in /proc")
-@pytest.mark.parametrize("place", ["constant", "element", "inside", "closure", "per_worker", "raised"])
+@pytest.mark.parametrize("place", ["constant", "element", "inside", "closure", "raised"])
 def test_an_actor_ends_when_the_caller_lets_it_go(ray: Any, place: str) -> None:
     """Section 6, Ray: handles of actors are passed, wherever they are, and a run that is over holds none."""
     actor = ray.remote(Collector).options(num_cpus=0).remote()
