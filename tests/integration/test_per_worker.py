@@ -153,23 +153,33 @@ def test_one_per_worker(
     check_closed(folder)
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_cluster")
-def test_ray_workers_close_it_some_seconds_after_the_run(folder: str) -> None:
-    """Nothing tells them that a run has ended, so they keep it for a next piece, and then close it; an actor in it ends, too."""
+def use_an_actor() -> int:
+    """Has calls use an actor of Ray's that each worker keeps; returns its process."""
     ray = sys.modules["ray"]
 
     class Actor:
         def process(self) -> int:
             return os.getpid()
 
+    def use(_: int, *, client: Any) -> int:
+        import ray
+
+        process: int = ray.get(client["actor"].process.remote())
+        return process
+
     actor = ray.remote(Actor).options(num_cpus=0).remote()
-    process = ray.get(actor.process.remote())
-    asked: Any = distribute(lambda _, client: ray.get(client["actor"].process.remote()), job="ray", workers=2)
-    assert asked(range(4), client=per_worker(lambda: {"actor": actor})) == [process] * 4
-    del actor, asked
+    kept = per_worker(lambda: {"actor": actor})
+    (process,) = set(distribute(use, job="ray", workers=2)(range(4), client=kept))
+    return process
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_ray_workers_close_it_some_seconds_after_the_run(folder: str) -> None:
+    """Nothing tells them that a run has ended: they keep it for a next piece, then close it. An actor in it ends, too."""
+    process = use_an_actor()
     for function, kind in ((ask, With), (ask_later, AsyncWith), (ask, AsyncClose)):
-        asked = distribute(function, job="ray", workers=2)
+        asked: Any = distribute(function, job="ray", workers=2)
         assert asked(range(4), client=per_worker(functools.partial(kind, folder))) == list(range(4))
     wait_until(lambda: count(folder, "closed") == count(folder, "opened") > 0)
     wait_until(lambda: not psutil.pid_exists(process))

@@ -217,10 +217,8 @@ def test_a_refused_token(script, cluster, token):
 def test_versions_that_do_not_match(script, cluster):
     """Section 6, Ray: another version of Ray there is one clear error within 10 s that names both."""
     expected = "the Ray cluster at '{}' does not match this process"
-    addresses = cluster.address, cluster.client_address
-    messages = failed(
-        script, cluster.environment, {address: expected.format(address) for address in addresses}, "ray.__version__ = '2.1.0'"
-    )
+    addresses = {address: expected.format(address) for address in (cluster.address, cluster.client_address)}
+    messages = failed(script, cluster.environment, addresses, "ray.__version__ = '2.1.0'")
     for message in messages:
         assert "Ray: 2.1.0" in message
         assert "Install the cluster's version" in message
