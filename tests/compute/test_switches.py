@@ -10,6 +10,7 @@ import jd_core
 import psutil
 import pytest
 from jd_core import distribute, settings
+from jd_core.backend import registry
 
 
 def process(_: int) -> int:
@@ -21,6 +22,19 @@ def stop(number: int) -> int:
     """Stops in a debugger."""
     breakpoint()
     return number
+
+
+def test_a_run_can_start_at_once_where_workers_are() -> None:
+    """Not where a call was only explained or measured, nor once workers have ended; `advise` counts with it."""
+    jd_core.shutdown()
+    function = distribute(process, job="compute", workers=2)
+    function.explain(range(20))
+    function.advise(range(20))
+    assert not registry.is_warm("compute")
+    function(range(20))
+    assert registry.is_warm("compute")
+    jd_core.shutdown()
+    assert not registry.is_warm("compute")
 
 
 def test_shutdown_ends_idle_workers() -> None:

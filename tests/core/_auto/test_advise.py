@@ -14,6 +14,7 @@ import pytest
 from jd_core import BatchingError, Retry, SignatureError, distribute, per_worker
 from jd_core._auto import choose as choosing
 from jd_core._auto import measure
+from jd_core._auto import sample as sampling
 from jd_core._insight.advice import Advice
 from jd_core.backend.cpus import busy_seconds
 from jd_core.testing.harness import best_of_three
@@ -258,6 +259,49 @@ def test_a_moment_does_not_show_whether_calls_release_the_lock():
     advice = distribute(look_at).advise([bytes(1_000_000)] * 2_000)
     assert not any("at once" in line for line in advice.measured)
     assert "release" not in advice.why
+
+
+def test_calls_alone_are_made_as_a_plain_loop_makes_them():
+    """In the caller's thread, whose memory may be further away than that of a thread of its own; coroutines are not."""
+    caller = threading.get_ident()
+    seen: list[int] = []
+    distribute(lambda number: seen.append(threading.get_ident()) or wait(number)).advise(range(500))
+    assert set(seen[:10]) == {caller}
+    assert len(set(seen)) > 2
+    seen.clear()
+
+    async def nap(number: int) -> None:
+        seen.append(threading.get_ident())
+        time.sleep(0.004)
+
+    distribute(nap, job="web").advise(range(500))
+    assert caller not in seen
+
+
+def test_what_measuring_costs_is_none_of_the_calls(monkeypatch: pytest.MonkeyPatch):
+    """Calls of 0.1 µs are measured as such, though a look at a clock takes as long as fifty of them."""
+    now = 100.0
+
+    class Clock:
+        def perf_counter(self) -> float:
+            nonlocal now
+            now += 5e-6
+            return now
+
+        thread_time = process_time = perf_counter
+
+    for module in (sampling, measure):
+        monkeypatch.setattr(module, "time", Clock())
+    monkeypatch.setattr(sampling, "_runqueue_seconds", lambda: 0.0)
+
+    @distribute
+    def tiny(number: int) -> int:
+        nonlocal now
+        now += 1e-7
+        return number
+
+    advice = tiny.advise(range(20_000))
+    assert advice.seconds == pytest.approx(0.002, rel=0.1)
 
 
 def test_other_programs_are_seen_while_calls_are_measured(monkeypatch: pytest.MonkeyPatch):

@@ -86,7 +86,7 @@ def test_tiny_calls_stay_here(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "just_distribute"):
         assert square(range(50_000)) == [number * number for number in range(50_000)]
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("square(): job='auto' goes on with its calls here: calls take ")
+    assert line.startswith("square(): job='auto' goes on with its calls here: calls of ")
 
 
 def test_tiny_calls_that_become_long() -> None:

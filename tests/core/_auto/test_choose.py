@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from jd_core._auto import choose as choosing
 from jd_core._auto import measure
+from jd_core._auto import sample as sampling
 from jd_core._auto.choose import choose
 from jd_core._auto.sample import Sample
 from jd_core.backend import Chunk, ChunkResult
@@ -54,7 +56,7 @@ def test_computing_on_a_busy_machine_is_not_waiting() -> None:
     [
         (sample(2e-6), 1000, "left take 2 ms here"),
         (sample(2e-6, everywhere=3.5), 1000, "left take 2 ms here"),
-        (sample(0.001, moving=0.002), 1000, "their data (100 bytes each) as long to send"),
+        (sample(0.001, moving=0.002), 1000, "their data (100 bytes each) takes 2 ms to send"),
         (sample(0.01, everywhere=3.5), 1000, "several CPUs by themselves"),
         (sample(0.01), 1, "one call is left"),
         (sample(0.01), 0, "no call is left"),
@@ -181,6 +183,52 @@ def test_where_calls_differ_less_is_sure() -> None:
     assert choose(costs, 10, None).low < sure.low
 
 
+@pytest.mark.parametrize(
+    ("each", "moving", "number", "job"),
+    [
+        (6e-8, 3e-8, 100_000, "serial"),
+        (6e-8, 3e-8, 10_000_000, "serial"),
+        (2e-6, 1e-7, 100_000, "compute"),
+        (2e-6, 1e-7, 100, "serial"),
+        (2e-6, 5e-6, 1_000_000, "serial"),
+        (1e-3, 1e-4, 1_000, "compute"),
+    ],
+)
+def test_short_calls_go_where_their_message_is_cheaper(each: float, moving: float, number: int, job: str) -> None:
+    """A call of 60 ns costs more to hand out than to make, however many there are; one of 2 µs does not."""
+    costs = sample(each, moving=moving)
+    costs.seconds = costs.cpu = costs.everywhere = 10 * each
+    choice = choose(costs, number, None)
+    assert choice.job == job
+    assert choice.low < choice.high
+
+
+def test_workers_that_are_there_may_make_the_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first call would wait for them for longer than it takes here."""
+    monkeypatch.setattr(choosing, "_start", lambda job: choosing.STARTING[job][0])
+    assert choose(sample(0.001), 100, None).job == "serial"
+    assert choose(sample(0.001), 100, None, warm=True).job == "compute"
+
+
+def test_what_two_at_once_share_is_in_the_range() -> None:
+    """Where they share a core or memory, less is sure; where threads are faster than the caller's, more is likely."""
+    costs = sample(0.01)
+    costs.at_once[2] = 1.95
+    alike = choose(costs, 1000, None)
+    costs.apart = 0.8
+    shared = choose(costs, 1000, None)
+    costs.apart = 1.2
+    nearer = choose(costs, 1000, None)
+    assert shared.low < alike.low
+    assert shared.gain < alike.gain < nearer.gain
+    assert nearer.low == pytest.approx(alike.low, rel=0.01)
+    assert nearer.high > 1.15 * alike.high
+    costs.apart = 5.0  # the first calls met what the others did not
+    assert choose(costs, 1000, None).high < 6.0
+    costs.apart, costs.at_once = 0.5, {2: 1.0}  # that is the interpreter's lock, which processes do not share
+    assert choose(costs, 1000, None).gain == pytest.approx(choose(sample(0.01), 1000, None).gain)
+
+
 def weighed(*values: object) -> Sample:
     """A sample that has weighed calls which return what they are passed."""
     found = Sample()
@@ -192,6 +240,23 @@ def test_the_cost_of_a_message_is_none_of_a_call() -> None:
     """Many calls share it: to send a number takes next to nothing, also where only one was weighed."""
     assert weighed(7).moving_per_call < 1e-5
     assert weighed(7).nbytes < 100
+
+
+@pytest.mark.parametrize("number", [40, 1000])
+def test_each_call_is_weighed_without_its_message(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what many take more than a few: 10 µs of a message are none of theirs. Many more are weighed again."""
+
+    def serialized(data: Any) -> tuple[float, int]:
+        calls = len(data[1]) if data else 0
+        return 1e-5 + 1e-7 * calls, 50 + 8 * calls
+
+    monkeypatch.setattr(sampling, "_serialized", serialized)
+    found = Sample()
+    for calls in (1, number, 2 * number):
+        found.weigh(ChunkResult(Chunk(0, ([1] * calls,)), [1] * calls))
+    assert found.weighed >= 36
+    assert found.moving_per_call == pytest.approx(2e-7 + 9e-9, rel=0.05)
+    assert found.renewed().moving_per_call == found.moving_per_call
 
 
 def test_large_data_takes_its_time() -> None:

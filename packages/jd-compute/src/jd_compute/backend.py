@@ -115,6 +115,14 @@ class ComputeBackend(Backend):
             _start_early(common.threads)
         return _dispatch()(common, work, chunks, full_seconds(self, work.workers)).results()
 
+    def is_warm(self) -> bool:
+        """Returns whether processes wait for calls."""
+        if "jd_compute.pool.shared" not in sys.modules:
+            return False
+        from jd_compute.pool.shared import shared_pool
+
+        return shared_pool().has_idle()
+
     def shutdown(self) -> None:
         """Ends the processes that wait for calls."""
         if "jd_compute.pool.shared" in sys.modules:  # else there are none

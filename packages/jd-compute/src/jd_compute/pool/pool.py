@@ -37,12 +37,14 @@ class Pool:
     def __init__(self) -> None:
         self.has_ended = False
         self._lock, self._is_held = new_lock()
-        self.servers = ForkServers()
-        self._idle = Idle()
+        self.servers, self._idle = ForkServers(), Idle()
         self._lent: set[Worker] = set()
-        self._endings = Endings()
-        self._shares = Shares()
+        self._endings, self._shares = Endings(), Shares()
         self._left: deque[Callable[[], None]] = deque()  # of runs that garbage collection has ended
+
+    def has_idle(self) -> bool:
+        """Returns whether workers wait for calls."""
+        return len(self._idle) > 0
 
     def puts_off(self, release: Callable[[], None]) -> bool:
         """Whether ``release`` is called later, for garbage collection has ended a run in the middle of something here."""
@@ -65,8 +67,7 @@ class Pool:
             if share.granted is not None:
                 self._put_back(share.granted)
             left = [worker for worker in self._lent if worker.share is share]
-        if left:
-            self._drop(left)
+        self._drop(left)
         self._endings.reap()
 
     def take(self, share: Share) -> Worker | None:

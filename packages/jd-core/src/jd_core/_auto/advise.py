@@ -130,9 +130,10 @@ def _measured(measured: Measured) -> Iterator[str]:
 
 
 def _changes(sample: Sample, choice: Choice, calls: int | None, options: Options) -> Iterator[str]:
-    near = choice.job == "compute" or (choice.second == "compute" and not choice.is_sure)
-    if near and "compute" not in registry.loaded():
-        yield "workers of an earlier call in the same program: they stay, and a call then starts at once"
+    warm = choose(sample, calls, options.workers, warm=True)
+    if warm.job == "compute" and not registry.is_warm("compute") and warm.gain > 1.1 * choice.gain:
+        gain = f"{warm.gain:.2g} times as fast ({warm.low:.2g} to {warm.high:.2g})"
+        yield f"workers of an earlier call in the same program: they stay, and the next call is {gain}"
     if choice.job == "compute":
         return
     if choice.job in ("io", "web"):

@@ -19,13 +19,14 @@ from jd_core._auto.sample import Sample
 from jd_core._execution.serial import run_chunk
 from jd_core.backend import Chunk, ChunkResult, Work, registry
 from jd_core.backend.cpus import busy_seconds, machine_load
-from jd_core.worker import Span, close_loop, plain, release
+from jd_core.worker import Span, close_loop, is_async, plain, release
 
 #: What is measured of calls one after the other: so many and so many seconds, but not more than so many seconds.
 CALLS, SECONDS, MOST_SECONDS = 20, 0.1, 0.6
 
-#: Calls so short that a clock is a part of their time are measured in groups that take so many seconds.
-GROUP_SECONDS = 0.002
+#: Calls so short that a clock is a part of their time are measured in groups that take so many seconds. In much less time,
+#: what measuring costs is a large part.
+GROUP_SECONDS, SHORT_SECONDS = 0.002, 0.0003
 
 #: So many calls run at once, to see whether that is faster: of those that compute, and of those that wait.
 TWO, MANY = 2, 8
@@ -83,10 +84,8 @@ def _watching_others(sample: Sample) -> Iterator[None]:
     busy, own, began = busy_seconds(), time.process_time(), time.perf_counter()
     yield
     own, took, ended = time.process_time() - own, time.perf_counter() - began, busy_seconds()
-    if busy is None or ended is None or took < OTHERS_SECONDS:
-        sample.crowded = is_crowded(None)
-    else:
-        sample.crowded = is_crowded(max(0.0, ended - busy - own) / took)
+    is_known = busy is not None and ended is not None and took >= OTHERS_SECONDS
+    sample.crowded = is_crowded(max(0.0, ended - busy - own) / took if is_known else None)
 
 
 def is_crowded(others: float | None) -> bool:
@@ -100,7 +99,7 @@ def is_crowded(others: float | None) -> bool:
 
 
 class Measured:
-    """What calls cost here. They run in threads of their own, so that a caller's event loop is not in their way.
+    """What calls cost here: in this thread, in others, or on an event loop.
 
     Attributes:
         sample: what they cost, for `jd_core._auto.choose.choose`.
@@ -128,7 +127,10 @@ class Measured:
         """
         self.sample = sample = Sample()
         with _watching_others(sample):
-            self._in_threads([self._alone])
+            if is_async(self._work.function):  # a loop may run in this thread
+                self._in_threads([self._alone])
+            else:  # as a plain loop makes them: a thread of its own may have its memory nearer at hand
+                contextvars.copy_context().run(self._alone)
         if not sample.seconds:
             return
         wanted = MANY if sample.waiting > WAITING else TWO
@@ -145,6 +147,7 @@ class Measured:
         took = time.perf_counter() - began
         if wanted == TWO:  # not beside calls alone: their data may not have been cached
             sample.at_once[number] = sum(one.cpu for one in samples) / took
+            sample.apart = sample.cpu / sample.calls / statistics.fmean(one.cpu / one.calls for one in samples)
         else:
             sample.at_once[number] = number * sample.per_call / statistics.fmean(one.per_call for one in samples)
 
@@ -189,7 +192,7 @@ class Measured:
         return times.each
 
     def _alone(self) -> None:
-        """Measures calls one after the other. The first is none of the sample, if there are others: it may load things."""
+        """Measures calls one after the other; if it can, without the first, which may load things, and short groups."""
         sample, own = self.sample, list[float]()
         most = self._total if self._total < 4 else self._total / 2
         call = plain(self._work.function, self._work.constants)
@@ -200,7 +203,7 @@ class Measured:
                 if chunk is None or self._interrupted.is_set():
                     break
                 one = self._run(call, chunk, weighed_in=sample)
-                if first is None and one.seconds < MOST_SECONDS:
+                if one.seconds < MOST_SECONDS and (first is None or one.seconds < SHORT_SECONDS):
                     first = one
                 else:
                     sample.add(one)

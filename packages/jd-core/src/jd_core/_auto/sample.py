@@ -9,16 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jd_core._insight.sending import pickled_size
-from jd_core.backend import Chunk, ChunkResult
+from jd_core.backend import ChunkResult
 
 #: Bytes that a process writes and another one reads in shared memory, per second; a cautious figure of today's machines.
 BYTES_PER_SECOND = 1e9
 
-#: A buffer of this size or more does not go through a message, but through shared memory.
-LARGE = 1 << 16
-
-#: What so many calls are passed and return is serialized, to see how large it is.
-WEIGHED_CALLS = 4
+#: What so many calls are passed and return is serialized, to see how large it is; then, as far as that is quickly done, of
+#: many more, since only these show what each costs beside the message; again where there are so many times as many.
+WEIGHED_CALLS, MANY_CALLS, MORE_CALLS = 4, 200, 4
 
 #: Data that takes longer to serialize is serialized once.
 QUICK_SECONDS = 1e-4
@@ -39,11 +37,14 @@ class Sample:
             not say. Without it, computing on a busy machine looks like waiting.
         everywhere: CPU time of all threads of the process meanwhile: more than ``cpu`` where a library has its own.
         weighed: calls whose arguments and results were serialized.
-        moving: seconds that it would take to send what those were passed and returned.
+        moving: seconds of CPU time that it would take to send what those were passed and returned, on both sides together.
         nbytes: how much that is.
+        quick: how many calls' data is quickly serialized, as far as is known.
         sendable: whether all of it can be serialized.
         error: the standard error of the time of a call, as a part of it; 0.0 if it was not looked at.
         at_once: how many times as fast calls were where so many ran at once here, by that number; empty if not tried.
+        apart: how many times as fast, by CPU time, calls that compute were two at once in threads, as alone in the caller's:
+            less than once where they share a core or memory, more where memory is nearer at hand there.
         waits_in: the job for waiting calls: "io", or "web" where ``at_once`` is of coroutines on one event loop.
         crowded: whether other programs used the CPUs, too, as far as that was looked at. Then a thread that waits for the
             interpreter's lock seems to wait for a CPU, as well.
@@ -57,9 +58,11 @@ class Sample:
     weighed: int = 0
     moving: float = 0.0
     nbytes: int = 0
+    quick: int = MANY_CALLS
     sendable: bool = True
     error: float = 0.0
     at_once: dict[int, float] = field(default_factory=dict)
+    apart: float = 1.0
     waits_in: str = "io"
     crowded: bool = False
 
@@ -87,10 +90,27 @@ class Sample:
         self.weigh(result)
 
     def weigh(self, result: ChunkResult) -> None:
-        """Weighs what the first few calls were passed and returned, unless that was done before."""
-        if self.sendable and not self.weighed:
-            calls = min(WEIGHED_CALLS, len(result.values))
-            self._weigh(result.chunk.part(0, calls), result.values[:calls])
+        """Weighs what calls were passed and returned, unless that was done with as many or hardly fewer."""
+        calls = min(len(result.values), self.quick)
+        if not self.sendable or calls < max(1, MORE_CALLS * self.weighed):
+            return
+        few = min(WEIGHED_CALLS, calls)
+        seconds, nbytes = _serialized(_data(result, few))
+        if nbytes is None:
+            self.sendable = False
+            return
+        slow = max(seconds, nbytes / BYTES_PER_SECOND, 1e-9)
+        self.quick = min(MANY_CALLS, max(1, int(few * QUICK_SECONDS / slow)))
+        many = min(calls, self.quick)
+        if many > few:
+            most, larger = _serialized(_data(result, many))
+            if larger is not None:
+                few, seconds, nbytes = many, max(0.0, most - seconds) * many / (many - few), larger
+        else:
+            seconds -= _serialized(())[0]  # the cost of a message, which many calls have together
+        # Serialized there and back, and copied once on each way; large buffers are only copied.
+        self.weighed, self.nbytes = few, nbytes
+        self.moving = 2 * max(0.0, seconds) + nbytes / BYTES_PER_SECOND
 
     def without(self, block: Sample) -> Sample:
         """Returns the sample without some of its calls, if there are others."""
@@ -103,7 +123,8 @@ class Sample:
 
     def renewed(self) -> Sample:
         """Returns a sample of no calls yet, which knows how large their data is."""
-        return Sample(weighed=self.weighed, moving=self.moving, nbytes=self.nbytes, sendable=self.sendable)
+        weighed, moving, nbytes, quick = self.weighed, self.moving, self.nbytes, self.quick
+        return Sample(weighed=weighed, moving=moving, nbytes=nbytes, quick=quick, sendable=self.sendable)
 
     @property
     def per_call(self) -> float:
@@ -136,28 +157,22 @@ class Sample:
         """Seconds that the calls would have taken on a CPU of their own."""
         return max(self.seconds - self.late, self.cpu)
 
-    def _weigh(self, chunk: Chunk, values: Any) -> None:
-        seconds, nbytes = _serialized((chunk.columns, values))
-        if nbytes is None:
-            self.sendable = False
-            return
-        shared, _ = _serialized(())  # the cost of a message, which many calls have together
-        # Serialized there and back, and copied once on each way; large buffers are only copied.
-        self.moving += 2 * max(0.0, seconds - shared) + nbytes / BYTES_PER_SECOND
-        self.nbytes += nbytes
-        self.weighed += len(values)
+
+def _data(result: ChunkResult, calls: int) -> Any:
+    """Returns what the first so many calls were passed, and what they returned."""
+    return result.chunk.part(0, calls).columns, result.values[:calls]
 
 
 def _serialized(data: Any) -> tuple[float, int | None]:
-    """Returns how many seconds it takes to serialize data, and how many bytes that makes; None if it cannot be.
+    """Returns how many seconds of CPU time it takes to serialize data, and how many bytes that makes; None if it cannot be.
 
     What is quickly done is done thrice, and the least time counts: the first one is mostly that of cold caches.
     """
     times: list[float] = []
     while True:
-        began = time.perf_counter()
+        began = time.thread_time()
         nbytes = pickled_size(data)
-        times.append(time.perf_counter() - began)
+        times.append(time.thread_time() - began)
         if len(times) == 3 or times[0] > QUICK_SECONDS:
             return min(times), nbytes
 

@@ -99,6 +99,10 @@ class Backend(ABC):
             async for result in results:
                 yield result
 
+    def is_warm(self) -> bool:
+        """Returns whether a run can start at once, because workers wait for calls or start in next to no time."""
+        return True
+
     def shutdown(self) -> None:  # noqa: B027
         """Ends workers that wait for further runs; those of runs that are under way stay, and a later run starts new ones.
 

@@ -197,6 +197,11 @@ def loaded() -> list[str]:
     return [*_instances]
 
 
+def is_warm(job: str) -> bool:
+    """Returns whether a run of a job can start at once: its backend was used, and its workers are there if it needs some."""
+    return job in _instances and _instances[job].is_warm()
+
+
 def shutdown() -> None:
     """Ends the workers that are idle, of every job that was used: processes that wait for further calls.
 
