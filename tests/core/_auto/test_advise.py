@@ -13,7 +13,7 @@ from typing import Any, Self
 import pytest
 from jd_core import BatchingError, Retry, SignatureError, distribute, per_worker
 from jd_core._auto import choose as choosing
-from jd_core._auto import measure
+from jd_core._auto import forecast, measure
 from jd_core._auto import sample as sampling
 from jd_core._insight.advice import Advice
 from jd_core.backend.cpus import busy_seconds
@@ -26,7 +26,7 @@ CANARY = "-".join(("canary", "of", "advice"))
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with four CPUs that nobody else uses, and workers that have started."""
     monkeypatch.setattr(choosing, "usable_cpus", lambda: 4)
-    monkeypatch.setattr(choosing, "_start", lambda job: 0.003)
+    monkeypatch.setattr(forecast, "_start", lambda job: 0.003)
     monkeypatch.setattr(measure, "is_crowded", lambda others: False)
 
 

@@ -13,8 +13,9 @@ import pytest
 from jd_core import Retry, distribute, trace
 from jd_core._auto import backend as auto_backend
 from jd_core._auto import choose as choosing
+from jd_core._auto import forecast
 from jd_core._auto import sample as sampling
-from jd_core._auto.choose import Choice
+from jd_core._auto.forecast import Choice
 from jd_core._execution import serial
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def test_the_report_says_where_calls_ran() -> None:
 def test_calls_that_compute_run_in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is enough of them, and more CPUs than one."""
     monkeypatch.setattr(choosing, "usable_cpus", lambda: 4)
-    monkeypatch.setattr(choosing, "_start", lambda job: 0.0)
+    monkeypatch.setattr(forecast, "_start", lambda job: 0.0)
     pids = compute(60 * [200_000])
     assert pids[0] == os.getpid()
     assert pids[-1] != os.getpid()
@@ -259,8 +260,8 @@ def test_short_runs_are_looked_at_once(each: float, monkeypatch: pytest.MonkeyPa
         chunks.append(len(result.chunk))
         return result
 
-    def choose(*arguments: Any) -> Choice:
-        decisions.append(choosing.choose(*arguments))
+    def choose(*arguments: Any, **more: Any) -> Choice:
+        decisions.append(choosing.choose(*arguments, **more))
         return decisions[-1]
 
     monkeypatch.setattr(auto_backend, "run_chunk", run_chunk)
@@ -273,6 +274,32 @@ def test_short_runs_are_looked_at_once(each: float, monkeypatch: pytest.MonkeyPa
     assert sum(chunks) == number
     assert len(chunks) == 2
     assert [decision.job for decision in decisions] == ["serial"]
+
+
+@pytest.mark.parametrize(("start", "least", "most"), [(0.2, 0.5, 1.0), (0.002, 0.0, 0.05)], ids=["cold", "warm"])
+def test_a_source_without_a_length_may_end_at_once(
+    start: float, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers are not started before calls here have taken a few times as long as that, so little is lost if it was all."""
+    clock = Clock(monkeypatch)
+    moved: list[float] = []
+
+    @distribute(job="auto")
+    def computing(number: int) -> int:
+        clock.now += 0.0005
+        return -number
+
+    def move(work: Work, choice: Choice) -> Any:
+        moved.append(clock.now - began)
+        return serial.SerialBackend(), work
+
+    monkeypatch.setattr(choosing, "usable_cpus", lambda: 2)
+    monkeypatch.setattr(forecast, "_start", lambda job: start)
+    monkeypatch.setattr(auto_backend, "_moved", move)
+    began = clock.now
+    assert computing(iter(range(4000))) == [-k for k in range(4000)]
+    assert len(moved) == 1
+    assert least < moved[0] < most
 
 
 def test_what_is_left_when_calls_move_is_for_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +322,7 @@ def test_what_is_left_when_calls_move_is_for_all_workers(monkeypatch: pytest.Mon
 
     changing(range(1000))
     seconds = 0.3
-    monkeypatch.setattr(auto_backend, "choose", lambda *arguments: Choice("io", 4, 4.0, "they are long"))
+    monkeypatch.setattr(auto_backend, "choose", lambda *arguments, **more: Choice("io", 4, 4.0, "they are long"))
     monkeypatch.setattr(auto_backend, "_moved", lambda work, choice: (There(), work))
     assert changing(range(1000)) == [-k for k in range(1000)]
     assert len(chunks) == 4

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from jd_core._auto import choose as choosing
-from jd_core._auto import measure
+from jd_core._auto import forecast, measure
 from jd_core._auto import sample as sampling
 from jd_core._auto.choose import choose
 from jd_core._auto.sample import Sample
@@ -19,7 +19,7 @@ def four_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same machine everywhere, with workers that have run before."""
     monkeypatch.setattr(choosing, "usable_cpus", lambda: 4)
     monkeypatch.setattr(choosing, "is_installed", lambda job: True)
-    monkeypatch.setattr(choosing, "_start", lambda job: 0.003)
+    monkeypatch.setattr(forecast, "_start", lambda job: 0.003)
 
 
 def sample(
@@ -139,7 +139,7 @@ def test_a_gain_has_a_range(monkeypatch: pytest.MonkeyPatch) -> None:
     idle = choose(sample(0.01), 100, None)
     assert 1.0 < idle.low < idle.gain < idle.high < 5.0
     assert idle.is_sure
-    monkeypatch.setattr(choosing, "_start", lambda job: 0.35)
+    monkeypatch.setattr(forecast, "_start", lambda job: 0.35)
     assert choose(sample(0.01), 100, None).low < idle.low
     costs = sample(0.01)
     costs.crowded = True
@@ -150,7 +150,7 @@ def test_a_gain_has_a_range(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_to_stay_is_sure_where_nothing_can_be_gained(monkeypatch: pytest.MonkeyPatch) -> None:
     """And not where workers may start faster than is likely."""
-    monkeypatch.setattr(choosing, "_start", lambda job: 0.35)
+    monkeypatch.setattr(forecast, "_start", lambda job: 0.35)
     assert choose(sample(1e-6), 1000, None).is_sure
     near = choose(sample(0.01), 40, None)
     assert (near.job, near.second, near.is_sure) == ("serial", "compute", False)
@@ -205,7 +205,7 @@ def test_short_calls_go_where_their_message_is_cheaper(each: float, moving: floa
 
 def test_workers_that_are_there_may_make_the_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     """A first call would wait for them for longer than it takes here."""
-    monkeypatch.setattr(choosing, "_start", lambda job: choosing.STARTING[job][0])
+    monkeypatch.setattr(forecast, "_start", lambda job: forecast.STARTING[job][0])
     assert choose(sample(0.001), 100, None).job == "serial"
     assert choose(sample(0.001), 100, None, warm=True).job == "compute"
 

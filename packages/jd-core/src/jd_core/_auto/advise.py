@@ -6,7 +6,8 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 
-from jd_core._auto.choose import WAITING, Choice, choose, is_installed
+from jd_core._auto.choose import WAITING, choose, is_installed
+from jd_core._auto.forecast import Choice
 from jd_core._auto.measure import Measured
 from jd_core._auto.sample import Sample
 from jd_core._execution.prepared import prepare

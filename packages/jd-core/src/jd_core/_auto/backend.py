@@ -11,7 +11,8 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mappi
 from dataclasses import replace
 from typing import Any
 
-from jd_core._auto.choose import Choice, choose, is_installed
+from jd_core._auto.choose import choose, is_installed
+from jd_core._auto.forecast import Choice
 from jd_core._auto.sample import Sample
 from jd_core._execution.serial import rest_of, run_chunk
 from jd_core.backend import Backend, Chunk, ChunkResult, SettledChunk, Work, registry
@@ -92,6 +93,7 @@ class _Trial:
         self._sample = Sample()
         self._slowest = Sample()  # of the blocks of calls in the sample: this thread may not have run meanwhile
         self._left = work.calls
+        self._passed = 0.0  # seconds of the calls that ran here
         self._unrun: Chunk | None = None  # the rest of the chunk that was measured last
         self._is_confirming = False  # a sample has shown that calls belong elsewhere
         self._stays = False  # it was decided, and said, that calls go on here
@@ -166,7 +168,11 @@ class _Trial:
 
     def _decide(self) -> None:
         workers = self._work.workers if self._work.workers_given else None
-        choice = choose(self._sample.without(self._slowest), self._left, workers)
+        self._passed += self._sample.seconds
+        sample = self._sample.without(self._slowest)
+        # What has run may be all there is: as much again is a fair guess (J. Gott, "Implications of the Copernican
+        # Principle for Our Future Prospects", Nature 363, 1993), and workers that start in vain are a part of what was.
+        choice = choose(sample, self._left, workers, expected_seconds=self._passed)
         belongs_elsewhere = choice.job != "serial"
         if belongs_elsewhere and (self._is_confirming or self._sample.seconds - self._slowest.seconds >= CLEAR_SECONDS):
             self.choice = choice

@@ -85,7 +85,7 @@ def _watching_others(sample: Sample) -> Iterator[None]:
     yield
     own, took, ended = time.process_time() - own, time.perf_counter() - began, busy_seconds()
     is_known = busy is not None and ended is not None and took >= OTHERS_SECONDS
-    sample.crowded = is_crowded(max(0.0, ended - busy - own) / took if is_known else None)
+    sample.crowded = is_crowded(max(0.0, (ended or 0.0) - (busy or 0.0) - own) / took if is_known else None)
 
 
 def is_crowded(others: float | None) -> bool:
