@@ -431,7 +431,7 @@ def test_outcomes_are_taken_together(ray, streamed: bool, monkeypatch: pytest.Mo
     cancelled = (lambda: False) if streamed else None
     assert ray.run(abs, range(60), workers=8, cancelled=cancelled).ordered() == list(range(60))
     # Twelve tasks are there, of which two run.
-    assert max(asked) == (1 if streamed else 5)
+    assert max(asked) == (1 if streamed else 7)
     assert min(asked) == 1
     asked.clear()
     assert ray.run(time.sleep, [0.2] * 6, workers=8).ordered() == [None] * 6

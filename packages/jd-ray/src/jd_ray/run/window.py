@@ -20,7 +20,7 @@ logger = logging.getLogger("just_distribute.ray")
 WAITING_SECONDS = 10.0
 
 #: Outcomes that are expected within so many seconds are taken together.
-TOGETHER_SECONDS = 0.05
+TOGETHER_SECONDS = 0.1
 
 #: Seconds between two looks at the size of the cluster.
 GROWTH_SECONDS = 2.0
@@ -84,7 +84,8 @@ class Window:
         """
         workers = min(self._offered, self._workers)
         quick = TOGETHER_SECONDS * workers / seconds if seconds else 1
-        return int(max(1, min((self.size - workers) // 2, quick)))
+        # While others are submitted, workers have a quarter of those that wait.
+        return int(max(1, min((self.size - workers) * 3 // 4, quick)))
 
     def started(self) -> None:
         """Records that a task ended, so that there is nothing to warn of."""
