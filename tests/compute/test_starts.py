@@ -79,6 +79,19 @@ def test_workers_collect_garbage(method):
     assert enabled.options(start_method=method)(range(4)) == [(True, True)] * 4
 
 
+def test_what_was_imported_is_old():
+    """Row first-call-pandas: no worker's first collection goes through all that was imported before, and copies it."""
+    program = """
+        import gc
+        gc.disable()
+        from jd_compute.worker import process
+        before = gc.get_freeze_count()
+        process.collect_garbage()
+        print(gc.isenabled(), any(one is vars(process) for one in gc.get_objects(generation=2)), gc.get_freeze_count() <= before)
+    """
+    assert run_program(program) == ("True True True\n", "")
+
+
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_interpreters_that_end_at_once_are_an_error_that_says_how(tmp_path, method):
     """Promise 15: within five seconds, whatever else there is to tell workers."""

@@ -14,7 +14,6 @@ share nothing with it but what they inherit. It ends with the caller, and ends a
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import os
 import pickle
@@ -172,7 +171,6 @@ class ForkServer:
     def _fork(self, *files: int) -> Any:
         if self._unsafe is not None:
             raise UnsafeError(self._unsafe)
-        # No `gc.freeze` before: `gc.get_referrers` does not find what is frozen, and libraries rely on it (hypothesis).
         started = self._context.Process(target=self._become_a_worker, args=files, daemon=False)
         started.start()
         os.set_blocking(started.sentinel, False)  # later workers inherit it, and a call that reads from it must not wait
@@ -182,7 +180,7 @@ class ForkServer:
         """In the forked child: lets go of all that is the server's, and is a worker from here on."""
         process.end_with(life)
         if self._is_program:
-            gc.enable()
+            process.collect_garbage()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._control.abandon()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-
 from jd_compute.worker import process, server
 from jd_compute.worker.interpreter import FIRST_FILE, close_others, inherited
 
 
 def main() -> None:
     """Runs the worker."""
-    gc.enable()
+    process.collect_garbage()
     process.end_with(FIRST_FILE + 1)
     close_others(2)
     server.serve(inherited(0))
