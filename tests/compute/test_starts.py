@@ -87,7 +87,8 @@ def test_what_was_imported_is_old():
         from jd_compute.worker import process
         before = gc.get_freeze_count()
         process.collect_garbage()
-        print(gc.isenabled(), any(one is vars(process) for one in gc.get_objects(generation=2)), gc.get_freeze_count() <= before)
+        is_old = any(one is vars(process) for one in gc.get_objects(generation=2))
+        print(gc.isenabled(), is_old, gc.get_freeze_count() <= before)
     """
     assert run_program(program) == ("True True True\n", "")
 
