@@ -61,10 +61,11 @@ def loky() -> Iterator[Executor]:
 def dask() -> Iterator[Executor]:
     """That of a Dask cluster of two workers, in processes of their own, on loopback.
 
-    With threads to spare: Dask may put a task behind one of an ended run that goes on, though another worker is idle.
+    With threads to spare: Dask may put a task behind one of an ended run that goes on, though another worker is idle. And
+    with any free port: without an address for its dashboard it takes 8787, and warns where another cluster has that.
     """
     distributed = importlib.import_module("distributed")
-    settings = {"n_workers": 2, "threads_per_worker": 4, "dashboard_address": None, "host": "127.0.0.1"}
+    settings = {"n_workers": 2, "threads_per_worker": 4, "dashboard_address": ":0", "host": "127.0.0.1"}
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
         yield client.get_executor()
 
