@@ -59,6 +59,7 @@ def test_time(benchmark: Any, row: str, peer: str, places: Places, request: pyte
     work, option = TIMES[row], request.config.getoption
     other = next(each for each in work.peers if each.name == peer)
     size = work.quick if option("--quick") else work.size
+    benchmark.group = row  # it counts when the benchmark runs
     with contextlib.ExitStack() as stack:
         try:
             place = places.of(work)
@@ -73,7 +74,6 @@ def test_time(benchmark: Any, row: str, peer: str, places: Places, request: pyte
     mine = benchmark.stats.stats.data
     ratios = [one / two for one, two in zip(mine, turns.seconds, strict=True)]
     low, ratio, high = statistics.quantiles(ratios, method="inclusive") if len(ratios) > 1 else ratios * 3
-    benchmark.group = row
     benchmark.extra_info.update(
         limit=other.limit,
         measured=ratio,
@@ -90,7 +90,7 @@ def test_memory(benchmark: Any, row: str, peer: str, request: pytest.FixtureRequ
     """Memory stays within its limit."""
     work = MEMORY[row]
     size = work.quick if request.config.getoption("--quick") else work.size
-    megabytes = benchmark.pedantic(work.measure, args=(size,))
     benchmark.group = row
+    megabytes = benchmark.pedantic(work.measure, args=(size,))
     benchmark.extra_info.update(limit=work.limit, measured=megabytes, size=size, where=report.where())
     assert megabytes <= work.limit, f"{megabytes:.1f} {peer}"
