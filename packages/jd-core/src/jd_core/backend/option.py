@@ -52,6 +52,9 @@ class Option(NamedTuple):
 
 WHOLE = Option("a whole number of at least 1", (int,), lambda n: n >= 1)
 SECONDS = Option("a number of seconds above 0", (int, float), lambda seconds: seconds > 0)
+PER_SECOND = Option(
+    "a number above 0, or 'auto'", (int, float, str), lambda value: value == "auto" if isinstance(value, str) else value > 0
+)
 
 
 def is_plain_callable(value: object) -> bool:

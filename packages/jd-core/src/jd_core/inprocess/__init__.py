@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jd_core.backend import Option
+from jd_core.backend.option import PER_SECOND
 
 if TYPE_CHECKING:
     from jd_core.inprocess.rate_limit import Rate
@@ -19,7 +20,7 @@ def _rate() -> type[Rate]:
 #: How ``max_per_second`` is declared by a backend that has it.
 MAX_PER_SECOND = Option(
     "a number above 0, 'auto', or a Rate",
-    lambda: (int, float, str, _rate()),
-    lambda value: isinstance(value, _rate()) or (value == "auto" if isinstance(value, str) else value > 0),
+    lambda: (*PER_SECOND.classes, _rate()),
+    lambda value: isinstance(value, _rate()) or PER_SECOND.accepts(value),
     lambda value: value if isinstance(value, _rate()) else _rate()(value),
 )

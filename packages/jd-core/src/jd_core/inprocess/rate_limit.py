@@ -15,13 +15,11 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from jd_core.backend import Option, check_exceptions
+from jd_core.backend.option import PER_SECOND
 from jd_core.inprocess.congestion import CongestionControl
 from jd_core.worker.refusals import is_refusal, retry_after
 
 _NUMBER = Option("a number above 0", (int, float), lambda value: value > 0)
-_PER_SECOND = Option(
-    "a number above 0, or 'auto'", (int, float, str), lambda value: value == "auto" if isinstance(value, str) else value > 0
-)
 
 #: Seconds by which starts may lag behind and be made up for at once: about what a busy machine wakes a worker late.
 LATENESS_SECONDS = 0.02
@@ -65,7 +63,7 @@ class Rate:
         minimum: float = 1.0,
         maximum: float = 10_000.0,
     ) -> None:
-        _PER_SECOND.check("Rate.per_second", per_second)
+        PER_SECOND.check("Rate.per_second", per_second)
         _NUMBER.check("Rate.minimum", minimum)
         Option(f"a number, at least minimum={minimum!r}", (int, float), lambda value: value >= minimum).check(
             "Rate.maximum", maximum
