@@ -3,8 +3,9 @@
 Usage: python cluster_process.py FOLDER CLIENT_PORT AUTOSCALER CPUS...: a head without CPUs, and a node for each number of
 CPUs. AUTOSCALER is a file for Ray's autoscaler, whose nodes are processes of this machine, too, or empty.
 Prints the head's address. Commands on the standard input: ``kill N`` kills the N-th node, ``raylet N`` only its raylet,
-``add CPUS`` adds one, ``clear`` takes away all but the head, ``head NAME`` kills a process of the head (``gcs_server``,
-``ray_client_server``), ``end`` (or the end of the input) ends all.
+``add CPUS`` adds one, ``watched CPUS`` one whose memory monitor kills workers once the machine uses `MORE_BYTES` more,
+``clear`` takes away all but the head, ``head NAME`` kills a process of the head (``gcs_server``, ``ray_client_server``),
+``end`` (or the end of the input) ends all.
 """
 
 import contextlib
@@ -16,6 +17,9 @@ from ray.cluster_utils import Cluster
 
 #: Seconds that a node may take to join the cluster on a busy machine.
 JOINING_SECONDS = 100.0
+
+#: So much more memory may be used than when a node is added that is watched. Others of this machine may take less meanwhile.
+MORE_BYTES = 1_500_000_000
 
 
 class PatientCluster(Cluster):
@@ -63,8 +67,18 @@ def autoscaled(file: str) -> dict:
     return {
         "autoscaling_config": file,
         "gcs_server_port": int(address.rpartition(":")[2]),
-        "env_vars": {"RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID},
+        "env_vars": dict.fromkeys(["RAY_OVERRIDE_NODE_ID_FOR_TESTING", "RAY_CLOUD_INSTANCE_ID"], FAKE_HEAD_NODE_ID),
     }
+
+
+def watched() -> dict:
+    """Returns what a node needs besides, to have a memory monitor."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    threshold = (memory.total - memory.available + MORE_BYTES) / memory.total
+    variables = {"RAY_memory_monitor_refresh_ms": "100", "RAY_memory_usage_threshold": f"{threshold:.4f}"}
+    return {"env_vars": variables}
 
 
 def main() -> None:
@@ -96,7 +110,8 @@ def main() -> None:
         elif command == "head":
             cluster.head_node.all_processes[number[0]][0].process.kill()
         else:
-            nodes.append(cluster.add_node(num_cpus=int(*number), node_ip_address="127.0.0.1"))
+            besides = watched() if command == "watched" else {}
+            nodes.append(cluster.add_node(num_cpus=int(*number), node_ip_address="127.0.0.1", **besides))
         print("done", flush=True)
     started = children(cluster.head_node.all_processes["monitor"][0].process) if autoscaler else []
     cluster.shutdown()

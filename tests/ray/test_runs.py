@@ -114,11 +114,11 @@ def test_a_worker_that_the_memory_monitor_ended() -> None:
         "2 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 127.0.0.1, ID: 2fe5) was "
         "21.72GB used / 23.54GB limit (0.922631)\nOOM kill reason: Memory usage exceeded threshold "
     )
-    error = str(outcomes.died(Work(abs, {}, 2, "area"), 7, said + "and others use it, too: " * 200))
-    assert "area(): the Ray worker died while it ran call 7: 2 worker(s) were killed due to the node running low" in error
+    error = str(outcomes.killed(Work(abs, {}, 2, "area"), 7, said + "and others use it, too: " * 200, alone=True))
+    assert "area(): Ray killed the worker that ran call 7 for memory: 2 worker(s) were killed due to the node" in error
     assert "21.72GB used / 23.54GB limit" in error
     assert "option memory=" in error
-    assert len(error) < 500
+    assert len(error) < 550
 
 
 def test_tasks_have_the_name_of_the_function(ray) -> None:
@@ -251,14 +251,16 @@ def test_a_crash_is_blamed_alone(ray, folder: str) -> None:
     assert counts == [1, 1, 1, 1, 2, 2, 2, 2, 1, 1, 1, 1]
 
 
-def lose_first_result(monkeypatch: pytest.MonkeyPatch, how: str = "NodeDiedError") -> None:
-    """Has Ray say, of the first result that is asked for, that it was lost with its node, or killed by its monitor."""
+def lose_results(monkeypatch: pytest.MonkeyPatch, how: str, count: int = 1) -> None:
+    """Has Ray say, of the first results that are asked for, that they were lost with their node, or killed for memory."""
     import ray as module
 
-    get = module.get
+    get, losses = module.get, iter(range(count))
 
-    def lose(_: object) -> None:
-        monkeypatch.setattr(module, "get", get)
+    def lose(ref: object) -> Any:
+        if next(losses, None) is None:
+            return get(ref)
+        get(ref)
         raise getattr(module.exceptions, how)("its node is gone")
 
     monkeypatch.setattr(module, "get", lose)
@@ -266,26 +268,63 @@ def lose_first_result(monkeypatch: pytest.MonkeyPatch, how: str = "NodeDiedError
 
 def test_a_lost_chunk_runs_again(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Section 6, Ray: a lost node costs its chunks a re-run."""
-    lose_first_result(monkeypatch)
+    lose_results(monkeypatch, "NodeDiedError")
     assert ray.run(_recorded, range(4), size=4, constants={"folder": folder}).ordered() == [0, 1, 2, 3]
     assert functions.count(folder) == 8
 
 
-def test_a_worker_that_the_memory_monitor_killed(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 5: calls whose worker Ray ended since memory ran out are tried one by one; a single one is named."""
-    lose_first_result(monkeypatch, "OutOfMemoryError")
+@pytest.mark.parametrize(("deaths", "ran"), [(1, 8), (2, 12)], ids=["once", "twice"])
+def test_what_the_memory_monitor_killed_runs_again(ray, folder: str, monkeypatch: pytest.MonkeyPatch, deaths, ran) -> None:
+    """Section 5: calls whose worker Ray killed for memory run again together, and if it is killed then, too, one by one."""
+    lose_results(monkeypatch, "OutOfMemoryError", deaths)
     assert ray.run(_recorded, range(4), size=4, constants={"folder": folder}).ordered() == [0, 1, 2, 3]
-    assert functions.count(folder) == 8
-    lose_first_result(monkeypatch, "OutOfMemoryError")
-    ((index, failure),) = ray.run(_recorded, range(2), constants={"folder": folder}).failures.items()
+    assert functions.count(folder) == ran
+
+
+def test_nothing_runs_beside_what_the_memory_monitor_killed(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 5: what Ray killed for memory, which need not be what has it, runs again with nothing beside it."""
+    lose_results(monkeypatch, "OutOfMemoryError")
+
+    def beside(value: int, *, folder: str) -> tuple[int, int]:
+        functions.record(folder, f"call{value}")
+        running = Path(folder, f"running{value}")
+        running.touch()
+        others = 0
+        for _ in range(10):
+            time.sleep(0.002)
+            others = max(others, len(list(Path(folder).glob("running*"))) - 1)
+        running.unlink()
+        return functions.count(folder, f"call{value}"), others
+
+    results = ray.run(beside, range(20), constants={"folder": folder}).ordered()
+    assert sorted(runs for runs, _ in results) == [1] * 19 + [2]
+    assert dict(results)[2] == 0
+
+
+def test_a_call_that_the_memory_monitor_killed_alone_is_blamed(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 5: a call whose worker is killed for memory while nothing else of the run runs has failed, and is named."""
+    lose_results(monkeypatch, "OutOfMemoryError", 2)
+    ((index, failure),) = ray.run(_recorded, [0, 0], workers=1, constants={"folder": folder}).failures.items()
     assert isinstance(failure, WorkerDiedError)
-    assert f"died while it ran call {index}: its node is gone" in str(failure)
-    assert "too little memory (option memory=)" in str(failure)
+    assert f"f(): Ray killed the worker that ran call {index} for memory: its node is gone: have the" in str(failure)
+    assert "option memory=" in str(failure)
+    assert "chunksize" not in str(failure)
+    assert functions.count(folder) == 3
+
+
+def test_what_the_memory_monitor_killed_is_blamed_with_chunksize_one(ray, folder: str, monkeypatch) -> None:
+    """Section 5: with ``chunksize=1`` no call runs twice; the error says that another may have had the memory."""
+    lose_results(monkeypatch, "OutOfMemoryError")
+    outcome = ray.run(_recorded, range(4), chunksize=1, constants={"folder": folder})
+    ((index, failure),) = outcome.failures.items()
+    assert f"call {index} for memory" in str(failure)
+    assert "with chunksize=1 no call runs twice: leave that out or state retries=" in str(failure)
+    assert functions.count(folder) == 4
 
 
 def test_a_lost_call_is_blamed_with_chunksize_one(ray, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Section 5: with ``chunksize=1`` no call runs twice, so one that was lost with its node is that call's failure."""
-    lose_first_result(monkeypatch)
+    lose_results(monkeypatch, "NodeDiedError")
     outcome = ray.run(_recorded, range(4), chunksize=1, constants={"folder": folder})
     ((index, failure),) = outcome.failures.items()
     assert isinstance(failure, WorkerDiedError)

@@ -4,7 +4,8 @@
 
     chunks ──► pieces waiting ──► tasks in flight ──► results
                      ▲                   │
-                     └── to be run again ┘   a node was lost; a worker died, and each call is tried alone;
+                     └── to be run again ┘   a node was lost; a worker died, and its calls are tried one by one; Ray
+                                             killed one for memory, and its piece is tried with nothing beside it;
                                              a module is missing on the workers, and goes by value
 
 `pieces` cuts chunks, `submission` sends what is cut with the function and its constants, `outcomes` puts what came back into
@@ -61,6 +62,7 @@ class Dispatch:
         self._starts = Starts(every_task=work.timeout is not None)
         self._gpu_workers: set[tuple[str, int]] = set()
         self._window = Window(ray, work, self._session, self._starts)
+        self._alone: Any = None  # the task beside which no other may run
 
     def results(self) -> Generator[ChunkResult, None, None]:
         """Yields the results of all pieces, as they come."""
@@ -95,7 +97,7 @@ class Dispatch:
 
     def _fill(self) -> Iterator[ChunkResult]:
         """Starts tasks until the window is full or nothing is there to start; yields calls that cannot be sent."""
-        while len(self._in_flight) < self._window.size and (piece := self._pieces.next()) is not None:
+        while self._has_room() and (piece := self._pieces.next(idle=not self._in_flight)) is not None:
             if isinstance(piece, SettledChunk):
                 yield piece.result
                 continue
@@ -114,12 +116,17 @@ class Dispatch:
             number = self._in_flight.next_number()
             sent = self._submission.send(piece, arguments, key, self._pieces.patience(piece), number)
             self._in_flight.add(sent)
+            if self._pieces.is_to_run_alone(piece):
+                self._alone = sent.outcome
             self._starts.submitted(sent.outcome, key)
+
+    def _has_room(self) -> bool:
+        return len(self._in_flight) < self._window.size and self._alone not in self._in_flight
 
     def _collect(self) -> Iterator[ChunkResult]:
         """Waits for the next tasks that end, or until something else has to be looked at."""
         seconds = self._patience()
-        if len(self._in_flight) < self._window.size and not self._pieces.exhausted:
+        if self._has_room() and not self._pieces.exhausted:
             ended = self._in_flight.ended_unless_input(min(seconds, self.work.poll_seconds))
         else:
             # A plain call has its results together; one that is read as it goes on takes each as soon as it is there.
@@ -172,7 +179,10 @@ class Dispatch:
             elif isinstance(error, (errors.NodeDiedError, errors.ObjectLostError, errors.LocalRayletDiedError)):
                 self._submission.recording.ended(sent.outcome, piece, None)
                 yield from self._lost(piece, error)
-            elif isinstance(error, (errors.WorkerCrashedError, errors.OutOfMemoryError)):
+            elif isinstance(error, errors.OutOfMemoryError):
+                self._submission.recording.ended(sent.outcome, piece, None)
+                yield from self._killed(piece, error)
+            elif isinstance(error, errors.WorkerCrashedError):
                 self._submission.recording.ended(sent.outcome, piece, None)
                 if piece.count > 1 and self.work.chunksize != 1:
                     self._pieces.again(piece.calls())
@@ -200,6 +210,18 @@ class Dispatch:
             raise outcomes.lost_too_often(self.work, piece, error) from error
         else:
             self._pieces.again([replace(piece, losses=piece.losses + 1)])
+
+    def _killed(self, piece: Piece, error: BaseException) -> Iterator[ChunkResult]:
+        """Runs a piece again whose worker Ray killed for memory, alone; blames a call whose worker was killed so.
+
+        Ray kills the worker whose task is the youngest, which need not be the one that has the memory.
+        """
+        alone = self._pieces.is_to_run_alone(piece)
+        self._pieces.killed.update(range(piece.start, piece.start + piece.count))
+        if self.work.chunksize == 1 or (alone and piece.count == 1):
+            yield piece.failed(outcomes.killed(self.work, piece.start, str(error), alone=alone))
+        else:
+            self._pieces.again(piece.calls() if alone else [piece])
 
     def _refused(self, sent: Sent, refused: remote.Refused) -> Iterator[ChunkResult]:
         """Sends a piece again, of which no call was run: with more by value, or each call alone to find the one."""

@@ -40,6 +40,9 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._sent)
 
+    def __contains__(self, ref: Any) -> bool:
+        return ref in self._sent
+
     def next_number(self) -> int:
         """Returns the number of the worker that is to run the next task."""
         if not self._numbers:

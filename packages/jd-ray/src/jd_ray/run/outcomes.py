@@ -92,11 +92,34 @@ def refused_argument(work: Work, index: int, refused: remote.Refused) -> Seriali
 
 def died(work: Work, index: int, what: str) -> WorkerDiedError:
     """Returns the error for a call whose worker ended while it ran: Ray tells neither exit code nor signal."""
-    said = textwrap.shorten(what, MOST_SAID, placeholder=" [...]")
     return WorkerDiedError(
-        f"{work.name}(): the Ray worker died while it ran call {index}: {said}: look for a "
+        f"{work.name}(): the Ray worker died while it ran call {index}: {_shortened(what)}: look for a "
         f"crash in native code, os._exit or too little memory (option memory=)"
     )
+
+
+def killed(work: Work, index: int, what: str, *, alone: bool) -> WorkerDiedError:
+    """Returns the error for a call whose worker Ray killed for memory.
+
+    Args:
+        work: the run's.
+        index: the call's.
+        what: Ray's words.
+        alone: whether nothing else of the run ran beside it.
+    """
+    remedy = "have the call take less, or state what it takes, in bytes (option memory=), so that no node runs too many"
+    if not alone:
+        remedy += (
+            ". Ray kills the youngest, whichever has the memory, and with chunksize=1 no call runs twice: leave that out or "
+            "state retries=, and the call is tried with nothing else of the run beside it"
+        )
+    return WorkerDiedError(
+        f"{work.name}(): Ray killed the worker that ran call {index} for memory: {_shortened(what)}: {remedy}"
+    )
+
+
+def _shortened(what: str) -> str:
+    return textwrap.shorten(what, MOST_SAID, placeholder=" [...]")
 
 
 def lost_too_often(work: Work, piece: Piece, error: BaseException) -> BackendError:

@@ -87,11 +87,13 @@ class Pieces:
     Attributes:
         exhausted: whether the core hands over no more chunks.
         seconds: what the calls of a piece took, as measured last.
+        killed: indexes of calls whose worker was killed for memory: whatever has one of them runs alone.
     """
 
     def __init__(self, work: Work, chunks: Iterator[Chunk | None], full: float) -> None:
         self.exhausted = False
         self.seconds = 0.0
+        self.killed: set[int] = set()
         self._work = work
         self._chunks = chunks
         self._full = full
@@ -101,8 +103,12 @@ class Pieces:
         self._argument_bytes = 0.0  # of a call
         self._result_bytes = 0.0
 
-    def next(self) -> Piece | SettledChunk | None:
-        """Returns what is to be sent next, or calls that have their results; None if nothing may start now."""
+    def next(self, *, idle: bool = True) -> Piece | SettledChunk | None:
+        """Returns what is to be sent next, or calls that have their results; None if nothing may start now.
+
+        Args:
+            idle: whether nothing is in flight.
+        """
         if not self._waiting:
             chunk = self._pull()
             if chunk is None or isinstance(chunk, SettledChunk):
@@ -111,6 +117,9 @@ class Pieces:
             # What exceeds its time is ended with its worker, so it has to be alone there.
             self._waiting.extend([piece] if self._work.timeout is None else piece.calls())
         piece = self._waiting.popleft()
+        if not idle and self.is_to_run_alone(piece):
+            self._waiting.appendleft(piece)
+            return None
         per_call = max(self._argument_bytes, self._result_bytes)
         if piece.count * per_call > MOST_BYTES:
             piece, *others = piece.rest(0, max(1, int(MOST_BYTES / per_call)))
@@ -120,6 +129,10 @@ class Pieces:
     def again(self, pieces: Sequence[Piece]) -> None:
         """Puts pieces up to be sent before all others."""
         self._waiting.extendleft(reversed(pieces))
+
+    def is_to_run_alone(self, piece: Piece) -> bool:
+        """Returns whether nothing else of the run may run while a piece does."""
+        return bool(self.killed) and not self.killed.isdisjoint(range(piece.start, piece.start + piece.count))
 
     def is_too_large(self, piece: Piece, size: int) -> bool:
         """Returns whether a piece has to be cut, given how many bytes its arguments have: `next` does it if it is put up."""
@@ -149,12 +162,15 @@ class Pieces:
 
     def unbegun(self) -> Iterator[ChunkResult]:
         """Takes out what has not begun, and yields it as results that return it to the core."""
-        waiting, self._waiting = self._waiting, deque(piece for piece in self._waiting if piece.losses)
-        return (piece.unbegun() for piece in waiting if not piece.losses)
+        waiting, self._waiting = self._waiting, deque(filter(self._was_begun, self._waiting))
+        return (piece.unbegun() for piece in waiting if not self._was_begun(piece))
 
     def clear(self) -> None:
         """Forgets all pieces."""
         self._waiting.clear()
+
+    def _was_begun(self, piece: Piece) -> bool:
+        return bool(piece.losses) or self.is_to_run_alone(piece)
 
     def _pull(self) -> Chunk | None:
         if not self.exhausted:
