@@ -44,6 +44,7 @@ BREAKS = [
     ("ray", "jd_ray/connection/probe.py", "from jd_ray.cluster import capacity"),
     ("web", "jd_web/loop.py", "from jd_web import calls"),
     ("meta", "just_distribute/terminal.py", "from just_distribute import doctor"),
+    ("core", "jd_core/refusals.py", "from jd_core.worker import is_ending"),
     ("circles", "jd_core/errors.py", "from jd_core.backend import Chunk"),
     ("circles", "jd_core/_planning/columns.py", "from jd_core._planning.plan import plan"),
 ]

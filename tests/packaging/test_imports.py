@@ -208,7 +208,7 @@ SELDOM = {
     "_progress",
     "_resume",
     "inprocess.rate_limit",
-    "worker.refusals",
+    "refusals",
 }
 
 
@@ -227,9 +227,12 @@ def test_what_a_first_call_brings(python: Callable[[str], str], job: str) -> Non
 
 
 def test_what_comes_before_the_first_process(python: Callable[[str], str]) -> None:
-    """The process that forks workers starts before its caller has imported what talks to it, and what surroundings need."""
+    """The process that forks workers starts before its caller has imported what talks to it, and what surroundings need.
+
+    It does so also where there may be random generators, for which the function is searched before.
+    """
     code = f"""
-import sys
+import random, sys
 before = set(sys.modules)
 from jd_compute.worker import interpreter
 from just_distribute import distribute

@@ -13,7 +13,7 @@ import urllib.error
 import numpy as np
 import pytest
 from jd_core import CallTimeoutError, Retry
-from jd_core.worker.refusals import is_refusal, retry_after
+from jd_core.refusals import is_refusal, retry_after
 
 
 def headers(value):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jd_core.backend import Work
-from jd_core.worker.surroundings.reached import enclosed, is_installed, names_in, reached, values_of
+from jd_core.worker.reached import enclosed, is_installed, names_in, reached, values_of
 
 #: So many functions are looked at; what they do not show, workers import themselves.
 _MOST_FUNCTIONS = 200

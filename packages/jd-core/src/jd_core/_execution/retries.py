@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from jd_core._options.retry import Retry
 from jd_core.backend import Chunk
-from jd_core.worker.refusals import retry_after
+from jd_core.refusals import retry_after
 
 #: Calls per worker that may be retried at once while others succeed, where a worker runs whole chunks: with fewer, a run of
 #: short calls of which one in a hundred fails would mostly wait.

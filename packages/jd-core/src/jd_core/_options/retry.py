@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jd_core.backend import check_exceptions
 from jd_core.backend.option import SECONDS, WHOLE
-from jd_core.worker.refusals import retry_after
+from jd_core.refusals import retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Retry:
 
     The wait before the k-th further attempt is ``initial * 2**(k-1)`` seconds, at most ``maximum``, of which the upper
     half is random ("equal jitter" of Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015). If the
-    exception says how long to wait (`jd_core.worker.refusals`), it is at least so long, and no other call of the run starts
+    exception says how long to wait (`jd_core.refusals`), it is at least so long, and no other call of the run starts
     meanwhile. A waiting call occupies no worker, but counts as one of the calls that are in flight: while a service is down,
     it gets no first attempts of ever more calls.
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from jd_core.backend import Option, check_exceptions
 from jd_core.backend.option import PER_SECOND
 from jd_core.inprocess.congestion import CongestionControl
-from jd_core.worker.refusals import is_refusal, retry_after
+from jd_core.refusals import is_refusal, retry_after
 
 _NUMBER = Option("a number above 0", (int, float), lambda value: value > 0)
 

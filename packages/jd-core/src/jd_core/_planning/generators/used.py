@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from jd_core._planning.generators.kinds import PLAIN, kind_of, parts
-from jd_core.worker.surroundings.reached import enclosed, names_in, own_module
+from jd_core.worker.reached import enclosed, names_in, own_module
 
 #: How many objects that a function leads to are looked into: a large program has no end.
 MOST_OBJECTS = 1000

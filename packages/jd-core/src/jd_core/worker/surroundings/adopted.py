@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
+from ..reached import own_module  # noqa: TID252
 from ..unpicklable import REFUSALS, show  # noqa: TID252
 from . import definitions, plain
 from .modules import Modules, Place, Value
-from .reached import own_module
 
 _adopted: tuple[Modules, frozenset[str], bool] | None = None  # what was put in place last
 _unloaded: list[str] = []  # its modules that this process had not imported then

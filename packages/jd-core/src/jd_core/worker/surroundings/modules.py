@@ -23,8 +23,8 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
+from ..reached import is_submodule, own_module, reached  # noqa: TID252
 from . import definitions, plain
-from .reached import is_submodule, own_module, reached
 
 #: Where names stand: a module's name, and the qualified name of a class in it; nothing for the module itself.
 Place = tuple[str, str]
