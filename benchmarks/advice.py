@@ -51,10 +51,12 @@ def line(kind: Kind, pairs: int) -> str:
         advice = jobs["compute"].advise(items, **constants)
         seconds: dict[str, list[float]] = {"loop": [], **{job: [] for job in jobs}}
         for _ in range(pairs):
+            expected = found = None  # to free results, maybe of another thread's, is not a part of the next run
             began = time.perf_counter()
             expected = [call(item) for item in items]
             seconds["loop"].append(time.perf_counter() - began)
             for job, run in jobs.items():
+                found = None
                 began = time.perf_counter()
                 found = run(items, **constants)
                 seconds[job].append(time.perf_counter() - began)

@@ -151,6 +151,16 @@ def test_unknown_lengths_double() -> None:
     assert all(later <= max(1, 2 * size) for size, later in itertools.pairwise(found))
 
 
+def test_unknown_lengths_of_one_worker_grow_faster() -> None:
+    """No other worker goes without calls meanwhile: an iterator of tiny calls costs few chunks."""
+    policy = made(seconds=1e-7, workers=1)
+    found = []
+    for _ in range(6):
+        found.append(policy.next())
+        policy.handed_out(found[-1])
+    assert found == [1, 8, 64, 512, 4096, 32768]
+
+
 def test_shared_chunks_are_bounded() -> None:
     """Where workers share calls, a chunk holds no more than pays."""
     assert made(Shared, 1e-9, total=10**9).next() == MOST_SHARED

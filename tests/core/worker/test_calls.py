@@ -8,6 +8,7 @@ import inspect
 import itertools
 import sys
 import threading
+import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -51,6 +52,76 @@ EXPECTED: list[tuple[Any, Any]] = [
     (functools.partial(functools.partial(Caller.generator, Caller())), [2, 5]),
     (lambda value, plus: value + plus, 5),
 ]
+
+
+def _last(value, plus=1, factor=2):
+    return value, plus, factor
+
+
+def _only_by_position(value, plus=1, /, *, factor=2):
+    return value, plus, factor
+
+
+def _same_name_twice(value, factor=2, /, **rest):
+    return value, factor, rest
+
+
+def _with_rest(*values, factor=2, plus=3):
+    return values, factor, plus
+
+
+def _closure():
+    many = 5
+
+    def inner(value, *, factor, plus=many):
+        return value, factor, plus, many
+
+    return inner
+
+
+class _Owner:
+    def method(self, value, plus=1, factor=2):
+        return self, value, plus, factor
+
+    @classmethod
+    def of_class(cls, value, *, factor):
+        return cls, value, factor
+
+
+#: Functions, and whether constants can be their defaults.
+SIGNATURES = [
+    (_last, {"factor": "canary"}, True),
+    (_last, {"plus": "canary"}, True),
+    (_last, {"factor": "canary", "plus": 8}, True),
+    (_only_by_position, {"factor": "canary"}, True),
+    (_same_name_twice, {"factor": "canary"}, False),
+    (_same_name_twice, {"other": "canary"}, False),
+    (_with_rest, {"plus": "canary"}, True),
+    (_closure(), {"factor": "canary"}, True),
+    (_Owner().method, {"factor": "canary"}, False),
+    (_Owner.of_class, {"factor": "canary"}, False),
+    (functools.partial(_last, plus=9), {"factor": "canary"}, False),
+    (lambda value, key: (value, key), {"key": None}, True),
+]
+
+
+@pytest.mark.parametrize(("function", "constants", "are_defaults"), SIGNATURES)
+def test_constants_are_defaults_where_possible(
+    function: Callable[..., Any], constants: dict[str, Any], are_defaults: bool
+) -> None:
+    """What a call returns is what it returns with keywords; the function itself is as it was."""
+    before = getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)
+    call = worker.plain(function, constants)
+    bound = call.call if isinstance(call, Finisher) else call
+    assert (type(bound) is types.FunctionType) == are_defaults
+    assert "canary" not in repr(bound)
+    for arguments in ((3,), (3, 4)):
+        try:
+            expected = function(*arguments, **constants)
+        except TypeError:  # a constant is passed by position, too, which is refused before
+            continue
+        assert call(*arguments) == expected
+    assert (getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)) == before
 
 
 @pytest.mark.parametrize(("function", "expected"), EXPECTED)

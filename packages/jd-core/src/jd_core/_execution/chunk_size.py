@@ -36,6 +36,9 @@ LONG_SHARES = 2
 #: A chunk of an input without a length holds at most so many calls: their arguments are in memory, for several chunks.
 MOST_UNKNOWN = 1 << 15
 
+#: And so many times as many as the one before, for calls may become longer. One worker alone keeps nobody else waiting.
+GROWTH, GROWTH_ALONE = 2, 8
+
 #: So many calls may go together for the sake of their message before a run has measured any of its own: what earlier
 #: runs were like may be no guide.
 UNPROVEN = 16
@@ -152,7 +155,8 @@ class Guided(Sizer):
         if full is None:
             return 1  # nothing is known yet: try one call, so that long ones are spread from the start
         if self._left is None or self._even is None:
-            return min(full, 2 * self._last, MOST_UNKNOWN)
+            grown = (GROWTH if self._workers > 1 else GROWTH_ALONE) * self._last
+            return min(full, grown, MOST_UNKNOWN)
         share = -(-(self._whole or self._left) // (SHARES * self._workers)) if self._workers > 1 else self._left
         smallest = full // SMALLEST if self._durations.records > self._known else min(full // SMALLEST, UNPROVEN)
         return min(max(full, self._long()), self._left, max(share, min(smallest, self._even)))
@@ -180,7 +184,7 @@ class Shared(Sizer):
         full = self._durations.calls_in(SHARED_SECONDS * self._workers)
         size = MOST_SHARED if full is None else min(full, MOST_SHARED)
         if full is None or self._left is None:
-            size = min(size, 2 * self._last)
+            size = min(size, GROWTH * self._last)
         return size if self._left is None else min(size, self._left)
 
 

@@ -162,7 +162,9 @@ class Results:
 
     def keep(self, values: Sequence[Any]) -> None:
         """Keeps results, in order, for a caller that wants all of them at once; raises what combining them raises."""
-        if self._total is None:
+        if self._total is None and type(values) is list and len(values) > len(self._kept) and self._resumed is None:
+            values[:0], self._kept = self._kept, values  # the longer one is not copied (function tiny of benchmarks.advice)
+        elif self._total is None:
             self._kept.extend(values)
         else:
             with self._internals.watching():

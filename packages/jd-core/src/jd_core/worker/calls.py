@@ -62,11 +62,29 @@ def plain(
     if any(is_per_worker(constant) for constant in constants.values()):
         prepare = functools.partial(plain, function, run=run)
         return WithResources(prepare, constants, awaits=is_async(function))
-    call = Bound(function, **constants) if constants else function
+    call = _bound(function, constants) if constants else function
     results = returned_by(function)
     if results.as_is and not results.awaits:
         return call
     return Finisher(call, results, run)
+
+
+def _bound(function: Callable[..., Any], constants: Mapping[str, Any]) -> Callable[..., Any]:
+    """Returns a function with its constants, as defaults if that can be: with a partial, a tiny call takes twice as long."""
+    if type(function) is not types.FunctionType:
+        return Bound(function, **constants)
+    code, defaults = function.__code__, function.__defaults__ or ()
+    last = first = code.co_argcount
+    named = code.co_varnames[: last + code.co_kwonlyargcount]
+    filled = {**dict(zip(named[last - len(defaults) : last], defaults, strict=True)), **constants}
+    while first and named[first - 1] in filled:
+        first -= 1
+    if not constants.keys() <= {*named[max(first, code.co_posonlyargcount) :]}:  # some are for its ``**kwargs``
+        return Bound(function, **constants)
+    defaults = tuple(map(filled.get, named[first:last]))
+    made = types.FunctionType(code, function.__globals__, None, defaults, function.__closure__)
+    made.__kwdefaults__ = {**(function.__kwdefaults__ or {}), **constants}
+    return made
 
 
 class Finisher:
@@ -124,11 +142,10 @@ def run_calls(
 ) -> tuple[list[Any], list[tuple[int, BaseException]]]:
     """Runs the calls of one chunk, one after the other, at the cost of calling the function and little more.
 
-    When a call raises, exactly the results of the calls before it are in the list; iteration then goes on with the call
-    after. A Python function of one argument is called in a plain loop, where the interpreter goes from frame to frame and
-    never leaves its own loop (row tiny-calls: 5 % less per call on Python 3.11, 15 % on 3.13). All else goes by ``map``.
-    Where results have to be looked at, that is done here, before the next call: by one comparison, for a call of its own
-    takes as long as a tiny function (row tiny-calls-unhinted: 1.5).
+    When a call raises, exactly the results of the calls before it are in the list; the call after is next. A Python
+    function of one argument is called in a plain loop, where the interpreter goes from frame to frame and never leaves its
+    own loop (row tiny-calls: 5 % less per call on Python 3.11, 15 % on 3.13). All else goes by ``map``. Where results have
+    to be looked at, that is done here, before the next call, by one comparison (row tiny-calls-unhinted).
 
     Args:
         call: a plain callable (see `plain`) of one element of each column.
@@ -147,13 +164,15 @@ def run_calls(
         ``count`` results only after ``stop_at_failure`` or ``between`` ended it.
     """
     sliced = all(type(column) in _SLICED for column in columns)
-    direct = sliced and len(columns) == 1 and type(call) is types.FunctionType
     finisher = call if sliced and isinstance(call, Finisher) else None
+    one: Callable[..., Any] = call if finisher is None else finisher.call
+    direct = sliced and len(columns) == 1 and type(one) is types.FunctionType
     left: type | None = None  # the type of the last result, if that was taken as it is
     calls = iter(()) if sliced else map(call, *columns)
     values: list[Any] = []
     failures: list[tuple[int, BaseException]] = []
     block = count if between is None and spans is None else 1
+    parts = columns  # of the block; to slice all of a list takes a tenth of the time of tiny calls
     span: tuple[int, float, float] | None = None  # one that grows: its first call, when it began, and the CPU time then
     ended = 0.0
     while (done := len(values)) < count:
@@ -163,21 +182,24 @@ def run_calls(
         began = clock() if clock is not None else 0.0
         if spans is not None and span is None:
             span = done, began, time.thread_time()
+        if sliced and expected - done < count:
+            parts = [column[done:expected] for column in columns]
         try:
             if not sliced:
                 values.extend(itertools.islice(calls, expected - done))
-            elif direct:
-                for argument in columns[0][done:expected]:
+            elif finisher is None and direct:
+                for argument in parts[0]:
                     values.append(call(argument))
             elif finisher is None:
-                values.extend(map(call, *[column[done:expected] for column in columns]))
+                values.extend(map(call, *parts))
             else:
-                for value in map(finisher.call, *[column[done:expected] for column in columns]):
-                    if type(value) is left:
-                        values.append(value)
+                for value in parts[0] if direct else map(one, *parts):
+                    result = one(value) if direct else value
+                    if type(result) is left:
+                        values.append(result)
                     else:
-                        values.append(finisher.finish(value))
-                        left = type(value) if values[-1] is value else None
+                        values.append(finisher.finish(result))
+                        left = type(result) if values[-1] is result else None
             if len(values) < expected:
                 raise StopIteration  # the function let one out, and `extend` took it for the end of the map
         except BaseException as error:
