@@ -80,7 +80,12 @@ FILES = {
             from . import late
             return late.RATE
     """,
-    "late.py": "RATE = 1",
+    "late.py": """
+        RATE = 1
+
+        def rate():
+            return RATE
+    """,
 }
 
 
@@ -238,6 +243,63 @@ def test_every_way_to_a_module_is_seen(caller: Caller) -> None:
             assert (name, way()) == (name, [value])
 
 
+SCRIPT = """
+import dataclasses
+helper = None
+
+def directly(number):
+    return helper()
+
+def by_another(number):
+    return directly(number)
+
+def closes_over(helper):
+    def call(number):
+        return helper()
+
+    def change(to):
+        nonlocal helper
+        helper = to
+
+    return call, change
+
+class Holder:
+    def __call__(self, number):
+        return self.helper()
+
+@dataclasses.dataclass
+class Unhashable(Holder):
+    helper: object = None
+
+class Shared(Holder):
+    pass
+"""
+
+
+@pytest.mark.parametrize("what", ["directly", "by_another", "closes_over", "Holder", "Unhashable", "Shared"])
+def test_what_leads_to_a_module_may_change(what: str, caller: Caller) -> None:
+    """Section 5: a name of a script, a closure or an attribute may stand for another module's function at the next call."""
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(SCRIPT, space)
+    if what == "closes_over":
+        function, change = space[what](caller.config.rate)
+    elif what in ("directly", "by_another"):
+        function, change = space[what], functools.partial(space.__setitem__, "helper")
+    else:
+        function = space[what]()
+        owner = space[what] if what == "Shared" else function
+
+        def change(to: Callable[[], Any]) -> None:
+            owner.helper = staticmethod(to) if what == "Shared" else to
+
+    run = caller.distribute(function)
+    late = caller.module("late")
+    late.RATE = 5
+    for module, rate in ((caller.config, 1), (caller.config, 1), (late, 5), (caller.config, 1)):
+        change(module.rate)
+        assert run([1]) == [rate]
+
+
 def test_what_workers_set_stays_there(caller: Caller) -> None:
     """Section 5: what a call sets in a module stays in its worker until the caller's own changes; a model is loaded once."""
     config = caller.config
@@ -281,6 +343,17 @@ def test_a_call_after_which_nothing_changed_sends_nothing(package: str) -> None:
     first, _ = record_modules(functions.ask, (), pickle.dumps)
     assert record_modules(functions.ask, (), pickle.dumps)[0] is first
     assert record_modules(functions.rates, [1, "x", None], pickle.dumps)[0] is first
+
+
+def test_an_object_without_a_hash_is_looked_into_once(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 5: it is known by its identity."""
+    config = importlib.import_module(f"{package}.config")
+    settings = [config.Settings(), config.Settings()]
+    for one in settings * 2:
+        record_modules(one, (), pickle.dumps)
+    monkeypatch.setattr("jd_core.worker.surroundings.modules.reached", None)
+    for one in settings:
+        assert f"{package}.config" in record_modules(one, (), pickle.dumps)[1]
 
 
 def fresh_workers(number: int) -> dict[str, Any]:

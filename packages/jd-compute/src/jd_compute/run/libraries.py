@@ -25,7 +25,7 @@ def libraries(work: Work) -> set[str]:
     constants = work.constants.values()
     names = {type(constant).__module__ for constant in constants}
     names.update(_named(work.function))
-    for module in reached([work.function, *constants], ()).values():
+    for module in reached([work.function, *constants]).values():
         names.update(_imported_by(module))
     return {name for name in names if isinstance(name, str) and is_installed(name)}
 

@@ -8,7 +8,7 @@ import itertools
 import os
 import sys
 import types
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 #: These packages: a worker has its own.
@@ -46,17 +46,27 @@ def _are_installed(places: list[str]) -> bool:
     return any(part in place for place in places for part in _INSTALLED)
 
 
-def reached(roots: Iterable[Any], known: Container[str]) -> dict[str, types.ModuleType]:
+#: Returns what an object leads to by names that may be given another meaning.
+Lead = Callable[[], Iterable[Any]]
+
+#: So many are kept: looking at them must not take longer than the call itself.
+_MOST_LEADS = 50
+
+
+def reached(roots: Iterable[Any], leads: list[tuple[Lead, list[int]]] | None = None) -> dict[str, types.ModuleType]:
     """Returns the user's own modules, by name, to which objects lead: functions, classes, modules, instances.
 
     Args:
         roots: where to begin.
-        known: names of modules that are neither returned nor looked into.
+        leads: is given what led from the roots to these modules, with the identities of what was found: as long as that
+            stays, and the modules do, another search would find the same.
     """
     found: dict[str, types.ModuleType] = {}
     seen: set[int] = set()
-    left = list(roots)
-    while left:
+    left, inside = list(roots), list[Any]()
+    while left or inside:
+        if not left:
+            left, inside, leads = inside, [], None
         value = left.pop()
         if id(value) in seen:
             continue
@@ -64,12 +74,22 @@ def reached(roots: Iterable[Any], known: Container[str]) -> dict[str, types.Modu
         with contextlib.suppress(Exception):  # whatever the attributes of a user's object do
             names = [parent for name in _modules_of(value) for parent in itertools.accumulate(name.split("."), _joined)]
             for name in names:
-                module = None if name in known or name in found else own_module(name)
+                module = None if name in found else own_module(name)
                 if module is not None:
                     found[name] = module
-                    left += values_of(vars(module))
+                    inside += values_of(vars(module))
             left += _parts(value)
+            if (lead := _lead(value)) is not None:
+                values = [*lead()]
+                left += values
+                if leads is not None and len(leads) < _MOST_LEADS and not _is_of_library(value):
+                    leads.append((lead, [*map(id, values)]))
     return found
+
+
+def are_current(leads: Iterable[tuple[Lead, list[int]]]) -> bool:
+    """Whether what led on from objects leads to the same ones."""
+    return all([*map(id, lead())] == before for lead, before in leads)
 
 
 def values_of(space: Mapping[str, Any]) -> list[Any]:
@@ -123,7 +143,7 @@ def names_in(code: types.CodeType) -> Iterator[str]:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """Yields what an object uses that looking into its module does not show."""
+    """Yields what an object uses that neither looking into its module shows nor its `_lead`."""
     yield getattr(value, "__dict__", {}).get("__wrapped__")
     if isinstance(value, functools.partial):
         yield from (value.func, *value.args, *value.keywords.values())
@@ -132,14 +152,27 @@ def _parts(value: Any) -> Iterator[Any]:
     elif isinstance(value, (staticmethod, classmethod, property)):
         yield from (getattr(value, "__func__", None), getattr(value, "fget", None))
     elif isinstance(value, types.FunctionType):
-        if own_module(value.__module__) is None:
-            yield from (value.__globals__[name] for name in names_in(value.__code__) if name in value.__globals__)
-        yield from enclosed(value).values()
         yield from value.__annotations__.values()
     elif isinstance(value, type):
-        is_own = value.__module__ == "__main__" or own_module(value.__module__) is not None
-        yield from (*vars(value).values(), *value.__bases__) if is_own else ()
+        yield from value.__bases__ if _is_users(value) else ()
     elif not isinstance(value, types.ModuleType):
         yield type(value)
-        if (module := type(value).__module__) == "__main__" or own_module(module) is not None:
-            yield from getattr(value, "__dict__", {}).values()
+
+
+def _lead(value: Any) -> Lead | None:
+    """Returns what leads on from a function, a class of the user's or an instance of one."""
+    if isinstance(value, types.FunctionType):
+        names = () if own_module(value.__module__) is not None else (*names_in(value.__code__),)
+        find = value.__globals__.get
+        return lambda: [*map(find, names), *(enclosed(value).values() if value.__closure__ else ())]
+    if isinstance(value, type):
+        return vars(value).values if _is_users(value) else None
+    return getattr(value, "__dict__", {}).values if _is_users(type(value)) else None
+
+
+def _is_of_library(value: Any) -> bool:
+    return isinstance(value, types.FunctionType) and not _is_users(value)
+
+
+def _is_users(value: type | types.FunctionType) -> bool:
+    return value.__module__ == "__main__" or own_module(value.__module__) is not None

@@ -12,7 +12,9 @@ loaded again.
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import functools
 import pickle
 import sys
 import types
@@ -23,7 +25,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
-from ..reached import is_submodule, own_module, reached  # noqa: TID252
+from ..reached import Lead, are_current, is_submodule, own_module, reached  # noqa: TID252
 from . import definitions, plain
 
 #: Where names stand: a module's name, and the qualified name of a class in it; nothing for the module itself.
@@ -111,7 +113,8 @@ class _Look:
 
 
 _last = _Look()
-_used: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()
+#: By the identity of an object, which need not have a hash: the object, names of modules, and what led there.
+_used: dict[int, tuple[weakref.ref[Any], list[str], list[tuple[Lead, list[int]]]]] = {}
 
 
 def record(function: Any, constants: Iterable[Any], dumps: Callable[[Any], bytes]) -> tuple[Modules, frozenset[str]]:
@@ -142,12 +145,18 @@ def context_variables() -> dict[tuple[str, str], ContextVar[Any]]:
 
 def _used_by(root: Any) -> list[str]:
     """Returns the names of modules to which an object leads, in the order in which they are found."""
+    key = id(root)
     try:
-        if root not in _used:
-            _used[root] = [*reached([root], ())]
-        return _used[root]
-    except Exception:  # it has no hash, or one that fails, or no weak references
-        return [*reached([root], ())]
+        known, names, leads = _used[key]
+        if known() is root and are_current(leads):
+            return names
+    except Exception:  # it is not there, or something lacks now what it had
+        pass
+    leads = []
+    names = [*reached([root], leads)]
+    with contextlib.suppress(TypeError):  # it has no weak references
+        _used[key] = weakref.ref(root, functools.partial(_used.pop, key)), names, leads
+    return names
 
 
 def _look(names: Iterable[str], last: _Look, dumps: Callable[[Any], bytes]) -> _Look:
