@@ -23,6 +23,7 @@ from jd_core.worker import (
     coroutines,
     environment,
     pickling,
+    reached,
     resources,
     returned,
     state,
@@ -31,7 +32,7 @@ from jd_core.worker import (
     wrappers,
 )
 from jd_core.worker.pickling import classes, exceptions, known, recipes, reducers, shared, shipping, slices
-from jd_core.worker.surroundings import adopted, context, definitions, plain, process, reached, settings
+from jd_core.worker.surroundings import adopted, context, definitions, plain, process, settings
 from jd_core.worker.surroundings import modules as own_modules
 from jd_core.worker.wrappers import folding, seeded
 
