@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
 import gc
+import io
 import itertools
 import operator
 import os
@@ -26,6 +28,7 @@ from jd_compute.transport.arena import arena
 from jd_compute.transport.channel import NEVER_BLOCKS, Channel
 from jd_core import SerializationError, distribute, per_worker
 from jd_core.testing import functions
+from jd_core.worker.pickling import classes
 
 LONG = list(range(10**6))
 
@@ -103,6 +106,41 @@ class Contrary(type):
 
 class Lone(metaclass=Contrary):
     """Its type equals no other, and says so loudly."""
+
+
+class Tee(io.StringIO):
+    """Stands for a stream."""
+
+    def __reduce__(self):
+        return Tee, ()
+
+
+class Flags(enum.Flag):
+    """Of which some values are members, and others are made of several."""
+
+    A = 1
+    B = 2
+
+
+def test_many_objects_of_a_type_are_looked_at_once(monkeypatch):
+    """In one message; but for what is not all alike: the standard streams, and members of enums."""
+    monkeypatch.setattr(sys, "stdout", Tee())
+    dates = [datetime.date(2026, 1, day) for day in range(1, 20)]
+    looks = []
+
+    def counted(obj, is_importable):
+        looks.append(type(obj))
+        return reduce_instance(obj, is_importable)
+
+    reduce_instance = classes.reduce_instance
+    monkeypatch.setattr(classes, "reduce_instance", counted)
+    values = [*dates, Fraction(1, 2), Fraction(1, 3), Tee(), sys.stdout, Flags.A | Flags.B, Flags.A]
+    *same, other, stream, both, one = codec.loads(codec.dumps(values))
+    assert same == values[:-4]
+    assert type(other) is Tee
+    assert stream is sys.stdout
+    assert (both, one) == (Flags.A | Flags.B, Flags.A)
+    assert (looks.count(datetime.date), looks.count(Fraction)) == (1, 1)
 
 
 @pytest.mark.parametrize("first", [Lone(), -1, 1 << 64])

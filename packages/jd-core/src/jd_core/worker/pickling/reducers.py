@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import enum
 import functools
 import io
 import pickle
@@ -32,12 +33,14 @@ class Reducers:
         shares_files: whether what it pickles is unpickled on this machine.
         has_shared: whether something was pickled that `shared.is_shared`.
         links: the ids of the exceptions that go along with those which they led to; None: all do.
+        left: types of which pickle has turned out to know best, so that many objects of one are not each looked at.
     """
 
     cloudpickle: ClassVar[Any]
     shares_files: ClassVar[bool] = False
     has_shared = False
     links: set[int] | None = None
+    left: frozenset[type] = frozenset()
 
     if TYPE_CHECKING:
 
@@ -46,6 +49,8 @@ class Reducers:
     def reducer_override(self, obj: Any) -> Any:
         """Returns how to rebuild ``obj``; called for all but plain data, before what its class says."""
         kind = type(obj)
+        if kind in self.left:
+            return NotImplemented
         if kind is types.FunctionType:
             return self._reduce_function(obj)
         if isinstance(obj, type):
@@ -62,7 +67,11 @@ class Reducers:
             return getattr, (sys, "stdout" if obj is sys.stdout else "stderr")
         if isinstance(obj, threading.local):
             return self.reduce_shared(kind)
-        return classes.reduce_instance(obj, self.is_importable)
+        reduced = classes.reduce_instance(obj, self.is_importable)
+        by_object = isinstance(kind, enum.EnumType) or kind in (type(sys.stdout), type(sys.stderr))
+        if reduced is NotImplemented and not by_object:
+            self.left |= {kind}
+        return reduced
 
     def _reduce_function(self, function: Any) -> Any:
         path = self.path_to(function)
