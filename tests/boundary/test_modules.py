@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import importlib
 import itertools
 import os
@@ -11,6 +12,7 @@ import pickle
 import sys
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -354,6 +356,25 @@ def test_an_object_without_a_hash_is_looked_into_once(package: str, monkeypatch:
     monkeypatch.setattr("jd_core.worker.surroundings.modules.reached", None)
     for one in settings:
         assert f"{package}.config" in record_modules(one, (), pickle.dumps)[1]
+
+
+@pytest.mark.parametrize("what", ["closes_over", "Holder", "Unhashable", "directly"])
+def test_what_is_known_of_an_object_does_not_keep_it(what: str) -> None:
+    """Section 5: nor what it holds, or leads to by the names of a script."""
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(SCRIPT, space)
+    helper = space["by_another"]
+    function = space[what](helper)[0] if what == "closes_over" else space[what]
+    if isinstance(function, type):
+        function = function()
+        function.helper = helper
+    space["helper"] = helper
+    ended = [weakref.ref(function), weakref.ref(helper)]
+    record_modules(function, (), pickle.dumps)
+    space.clear()
+    del function, helper
+    gc.collect()
+    assert [reference() for reference in ended] == [None, None]
 
 
 def fresh_workers(number: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import itertools
 import os
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -46,20 +47,21 @@ def _are_installed(places: list[str]) -> bool:
     return any(part in place for place in places for part in _INSTALLED)
 
 
-#: Returns what an object leads to by names that may be given another meaning.
-Lead = Callable[[], Iterable[Any]]
+#: An object that leads on by names that may be given another meaning, and the identities of what they stood for. The object
+#: is not kept alive: it may be, or hold, what ends with its last reference.
+Lead = tuple[Callable[[], Any], list[int]]
 
 #: So many are kept: looking at them must not take longer than the call itself.
 _MOST_LEADS = 50
 
 
-def reached(roots: Iterable[Any], leads: list[tuple[Lead, list[int]]] | None = None) -> dict[str, types.ModuleType]:
+def reached(roots: Iterable[Any], leads: list[Lead] | None = None) -> dict[str, types.ModuleType]:
     """Returns the user's own modules, by name, to which objects lead: functions, classes, modules, instances.
 
     Args:
         roots: where to begin.
-        leads: is given what led from the roots to these modules, with the identities of what was found: as long as that
-            stays, and the modules do, another search would find the same.
+        leads: is given what led from the roots to these modules: as long as that stays, and the modules do, another search
+            would find the same.
     """
     found: dict[str, types.ModuleType] = {}
     seen: set[int] = set()
@@ -79,17 +81,23 @@ def reached(roots: Iterable[Any], leads: list[tuple[Lead, list[int]]] | None = N
                     found[name] = module
                     inside += values_of(vars(module))
             left += _parts(value)
-            if (lead := _lead(value)) is not None:
-                values = [*lead()]
+            if (values := _named_by(value)) is not None:
                 left += values
                 if leads is not None and len(leads) < _MOST_LEADS and not _is_of_library(value):
-                    leads.append((lead, [*map(id, values)]))
+                    leads.append((_weakly(value), [*map(id, values)]))
     return found
 
 
-def are_current(leads: Iterable[tuple[Lead, list[int]]]) -> bool:
+def are_current(leads: Iterable[Lead]) -> bool:
     """Whether what led on from objects leads to the same ones."""
-    return all([*map(id, lead())] == before for lead, before in leads)
+    return all([*map(id, _named_by(value()) or ())] == before for value, before in leads)
+
+
+def _weakly(value: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(value)
+    except TypeError:  # an instance with attributes and without weak references: its attributes are never taken for current
+        return lambda: None
 
 
 def values_of(space: Mapping[str, Any]) -> list[Any]:
@@ -143,7 +151,7 @@ def names_in(code: types.CodeType) -> Iterator[str]:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """Yields what an object uses that neither looking into its module shows nor its `_lead`."""
+    """Yields what an object uses that neither looking into its module shows nor `_named_by`."""
     yield getattr(value, "__dict__", {}).get("__wrapped__")
     if isinstance(value, functools.partial):
         yield from (value.func, *value.args, *value.keywords.values())
@@ -159,15 +167,13 @@ def _parts(value: Any) -> Iterator[Any]:
         yield type(value)
 
 
-def _lead(value: Any) -> Lead | None:
-    """Returns what leads on from a function, a class of the user's or an instance of one."""
+def _named_by(value: Any) -> list[Any] | None:
+    """Returns what the names of a function, of a class of the user's or of an instance of one stand for; else None."""
     if isinstance(value, types.FunctionType):
-        names = () if own_module(value.__module__) is not None else (*names_in(value.__code__),)
-        find = value.__globals__.get
-        return lambda: [*map(find, names), *(enclosed(value).values() if value.__closure__ else ())]
-    if isinstance(value, type):
-        return vars(value).values if _is_users(value) else None
-    return getattr(value, "__dict__", {}).values if _is_users(type(value)) else None
+        names = () if own_module(value.__module__) is not None else names_in(value.__code__)
+        return [*map(value.__globals__.get, names), *(enclosed(value).values() if value.__closure__ else ())]
+    owner = value if isinstance(value, type) else type(value)
+    return [*getattr(value, "__dict__", {}).values()] if _is_users(owner) else None
 
 
 def _is_of_library(value: Any) -> bool:

@@ -114,7 +114,7 @@ class _Look:
 
 _last = _Look()
 #: By the identity of an object, which need not have a hash: the object, names of modules, and what led there.
-_used: dict[int, tuple[weakref.ref[Any], list[str], list[tuple[Lead, list[int]]]]] = {}
+_used: dict[int, tuple[weakref.ref[Any], list[str], list[Lead]]] = {}
 
 
 def record(function: Any, constants: Iterable[Any], dumps: Callable[[Any], bytes]) -> tuple[Modules, frozenset[str]]:
@@ -152,7 +152,7 @@ def _used_by(root: Any) -> list[str]:
             return names
     except Exception:  # it is not there, or something lacks now what it had
         pass
-    leads = []
+    leads = list[Lead]()
     names = [*reached([root], leads)]
     with contextlib.suppress(TypeError):  # it has no weak references
         _used[key] = weakref.ref(root, functools.partial(_used.pop, key)), names, leads
