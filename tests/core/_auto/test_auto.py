@@ -87,7 +87,7 @@ def test_tiny_calls_stay_here(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "just_distribute"):
         assert square(range(50_000)) == [number * number for number in range(50_000)]
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("square(): job='auto' goes on with its calls here: calls of ")
+    assert line.startswith("square(): job='auto' goes on with its calls here: calls ")
 
 
 def test_tiny_calls_that_become_long() -> None:
@@ -245,7 +245,7 @@ class Clock:
 
 @pytest.mark.parametrize("each", [2e-6, 2e-5, 2e-4])
 def test_short_runs_are_looked_at_once(each: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run of a few milliseconds costs hardly more than a loop: one decision, two chunks, and no look at the machine."""
+    """A run of a few milliseconds costs hardly more than a loop: one decision, one chunk, and no look at the machine."""
     clock = Clock(monkeypatch)
     chunks: list[int] = []
     decisions: list[Choice] = []
@@ -272,7 +272,7 @@ def test_short_runs_are_looked_at_once(each: float, monkeypatch: pytest.MonkeyPa
         decisions.clear()
         assert tiny(range(number)) == [-k for k in range(number)]
     assert sum(chunks) == number
-    assert len(chunks) == 2
+    assert len(chunks) == 1
     assert [decision.job for decision in decisions] == ["serial"]
 
 

@@ -75,7 +75,7 @@ def test_what_cannot_be_sent_stays_here() -> None:
     """A generator among the arguments cannot go to a process, and the plain loop takes it."""
     costs = sample(0.01)
     costs.weighed = 0
-    costs.count(ChunkResult(Chunk(0, ([(number for number in [1])],)), [1]))
+    costs.weigh(ChunkResult(Chunk(0, ([(number for number in [1])],)), [1]))
     assert not costs.sendable
     assert choose(costs, 1000, None).job == "serial"
 

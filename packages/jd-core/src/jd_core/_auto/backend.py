@@ -7,13 +7,13 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from jd_core._auto.choose import choose, is_installed
 from jd_core._auto.forecast import Choice
-from jd_core._auto.sample import Sample
+from jd_core._auto.sample import MANY_CALLS, Clocks, Sample
 from jd_core._execution.serial import rest_of, run_chunk
 from jd_core.backend import Backend, Chunk, ChunkResult, SettledChunk, Work, registry
 from jd_core.backend.cpus import usable_cpus
@@ -94,7 +94,7 @@ class _Trial:
         self._slowest = Sample()  # of the blocks of calls in the sample: this thread may not have run meanwhile
         self._left = work.calls
         self._passed = 0.0  # seconds of the calls that ran here
-        self._unrun: Chunk | None = None  # the rest of the chunk that was measured last
+        self._unrun: Chunk | None = None  # the rest of the last chunk
         self._is_confirming = False  # a sample has shown that calls belong elsewhere
         self._stays = False  # it was decided, and said, that calls go on here
 
@@ -121,12 +121,9 @@ class _Trial:
             close_loop()
 
     def _pieces(self) -> Iterator[Chunk | None]:
-        """Yields chunks, and what was left of each, until it is clear where the others belong."""
+        """Yields chunks until it is clear where the others belong."""
         for chunk in self.rest:
             yield chunk
-            while self._unrun is not None and self.choice is None:
-                unrun, self._unrun = self._unrun, None
-                yield unrun
             if self.choice is not None:
                 if self._unrun is not None:
                     whole = self._work.chunksize is not None  # so long chunks are the user's wish
@@ -134,29 +131,41 @@ class _Trial:
                 return
 
     def _measured(self, call: Callable[..., Any], chunk: Chunk) -> ChunkResult:
-        """Runs as many calls of a chunk as are to be measured together, and decides."""
-        sample = self._sample
-        before, earlier, began = sample.calls, sample.seconds, time.perf_counter()
-        last_calls, last, last_cpu = 0, began, time.thread_time()
+        """Runs the calls of a chunk, until it is clear that the others belong elsewhere."""
+        counted = last = 0
+        began = Clocks.now()
+        wall, cpu = began.wall, began.thread
 
-        def is_enough(calls: int) -> bool:
-            nonlocal last_calls, last, last_cpu
-            now, cpu = time.perf_counter(), time.thread_time()
-            if now - last > self._slowest.seconds:
-                self._slowest = Sample(calls - last_calls, now - last, cpu - last_cpu)
-            last_calls, last, last_cpu = calls, now, cpu
-            return calls > 0 and self._is_enough(before + calls, earlier + now - began)
+        def is_clear(values: Sequence[Any]) -> bool:
+            nonlocal counted, last, began, wall, cpu
+            calls, last_wall, last_cpu = len(values), wall, cpu
+            wall, cpu = time.perf_counter(), time.thread_time()
+            if wall - last_wall > self._slowest.seconds:
+                self._slowest = Sample(calls - last, wall - last_wall, cpu - last_cpu)
+            last = calls
+            seconds = self._sample.seconds + wall - began.wall
+            if calls > counted and self._is_enough(self._sample.calls + calls - counted, seconds):
+                began = self._count(chunk, values, counted, began)
+                counted, wall, cpu = calls, began.wall, began.thread
+                self._decide()
+            return self.choice is not None
 
-        with sample.measuring():
-            result = run_chunk(self._work, call, chunk, is_enough)
-        sample.count(result)
+        result = run_chunk(self._work, call, chunk, is_clear)
         done = len(result.chunk)
+        if not is_clear(result.values) and done > counted:
+            self._count(chunk, result.values, counted, began)
         self._unrun = chunk.part(done, len(chunk)) if done < len(chunk) else None
-        if self._left is not None:
-            self._left = max(0, self._left - done)
-        if is_enough(done):
-            self._decide()
         return result
+
+    def _count(self, chunk: Chunk, values: Sequence[Any], first: int, began: Clocks) -> Clocks:
+        """Adds the last results of a chunk to the sample, and weighs the data of some."""
+        now = self._sample.took(began)
+        self._sample.calls += len(values) - first
+        last = min(len(values), first + MANY_CALLS)
+        self._sample.weigh(ChunkResult(chunk.part(first, last), values[first:last]))
+        if self._left is not None:
+            self._left = max(0, self._left - len(values) + first)
+        return now
 
     def _is_enough(self, calls: int, seconds: float) -> bool:
         besides = seconds - self._slowest.seconds  # mostly of the first call, or of what measuring has cost

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from jd_core._insight.sending import pickled_size
 from jd_core.backend import ChunkResult
@@ -23,6 +23,20 @@ QUICK_SECONDS = 1e-4
 
 #: Where Linux says for how long a thread has run and waited for a CPU; see "schedstats" in the kernel's documentation.
 _SCHEDSTAT = "/proc/thread-self/schedstat"
+
+
+class Clocks(NamedTuple):
+    """What the clocks of a thread show, in seconds: see `Sample`."""
+
+    late: float
+    process: float
+    thread: float
+    wall: float
+
+    @classmethod
+    def now(cls) -> Clocks:
+        """Reads them."""
+        return cls(_runqueue_seconds(), time.process_time(), time.thread_time(), time.perf_counter())
 
 
 @dataclass
@@ -68,13 +82,19 @@ class Sample:
 
     @contextlib.contextmanager
     def measuring(self) -> Any:
-        """A ``with`` block in which calls run, in this thread; `count` says afterwards how many."""
-        late, everywhere, cpu, began = _runqueue_seconds(), time.process_time(), time.thread_time(), time.perf_counter()
+        """A ``with`` block in which calls run, in this thread. How many is counted afterwards."""
+        began = Clocks.now()
         yield
-        self.seconds += time.perf_counter() - began
-        self.cpu += time.thread_time() - cpu
-        self.everywhere += time.process_time() - everywhere
-        self.late += _runqueue_seconds() - late
+        self.took(began)
+
+    def took(self, began: Clocks) -> Clocks:
+        """Adds what has passed since calls began, in this thread. Returns what the clocks show now."""
+        now = Clocks.now()
+        self.seconds += now.wall - began.wall
+        self.cpu += now.thread - began.thread
+        self.everywhere += now.process - began.process
+        self.late += now.late - began.late
+        return now
 
     def add(self, other: Sample) -> None:
         """Adds the calls of another sample."""
@@ -83,11 +103,6 @@ class Sample:
         self.cpu += other.cpu
         self.everywhere += other.everywhere
         self.late += other.late
-
-    def count(self, result: ChunkResult) -> None:
-        """Counts the calls that were measured, and weighs what the first ones were passed and returned."""
-        self.calls += len(result.values)
-        self.weigh(result)
 
     def weigh(self, result: ChunkResult) -> None:
         """Weighs what calls were passed and returned, unless that was done with as many or hardly fewer."""

@@ -104,7 +104,7 @@ class SerialBackend(Backend):
 
 
 def run_chunk(
-    work: Work, call: Callable[..., Any], chunk: Chunk, is_enough: Callable[[int], bool] | None = None
+    work: Work, call: Callable[..., Any], chunk: Chunk, is_enough: Callable[[list[Any]], bool] | None = None
 ) -> ChunkResult:
     """Runs the calls of a chunk in this thread.
 
@@ -112,8 +112,8 @@ def run_chunk(
         work: what is the same for all calls.
         call: `jd_core.worker.plain` of the function.
         chunk: the calls.
-        is_enough: asked now and then with how many of them have run; true ends the chunk there, and the result is of these.
-            None: all run.
+        is_enough: asked now and then with the results so far; true ends the chunk there, and the result is of these. None:
+            all run.
     """
     if isinstance(chunk, SettledChunk):
         return chunk.result
@@ -126,7 +126,7 @@ def run_chunk(
             return bool(pressed and failed and isinstance(failed[-1][1], KeyboardInterrupt))
 
         def ends(values: list[Any], failed: list[tuple[int, BaseException]], _: int) -> bool:
-            return is_interrupted(failed) or (is_enough is not None and is_enough(len(values)))
+            return is_interrupted(failed) or (is_enough is not None and is_enough(values))
 
         spans: list[Span] | None = None if work.recorder is None else []
         watch: dict[str, Any] = {} if pressed is None and is_enough is None else {"between": ends}
