@@ -69,6 +69,64 @@ def test_without_an_interpreter_to_start(method, executable):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_without_arguments(method):
+    """A program that embeds Python may have no `sys.argv`; there are none in workers then, nor after a change."""
+    program = """
+        import sys
+        from jd_core import distribute
+        method = sys.argv.pop()
+        del sys.argv
+        count = distribute(lambda _: len(sys.argv), job="compute", workers=2, start_method=method)
+        print(count([1, 2]))
+        sys.argv = ["now"]
+        print(count([1, 2]))
+    """
+    assert run_program(program, method) == ("[0, 0]\n[1, 1]\n", "")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_audit_hook_that_refuses_processes(method):
+    """Promise 15: one error, which says what the hook says."""
+    program = """
+        import sys
+        from jd_core import BackendError, distribute
+
+        def hook(event, arguments):
+            if event in ("os.posix_spawn", "os.fork"):
+                raise PermissionError("no processes here")
+
+        sys.addaudithook(hook)
+        try:
+            distribute(abs, job="compute", workers=2, start_method=sys.argv[1])([-1, -2])
+        except BackendError as error:
+            print(error)
+    """
+    output, errors = run_program(program, method)
+    assert errors == ""
+    assert "no processes here. Look for what refuses it" in output
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_signals_that_the_caller_holds_back(method):
+    """As for `signal.sigwait`: how a worker has ended is known at once all the same, and the next call works."""
+    program = """
+        import os, signal, sys
+        from jd_core import WorkerDiedError, distribute
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        settings = dict(job="compute", workers=2, start_method=sys.argv[1])
+        try:
+            distribute(lambda code: os._exit(code), **settings)([3])
+        except WorkerDiedError as error:
+            print(error)
+        print(distribute(abs, **settings)([-1, -2]))
+    """
+    output, errors = run_program(program, method)
+    assert errors == ""
+    assert "exit code 3" in output
+    assert output.endswith("\n[1, 2]\n")
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_workers_collect_garbage(method):
     """The process that forks them does not, and nothing that it has imported is hidden from the collector."""
     # As pytest has it here, or as an interpreter begins: Python 3.12 freezes some objects of its own.

@@ -61,7 +61,7 @@ class Launch:
         self._starting: dict[Worker, ForkServer] = {}  # with the server that starts it
         self._ready: list[tuple[Worker, bytearray]] = []
         self._ends: list[str] = []
-        self._refused: int | None = None
+        self._refused: OSError | None = None
         self._attempts = MOST_ATTEMPTS
 
     def workers(self, places: Sequence[int]) -> list[tuple[Worker, bytearray]]:
@@ -113,7 +113,7 @@ class Launch:
             self._try_again("the process that starts workers ended", place)
             return
         except OSError as error:
-            self._refused = error.errno or 0
+            self._refused = error
             return
         self._starting[worker] = server
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
@@ -173,9 +173,9 @@ class Launch:
             self._servers.give_up(server, worker.unsafe)
             self._start(worker.place)
         elif worker.refused is not None:
-            self._refused = worker.refused
+            self._refused = OSError(worker.refused, worker.end)
         elif not (worker.end or worker.pid or server.has_ended):  # the server may not open more files, see `fork_server`
-            self._refused = errno.EMFILE
+            self._refused = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         else:
             if worker.end is None and server.has_ended:
                 end = f"{server.close()} (the process that starts workers)"
@@ -218,26 +218,26 @@ class Launch:
         )
 
     def _error(self, count: int) -> BackendError:
-        method = self._settings.method
         if self._ends:
             ends = ", ".join(f"{times} with {end}" for end, times in Counter(self._ends).items())
             return WorkerDiedError(
                 f"no worker process got ready: {len(self._ends)} were started and ended, {ends}. Look for an initializer or "
-                f"a sitecustomize that ends the process, or too little memory; start_method={method!r}"
+                f"a sitecustomize that ends the process, or too little memory; start_method={self._settings.method!r}"
             )
-        code = self._refused or 0
-        return BackendError(
-            f"no worker process could be started, of {count} wanted: "
-            f"{os.strerror(code)} ({errno.errorcode.get(code, code)}). {_remedy(code)}"
-        )
+        error = self._refused or OSError()
+        why = f"{error.strerror} ({errno.errorcode.get(error.errno, error.errno)})" if error.errno else str(error)
+        return BackendError(f"no worker process could be started, of {count} wanted: {why}. {_remedy(error.errno)}")
 
 
-def _remedy(code: int) -> str:
+def _remedy(code: int | None) -> str:
     if code in (errno.EMFILE, errno.ENFILE):
         return "Allow this process more open files (ulimit -n), or close some"
     if code == errno.EAGAIN:
         return "Allow this user more processes (ulimit -u, or the container's limit of pids), or use job='io'"
-    return "Free some memory" if code == errno.ENOMEM else f"Workers are started as sys.executable, {sys.executable!r}"
+    if code is None:
+        return "Look for what refuses it in this program, such as an audit hook"
+    run = f"Workers are started as sys.executable, {sys.executable!r}: set that to a Python, or use start_method='fork'"
+    return "Free some memory" if code == errno.ENOMEM else run
 
 
 def _tracker() -> int | None:

@@ -52,6 +52,7 @@ def serve(control: socket.socket, caller: int, *, is_program: bool = False) -> N
     code = 1
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what Ctrl-C ends is for the caller to say
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})  # the caller may hold it back, for `signal.sigwait`
         for number in signal.valid_signals():
             if callable(signal.getsignal(number)):  # the caller's, if this was forked from it
                 signal.signal(number, signal.SIG_DFL)

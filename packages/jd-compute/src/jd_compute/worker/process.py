@@ -93,7 +93,7 @@ def prepare(startup: messages.Startup, tracker: int | None) -> None:
         for variable in THREAD_VARIABLES:
             os.environ.setdefault(variable, str(startup.threads))
     sys.path[:] = startup.path
-    sys.argv[:] = startup.arguments
+    sys.argv = list(startup.arguments)  # a copy of a program that embeds Python has none
     _share_multiprocessing(startup.authkey, tracker)
     _draw_other_numbers()
     sys.breakpointhook = _refuse_breakpoint

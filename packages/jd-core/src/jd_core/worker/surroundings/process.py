@@ -54,7 +54,7 @@ def record() -> Surroundings:
 def _found() -> tuple[Any, ...]:
     """Returns all that a call can change for the next one."""
     limits = sys.getrecursionlimit(), sys.get_int_max_str_digits()
-    return dict(environment.variables()), sys.argv[:], warnings.filters[:], *limits, settings.of_process()
+    return dict(environment.variables()), [*_arguments()], warnings.filters[:], *limits, settings.of_process()
 
 
 def _have_changed(found: tuple[Any, ...]) -> bool:
@@ -62,7 +62,7 @@ def _have_changed(found: tuple[Any, ...]) -> bool:
     variables, arguments, filters, recursion_limit, digits_limit, others = found
     return bool(
         variables != environment.variables()
-        or arguments != sys.argv
+        or arguments != _arguments()
         or filters != warnings.filters
         or recursion_limit != sys.getrecursionlimit()
         or digits_limit != sys.get_int_max_str_digits()
@@ -70,11 +70,15 @@ def _have_changed(found: tuple[Any, ...]) -> bool:
     )
 
 
+def _arguments() -> list[str]:
+    return getattr(sys, "argv", [])  # of a program that embeds Python there are none
+
+
 def _record() -> Surroundings:
     filters: list[Any] = list(warnings.filters)
     return Surroundings(
         environment=dict(environment.variables()),
-        arguments=list(sys.argv),
+        arguments=[*_arguments()],
         filters=[
             (action, message, category.__module__, category.__qualname__, module, line)
             for action, message, category, module, line in filters
