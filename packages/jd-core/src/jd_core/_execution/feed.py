@@ -66,6 +66,8 @@ class Feed:
         self._buffersize = buffersize
         self._streamed = streamed
         self._record = record
+        if record is not None:
+            record.buffersize = buffersize
         self._returned: deque[Chunk] = deque()  # by the thread that takes results
         self._put_back: deque[Chunk] = deque()
         self._error: Exception | None = None  # of the user's input

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from jd_core._tracing import patterns
 from jd_core._tracing.record import SPAN, RunRecord
 
 #: A run is looked at in so many parts of equal length.
@@ -21,16 +22,8 @@ BINS = 600
 SLOWEST = 20
 
 #: What workers wait for, in the order in which it is said.
-START, INPUT, CONSUMER, RATE, RETRIES, MESSAGES, END = (
-    "start",
-    "input",
-    "consumer",
-    "rate",
-    "retries",
-    "messages",
-    "end",
-)
-REASONS = (START, INPUT, CONSUMER, RATE, RETRIES, MESSAGES, END)
+REASONS = ("start", "input", "consumer", "rate", "retries", "deaths", "messages", "end", "aggregate")
+START, INPUT, CONSUMER, RATE, RETRIES, DEATHS, MESSAGES, END, AGGREGATE = REASONS
 
 
 class SlowCall(NamedTuple):
@@ -90,6 +83,8 @@ class Figures:
         idle: what workers waited for when they did nothing, in seconds of one worker.
         last_start: seconds after the begin at which the last call started.
         overlapped: whether two calls ever ran at the same time.
+        turn: how long one call held up the others, where calls took turns though several ran at once; else None.
+        first_call: how long the first call of a worker took, where that was slow on all of them; else None.
         granted: the part of its time in which a computing thread had a CPU, at least; 1.0 where there were enough of them.
     """
 
@@ -117,6 +112,9 @@ class Figures:
         self.last_start = max(columns[3], default=began) - began
         times = sorted(zip(columns[3], columns[4], strict=True))
         self.overlapped = any(later[0] < earlier[1] for earlier, later in itertools.pairwise(times))
+        self.turn = patterns.turn(columns) if self.overlapped else None
+        self.first_call = patterns.slow_first_call(columns)
+        self._lost = patterns.lost(columns, record.names, record.deaths, began)
         self.idle = self._reasons(min(columns[3], default=began) - began, began)
 
     @property
@@ -160,7 +158,9 @@ class Figures:
         waits = [
             (INPUT, coverage(record.input.spans, began, width)),
             (CONSUMER, coverage(record.consumer.spans, began, width)),
+            (DEATHS, coverage(self._lost, began, width)),
             (RETRIES, coverage(record.pauses.spans, began, width)),
+            (AGGREGATE, coverage(record.aggregating, began, width)),
         ]
         for position in range(BINS):
             busy = sum(lane.bins[position] for lane in self.lanes)

@@ -79,6 +79,8 @@ class RunRecord:
         spans: for each `Span`: number of the worker in ``names``, index of the call, number of calls, begin, end, CPU time.
         input: waits for the next elements of what was passed.
         consumer: times during which the caller had results and did not ask for more.
+        buffersize: how many calls could be read ahead, if the user chose it.
+        aggregating: begin and end of what was done with all results together, before the call returned.
         pauses: times during which there was nothing to start but calls that waited for another attempt.
         rates: (time, calls per second), where the rate changed.
         notes: lines for the report, such as what was decided for the run.
@@ -107,6 +109,9 @@ class RunRecord:
         self.input, self.consumer, self.pauses = Waits(), Waits(), Waits()
         self.rates: list[tuple[float, float]] = []
         self.notes: list[str] = []
+        self.buffersize: int | None = None
+        self.aggregating = array("d")
+        self._handed_over = 0.0  # when the last results were
         self._starved: float | None = None  # since when there has been no input
         self._paused: float | None = None  # since when only calls that wait are left
         self._chunks = array("d")  # as ``spans``, of backends that do not tell
@@ -155,6 +160,8 @@ class RunRecord:
         self.ended = _clock()
         self.load = max(self.load, machine_load())
         self.error = None if error is None else type(error).__name__
+        if self._handed_over and not self.streamed and error is None:
+            self.aggregating.extend((self._handed_over, self.ended))
         if not self.spans:
             self.spans, self.names = self._chunks, {"all workers": 0}
 
@@ -199,5 +206,6 @@ class RunRecord:
             self.done += len(part)
             began = _clock()
             yield part
+            self._handed_over = _clock()
             if self.streamed:
-                self.consumer.add(began, _clock())
+                self.consumer.add(began, self._handed_over)

@@ -16,7 +16,12 @@ from jd_core._tracing.words import short, size
 FUNCTIONS, LOSSES = 3, 2
 
 #: What is said for the reasons for which workers were idle.
-_WORDS = {"start": "before the first call", "end": "at the end", "messages": "between calls"}
+_WORDS = {
+    "start": "before the first call",
+    "deaths": "calls that ended with their worker",
+    "messages": "between calls",
+    "end": "at the end",
+}
 
 
 class Report:

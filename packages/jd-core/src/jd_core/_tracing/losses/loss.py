@@ -24,7 +24,8 @@ class Loss(NamedTuple):
 
     Attributes:
         kind: a word for programs: "tiny calls", "start", "input", "consumer", "long call", "few calls", "rate", "retries",
-            "messages", "bytes", "gil", "waiting calls", "blocked loop", "serial", "many runs".
+            "messages", "bytes", "gil", "waiting calls", "blocked loop", "serial", "many runs", "turns", "first calls",
+            "few workers", "deaths", "buffersize", "aggregate".
         seconds: about how much shorter the run would have been without it.
         text: what happened, in a sentence.
         remedy: what to do about it.
@@ -50,3 +51,13 @@ def waited(run: Figures) -> float:
     """Returns how long the run waited for what no other way to make its calls would make faster."""
     record = run.record
     return record.input.seconds + record.consumer.seconds + record.pauses.seconds + run.idle[RATE] / run.workers
+
+
+def is_blocked(run: Figures) -> bool:
+    """Whether coroutines never let each other run."""
+    return run.job == "web" and run.workers > 1 and run.calls > 2 and not run.overlapped and run.busy > 0.5 * run.seconds
+
+
+def percent(part: float) -> str:
+    """Returns a part of 1 in words."""
+    return f"{100 * part:.0f} %"

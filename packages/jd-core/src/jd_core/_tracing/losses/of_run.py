@@ -10,12 +10,15 @@ from typing import TypeAlias
 
 from jd_core._tracing import figures
 from jd_core._tracing.figures import Figures
-from jd_core._tracing.losses.loss import NOTICED, THREADS, WAITS, Loss, fills_a_cpu, waited, waits
+from jd_core._tracing.losses.loss import NOTICED, WAITS, Loss, is_blocked, percent, waited
+from jd_core._tracing.losses.of_calls import OF_CALLS
 from jd_core._tracing.words import short, size
-from jd_core.backend.cpus import usable_cpus
 
 #: A call that takes this part of a run is said to be long.
 LONG = 0.25
+
+#: A call that starts within this part of a run need not be ordered first.
+EARLY = 0.1
 
 #: So many bytes per second of calls are much.
 MANY_BYTES = 20e6
@@ -41,7 +44,7 @@ def _plain_loop(run: Figures) -> Iterator[Loss]:
     # On a busy machine calls seem to last for as long as other programs had the CPU; in a loop they would need less.
     busy = min(run.busy, run.cpu) if run.cpu >= WAITS * run.granted * run.busy else run.busy
     loop = busy + waited(run)
-    tiny = run.mean < 4 * record.message_seconds and run.calls > 0
+    tiny = run.mean < 4 * record.message_seconds and not record.deaths
     if tiny and run.job != "serial" and not _moves_much(run):
         yield Loss(
             "tiny calls",
@@ -55,7 +58,7 @@ def _plain_loop(run: Figures) -> Iterator[Loss]:
 #: What is said where workers had nothing to do, by the reason, with the part of the time; and what helps.
 _IDLE = {
     figures.START: (
-        "{} of the time passed before the first call: workers had to start",
+        "{} of the time passed before the first call: workers had to start, or to get function and constants",
         "they stay for the next run: keep the program alive, make fewer runs with more calls, or take fewer workers",
     ),
     figures.INPUT: (
@@ -67,6 +70,10 @@ _IDLE = {
         "do that work in the calls, or raise buffersize if it is slow only now and then",
     ),
     figures.RATE: ("calls waited {} of the time for max_per_second", "raise it, if the service allows"),
+    figures.AGGREGATE: (
+        "{} of the time went by after the last call: results were joined, or passed to aggregate=",
+        "aggregate=Fold(...) combines them in the workers; .stream yields each as it comes",
+    ),
     figures.RETRIES: (
         "{} of the time passed until calls that had failed were attempted again",
         "look at why they fail; Retry(initial=..., maximum=...) says how long to wait",
@@ -83,15 +90,25 @@ def _idle(run: Figures) -> Iterator[Loss]:
 def _end(run: Figures) -> Iterator[Loss]:
     seconds = run.idle[figures.END] / run.workers
     longest = run.longest
-    if longest is None or run.workers < 2:
+    if longest is None or run.workers < 2 or run.turn is not None:
         return
-    if longest.seconds >= LONG * run.seconds and run.calls > run.workers:
+    if run.calls <= run.workers:
+        yield Loss(
+            "long call",
+            seconds,
+            f"all calls ran at once, and the slowest ({longest}) took {short(longest.seconds)}, "
+            f"half of them less than {short(run.median)}",
+            "see what the slowest wait for (a lock, a semaphore, a server that is busy), or split them",
+        )
+    elif longest.seconds >= LONG * run.seconds and run.first_call is None:
         yield Loss(
             "long call",
             seconds,
             f"{'one call' if longest.calls == 1 else 'one of a few calls'} took {_part(longest.seconds, run)} of the run "
             f"({longest}), and the others had nothing left to do",
-            "order long calls first, or split them",
+            "order long calls first, or split them"
+            if longest.began > EARLY * run.seconds
+            else "split it; or, if it loads something that later calls have, make that quicker",
         )
     else:
         yield Loss(
@@ -103,11 +120,26 @@ def _end(run: Figures) -> Iterator[Loss]:
 
 
 def _messages(run: Figures) -> Iterator[Loss]:
-    if _is_blocked(run):
+    if is_blocked(run):
         return
     seconds = run.idle[figures.MESSAGES] / run.workers
-    sent, received = run.record.sent, run.record.received
-    if _moves_much(run):
+    sent, received, buffersize = run.record.sent, run.record.received, run.record.buffersize
+    if number := len(run.record.deaths):
+        yield Loss(
+            "deaths",
+            seconds + run.idle[figures.DEATHS] / run.workers,
+            f"{number} worker{'s' * (number > 1)} ended with a call, and had to be replaced",
+            "the errors say which calls, and why: a timeout, memory, a crash; what hangs costs less with a shorter timeout",
+        )
+    elif buffersize is not None and buffersize < 2 * run.workers:
+        yield Loss(
+            "buffersize",
+            seconds,
+            f"workers waited {_part(seconds, run)} of the time between calls: of {buffersize} that may be under way "
+            f"(buffersize), {run.workers} workers had too few",
+            f"raise buffersize to some times {run.workers}, or leave it out",
+        )
+    elif _moves_much(run):
         yield Loss(
             "bytes",
             seconds,
@@ -123,79 +155,13 @@ def _messages(run: Figures) -> Iterator[Loss]:
         )
 
 
-def _gil(run: Figures) -> Iterator[Loss]:
-    """Threads that compute, in turns."""
-    cores = usable_cpus()
-    in_threads = not run.record.in_processes and run.job != "serial" and run.workers > 1
-    if in_threads and fills_a_cpu(run) and cores > 1 and run.mean > 1e-3:
-        yield Loss(
-            "gil",
-            run.seconds - run.cpu / min(cores, run.workers),
-            f"the calls compute ({_percent(run.cpu / run.seconds)} of one CPU), and threads take turns at that",
-            'use job="compute", whose processes compute at the same time',
-        )
-
-
-def _waiting(run: Figures) -> Iterator[Loss]:
-    """Processes that wait, of which one has few."""
-    more = min(THREADS, run.calls)
-    if not waits(run):
-        return
-    if run.record.in_processes and more > 2 * run.workers:
-        yield Loss(
-            "waiting calls",
-            run.busy / run.workers - run.busy / more,
-            f"the calls wait ({_percent(run.cpu / run.busy)} of their time computing), {run.workers} at once",
-            'use job="io" (or "web" for coroutines), which has many at once, or more workers',
-        )
-    elif run.job == "io" and not fills_a_cpu(run) and run.calls > 2 * run.workers and run.busy > 0.7 * run.capacity:
-        yield Loss(
-            "waiting calls",
-            run.seconds / 2,
-            f"the calls wait ({_percent(run.cpu / run.busy)} of their time computing), {run.workers} at once",
-            f"if what they wait for allows it, use more workers than {run.workers}",
-        )
-
-
-def _blocked_loop(run: Figures) -> Iterator[Loss]:
-    """Coroutines that never let others run."""
-    if _is_blocked(run):
-        yield Loss(
-            "blocked loop",
-            run.busy - run.busy / min(run.workers, run.calls),
-            "no two calls ran at the same time: the coroutines block the event loop",
-            'await what they wait for (asyncio.sleep, an async client); or write a plain function, for job="io" or '
-            '"compute"',
-        )
-
-
-def _serial(run: Figures) -> Iterator[Loss]:
-    cores = usable_cpus()
-    if run.job == "serial" and run.calls > 1 and run.mean > 1e-3:
-        job, most = ("io", run.calls) if waits(run) else ("compute", min(cores, run.calls))
-        yield Loss(
-            "serial",
-            run.busy - run.busy / max(1, most),
-            "calls ran one after the other",
-            f'use job="{job}"',
-        )
-
-
 def _moves_much(run: Figures) -> bool:
     return run.record.sent + run.record.received > MANY_BYTES * max(run.busy, 0.01)
 
 
-def _is_blocked(run: Figures) -> bool:
-    return run.job == "web" and run.workers > 1 and run.calls > 2 and not run.overlapped and run.busy > 0.5 * run.seconds
-
-
 _Look: TypeAlias = Callable[[Figures], Iterator[Loss]]
-_LOOKS: tuple[_Look, ...] = (_plain_loop, _idle, _end, _messages, _gil, _waiting, _blocked_loop, _serial)
+_LOOKS: tuple[_Look, ...] = (_plain_loop, _idle, _end, _messages, *OF_CALLS)
 
 
 def _part(seconds: float, run: Figures) -> str:
-    return _percent(seconds / run.seconds)
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:.0f} %"
+    return percent(seconds / run.seconds)
