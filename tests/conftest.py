@@ -112,8 +112,12 @@ def _started(ray: Any, folder: str, attempts: int = 3) -> Any:
             _node_ip_address="127.0.0.1",
             _temp_dir=folder,
             object_store_memory=150_000_000,
-            # It would end workers where the machine's memory is nearly full, whoever fills it.
-            _system_config={"memory_monitor_refresh_ms": 0},
+            _system_config={
+                # It would end workers where the machine's memory is nearly full, whoever fills it.
+                "memory_monitor_refresh_ms": 0,
+                # Those that nested calls needed besides, Ray would end after a second, and start others for the next test.
+                "idle_worker_killing_time_threshold_ms": 60_000,
+            },
         )
     except Exception as error:
         # Ray allows a node 30 seconds to start, which cannot be changed.
