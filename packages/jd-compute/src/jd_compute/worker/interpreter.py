@@ -76,8 +76,10 @@ def start_interpreter(module: str, files: Sequence[int], variables: Mapping[str,
     options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
     options += [f"-W{option}" for option in sys.warnoptions]
     short = {name: value for name, value in {**os.environ, **variables}.items() if len(value) < _LONGEST_VARIABLE}
-    if "PYTHONPATH" in short and not _folder():  # where it cannot make these absolute, Python does not start
-        short["PYTHONPATH"] = os.pathsep.join(filter(os.path.isabs, short["PYTHONPATH"].split(os.pathsep)))
+    if not _folder():
+        options.append("-P")  # without it, Python 3.13.0 does not import `socket` in a folder that was deleted
+        if "PYTHONPATH" in short:  # where it cannot make these absolute, Python does not start
+            short["PYTHONPATH"] = os.pathsep.join(filter(os.path.isabs, short["PYTHONPATH"].split(os.pathsep)))
     # Out of the way first: a descriptor may have the number that another one is to get.
     free = (number for number in itertools.count(FIRST_FILE + len(files)) if number not in files)
     ways = [(file, next(free), FIRST_FILE + place) for place, file in enumerate(files)]
