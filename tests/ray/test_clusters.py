@@ -267,7 +267,8 @@ def test_the_memory_monitor(head, conversation):
         failure, *results = call(range(12), folder=folder)
         assert results == list(range(1, 12)), results
         assert isinstance(failure, WorkerDiedError), failure
-        assert "call(): Ray killed the worker that ran call 0 for memory: 1 worker(s) were killed" in str(failure)
+        assert "call(): Ray killed the worker that ran call 0 for memory: " in str(failure)
+        assert "GB" in str(failure)
         assert len(list(folder.glob("call-0-*"))) >= 2, "it was attempted again"
         """,
         workers=[],

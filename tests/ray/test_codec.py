@@ -13,7 +13,7 @@ import pytest
 from jd_core import distribute
 from jd_core.backend import Chunk
 from jd_ray.run.pieces import Piece
-from jd_ray.shipped import codec
+from jd_ray.shipped import codec, remote
 
 CANARY = "canary-51c2"
 
@@ -247,3 +247,15 @@ def test_values_that_do_not_pickle_stand_alone() -> None:
     assert [codec.decode(each[at], codec.copy_all) for at in (0, 2)] == [1, 3]
     assert "the result[key 0][1], an object of type generator: TypeError: " in each[1]
     assert CANARY not in each[1]
+
+
+def test_what_ray_need_not_see_is_bytes() -> None:
+    """Fields go to and from a worker as bytes, unless something goes beside a pickle: what Ray counts, large buffers."""
+    plain, large = codec.encode([1, "two"]), codec.encode(bytearray(codec.BESIDE_BYTES))
+    counted = (b"", [], [], [object()])
+    fields = ("run", 7, plain)
+    as_bytes = remote.packed(fields, plain)
+    assert isinstance(as_bytes, bytes)
+    assert remote.unpacked(as_bytes) == fields
+    for other in (large, codec.encode(bytes(codec.BESIDE_BYTES)), codec.encode(bytes(codec.BESIDE_BYTES), False), counted):
+        assert remote.packed(("run", other, plain), plain, other) == remote.unpacked(("run", other, plain))

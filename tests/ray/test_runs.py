@@ -473,7 +473,7 @@ def test_outcomes_are_taken_together(ray, streamed: bool, monkeypatch: pytest.Mo
     assert max(asked) == (1 if streamed else 7)
     assert min(asked) == 1
     asked.clear()
-    assert ray.run(time.sleep, [0.2] * 6, workers=8).ordered() == [None] * 6
+    assert ray.run(time.sleep, [0.3] * 6, workers=8).ordered() == [None] * 6
     assert set(asked) == {1}, "long ones are taken as they come"
 
 

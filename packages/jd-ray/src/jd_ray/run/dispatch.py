@@ -131,7 +131,8 @@ class Dispatch:
         else:
             # A plain call has its results together; one that is read as it goes on takes each as soon as it is there.
             at_once = self.work.cancelled is not None or self.work.timeout is not None
-            ended = self._in_flight.ended(seconds, 1 if at_once else self._window.together(self._pieces.seconds))
+            count = 1 if at_once else self._window.together(len(self._in_flight), self._pieces.seconds)
+            ended = self._in_flight.ended(seconds, count)
         for ref in ended:
             sent = self._in_flight.remove(ref)  # before its results are yielded, which may end the run
             self._starts.ended(ref)

@@ -102,9 +102,9 @@ def task(ray: Any) -> Any:
     return ray.remote(function()) if through_client() else _native_task(ray)
 
 
-def received(returned: tuple[str, tuple[Any, ...]]) -> remote.Done | remote.Refused:
+def received(returned: Any) -> remote.Done | remote.Refused:
     """Returns what `function` says became of a piece, plain tuples, as a `remote.Done` or `Refused`."""
-    kind, fields = returned
+    kind, fields = remote.unpacked(returned)
     return remote.Done(*fields) if kind == "Done" else remote.Refused(*fields)
 
 

@@ -134,7 +134,10 @@ class Submission:
         settings: dict[str, Any] = {"name": f"{self._work.name}[{piece.shown}]"}
         if kept:
             settings["num_returns"] = 1 + kept
-        values = (tuple(assigned), *self._shared, *self._constants, *arguments.references)
+        fields: Any = tuple(assigned)
+        if not isinstance(self._sent, list):  # a reference is for Ray to see
+            fields = remote.packed(fields, arguments.columns, *(self._sent or ())[1:])
+        values = (fields, *self._shared, *self._constants, *arguments.references)
         returned = self._session.ask(lambda: self._task.options(**self._options, **settings).remote(*values))
         outcome, *results = returned if kept else [returned]
         if self._session.through_client:  # there a reference is without its id until the server has answered

@@ -20,7 +20,7 @@ logger = logging.getLogger("just_distribute.ray")
 WAITING_SECONDS = 10.0
 
 #: Outcomes that are expected within so many seconds are taken together.
-TOGETHER_SECONDS = 0.1
+TOGETHER_SECONDS = 0.25
 
 #: Seconds between two looks at the size of the cluster.
 GROWTH_SECONDS = 2.0
@@ -74,18 +74,19 @@ class Window:
             if not self._starts.any():
                 logger.warning(self._session.ask(functools.partial(self._warning, dereferences())))
 
-    def together(self, seconds: float) -> int:
+    def together(self, in_flight: int, seconds: float) -> int:
         """Returns how many tasks to wait for where nobody waits for the first: tasks that wait for a worker bridge the time.
 
         Each time that the caller wakes up costs it more than a task.
 
         Args:
+            in_flight: number of tasks that are.
             seconds: what the calls of a task take; 0 if that is not known.
         """
         workers = min(self._offered, self._workers)
         quick = TOGETHER_SECONDS * workers / seconds if seconds else 1
         # While others are submitted, workers have a quarter of those that wait.
-        return int(max(1, min((self.size - workers) * 3 // 4, quick)))
+        return int(max(1, min((in_flight - workers) * 3 // 4, quick)))
 
     def started(self) -> None:
         """Records that a task ended, so that there is nothing to warn of."""

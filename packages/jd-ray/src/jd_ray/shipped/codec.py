@@ -128,6 +128,12 @@ def decode(encoded: Encoded, copy: Callable[[bool], type | None], values: Sequen
         return pickle.loads(data, buffers=placed)
 
 
+def is_plain(encoded: Encoded) -> bool:
+    """Returns whether an object is its pickle alone, a small one: nothing goes beside it."""
+    data, buffers, _, counted = encoded
+    return isinstance(data, bytes) and len(data) < BESIDE_BYTES and not buffers and not counted
+
+
 def dumps(obj: Any) -> bytes:
     """Pickles one object that has nothing that Ray counts in one piece, which `pickle.loads` unpickles."""
     file = io.BytesIO()

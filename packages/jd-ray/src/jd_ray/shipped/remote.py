@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import platform
 import time
 from collections.abc import Sequence
@@ -118,19 +119,40 @@ class Refused(NamedTuple):
     traceback: str
 
 
-def run_task(fields: tuple[Any, ...], *values: Any) -> Any:
+def packed(fields: tuple[Any, ...], *encoded: codec.Encoded) -> Any:
+    """Returns fields that go to or come from a worker as bytes, which Ray does not pickle, if there is nothing for it to see.
+
+    It saves the caller 0.1 ms a task: row ray-sleeps-cpu.
+
+    Args:
+        fields: plain values, and ``encoded``.
+        encoded: all of the fields that are.
+    """
+    return pickle.dumps(fields, 5) if all(map(codec.is_plain, encoded)) else fields
+
+
+def unpacked(fields: Any) -> tuple[Any, ...]:
+    """Returns what `packed` was given."""
+    whole: tuple[Any, ...] = pickle.loads(fields) if isinstance(fields, bytes) else fields
+    return whole
+
+
+def run_task(fields: Any, *values: Any) -> Any:
     """Runs a piece and returns what its task returns, in plain tuples; after these, results that stay on the cluster.
 
     Args:
-        fields: those of an `Assignment`.
+        fields: those of an `Assignment`, `packed`.
         values: what Ray passes in place of references: the work unless the assignment holds it, constants, arguments.
     """
-    assigned = Assignment(*fields)
+    assigned = Assignment(*unpacked(fields))
     if assigned.work is None:
         assigned, values = assigned._replace(work=values[0]), values[1:]
     outcome = run_piece(assigned, values)
     if not assigned.kept:
-        return type(outcome).__name__, tuple(outcome)
+        returned = type(outcome).__name__, tuple(outcome)
+        if isinstance(outcome, Done) and outcome.together and not outcome.failures:
+            return packed(returned, outcome.values)
+        return returned
     results: list[Any] = []
     if isinstance(outcome, Done):
         outcome, results = outcome._replace(values=None), outcome.values
