@@ -111,3 +111,20 @@ def test_each_call_has_what_was_asked_for(ray: Any) -> None:
     assert assigned == {"CPU": 0.5, "memory": 1_000_000.0, "node:127.0.0.1": 0.01}
     assert place == node
     assert colour == "blue"
+
+
+@pytest.mark.ray
+def test_a_label_selector(ray: Any) -> None:
+    """Section 6, Ray: calls run on nodes that option ``label_selector`` selects, or else ``fallback_strategy``."""
+    import ray as module
+
+    (node,) = [node for node in module.nodes() if node["Alive"]]
+    here = {"ray.io/node-id": node["NodeID"]}
+    try:
+        module.remote(label_selector=here)(look)
+    except ValueError as error:
+        pytest.skip(f"this Ray has no label selectors: {error}")
+    elsewhere = {"label_selector": {"zone": "elsewhere"}, "fallback_strategy": [{"label_selector": here}]}
+    for options in ({"label_selector": here}, elsewhere):
+        ((_, place, _),) = ray.run(look, [1], options={"num_cpus": 0.5, **options}).ordered()
+        assert place == node["NodeID"]

@@ -120,7 +120,7 @@ class Refused(NamedTuple):
 
 
 def packed(fields: tuple[Any, ...], *encoded: codec.Encoded) -> Any:
-    """Returns fields that go to or come from a worker as bytes, which Ray does not pickle, if there is nothing for it to see.
+    """Returns fields that go to or from a worker as bytes, which Ray does not pickle, if there is nothing for it to see.
 
     It saves the caller 0.1 ms a task: row ray-sleeps-cpu.
 
