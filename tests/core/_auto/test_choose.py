@@ -80,6 +80,15 @@ def test_what_cannot_be_sent_stays_here() -> None:
     assert choose(costs, 1000, None).job == "serial"
 
 
+def test_calls_that_use_several_cpus_stay_and_nobody_is_sure() -> None:
+    """A library's threads may compute while they wait: processes may gain, or make it worse, and advice says neither."""
+    choice = choose(sample(0.01, everywhere=3.5), 1000, None)
+    assert choice.job == "serial"
+    assert not choice.is_sure
+    assert choice.second == "compute"
+    assert choice.low < 1.0 < choice.high
+
+
 def test_one_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one CPU may be used, computing gains nothing, and waiting does."""
     monkeypatch.setattr(choosing, "usable_cpus", lambda: 1)

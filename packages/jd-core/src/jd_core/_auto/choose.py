@@ -93,7 +93,9 @@ def _computing(task: Task) -> Choice:
         one = "call is left" if left < 2 else "CPU may be used" if cpus < 2 else "worker was asked for"
         return task.stay(facts, f"one {one}")
     if sample.seconds > CLOCK_SECONDS and sample.everywhere > 1.5 * max(sample.cpu, 0.7 * sample.seconds):
-        return task.stay("calls use several CPUs by themselves")
+        # Threads of a library may well wait for work by computing, and each process would start as many: nobody knows.
+        why = "calls use several CPUs by themselves"
+        return Choice("serial", 1, 1.0, why, 1 / at_once, float(at_once), "compute")
     sure = _sure_share(sample) * at_once
     apart = min(MOST_APART, max(1 / MOST_APART, sample.apart)) if sample.releases_lock else 1.0
     slowed = min(1.0, apart)
