@@ -284,3 +284,22 @@ def test_what_other_programs_use_decides_what_is_sure(others: float, crowded: bo
     monkeypatch.setattr(measure, "machine_load", lambda: 100.0 if not crowded else 0.0)
     assert measure.is_crowded(others) is crowded
     assert measure.is_crowded(None) is not crowded
+
+
+def test_a_cpu_lost_while_the_clocks_are_read_is_not_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others get the CPU after this thread was told for how long it had none: that it does not know of any more."""
+    now, asked = 100.0, 0
+
+    def late() -> float:
+        nonlocal now, asked
+        asked += 1
+        if asked == 2:
+            now += 0.01
+        return 0.0
+
+    monkeypatch.setattr(sampling, "_runqueue_seconds", late)
+    monkeypatch.setattr(sampling.time, "perf_counter", lambda: now)
+    costs = Sample()
+    with costs.measuring():
+        now += 0.001
+    assert costs.seconds == pytest.approx(0.001)

@@ -145,9 +145,10 @@ class _Trial:
             last = calls
             seconds = self._sample.seconds + wall - began.wall
             if calls > counted and self._is_enough(self._sample.calls + calls - counted, seconds):
-                began = self._count(chunk, values, counted, began)
-                counted, wall, cpu = calls, began.wall, began.thread
+                self._count(chunk, values, counted, began)
                 self._decide()
+                began, counted = Clocks.now(), calls
+                wall, cpu = began.wall, began.thread
             return self.choice is not None
 
         result = run_chunk(self._work, call, chunk, is_clear)
@@ -157,15 +158,14 @@ class _Trial:
         self._unrun = chunk.part(done, len(chunk)) if done < len(chunk) else None
         return result
 
-    def _count(self, chunk: Chunk, values: Sequence[Any], first: int, began: Clocks) -> Clocks:
+    def _count(self, chunk: Chunk, values: Sequence[Any], first: int, began: Clocks) -> None:
         """Adds the last results of a chunk to the sample, and weighs the data of some."""
-        now = self._sample.took(began)
+        self._sample.took(began)
         self._sample.calls += len(values) - first
         last = min(len(values), first + MANY_CALLS)
         self._sample.weigh(ChunkResult(chunk.part(first, last), values[first:last]))
         if self._left is not None:
             self._left = max(0, self._left - len(values) + first)
-        return now
 
     def _is_enough(self, calls: int, seconds: float) -> bool:
         besides = seconds - self._slowest.seconds  # mostly of the first call, or of what measuring has cost

@@ -35,7 +35,7 @@ class Clocks(NamedTuple):
 
     @classmethod
     def now(cls) -> Clocks:
-        """Reads them."""
+        """Reads them, before calls."""
         return cls(_runqueue_seconds(), time.process_time(), time.thread_time(), time.perf_counter())
 
 
@@ -87,14 +87,16 @@ class Sample:
         yield
         self.took(began)
 
-    def took(self, began: Clocks) -> Clocks:
-        """Adds what has passed since calls began, in this thread. Returns what the clocks show now."""
-        now = Clocks.now()
-        self.seconds += now.wall - began.wall
-        self.cpu += now.thread - began.thread
-        self.everywhere += now.process - began.process
-        self.late += now.late - began.late
-        return now
+    def took(self, began: Clocks) -> None:
+        """Adds what has passed since calls began, in this thread.
+
+        How long it waited for a CPU is read first before the calls, and last after them: while that is read, others may get
+        the CPU, and what is not known to be late looks like waiting.
+        """
+        self.seconds += time.perf_counter() - began.wall
+        self.cpu += time.thread_time() - began.thread
+        self.everywhere += time.process_time() - began.process
+        self.late += _runqueue_seconds() - began.late
 
     def add(self, other: Sample) -> None:
         """Adds the calls of another sample."""
