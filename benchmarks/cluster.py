@@ -8,6 +8,10 @@ import sys
 
 # Its name notwithstanding, this is what makes all parts of Ray keep to loopback, on Linux too.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+# For the process that the client server forks for each client, among gRPC's threads: what gRPC does about it in the child
+# may end the child, and on a busy machine it needs longer than Ray allows.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+os.environ["RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"] = "40"
 
 from ray.cluster_utils import Cluster
 
