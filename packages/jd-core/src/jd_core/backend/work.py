@@ -159,7 +159,7 @@ class ChunkResult:
     Attributes:
         chunk: the chunk that was handed over, or a part of it.
         values: one result per call, in any kind of sequence, from call ``chunk.start + offset`` on; None stands at the
-            place of a failed call.
+            place of a failed call. A list is the core's from then on, which may change it.
         failures: the failed calls among these, in order; empty nearly always.
         seconds: what these calls took together, each counted for itself; 0.0 if unknown. Chunk sizes follow from it.
         offset: position in the chunk of the first of these calls.
