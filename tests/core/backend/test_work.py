@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import types
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import pytest
 from jd_core._execution.serial import SerialBackend
-from jd_core.backend import Backend, Chunk, ChunkResult, Failure, Work
+from jd_core.backend import Backend, Chunk, ChunkResult, Failure, SettledChunk, Work
+from jd_core.backend import work as work_module
 from jd_core.testing import BackendContract, Contract, Feed, Gathered, chunks_of
 
 
@@ -41,12 +43,21 @@ def test_secrets_are_not_shown() -> None:
     assert "canary" not in f"{chunk!r} {work!r} {result!r}"
 
 
-def test_the_seams_are_frozen() -> None:
-    """Frozen, slotted dataclasses."""
-    for kind in (Chunk, Work, Failure, ChunkResult):
-        assert dataclasses.is_dataclass(kind)
-        assert hasattr(kind, "__slots__")
-        assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+def test_the_seams_take_no_other_attributes() -> None:
+    """All have slots, and what is the same for a whole run is frozen."""
+    work = Work(function=abs, constants={}, workers=1, name="abs")
+    chunk = Chunk(0, ([1],))
+    for seam in (work, chunk, SettledChunk(0, ([1],), [1]), Failure(0, ValueError()), ChunkResult(chunk, [1])):
+        assert not hasattr(seam, "__dict__")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        work.workers = 2  # type: ignore[misc]
+
+
+def test_what_is_made_for_each_chunk_costs_no_import() -> None:
+    """No methods are generated for it, as `dataclass` does: they would be compiled in each program anew."""
+    for kind in (Chunk, SettledChunk, Failure, ChunkResult):
+        methods = [one for one in vars(kind).values() if isinstance(one, types.FunctionType)]
+        assert {method.__code__.co_filename for method in methods} == {work_module.__file__}
 
 
 def test_a_backend_must_run() -> None:

@@ -3,6 +3,9 @@
 Chunks are runs of consecutive calls in columns, so that the cost of an element is that of calling the function.
 
 Two of these are equal only if they are the same object: columns and constants may be arrays, whose ``==`` is no bool.
+
+`Work` is made once per run. The others are made for each chunk, and nothing changes them either; their methods are written
+out, since `dataclass` writes and compiles them in each program anew, which took 8 % of a short one (row io-whole-script).
 """
 
 from __future__ import annotations
@@ -18,7 +21,6 @@ from jd_core.worker import Span
 POLL_SECONDS = 0.01
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
     """Consecutive calls that are handed to a worker together.
 
@@ -28,8 +30,11 @@ class Chunk:
             length, at least 1, and is a sequence; a slice of a ``range`` or an array stays one.
     """
 
-    start: int
-    columns: tuple[Sequence[Any], ...] = field(repr=False)
+    __slots__ = ("columns", "start")
+
+    def __init__(self, start: int, columns: tuple[Sequence[Any], ...]) -> None:
+        self.start = start
+        self.columns = columns
 
     def __len__(self) -> int:
         """Number of calls."""
@@ -67,7 +72,6 @@ class Recorder(Protocol):
         """Records a line for the report: what the backend has decided for this run, and why."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class SettledChunk(Chunk):
     """Calls that have their results already, such as those in the file of ``resume=``: a backend yields ``result`` on.
 
@@ -75,7 +79,11 @@ class SettledChunk(Chunk):
         values: one result per call.
     """
 
-    values: Sequence[Any] = field(repr=False)
+    __slots__ = ("values",)
+
+    def __init__(self, start: int, columns: tuple[Sequence[Any], ...], values: Sequence[Any]) -> None:
+        super().__init__(start, columns)
+        self.values = values
 
     @property
     def result(self) -> ChunkResult:
@@ -135,7 +143,6 @@ class Work:
     poll_seconds: float = POLL_SECONDS
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Failure:
     """One call that raised, died or took too long.
 
@@ -145,12 +152,14 @@ class Failure:
         traceback: the worker's traceback as text, when the exception left its process; else None.
     """
 
-    index: int
-    exception: BaseException = field(repr=False)
-    traceback: str | None = field(default=None, repr=False)
+    __slots__ = ("exception", "index", "traceback")
+
+    def __init__(self, index: int, exception: BaseException, traceback: str | None = None) -> None:
+        self.index = index
+        self.exception = exception
+        self.traceback = traceback
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class ChunkResult:
     """The results of some consecutive calls of one chunk: usually, but not necessarily, of all of them.
 
@@ -165,8 +174,18 @@ class ChunkResult:
         offset: position in the chunk of the first of these calls.
     """
 
-    chunk: Chunk
-    values: Sequence[Any] = field(repr=False)
-    failures: tuple[Failure, ...] = ()
-    seconds: float = 0.0
-    offset: int = 0
+    __slots__ = ("chunk", "failures", "offset", "seconds", "values")
+
+    def __init__(
+        self,
+        chunk: Chunk,
+        values: Sequence[Any],
+        failures: tuple[Failure, ...] = (),
+        seconds: float = 0.0,
+        offset: int = 0,
+    ) -> None:
+        self.chunk = chunk
+        self.values = values
+        self.failures = failures
+        self.seconds = seconds
+        self.offset = offset
