@@ -9,9 +9,11 @@ import io
 import itertools
 import operator
 import os
+import signal
 import socket
 import sys
 import time
+import types
 from array import array
 from fractions import Fraction
 
@@ -40,6 +42,38 @@ def ends():
     yield one, other
     one.close()
     other.close()
+
+
+@pytest.fixture
+def limit():
+    """Starts a time limit as many libraries do it, by an exception of a type that the system raises, too."""
+
+    def handler(number, frame):
+        raise TimeoutError("the limit")
+
+    before = signal.signal(signal.SIGALRM, handler)
+    yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.05)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [lambda one: one.receive(), lambda one: one.receive_files(1), lambda one: one.send(1, bytes(10**7))],
+    ids=["receive", "receive files", "send"],
+)
+def test_a_time_limit_is_not_taken_for_the_other_ends_death(ends, limit, act):
+    """What a signal's handler raises in the middle of a message comes through."""
+    limit()
+    with pytest.raises(TimeoutError, match="the limit"):
+        act(ends[0])
+
+
+def test_a_time_limit_while_a_worker_is_told_something(ends, limit):
+    """It comes through where a dead worker would be no matter."""
+    limit()
+    with pytest.raises(TimeoutError, match="the limit"):
+        Assignment(types.SimpleNamespace(channel=ends[0]), 0, 0).tell(1, bytes(10**7))
 
 
 @pytest.mark.parametrize("value", [LONG, [str(number) for number in range(10**5)], bytearray(10**7), {"a": [LONG, LONG]}])

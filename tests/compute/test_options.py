@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 import io
 import logging
 import os
@@ -217,6 +218,26 @@ def test_functions_of_modules_that_workers_cannot_import_are_sent_by_value(tmp_p
         assert [result.x for result in results] == [5, 6, 7]
     finally:
         del sys.modules["made_up_here"]
+
+
+def test_modules_that_import_what_workers_cannot_import_are_sent_by_value(tmp_path, monkeypatch):
+    """Section 6: a module that only a finder of the caller's finds, imported by one that workers would find."""
+    import types
+
+    made_up = types.ModuleType("made_up_for_another")
+    exec("def twice(x): return 2 * x", vars(made_up))
+    monkeypatch.setitem(sys.modules, made_up.__name__, made_up)
+    package = tmp_path / "importing_made_up"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .inner import f")
+    (package / "inner.py").write_text("from made_up_for_another import twice\ndef f(x): return twice(x) + 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        function = importlib.import_module("importing_made_up").f
+        assert distribute(function, job="compute", workers=2)(range(3)) == [1, 3, 5]
+    finally:
+        for name in ("importing_made_up.inner", "importing_made_up"):
+            sys.modules.pop(name, None)
 
 
 def test_two_runs_at_once_find_out_that_workers_cannot_import_a_module(monkeypatch):

@@ -127,6 +127,50 @@ def test_signals_that_the_caller_holds_back(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_somebody_closes_all_files(method):
+    """As daemons do: there are new workers then, and what has got the descriptors is neither closed nor written to."""
+    program = """
+        import contextlib, os, sys
+        import numpy as np
+        from jd_core import distribute, shutdown
+        double = distribute(lambda x: 2 * x, job="compute", workers=2, start_method=sys.argv[1])
+        for others in (0, 5, 20):
+            print(double(range(3)), len(double([np.ones(100_000)] * 4)))
+            os.closerange(3, 1024)
+            print([os.open(os.devnull, os.O_RDONLY) for _ in range(others)])
+        print(double(range(3)), len(double([np.ones(100_000)] * 4)))
+        print(all(os.fstat(file).st_rdev == os.stat(os.devnull).st_rdev for file in range(3, 23)))
+        os.closerange(3, 1024)
+        shutdown()
+        print(double(range(3)))
+        os.closerange(3, 1024)
+    """
+    output, errors = run_program(program, method)
+    results = "[0, 2, 4] 4\n"
+    opened = [f"{[*range(3, 3 + others)]}\n" for others in (0, 5, 20)]
+    assert output == "".join(results + files for files in opened) + results + "True\n[0, 2, 4]\n"
+    assert errors == ""
+
+
+def test_a_daemon_that_closes_all_files():
+    """A forked child does it, and what had been the pipe to `multiprocessing`'s resource tracker is one of ours then."""
+    program = """
+        import os, sys
+        from jd_core import distribute
+        double = distribute(lambda x: 2 * x, job="compute", workers=2)
+        print(double(range(3)), flush=True)
+        for others in range(12):
+            if os.fork() == 0:
+                os.closerange(3, 1024)
+                files = [os.open(os.devnull, os.O_RDONLY) for _ in range(others)]
+                print(double(range(3)), flush=True)
+                os._exit(0)
+            os.wait()
+    """
+    assert run_program(program, seconds=60.0) == ("[0, 2, 4]\n" * 13, "")
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_workers_collect_garbage(method):
     """The process that forks them does not, and nothing that it has imported is hidden from the collector."""
     # As pytest has it here, or as an interpreter begins: Python 3.12 freezes some objects of its own.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import pickle
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -463,6 +465,42 @@ def test_what_does_not_travel(parallel: Parallel, make: Callable[..., Any], inde
 
 
 KEEP = {"return_exceptions": True}
+
+
+class Alarmed:
+    """Is interrupted by a signal each time it is pickled."""
+
+    def __reduce__(self) -> Any:
+        signal.raise_signal(signal.SIGUSR2)
+        return Alarmed, ()
+
+
+class Limit:
+    """Handlers of signals that raise, of each kind."""
+
+    def method(self, *_: object) -> None:
+        """As a method."""
+        raise LookupError("the limit")
+
+    def __call__(self, *_: object) -> None:
+        """As an object."""
+        raise LookupError("the limit")
+
+
+@pytest.mark.usefixtures("only_apart")
+@pytest.mark.parametrize("handler", [Limit().method, Limit(), functools.partial(Limit().method, 1)])
+@pytest.mark.parametrize("argument", [True, False])
+def test_what_a_signals_handler_raises_is_no_refusal(
+    parallel: Parallel, handler: Callable[..., Any], argument: bool
+) -> None:
+    """A time limit that comes while something is pickled ends the run: it is not swallowed, and no argument's fault."""
+    before = signal.signal(signal.SIGUSR2, handler)
+    try:
+        with pytest.raises(LookupError, match="the limit"):
+            parallel(functions.same)([Alarmed()]) if argument else parallel(lambda x, *, y: x)([1], y=Alarmed())
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert parallel(functions.same)([1, 2]) == [1, 2]
 
 
 @pytest.mark.usefixtures("only_apart")

@@ -292,6 +292,25 @@ def test_asyncio_is_used_where_uvloop_cannot_be_imported(monkeypatch, tmp_path):
     thread.close()
 
 
+@pytest.mark.parametrize("missing", [(0,), (1,), (2,), (0, 1, 2)])
+def test_asyncio_is_used_where_a_standard_file_is_closed(tmp_path, missing):
+    """Uvloop ends the process when it closes a descriptor below 3, as it has them then: in a daemon, or under `>&-`."""
+    result = tmp_path / "result"
+    program = """
+        import os, sys, types
+        for file in map(int, sys.argv[2:]):
+            os.close(file)
+        sys.modules["uvloop"] = types.SimpleNamespace(new_event_loop=os.abort)
+        from jd_core import distribute
+        async def double(number): return 2 * number
+        results = distribute(double, job="web", workers=2)(range(3))
+        open(sys.argv[1], "w").write(repr(results))
+    """
+    arguments = [str(result), *map(str, missing)]
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program), *arguments], timeout=50, check=False)
+    assert (done.returncode, result.read_text()) == (0, "[0, 2, 4]")
+
+
 def test_doctor_tells_the_loop(web):
     """``just-distribute doctor`` says what runs are on."""
     assert web.backend.doctor() == [("event loop", loop_name())]

@@ -72,8 +72,9 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     """Returns a new loop: uvloop's where that is installed, else asyncio's.
 
     Where gevent has replaced threads by greenlets, asyncio's: it waits in Python, where gevent lets other greenlets run.
+    And where stdin, stdout or stderr is closed: uvloop ends the process when it closes a file in the place of one of them.
     """
-    if threads_are_greenlets():
+    if threads_are_greenlets() or not _has_standard_files():
         return asyncio.new_event_loop()
     try:
         make: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
@@ -81,6 +82,13 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         # An uninstalled one may leave an empty folder behind; and once the main thread has ended, it cannot be imported.
         make = asyncio.new_event_loop
     return make()
+
+
+def _has_standard_files() -> bool:
+    try:
+        return all(os.fstat(file) for file in range(3))
+    except OSError:
+        return False
 
 
 def loop_name() -> str:

@@ -20,6 +20,7 @@ import cloudpickle
 from jd_core.worker import pickling
 from jd_core.worker.pickling import Reducers, refuse_shared
 from jd_core.worker.unpicklable import REFUSALS as REFUSALS
+from jd_core.worker.unpicklable import pass_on as pass_on
 
 from jd_compute.codec.libraries import any_temporary_folder, dill_loads
 from jd_compute.codec.reducers import CLOUDPICKLES, reduce_code
@@ -57,6 +58,7 @@ class _DillPickler(Pickler):
         try:
             return obj.__reduce_ex__(_PROTOCOL) if reduce is None else reduce(obj)
         except REFUSALS as refused:
+            pass_on(refused)
             with any_temporary_folder():
                 import dill  # only here: it takes long to import, and most programs never need it
             try:
@@ -123,6 +125,7 @@ def encode(obj: Any, large: int | None = LARGE, passed: Callable[[], Iterable[An
     try:
         pickler.dump(obj)
     except REFUSALS as refused:
+        pass_on(refused)
         file.seek(0)
         file.truncate()
         buffers.clear()

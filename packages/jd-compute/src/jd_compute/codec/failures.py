@@ -22,6 +22,7 @@ def failure(name: str, index: int, raised: messages.Raised) -> Failure:
         try:
             return Failure(index, codec.loads(raised.encoded), raised.traceback)
         except codec.REFUSALS as error:
+            codec.pass_on(error)
             why = f"does not unpickle: {unpicklable.show(error)}"
     return Failure(index, serialization.exception(raised.type, raised.message, raised.traceback, why), raised.traceback)
 

@@ -16,6 +16,7 @@ from jd_compute.codec.libraries import any_temporary_folder
 from jd_compute.pool.worker import describe_exit
 from jd_compute.transport import messages
 from jd_compute.transport.channel import MESSAGE_SECONDS, Channel
+from jd_compute.transport.shared_memory import identity
 from jd_compute.worker import process
 from jd_compute.worker.interpreter import start_fork_server
 
@@ -43,6 +44,12 @@ class ForkServer:
         self._end: str | None = None
         self._pid = pid
         self._control = Channel(connection, MESSAGE_SECONDS)
+        self._identity = identity(self._control.fileno())
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether somebody has closed this end of the connection, as daemons close all files."""
+        return identity(self._control.fileno()) != self._identity
 
     @property
     def has_ended(self) -> bool:
@@ -97,6 +104,11 @@ class ForkServer:
     def abandon(self) -> None:
         """In a forked child: it is the parent's."""
         self._control.abandon()
+
+    def forget(self) -> None:
+        """Sees it end, for somebody has closed the connection, whose descriptor may be another file's now."""
+        self._control.abandon(is_closed=True)
+        self.close()
 
 
 class ForkServers:
@@ -193,6 +205,16 @@ class ForkServers:
             self._retired.clear()
         for server in servers:
             server.close()
+
+    def are_cut_off(self) -> bool:
+        """Whether somebody has closed the files of this process."""
+        return any(server.is_cut_off for server in list(self._running.values()) or self._retired[-1:])
+
+    def forget(self) -> None:
+        """Forgets all, where somebody has closed the files of this process."""
+        servers, self._running, self._retired = [*self._running.values(), *self._retired], {}, []
+        for server in servers:
+            server.forget()
 
     def abandon(self) -> None:
         """In a forked child: they are the parent's."""

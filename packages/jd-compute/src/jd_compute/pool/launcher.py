@@ -27,6 +27,7 @@ from jd_compute.pool.worker import Worker
 from jd_compute.transport import messages
 from jd_compute.transport.status_page import Status
 from jd_compute.worker.interpreter import introduction
+from jd_compute.worker.process import tracker_file
 
 #: Seconds that a worker has from its start until its initializer has run: a loaded machine may take many to import numpy.
 START_SECONDS = 120.0
@@ -80,7 +81,7 @@ class Launch:
         try:
             for place in places:
                 self._start(place)
-            self._tracker = _tracker()  # while they start
+            self._tracker = tracker_file()  # while they start
             while self._starting and not self._is_given_up():
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -238,13 +239,3 @@ def _remedy(code: int | None) -> str:
         return "Look for what refuses it in this program, such as an audit hook"
     run = f"Workers are started as sys.executable, {sys.executable!r}: set that to a Python, or use start_method='fork'"
     return "Free some memory" if code == errno.ENOMEM else run
-
-
-def _tracker() -> int | None:
-    """Returns the pipe to the resource tracker of this process's ``multiprocessing``; None if the system refuses one."""
-    from multiprocessing import resource_tracker
-
-    try:
-        return resource_tracker.getfd()
-    except (OSError, TypeError):  # or there is no sys.executable, in a program that embeds Python
-        return None

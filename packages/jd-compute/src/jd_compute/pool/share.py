@@ -86,6 +86,7 @@ def _encoded(initializer: Callable[[], object]) -> bytes:
     try:
         return codec.dumps(initializer)
     except codec.REFUSALS as error:
+        codec.pass_on(error)
         raise SerializationError(
             f"option initializer={initializer!r} cannot be sent to a worker process: {error}"
         ) from bare(error)

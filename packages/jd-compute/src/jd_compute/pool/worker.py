@@ -89,7 +89,8 @@ class Worker:
     def __del__(self) -> None:
         # Ctrl-C came before anybody had it, or when it was to be reaped. The process ends with this end of its life.
         if hasattr(self, "channel"):
-            self.abandon()
+            with contextlib.suppress(OSError):  # somebody has closed all files
+                self.abandon()
 
     @property
     def name(self) -> str:
@@ -169,6 +170,11 @@ class Worker:
         self.channel.abandon()
         self._close_life()
         self._close_report()
+
+    def forget(self) -> None:
+        """Takes it that what this process had of it is closed, and that other files have the numbers now."""
+        self.channel.abandon(is_closed=True)
+        self._life = self.report = -1
 
     def _close_life(self) -> None:
         if self._life >= 0:

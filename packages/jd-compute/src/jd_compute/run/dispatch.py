@@ -200,6 +200,7 @@ class Dispatch:
                 self._again.appendleft((rest, deaths))
                 encoded = codec.encode(chunk.columns, passed=lambda: itertools.chain(*chunk.columns))
         except codec.REFUSALS as error:
+            codec.pass_on(error)
             if not halves(chunk, self._again):
                 unsendable = failures.serialization.arguments(self._work, chunk, 0, error)
                 yield ChunkResult(chunk, [None], (Failure(chunk.start, unsendable),))

@@ -98,6 +98,7 @@ class Orders:
         try:
             code = codec.encode((work.function, dict(work.constants)), passed=work.constants.values)
         except codec.REFUSALS as error:
+            codec.pass_on(error)
             raise failures.serialization.code(work, error) from bare(error)
         parcel = None
         if code.buffers:

@@ -103,7 +103,8 @@ class Received:
         if count:
             try:
                 values = _decode(body[header.size + length :], message)
-            except codec.REFUSALS:
+            except codec.REFUSALS as error:
+                codec.pass_on(error)
                 task.unread.append(Unread((first, first + count), failed, seconds))
         if task.finished:
             assignment.short = seconds < SHORT_SECONDS
@@ -143,6 +144,7 @@ class Received:
                 try:
                     value = codec.loads(item)
                 except codec.REFUSALS as error:
+                    codec.pass_on(error)
                     unreadable = failures.serialization.unreadable_result(self._work.name, index, error)
                     failed.setdefault(index, Failure(index, unreadable))
             values.append(value)
@@ -168,15 +170,15 @@ class Received:
         chunk = task.chunk
         worker = assignment.worker
         worker.calls -= len(chunk)
-        module = report.module
+        lacking = [module for module in report.modules if module not in self._by_value]
         if report.what == "files":
             # It may not open so many files (ulimit -n): large buffers go to it through the connection from now on.
             worker.takes_files = False
             self._workers.brief_again()
             self._learned = time.monotonic_ns()
-        elif module is not None and module not in self._by_value and codec.send_module_by_value(module):
+        elif any([*map(codec.send_module_by_value, lacking)]):
             # The worker cannot import what this process has: it goes by value now, to all workers.
-            self._by_value.add(module)
+            self._by_value.update(lacking)
             self._learned = time.monotonic_ns()
             self._workers.brief_again()
         if task.sent < self._learned:

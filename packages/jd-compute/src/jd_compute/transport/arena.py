@@ -230,18 +230,19 @@ class Arena:
         with self._lock:
             return len(self._files), sum(file.capacity for file in self._files)
 
-    def forked(self) -> None:
-        """In a forked child: the memory is the parent's to write to."""
+    def abandon(self, *, are_closed: bool = False) -> None:
+        """In a forked child: the memory is the parent's to write to. Or the descriptors are those of other files already."""
         files, self._files = self._files, []
         self._lock, self.is_held = new_lock()
         for file in files:
             file.kept = False
             with contextlib.suppress(OSError):  # another thread was about to close it
-                file.close()
+                if not are_closed:
+                    file.close()
 
 
 #: That of this process.
 arena = Arena()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=arena.forked)
+    os.register_at_fork(after_in_child=arena.abandon)

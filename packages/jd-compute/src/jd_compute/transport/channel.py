@@ -186,7 +186,7 @@ class Channel:
         """
         try:
             data, files, _, _ = self._when(select.POLLIN, socket.recv_fds, self._socket, 1, count)
-        except (ConnectionError, TimeoutError):
+        except ConnectionError:
             data, files = b"", []
         if not data:
             raise EOFError("the other end of the channel is closed")
@@ -216,9 +216,9 @@ class Channel:
         while self._lent:
             arena.take_back(self._lent.popitem()[1], lost=True)
 
-    def abandon(self) -> None:
-        """Closes this process's descriptor and no more: for a forked child, whose parent goes on with the connection."""
-        self._socket.close()
+    def abandon(self, *, is_closed: bool = False) -> None:
+        """Closes this process's descriptor, unless that is another file's, and no more: a forked child's parent goes on."""
+        (self._socket.detach if is_closed else self._socket.close)()
 
     def _read(self, size: int) -> bytearray:
         data = bytearray(size)
@@ -229,7 +229,7 @@ class Channel:
         while view:
             try:
                 count = self._when(select.POLLIN, self._socket.recv_into, view)
-            except (ConnectionError, TimeoutError):
+            except ConnectionError:
                 count = 0  # it is gone, or has stopped within a message
             if not count:
                 raise EOFError("the other end of the channel is closed")
@@ -241,10 +241,10 @@ class Channel:
             view = view[self._when(select.POLLOUT, self._socket.send, view) :]
 
     def _when(self, event: int, operation: Callable[..., Any], *arguments: Any) -> Any:
-        """Does what may be possible only after a while, when the other end has gone on."""
+        """Does what may be possible only after a while, when the other end has gone on. TimeoutError is for time limits."""
         while True:
             try:
                 return operation(*arguments)
             except BlockingIOError:
                 if not self.poll(self._patience, event):
-                    raise TimeoutError("the other end stopped within a message") from None
+                    raise ConnectionError("the other end stopped within a message") from None

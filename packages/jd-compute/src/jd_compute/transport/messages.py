@@ -140,13 +140,14 @@ class Unloadable(NamedTuple):
 
     Attributes:
         what: "function" or "arguments"; "files" if open files were lost on the way, see `channel.FilesLostError`.
-        module: the name of the module that it could not import, or does not have the name in; None for other errors.
+        modules: the names of the module that it could not import, or does not have the name in, and of those that import
+            it; empty for other errors.
         error: the error, shown as its type and message.
         traceback: the worker's traceback.
     """
 
     what: str
-    module: str | None
+    modules: tuple[str, ...]
     error: str
     traceback: str
 

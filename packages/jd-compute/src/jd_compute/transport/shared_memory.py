@@ -49,6 +49,15 @@ def descriptors() -> int:
     return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
+def identity(file: int) -> tuple[int, int] | None:
+    """Returns what tells an open file from another one that has its number later; None if it is closed."""
+    try:
+        status = os.fstat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _may_map() -> bool:
     """Whether one more received file may be mapped."""
     if len(_mapped) >= MOST_MAPPED:

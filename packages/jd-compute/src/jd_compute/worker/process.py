@@ -18,6 +18,7 @@ from jd_core.worker import mark_process
 from jd_core.worker import surroundings as others
 
 from jd_compute.transport import messages
+from jd_compute.transport.shared_memory import identity
 from jd_compute.worker.cpu_placement import give_way
 from jd_compute.worker.interpreter import THREAD_VARIABLES
 
@@ -136,6 +137,29 @@ def _share_multiprocessing(authkey: bytes, tracker: int | None) -> None:
     if tracker is not None:
         # There is no public way; multiprocessing.spawn does the same. A test fails when this is no longer enough.
         resource_tracker._resource_tracker._fd = tracker  # type: ignore[attr-defined]
+
+
+#: The pipe to the caller's own resource tracker, and what tells it from other files of its number.
+_known_tracker: tuple[int | None, tuple[int, int] | None] = None, None
+
+
+def tracker_file() -> int | None:
+    """Returns the pipe to the resource tracker of this process's ``multiprocessing``; None if the system refuses one.
+
+    Where somebody has closed it, as daemons close all files, a new tracker is started. `multiprocessing` itself would write
+    to what has its number now, close that, and wait for ever for the end of the old one. There is no public way.
+    """
+    global _known_tracker
+    file, known = _known_tracker
+    tracker: Any = resource_tracker._resource_tracker
+    if file is not None and tracker._fd == file and identity(file) != known:
+        tracker._fd = None
+    try:
+        file = resource_tracker.getfd()
+    except (OSError, TypeError):  # or there is no sys.executable, in a program that embeds Python
+        return None
+    _known_tracker = file, None if file is None else identity(file)
+    return file
 
 
 def adopt(surroundings: messages.Surroundings) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
+import traceback
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jd_core.worker import Span, combine, traceback_text, unpicklable
@@ -167,4 +168,12 @@ def unloadable(what: str, error: BaseException) -> messages.Unloadable:
         module = error.name
     elif isinstance(error, AttributeError) and isinstance(error.obj, types.ModuleType):
         module = error.obj.__name__
-    return messages.Unloadable(what, module, f"{type(error).__name__}: {_message(error)}", traceback_text(error))
+    modules = () if module is None else (module, *_imported_within(error))
+    return messages.Unloadable(what, modules, f"{type(error).__name__}: {_message(error)}", traceback_text(error))
+
+
+def _imported_within(error: BaseException) -> Iterator[str]:
+    """Yields the names of the modules whose import has failed by an error of something that they import."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "<module>":
+            yield frame.f_globals["__name__"]

@@ -23,7 +23,7 @@ from jd_core import worker
 from jd_core._executors import sources as sent
 from jd_core.backend import Chunk, ChunkResult, Failure, Work
 from jd_core.backend.serialization import SerializationErrors
-from jd_core.worker.unpicklable import REFUSALS
+from jd_core.worker.unpicklable import REFUSALS, pass_on
 
 
 @functools.cache
@@ -74,6 +74,7 @@ class Shipment:
                     with sent.codec().by_value(self.by_value):
                         encoded: bytes = sent.codec().encode((self.work.function, constants), constants.values)
                 except REFUSALS as error:
+                    pass_on(error)
                     made = errors().code(self.work, error)
                 else:
                     self._encoded = encoded

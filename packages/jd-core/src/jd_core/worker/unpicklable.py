@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import signal
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -77,6 +78,25 @@ def show(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:
         return f"{type(error).__name__} (its message cannot be shown)"
+
+
+def pass_on(error: BaseException) -> None:
+    """Raises what was caught, as one of `REFUSALS` or an OSError, if a signal's handler has raised it, as time limits do."""
+    handlers = map(signal.getsignal, signal.valid_signals())
+    codes = {code for code in map(_code, handlers) if code is not None}
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code in codes:
+            raise error
+        traceback = traceback.tb_next
+
+
+def _code(handler: Any) -> types.CodeType | None:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    if not callable(handler):  # signal.SIG_IGN and its like
+        return None
+    return getattr(handler, "__code__", None) or getattr(type(handler).__call__, "__code__", None)
 
 
 def _pickles(value: Any, dumps: Callable[[Any], object]) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 
 from jd_core.backend import CANCEL_SECONDS, SIGNAL_SECONDS, Chunk, ChunkResult, SettledChunk, Work
 from jd_core.errors import SerializationError
-from jd_core.worker.unpicklable import REFUSALS
+from jd_core.worker.unpicklable import REFUSALS, pass_on
 
 from jd_ray.cluster import cancellation, gpu_workers
 from jd_ray.cluster.started_tasks import LOOK_SECONDS, Starts
@@ -104,6 +104,7 @@ class Dispatch:
             try:
                 arguments = self._submission.encode(piece)
             except REFUSALS as error:
+                pass_on(error)
                 if piece.count > 1:
                     self._pieces.again(piece.calls())
                 else:

@@ -10,7 +10,7 @@ from typing import Any
 
 from jd_core.backend import Work
 from jd_core.errors import SerializationError
-from jd_core.worker.unpicklable import REFUSALS
+from jd_core.worker.unpicklable import REFUSALS, pass_on
 
 from jd_ray.connection.connection import through_client
 from jd_ray.connection.session import Session
@@ -174,6 +174,7 @@ class Submission:
             with codec.by_value(self._by_value):
                 return codec.encode((self._work.function, placed), self._beside, constants.values)
         except REFUSALS as error:
+            pass_on(error)
             return outcomes.serialization.code(self._work, error)
 
     def _put(self) -> None:
