@@ -54,6 +54,10 @@ RAY_VARIABLES = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Its workers are as urgent as all else: with Ray's own 15 they get nothing done where the machine is busy.
     "RAY_worker_niceness": "0",
+    # Its log monitor would look for new files of workers ten times a second, and read all of them, also of those that ended:
+    # by the end of the tests a twentieth of a CPU.
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
+    "RAY_LOG_MONITOR_MAX_OPEN_FILES": "20",
 }
 
 
@@ -99,6 +103,15 @@ def ray_cluster() -> Iterator[str]:
         ray.shutdown()
     silence.undo()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def ray_program(ray_cluster: str) -> dict[str, str]:
+    """What a program needs in its environment to use the session's Ray, with one worker unless it says how many.
+
+    Ray starts workers anew for each program, and each takes as long as all the rest of a small one.
+    """
+    return {"RAY_ADDRESS": ray_cluster, "JUST_DISTRIBUTE_WORKERS": "1"}
 
 
 def _started(ray: Any, folder: str, attempts: int = 3) -> Any:

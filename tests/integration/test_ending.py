@@ -17,9 +17,7 @@ Unexpected: TypeAlias = Callable[[str], list[str]]
 @pytest.fixture
 def environment(job: str, request: pytest.FixtureRequest) -> dict[str, str]:
     """That of a program, which on ray uses the session's own."""
-    if job != "ray":
-        return dict(os.environ)
-    return {**os.environ, "RAY_ADDRESS": request.getfixturevalue("ray_cluster")}
+    return {**os.environ, **(request.getfixturevalue("ray_program") if job == "ray" else {})}
 
 
 def run(program: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

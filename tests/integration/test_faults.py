@@ -62,7 +62,7 @@ def expected(job: str, fault: str, phase: str) -> str:
 Provoke = Callable[[str, str], tuple[Reports, str]]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # pytest-xdist may come back to a module
 def provoked() -> dict[tuple[str, str], tuple[Reports, str]]:
     """What scripts reported so far, by job and fault, with all that they wrote."""
     return {}

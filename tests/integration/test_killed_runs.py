@@ -36,7 +36,7 @@ def test_killed_at_random(job: str, tmp_path: Path, request: pytest.FixtureReque
     chance = random.Random(f"{job} {os.environ.get('TEST_SEED', '')}")
     environment = {**os.environ}
     if job == "ray":
-        environment["RAY_ADDRESS"] = request.getfixturevalue("ray_cluster")
+        environment |= request.getfixturevalue("ray_program")
     calls = 80 * (KILLS + 1)
     path, folder = tmp_path / "run.db", tmp_path / "calls"
     folder.mkdir()

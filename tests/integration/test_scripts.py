@@ -31,7 +31,7 @@ class WrongError(Exception):
         super().__init__(why)
         self.point = point
 
-@distribute(JOB, workers=2)
+@distribute(JOB)
 def moved(point: Point, *, by: int = 0) -> Point:
     if point.x == 13:
         raise WrongError(point, why="unlucky")
@@ -48,7 +48,7 @@ assert moved([Point(1)]) == [Point(202)]
 def helper(value):
     return value + offset
 
-later = distribute(lambda value: helper(value), job=JOB, workers=2)
+later = distribute(lambda value: helper(value), job=JOB)
 assert later([1, 2]) == [201, 202]
 
 def helper(value):
@@ -139,7 +139,7 @@ for number, cell in enumerate(ast.parse({self.head + program!r}).body):
 @pytest.fixture
 def programs(job: str, tmp_path: Path, request: pytest.FixtureRequest) -> Programs:
     """Starts programs for each of the jobs; for ray with the cluster of this session, found by RAY_ADDRESS."""
-    environment = {"RAY_ADDRESS": request.getfixturevalue("ray_cluster")} if job == "ray" else {}
+    environment = request.getfixturevalue("ray_program") if job == "ray" else {"JUST_DISTRIBUTE_WORKERS": "2"}
     return Programs(job, tmp_path, environment)
 
 
@@ -176,7 +176,7 @@ def area(square):
 ''')
 sys.path.insert(0, ".")
 import shapes
-print(shapes.area.options(job=JOB, workers=2)([shapes.Square(2), shapes.Square(3)]))
+print(shapes.area.options(job=JOB)([shapes.Square(2), shapes.Square(3)]))
 """
 
 
@@ -191,7 +191,7 @@ def test_unfinished_streams_at_exit(programs: Programs) -> None:
 import itertools
 from jd_core import distribute
 
-stream = distribute(lambda value: value, job=JOB, workers=2).stream(itertools.count())
+stream = distribute(lambda value: value, job=JOB).stream(itertools.count())
 print(next(stream), next(stream))
 """
     assert programs.file(program) == "0 1\n"
@@ -205,7 +205,7 @@ from jd_core import distribute
 def inverse(value):
     return 1 / value
 
-distribute(inverse, job=JOB, workers=2)([1, 0])
+distribute(inverse, job=JOB)([1, 0])
 """
     (programs.folder / "program.py").write_text(programs.head + program)
     shown = programs.python("program.py", code=1).stderr

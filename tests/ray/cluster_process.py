@@ -85,6 +85,8 @@ def main() -> None:
     """Starts the cluster, does as it is told, and ends it."""
     folder, client_port, autoscaler, *cpus = sys.argv[1:]
     head = {"num_cpus": 0, "node_ip_address": "127.0.0.1", "temp_dir": folder, "include_dashboard": False}
+    # Each takes a second to start. What workers print is looked for where there is a client server.
+    head |= {"include_log_monitor": client_port != "0", "no_monitor": not autoscaler}
     if client_port != "0":
         head["ray_client_server_port"] = int(client_port)
     if autoscaler:

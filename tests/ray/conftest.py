@@ -243,7 +243,7 @@ def new_cluster(new_environment: Callable[[], dict[str, str]]) -> Iterator[Calla
         yield start
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def free_port() -> int:
     """A port of this machine that nobody listens at, and that nobody takes before it is used."""
     return _free_port()
@@ -262,7 +262,7 @@ def _free_port() -> int:
     raise AssertionError(f"all ports of {PORTS} are taken")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # pytest-xdist may come back to a module
 def cluster(new_environment: Callable[[], dict[str, str]], free_port: int) -> Iterator[ClusterProcess]:
     """A head without CPUs, with Ray's client server, and two nodes of one CPU each; tests leave it as it is."""
     with contextlib.closing(ClusterProcess(new_environment(), workers=[1, 1], client_port=free_port)) as started:
@@ -278,7 +278,7 @@ QUICK_TO_NOTICE = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def head(new_environment: Callable[[], dict[str, str]]) -> Iterator[ClusterProcess]:
     """A head without CPUs, to which tests add nodes; each takes away those that it has added."""
     with contextlib.closing(ClusterProcess(new_environment() | QUICK_TO_NOTICE, workers=[])) as started:

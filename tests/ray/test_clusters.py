@@ -354,13 +354,13 @@ def test_an_autoscaler_sees_what_a_run_could_use(conversation):
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_an_autoscaler(new_cluster, converse, another_port, tmp_path, version):
-    """Section 6, Ray: with either autoscaler of Ray's, four nodes are asked for at once, run the calls, and are let go.
+    """Section 6, Ray: with either autoscaler of Ray's, all nodes are asked for at once, run the calls, and are let go.
 
     What they do with the nodes is for Ray to test: one of them may do so to the end.
     """
     types = {
         "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
-        "small": {"resources": {"CPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 4},
+        "small": {"resources": {"CPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 2},
     }
     provider = {
         # Each node some processes of this machine. By its own name Ray fills in a file that it does not install.
@@ -386,7 +386,7 @@ def test_an_autoscaler(new_cluster, converse, another_port, tmp_path, version):
     )
     config = {
         "cluster_name": "test",
-        "max_workers": 4,
+        "max_workers": 2,
         "upscaling_speed": 100.0,
         "idle_timeout_minutes": 0.05,
         "provider": provider,
@@ -416,10 +416,10 @@ def test_an_autoscaler(new_cluster, converse, another_port, tmp_path, version):
         results = []
         run = threading.Thread(target=lambda: results.extend(call(range(80))))
         run.start()
-        wait_until(lambda: autoscaler.starting(ray) == "4 of type small")
+        wait_until(lambda: autoscaler.starting(ray) == "2 of type small")
         said = waiting.warning(ray, "call", {}, 10)
         if len(ray.nodes()) == 1:
-            assert "no node has so much: waiting for nodes that are being started (4 of type small)" in said
+            assert "no node has so much: waiting for nodes that are being started (2 of type small)" in said
         until_started("a node that its autoscaler had asked for", lambda: len(ray.nodes()) > 1)
         run.join()
         if WHOLE:

@@ -311,6 +311,78 @@ def test_ray_client(script, cluster, tmp_path):
     script(CLIENT, cluster.environment, str(tmp_path), cluster.client_address)
 
 
+PRINTS = """
+import io, re, secrets, sys
+from jd_core import distribute, per_worker
+from jd_core.testing import wait_until
+from jd_core.testing.harness import best_of_three
+
+STREAMS = "stdout", "stderr"
+LINE = r"^\\(call\\S* pid=[^)]*\\) (?:made|call \\d+ line \\d): (\\S+) (\\d+)$"
+
+class Lines:
+    def __init__(self):
+        self.name = secrets.token_hex(4)
+        self.count = 0
+        self.say("made")
+
+    def say(self, *words):
+        for stream in STREAMS:
+            print(*words, end=": ", file=getattr(sys, stream))  # a line may be printed in parts
+            print(self.name, self.count, file=getattr(sys, stream))
+        self.count += 1
+
+@distribute(job="ray", return_exceptions=True)
+def call(x, *, lines):
+    for number in range(x % 4):
+        lines.say("call", x, "line", number)
+    if x == 7:
+        raise ValueError("seven")
+    return lines.name, lines.count
+
+best_of_three(distribute(abs, job="ray", address=sys.argv[1]))([1])  # connects
+import ray
+
+@ray.remote(num_cpus=0)
+class Actor:
+    def call(self):
+        return call(range(20), lines=per_worker(Lines))
+
+for stream in STREAMS:
+    setattr(sys, stream, io.StringIO())
+results = ray.get(Actor.remote().call.remote()) + call(range(200), lines=per_worker(Lines))
+printed = {}
+for name, count in (one for one in results if isinstance(one, tuple)):
+    printed[name] = max(count, printed.get(name, 0))
+
+def seen(stream):
+    numbers = {name: [] for name in printed}
+    text = re.sub(r"\\x1b\\[[0-9;]*m", "", getattr(sys, stream).getvalue())
+    for name, number in re.findall(LINE, text, re.MULTILINE):
+        numbers[name].append(int(number))
+    return numbers
+
+whole = {name: list(range(count)) for name, count in printed.items()}
+try:
+    for stream in STREAMS:
+        wait_until(lambda: sum(map(len, seen(stream).values())) >= sum(printed.values()))
+        assert seen(stream) == whole, (stream, seen(stream), whole)
+finally:
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+"""
+
+
+@pytest.mark.parametrize("client", [False, True], ids=["directly", "through a client"])
+def test_what_calls_print(script, cluster, client):
+    """Section 5: all that a worker prints, on either stream, appears at the caller's, in its order and in whole lines.
+
+    Also what is printed last, and where the calls are made in an actor. As Ray has it, lines of several workers that are
+    alike are shortened to one, unless it is told otherwise.
+    """
+    address = cluster.client_address if client else cluster.address
+    script(PRINTS, cluster.environment | {"RAY_DEDUP_LOGS": "0"}, address)
+
+
 #: Arguments: the address, and how often to cancel. The tasks take equally long, so that replies come in while the rest is
 #: cancelled. With ``ray.cancel`` as it is, Ray ended the process after 100 to 280 times, and after 20 through a client, on a
 #: machine with nothing else to do.

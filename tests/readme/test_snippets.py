@@ -34,7 +34,7 @@ import pytest
 from jd_core.testing.harness import best_of_three
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md")), *sorted(ROOT.glob("docs/**/*.md"))]
@@ -125,12 +125,12 @@ def without_marks(text: str) -> str:
     return re.sub(r"^[ ~^]+\^[ ~^]*\n", "", text, flags=re.MULTILINE)
 
 
-def run(script: Path, ray_address: str) -> tuple[int, str, str]:
+def run(script: Path, environment: Mapping[str, str]) -> tuple[int, str, str]:
     """Runs a script in its folder, in a session of its own, and returns its exit code, stdout and stderr."""
     process = subprocess.Popen(
         [sys.executable, script.name],
         cwd=script.parent,
-        env={**os.environ, "RAY_ADDRESS": ray_address, "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, **environment, "PYTHONIOENCODING": "utf-8"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -158,17 +158,20 @@ def test_snippet(snippet: Snippet, request: pytest.FixtureRequest, unexpected: C
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
     # One Ray for all of them; that one is started where there is none is tested with jd-ray.
-    ray_address = request.getfixturevalue("ray_cluster") if "ray" in snippet.needs else "local"
+    environment = request.getfixturevalue("ray_program") if "ray" in snippet.needs else {"RAY_ADDRESS": "local"}
     new_folder = request.getfixturevalue("tmp_path_factory").mktemp
     if "timeout=" in snippet.code or snippet.needs:
         # A call that is given seconds has to begin and end in them, and so has what httpx and Ray do.
-        best_of_three(check)(snippet, new_folder, ray_address, unexpected)
+        best_of_three(check)(snippet, new_folder, environment, unexpected)
     else:
-        check(snippet, new_folder, ray_address, unexpected)
+        check(snippet, new_folder, environment, unexpected)
 
 
 def check(
-    snippet: Snippet, new_folder: Callable[[str], Path], ray_address: str, unexpected: Callable[[str], list[str]]
+    snippet: Snippet,
+    new_folder: Callable[[str], Path],
+    environment: Mapping[str, str],
+    unexpected: Callable[[str], list[str]],
 ) -> None:
     """Fails unless the snippet, in a new folder, does what the page shows."""
     folder = new_folder("snippet")
@@ -176,7 +179,7 @@ def check(
         shutil.copy(ROOT / name, folder)
     for name, code in {**snippet.files, snippet.name: snippet.code}.items():
         (folder / name).write_text(code, encoding="utf-8")
-    code, out, err = run(folder / snippet.name, ray_address)
+    code, out, err = run(folder / snippet.name, environment)
     assert (code != 0) == snippet.fails, err
     if snippet.fails:
         out += err

@@ -198,7 +198,7 @@ def is_first(member, name):
 
 def main():
     job, *address = sys.argv[1:]
-    options = {"job": job, "workers": 2, **({"address": address[0]} if address else {})}
+    options = {"job": job, "workers": 1, **({"address": address[0]} if address else {})}
     found = distribute(look, **options)(list(LOOKS))
     said = {name: found == LOOKS[name]() for name, found in zip(LOOKS, found, strict=True)}
     back = distribute(give_back, autobatch=False, **options)(list(MEMBERS.values()))

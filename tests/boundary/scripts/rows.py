@@ -1162,7 +1162,7 @@ def state():
 
 def main():
     job, *address = sys.argv[1:]
-    options = {"job": job, "workers": 2, "return_exceptions": True, **({"address": address[0]} if address else {})}
+    options = {"job": job, "workers": 1, "return_exceptions": True, **({"address": address[0]} if address else {})}
     made = {name: one.make() for name, one in ROWS.items()}
     outcome = {name: {} for name in ROWS}
     VARIABLE.set(2)

@@ -73,7 +73,7 @@ def annotated(tree: ALIASES["Tree"][int]) -> ALIASES["Json"]:  # noqa: F821
 
 def main():
     job, *address = sys.argv[1:]
-    options = {"job": job, "workers": 2, **({"address": address[0]} if address else {})}
+    options = {"job": job, "workers": 1, **({"address": address[0]} if address else {})}
     told = distribute(look, **options)
     names = list(ALIASES)
     ways = {
