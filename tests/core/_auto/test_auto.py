@@ -112,6 +112,27 @@ def test_a_moment_in_which_nothing_runs_is_no_reason_to_move() -> None:
     assert places == [threading.get_ident()] * 20_000
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.005], ids=["stay", "wait"])
+def test_only_what_may_be_sent_is_serialized(seconds: float) -> None:
+    """What calls cost in a process need not be known of those that stay here, or run in threads."""
+    serialized: list[object] = []
+
+    class Argument:
+        def __reduce__(self) -> str | tuple[Any, ...]:
+            serialized.append(self)
+            return Argument, ()
+
+    @distribute(job="auto", workers=1 if not seconds else 2)
+    def take(argument: Argument) -> Argument:
+        if seconds:
+            time.sleep(seconds)
+        return argument
+
+    arguments = [Argument() for _ in range(5_000 if not seconds else 50)]
+    assert take(arguments) == arguments
+    assert not serialized
+
+
 def test_coroutines_run_on_a_loop() -> None:
     """From the first call on."""
 

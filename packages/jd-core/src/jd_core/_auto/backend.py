@@ -145,27 +145,25 @@ class _Trial:
             last = calls
             seconds = self._sample.seconds + wall - began.wall
             if calls > counted and self._is_enough(self._sample.calls + calls - counted, seconds):
-                self._count(chunk, values, counted, began)
-                self._decide()
+                self._count(calls - counted, began)
+                self._decide(chunk, values, counted)
                 began, counted = Clocks.now(), calls
                 wall, cpu = began.wall, began.thread
             return self.choice is not None
 
         result = run_chunk(self._work, call, chunk, is_clear)
         done = len(result.chunk)
-        if not is_clear(result.values) and done > counted:
-            self._count(chunk, result.values, counted, began)
+        if not is_clear(result.values) and done > counted and self._left != done - counted:
+            self._count(done - counted, began)
         self._unrun = chunk.part(done, len(chunk)) if done < len(chunk) else None
         return result
 
-    def _count(self, chunk: Chunk, values: Sequence[Any], first: int, began: Clocks) -> None:
-        """Adds the last results of a chunk to the sample, and weighs the data of some."""
+    def _count(self, calls: int, began: Clocks) -> None:
+        """Adds the last calls to the sample."""
         self._sample.took(began)
-        self._sample.calls += len(values) - first
-        last = min(len(values), first + MANY_CALLS)
-        self._sample.weigh(ChunkResult(chunk.part(first, last), values[first:last]))
+        self._sample.calls += calls
         if self._left is not None:
-            self._left = max(0, self._left - len(values) + first)
+            self._left = max(0, self._left - calls)
 
     def _is_enough(self, calls: int, seconds: float) -> bool:
         besides = seconds - self._slowest.seconds  # mostly of the first call, or of what measuring has cost
@@ -175,13 +173,14 @@ class _Trial:
         may_end = self._is_confirming or not self._stays
         return may_end and calls >= part * SAMPLE_CALLS and besides >= part * SHORT_SECONDS
 
-    def _decide(self) -> None:
-        workers = self._work.workers if self._work.workers_given else None
+    def _decide(self, chunk: Chunk, values: Sequence[Any], first: int) -> None:
+        """Decides by the sample, whose last calls are those of a chunk from offset ``first`` on."""
         self._passed += self._sample.seconds
-        sample = self._sample.without(self._slowest)
-        # What has run may be all there is: as much again is a fair guess (J. Gott, "Implications of the Copernican
-        # Principle for Our Future Prospects", Nature 363, 1993), and workers that start in vain are a part of what was.
-        choice = choose(sample, self._left, workers, expected_seconds=self._passed)
+        choice = self._chosen()
+        if choice.job == "compute":  # which it might not be with its data: to weigh that takes as long as many tiny calls
+            last = min(len(values), first + MANY_CALLS)
+            self._sample.weigh(ChunkResult(chunk.part(first, last), values[first:last]))
+            choice = self._chosen()
         belongs_elsewhere = choice.job != "serial"
         if belongs_elsewhere and (self._is_confirming or self._sample.seconds - self._slowest.seconds >= CLEAR_SECONDS):
             self.choice = choice
@@ -190,6 +189,12 @@ class _Trial:
             _tell(self._work, f"goes on with its calls here: {choice.why}")
         self._is_confirming = belongs_elsewhere
         self._sample, self._slowest = self._sample.renewed(), Sample()
+
+    def _chosen(self) -> Choice:
+        workers = self._work.workers if self._work.workers_given else None
+        # What has run may be all there is: as much again is a fair guess (J. Gott, "Implications of the Copernican
+        # Principle for Our Future Prospects", Nature 363, 1993), and workers that start in vain are a part of what was.
+        return choose(self._sample.without(self._slowest), self._left, workers, expected_seconds=self._passed)
 
 
 def _cut(chunk: Chunk, parts: int) -> Iterator[Chunk]:
