@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 import subprocess
 import sys
@@ -221,6 +222,19 @@ def test_it_fits_a_screen_and_a_notebook():
     shown = explained._repr_html_()
     assert "&lt;lambda&gt;()" in shown
     assert shown.count("<table>") == shown.count("</table>") == 2
+
+
+@pytest.mark.parametrize("job", ["io", "compute"])
+def test_it_can_be_printed_on_any_stdout(monkeypatch, job):
+    """Also where the locale is C: what that cannot show is escaped. So it is with `f.advise`."""
+
+    def größe(value: int) -> int:
+        return value
+
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    run = distribute(größe, job=job)
+    assert "gr\\xf6\\xdfe()" in f"{run.explain(range(9))}".encode("ascii").decode()
+    assert "gr\\xf6\\xdfe()" in f"{run.advise(range(9))}".encode("ascii").decode()
 
 
 PROGRAM = """

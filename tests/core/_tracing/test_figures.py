@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
+import sys
 import time
+import types
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +20,30 @@ from jd_core._tracing.figures import Figures
 from jd_core._tracing.losses.of_run import losses
 from jd_core._tracing.record import RunRecord
 from jd_core._tracing.report import Report
-from jd_core._tracing.words import short, size
+from jd_core._tracing.words import printable, short, size
 from jd_core.backend import Chunk, ChunkResult
 
 Record = Callable[..., RunRecord]
 
 SCHEMA = json.loads((Path(__file__).parent / "trace_event.schema.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("encoding", "marks"), [("ascii", ["|", "->", "us"]), ("cp1252", ["|", "->"]), ("utf-8", "·→µ")])
+def test_a_report_can_be_printed(record: Record, monkeypatch: pytest.MonkeyPatch, encoding: str, marks: Sequence[str]):
+    """Also on a stdout that has no arrows: where the locale is C, and on Windows. Names are escaped then."""
+    made = record([("a", 0, 500, 0.5, 0.501), ("b", 500, 500, 0.8, 0.801)], 1.0)
+    made.name = "größe_→"
+    file = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(file, encoding=encoding))
+    print(Report([made]), flush=True)
+    assert all(mark in file.getvalue().decode(encoding) for mark in marks)
+
+
+@pytest.mark.parametrize("stdout", [None, io.StringIO(), types.SimpleNamespace(encoding="no such"), types.SimpleNamespace()])
+def test_texts_where_nothing_is_known_of_stdout(monkeypatch: pytest.MonkeyPatch, stdout: object):
+    """A program without a console, a notebook, a stream of a program's own."""
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert printable("3 µs → ß") == "3 µs → ß"
 
 
 def test_idle_time_has_its_reason(record: Record):

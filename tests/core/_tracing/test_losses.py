@@ -96,6 +96,33 @@ def test_calls_that_others_hold_up_are_still_tiny(record: Record):
     assert (loss.kind, loss.seconds) == ("tiny calls", pytest.approx(0.096))
 
 
+def test_threads_that_wait_on_a_busy_machine(record: Record):
+    """What they compute is too little to be said to take turns, though other programs may have left them no more."""
+    spans = [(worker, index, 1, 0.03 * index, 0.03 * index + 0.03) for index in range(10) for worker in "ab"]
+    made = record(spans, 0.3)
+    made.job, made.in_processes, made.load = "io", False, 1000.0
+    made.spans[5::6] = type(made.spans)("d", [0.002] * 20)
+    assert "gil" not in [loss.kind for loss in losses(Figures(made))]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_run_that_has_not_made_all_calls_has_no_end(record: Record, ended: bool):
+    """A stream that was closed, or that somebody still reads: what workers did not do after its last call is not lost."""
+    made = record([("a", 0, 1, 0.0, 0.01), ("b", 1, 1, 0.0, 0.02)], 1.0, workers=4)
+    made.job, made.in_processes, made.calls, made.done = "io", False, 100, 2
+    made.ended = made.ended if ended else None
+    assert not {"long call", "few calls"} & {loss.kind for loss in losses(Figures(made))}
+
+
+def test_large_results_on_a_busy_machine(record: Record):
+    """Where other programs have the CPUs for most of the time, it is still the bytes that workers wait for."""
+    made = record([(worker, index, 1, 0.1 * index, 0.1 * index + 0.03) for index in range(10) for worker in "ab"], 1.0)
+    made.spans[5::6] = type(made.spans)("d", [0.01] * 20)
+    made.load, made.received = 1000.0, 10_000_000
+    (loss, *_) = losses(Figures(made))
+    assert (loss.kind, loss.remedy.partition(":")[0]) == ("bytes", "send less")
+
+
 def test_threads_that_take_turns_do_not_wait(record: Record):
     """Each of 32 computes for a 32nd of its time, which is no reason for more threads."""
     spans = [(f"thread {number}", number, 1, 0.0, 0.3) for number in range(32)]

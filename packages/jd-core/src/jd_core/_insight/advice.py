@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jd_core._tracing.words import short
+from jd_core._tracing.words import printable, short
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Advice:
     changes: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join([self._head, *(f"{what:9} {text}" for what, text in self._facts())])
+        return printable("\n".join([self._head, *(f"{what:9} {text}" for what, text in self._facts())]))
 
     def _repr_html_(self) -> str:
         """The same as a table, for notebooks."""

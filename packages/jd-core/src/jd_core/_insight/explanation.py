@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jd_core._tracing.words import size
+from jd_core._tracing.words import printable, size
 
 
 class ParameterRole(NamedTuple):
@@ -100,7 +100,7 @@ class Explanation:
             lines.append(f"  {one.name:{wide}}  {one.role:8}  {one.amount + ': ' if one.amount else ''}{one.reason}")
         lines += (f"{what:9} {text}" for what, text in self._facts())
         lines += (f"! {warning}" for warning in self.warnings)
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
     def _repr_html_(self) -> str:
         """The same as tables, for notebooks."""

@@ -10,7 +10,7 @@ from jd_core._tracing.losses.loss import Loss
 from jd_core._tracing.losses.of_many import of_many
 from jd_core._tracing.losses.of_run import losses
 from jd_core._tracing.record import RunRecord
-from jd_core._tracing.words import short, size
+from jd_core._tracing.words import printable, short, size
 
 #: How many functions and losses are shown.
 FUNCTIONS, LOSSES = 3, 2
@@ -45,7 +45,7 @@ class Report:
         if self.longest is None:
             return "just-distribute: no run was traced: make the calls of distributed functions inside the with block"
         lines = [*self._runs(), *_lines(self.longest), *self._losses()]
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
     def __repr__(self) -> str:
         return f"<report of {len(self.runs)} runs: {self.losses[0].kind if self.losses else 'no loss'}>"

@@ -1,6 +1,23 @@
-"""Durations and sizes in words."""
+"""Durations and sizes in words, and texts that any stdout can show."""
 
 from __future__ import annotations
+
+import sys
+
+#: What stands for characters that a stdout may lack.
+_PLAIN = str.maketrans({"µ": "u", "·": "|", "→": "->", "…": "..."})
+
+
+def printable(text: str) -> str:
+    """Returns a text as ``print`` can show it: the encoding of stdout may be ASCII, or one of Windows' code pages."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+    except LookupError:  # a stream of the program's own
+        pass
+    return text
 
 
 def short(seconds: float) -> str:

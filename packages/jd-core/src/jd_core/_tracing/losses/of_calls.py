@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from jd_core._tracing.figures import Figures
-from jd_core._tracing.losses.loss import THREADS, WAITS, Loss, fills_a_cpu, is_blocked, percent, waits
+from jd_core._tracing.losses.loss import LEAST_SHARE, THREADS, WAITS, Loss, fills_a_cpu, is_blocked, percent, waits
 from jd_core._tracing.words import short
 from jd_core.backend.cpus import usable_cpus
 
@@ -15,7 +15,8 @@ def _gil(run: Figures) -> Iterator[Loss]:
     """Threads that compute, in turns."""
     cores = usable_cpus()
     in_threads = not run.record.in_processes and run.job != "serial" and run.workers > 1
-    if in_threads and fills_a_cpu(run) and cores > 1 and run.mean > 1e-3:
+    computes = fills_a_cpu(run) and run.cpu > LEAST_SHARE * run.seconds
+    if in_threads and computes and cores > 1 and run.mean > 1e-3:
         yield Loss(
             "gil",
             run.seconds - run.cpu / min(cores, run.workers),

@@ -41,9 +41,7 @@ _OF_WORKERS = frozenset({"start", "messages", "few calls"})
 def _plain_loop(run: Figures) -> Iterator[Loss]:
     """Calls so short that to hand them out costs more than to make them."""
     record = run.record
-    # On a busy machine calls seem to last for as long as other programs had the CPU; in a loop they would need less.
-    busy = min(run.busy, run.cpu) if run.cpu >= WAITS * run.granted * run.busy else run.busy
-    loop = busy + waited(run)
+    loop = _alone(run) + waited(run)
     tiny = run.mean < 4 * record.message_seconds and not record.deaths
     if tiny and run.job != "serial" and not _moves_much(run):
         yield Loss(
@@ -89,8 +87,10 @@ def _idle(run: Figures) -> Iterator[Loss]:
 
 def _end(run: Figures) -> Iterator[Loss]:
     seconds = run.idle[figures.END] / run.workers
-    longest = run.longest
+    longest, record = run.longest, run.record
     if longest is None or run.workers < 2 or run.turn is not None:
+        return
+    if not record.ended or (record.calls is not None and record.done < record.calls):  # not the end of its calls
         return
     if run.calls <= run.workers:
         yield Loss(
@@ -155,8 +155,13 @@ def _messages(run: Figures) -> Iterator[Loss]:
         )
 
 
+def _alone(run: Figures) -> float:
+    """Returns how long the calls would take in all if no other program had the CPUs, for which they seem to last, too."""
+    return min(run.busy, run.cpu) if run.cpu >= WAITS * run.granted * run.busy else run.busy
+
+
 def _moves_much(run: Figures) -> bool:
-    return run.record.sent + run.record.received > MANY_BYTES * max(run.busy, 0.01)
+    return run.record.sent + run.record.received > MANY_BYTES * max(_alone(run), 0.01)
 
 
 _Look: TypeAlias = Callable[[Figures], Iterator[Loss]]
