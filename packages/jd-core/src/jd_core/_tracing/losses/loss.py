@@ -15,7 +15,7 @@ WAITS = 0.25
 #: Threads that need this part of one core together, or more, wait for each other: Python runs one thread at a time.
 GIL_SHARE = 0.75
 
-#: Below this part of one core they are not said to do so, however busy the machine is: calls that wait compute a little, too.
+#: Below this part of one core they are not said to do so, however busy the machine is: what waits computes a little, too.
 LEAST_SHARE = 0.2
 
 #: As many threads as "io" has.
