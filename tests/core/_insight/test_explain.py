@@ -224,6 +224,27 @@ def test_it_fits_a_screen_and_a_notebook():
     assert shown.count("<table>") == shown.count("</table>") == 2
 
 
+@pytest.mark.process
+@pytest.mark.parametrize("library", ["pandas", "polars", "numpy"])
+def test_the_bytes_of_frames_are_those_of_a_run(library):
+    """A frame of one row is mostly what frames have around their rows, which a batch has once."""
+    module = pytest.importorskip(library)
+    kind = module.ndarray if library == "numpy" else module.DataFrame
+    columns = {name: [float(number) for number in range(4000)] for name in "abcd"}
+    frame = module.array(list(columns.values())).T if library == "numpy" else kind(columns)
+
+    def nothing(rows):
+        return None
+
+    nothing.__annotations__["rows"] = kind
+    run = distribute(nothing, job="compute", workers=2)
+    explained = run.explain(frame)
+    with trace() as traced:
+        run(frame)
+    sent = traced.report.runs[0].record.sent
+    assert sent / 2 < explained.bytes_per_call * explained.calls < 2 * sent
+
+
 @pytest.mark.parametrize("job", ["io", "compute"])
 def test_it_can_be_printed_on_any_stdout(monkeypatch, job):
     """Also where the locale is C: what that cannot show is escaped. So it is with `f.advise`."""

@@ -15,7 +15,7 @@ from jd_core._execution.run import Target
 from jd_core._hints.matching import MISSING
 from jd_core._hints.parameter import Parameter, Role
 from jd_core._insight.explanation import Explanation, ParameterRole, Setting
-from jd_core._insight.sending import by_value, element_size, large_globals, pickled_size
+from jd_core._insight.sending import by_value, elements_size, large_globals, pickled_size
 from jd_core._options.defaults import in_effect
 from jd_core._options.options import Options
 from jd_core._planning.arguments import is_one_shot
@@ -175,10 +175,12 @@ def _bytes_per_call(call: BoundCall, prepared: Prepared, sizes: list[int | None]
     found = 0
     for argument, column, number in zip(call.distributed, prepared.plan.columns, sizes, strict=True):
         first = column.first()
-        each = None if first is MISSING else element_size(argument.value, first, column.length)
-        if each is None or number is None:
+        if first is MISSING or number is None:
             return None
-        found += each * number
+        bytes_ = elements_size(argument.value, first, column.length, number)
+        if bytes_ is None:
+            return None
+        found += bytes_
     return found
 
 

@@ -58,19 +58,35 @@ def pickled_size(value: Any) -> int | None:
     return counter.bytes
 
 
-def element_size(value: Any, first: Any, length: int | None) -> int | None:
-    """Returns about how many bytes one element of what was passed is.
+def elements_size(value: Any, first: Any, length: int | None, number: int) -> int | None:
+    """Returns about how many bytes so many elements of what was passed are together.
 
     Args:
         value: what was passed.
-        first: its first element.
+        first: its first element; of a frame, its first row as a frame.
         length: its length.
+        number: how many elements.
     """
     whole = getattr(value, "nbytes", None)
+    if type(value).__module__.partition(".")[0] == "polars":
+        whole = value.estimated_size()
     if isinstance(whole, int) and length:
-        return -(-whole // length)
+        return -(-whole * number // length)
     found = pickled_size(first)
-    return None if found is None else max(1, found - FRAME_BYTES)
+    if found is None:
+        return None
+    around = _size_without_rows(value, first)
+    return max(1, found - (around or FRAME_BYTES)) * number + around
+
+
+def _size_without_rows(value: Any, first: Any) -> int:
+    """Returns what a frame is pickled to that has no rows; 0 for what is no frame, whose elements have nothing in common."""
+    if type(first) is not type(value) or not hasattr(first, "iloc"):
+        return 0
+    try:
+        return pickled_size(first.iloc[:0]) or 0
+    except Exception:  # whatever another library's frame does
+        return 0
 
 
 def by_value(function: Callable[..., Any]) -> str | None:
