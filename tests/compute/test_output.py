@@ -119,6 +119,24 @@ def test_streams_that_calls_change_and_close() -> None:
         assert read()[0].splitlines()[-1] == "utf-8 strict <stdout> True"
 
 
+@pytest.mark.parametrize("stands", ["nothing", None, 5])
+def test_streams_that_calls_replace_or_delete(stands: object) -> None:
+    """Promise 1: the worker goes on, and so does a fork of it; what later calls print is as in a plain loop."""
+
+    def replace(number: int) -> int:
+        if os.fork() == 0:
+            sys.stdout = sys.stderr = None  # type: ignore[assignment]
+            return -1
+        os.wait()
+        sys.stdout = sys.stderr = stands  # type: ignore[assignment]
+        if stands == "nothing":
+            del sys.stdout, sys.stderr
+        return os.getpid()
+
+    run = distribute(replace, job="compute", workers=1, initializer=lambda: None)
+    assert len(set(run(range(3)) + run(range(3)))) == 1
+
+
 class OnlyWrites:
     """A stream as small as `print` allows."""
 

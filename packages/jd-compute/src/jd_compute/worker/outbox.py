@@ -59,8 +59,9 @@ class Outbox:
 
     def leave(self) -> NoReturn:
         """Ends a forked child whose call has returned: the worker, its parent, has the same call and answers."""
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        for name in ("stdout", "stderr"):
+            with contextlib.suppress(Exception):  # a call may have put anything there, or deleted it
+                getattr(sys, name).flush()
         os._exit(0)
 
     def enter(self, phase: int, chunk: int = 0) -> None:
