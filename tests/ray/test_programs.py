@@ -328,8 +328,8 @@ class Lines:
 
     def say(self, *words):
         for stream in STREAMS:
-            print(*words, end=": ", file=getattr(sys, stream))  # a line may be printed in parts
-            print(self.name, self.count, file=getattr(sys, stream))
+            # At once: what has been written of a line when Ray's log monitor looks is a line to it.
+            getattr(sys, stream).write(f"{' '.join(map(str, words))}: {self.name} {self.count}\\n")
         self.count += 1
 
 @distribute(job="ray", return_exceptions=True)
@@ -374,7 +374,7 @@ finally:
 
 @pytest.mark.parametrize("client", [False, True], ids=["directly", "through a client"])
 def test_what_calls_print(script, cluster, client):
-    """Section 5: all that a worker prints, on either stream, appears at the caller's, in its order and in whole lines.
+    """Section 5: all that a worker prints, on either stream, appears at the caller's, in its order.
 
     Also what is printed last, and where the calls are made in an actor. As Ray has it, lines of several workers that are
     alike are shortened to one, unless it is told otherwise.
