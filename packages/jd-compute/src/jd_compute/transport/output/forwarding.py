@@ -92,7 +92,7 @@ class Forwarding:
 
     def end(self) -> None:
         """Sends begun lines too; after this nothing is sent, so that the last message of a chunk is the last."""
-        streams = getattr(sys, "stdout", None), getattr(sys, "stderr", None)  # a call may have deleted them
+        streams: tuple[Any, Any] = getattr(sys, "stdout", None), getattr(sys, "stderr", None)  # a call may have deleted them
         if streams[0] is not self._streams[0] or streams[1] is not self._streams[1]:
             for stream in streams:  # a call has put something of its own there, maybe around these
                 with contextlib.suppress(Exception):
