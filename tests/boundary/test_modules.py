@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import gc
 import importlib
 import itertools
 import os
@@ -12,14 +11,14 @@ import pickle
 import sys
 import time
 import warnings
-import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from jd_core import distribute
+from jd_core import distribute, per_worker
 from jd_core.errors import SerializationError
 from jd_core.worker.surroundings import record_modules
 
@@ -246,8 +245,8 @@ def test_every_way_to_a_module_is_seen(caller: Caller) -> None:
 
 
 SCRIPT = """
-import dataclasses
-helper = None
+import collections, dataclasses, functools
+helper, table = None, {}
 
 def directly(number):
     return helper()
@@ -255,18 +254,53 @@ def directly(number):
 def by_another(number):
     return directly(number)
 
+def in_a_dict(number):
+    return table["one"]()
+
+def as_key(number):
+    return next(iter(table))()
+
+def deep(number):
+    return table["many"][0].pop()[0]()
+
 def closes_over(helper):
+    return lambda number: helper()
+
+def closes_over_list(helpers):
+    return lambda number: helpers[0]()
+
+def default(helper):
+    def call(number, call=helper):
+        return call()
+    return call
+
+def only_by_name(helper):
+    def call(number, *, call=helper):
+        return call()
+    return call
+
+def dispatches(helper):
+    @functools.singledispatch
     def call(number):
-        return helper()
+        raise TypeError
+    call.register(int)(lambda number: helper())
+    return call
 
-    def change(to):
-        nonlocal helper
-        helper = to
-
-    return call, change
+def cached(helper):
+    return functools.cache(lambda number: helper())
 
 class Holder:
+    def __init__(self, helper):
+        self.helper = helper
+
     def __call__(self, number):
+        return self.helper()
+
+    def ask(self, number):
+        return self.helper()
+
+    @property
+    def answer(self):
         return self.helper()
 
 @dataclasses.dataclass
@@ -274,32 +308,117 @@ class Unhashable(Holder):
     helper: object = None
 
 class Shared(Holder):
-    pass
+    def __init__(self, helper):
+        type(self).helpers = (helper,)
+
+    def __call__(self, number):
+        return self.helpers[0]()
+
+class Slots:
+    __slots__ = ("helper",)
+    __init__, __call__ = Holder.__init__, Holder.__call__
+
+class Record(collections.namedtuple("Fields", "helper")):
+    __call__ = Holder.__call__
 """
 
+#: How a script leads to a function of a module: makes a function to distribute of that function and the script's names.
+LEADS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
+    "global": lambda rate, space: space.update(helper=rate) or space["directly"],
+    "global of another": lambda rate, space: space.update(helper=rate) or space["by_another"],
+    "dict": lambda rate, space: space["table"].update(one=rate) or space["in_a_dict"],
+    "key": lambda rate, space: space["table"].clear() or space["table"].update({rate: 1}) or space["as_key"],
+    "deep": lambda rate, space: space["table"].update(many=(deque([[rate]]),)) or space["deep"],
+    "closure": lambda rate, space: space["closes_over"](rate),
+    "list in a closure": lambda rate, space: space["closes_over_list"]([rate]),
+    "default": lambda rate, space: space["default"](rate),
+    "keyword default": lambda rate, space: space["only_by_name"](rate),
+    "dispatch": lambda rate, space: space["dispatches"](rate),
+    "cache": lambda rate, space: space["cached"](rate),
+    "partial": lambda rate, space: functools.partial(lambda helpers, number: helpers[0](), [rate]),
+    "attribute": lambda rate, space: space["Holder"](rate),
+    "method": lambda rate, space: space["Holder"](rate).ask,
+    "no hash": lambda rate, space: space["Unhashable"](rate),
+    "class": lambda rate, space: space["Shared"](rate),
+    "slot": lambda rate, space: space["Slots"](rate),
+    "tuple": lambda rate, space: space["Record"](rate),
+}
 
-@pytest.mark.parametrize("what", ["directly", "by_another", "closes_over", "Holder", "Unhashable", "Shared"])
-def test_what_leads_to_a_module_may_change(what: str, caller: Caller) -> None:
-    """Section 5: a name of a script, a closure or an attribute may stand for another module's function at the next call."""
+
+@pytest.mark.parametrize("lead", LEADS)
+def test_what_leads_to_a_module_may_change(lead: str, caller: Caller) -> None:
+    """Section 5: what a script's function reaches in whatever way may be another module's at the next call."""
     space: dict[str, Any] = {"__name__": "__main__"}
     exec(SCRIPT, space)
-    if what == "closes_over":
-        function, change = space[what](caller.config.rate)
-    elif what in ("directly", "by_another"):
-        function, change = space[what], functools.partial(space.__setitem__, "helper")
-    else:
-        function = space[what]()
-        owner = space[what] if what == "Shared" else function
-
-        def change(to: Callable[[], Any]) -> None:
-            owner.helper = staticmethod(to) if what == "Shared" else to
-
-    run = caller.distribute(function)
     late = caller.module("late")
     late.RATE = 5
     for module, rate in ((caller.config, 1), (caller.config, 1), (late, 5), (caller.config, 1)):
-        change(module.rate)
-        assert run([1]) == [rate]
+        assert caller.distribute(LEADS[lead](module.rate, space))([1]) == [rate]
+
+
+#: How arguments lead to a function of a module.
+PASSED: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
+    "itself": lambda rate, space: rate,
+    "partial": lambda rate, space: functools.partial(rate),
+    "slot": lambda rate, space: functools.partial(space["Slots"](rate), 0),
+    "method": lambda rate, space: functools.partial(space["Holder"](rate).ask, 0),
+}
+
+
+@pytest.mark.parametrize("lead", PASSED)
+@pytest.mark.parametrize("how", ["elements", "constant", "later element"])
+def test_what_is_passed_leads_to_a_module(how: str, lead: str, caller: Caller) -> None:
+    """Section 5: a module is current which only an element or a constant leads to, be it the hundredth element."""
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(SCRIPT, space)
+    caller.module("late").RATE = 5
+    passed = PASSED[lead](caller.module("late").rate, space)
+    call = caller.distribute(lambda number, helper=None: helper() if helper else 0)
+    if how == "constant":
+        assert call([1, 2], helper=passed) == [5, 5]
+    elif how == "elements":
+        assert call([1, 2], [passed, passed]) == [5, 5]
+    else:
+        assert call(range(100), [None] * 99 + [passed]) == [0] * 99 + [5]
+
+
+def test_a_class_of_an_argument_is_current(caller: Caller) -> None:
+    """Section 5: so are the modules of elements' classes, and what these import, where the function names none of them."""
+    late = caller.module("late")
+    text = "from . import late\nclass Task:\n    def run(self):\n        return late.RATE\nONE = Task()"
+    write(Path(late.__file__ or "").parent / "tasks.py", text)
+    tasks = caller.module("tasks")
+    late.RATE = 5
+    assert caller.distribute(lambda task: task.run())([tasks.Task(), tasks.ONE]) == [5, 5]
+    late.RATE = 6
+    assert caller.distribute(lambda task: task.run())([tasks.Task()]) == [6]
+
+
+def test_resources_stay_where_an_argument_leads_to_a_module(package: str, tmp_path: Path) -> None:
+    """Section 5: workers are told of that module, and keep what they have opened."""
+    caller = Caller(package, "compute")
+    late = caller.module("late")
+    late.RATE = 5
+
+    def opened() -> str:
+        (tmp_path / f"{os.getpid()}-{time.monotonic_ns()}").touch()
+        return "it"
+
+    call = distribute(lambda helper, resource: helper(), job="compute", workers=1, chunksize=1)
+    assert call([int, int, late.rate, int], resource=per_worker(opened)) == [0, 0, 5, 0]
+    assert len(os.listdir(tmp_path)) == 1
+
+
+def test_an_initializer_sees_the_modules(package: str) -> None:
+    """Section 5: what runs as a worker starts sees them as calls do."""
+    late = importlib.import_module(f"{package}.late")
+    late.RATE = 5
+
+    def remember() -> None:
+        sys.for_tests = late.rate()  # type: ignore[attr-defined]
+
+    run = distribute(lambda _: sys.for_tests, job="compute", workers=1, initializer=remember)  # type: ignore[attr-defined]
+    assert run([1]) == [5]
 
 
 def test_what_workers_set_stays_there(caller: Caller) -> None:
@@ -342,39 +461,9 @@ def test_a_large_container_that_changed_is_warned_of(when: str, package: str) ->
 def test_a_call_after_which_nothing_changed_sends_nothing(package: str) -> None:
     """Section 5: it costs a comparison."""
     functions = importlib.import_module(f"{package}.functions")
-    first, _ = record_modules(functions.ask, (), pickle.dumps)
-    assert record_modules(functions.ask, (), pickle.dumps)[0] is first
-    assert record_modules(functions.rates, [1, "x", None], pickle.dumps)[0] is first
-
-
-def test_an_object_without_a_hash_is_looked_into_once(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 5: it is known by its identity."""
-    config = importlib.import_module(f"{package}.config")
-    settings = [config.Settings(), config.Settings()]
-    for one in settings * 2:
-        record_modules(one, (), pickle.dumps)
-    monkeypatch.setattr("jd_core.worker.surroundings.modules.reached", None)
-    for one in settings:
-        assert f"{package}.config" in record_modules(one, (), pickle.dumps)[1]
-
-
-@pytest.mark.parametrize("what", ["closes_over", "Holder", "Unhashable", "directly"])
-def test_what_is_known_of_an_object_does_not_keep_it(what: str) -> None:
-    """Section 5: nor what it holds, or leads to by the names of a script."""
-    space: dict[str, Any] = {"__name__": "__main__"}
-    exec(SCRIPT, space)
-    helper = space["by_another"]
-    function = space[what](helper)[0] if what == "closes_over" else space[what]
-    if isinstance(function, type):
-        function = function()
-        function.helper = helper
-    space["helper"] = helper
-    ended = [weakref.ref(function), weakref.ref(helper)]
-    record_modules(function, (), pickle.dumps)
-    space.clear()
-    del function, helper
-    gc.collect()
-    assert [reference() for reference in ended] == [None, None]
+    first, used = record_modules([functions.__name__], pickle.dumps)
+    assert record_modules([functions.__name__], pickle.dumps) == (first, used)
+    assert record_modules([functions.__name__, "os"], pickle.dumps)[0] is first
 
 
 def fresh_workers(number: int) -> dict[str, Any]:

@@ -90,10 +90,12 @@ class Encoded(NamedTuple):
     Attributes:
         data: the pickle, or words; nothing if it is long, and the first of the buffers.
         buffers: its large buffers, in order. They are views of the object's own memory.
+        named: names of modules that it refers to, see `Reducers`.
     """
 
     data: bytes
     buffers: Sequence[memoryview] = ()
+    named: tuple[str, ...] = ()
 
 
 def encode(obj: Any, large: int | None = LARGE, passed: Callable[[], Iterable[Any]] = tuple) -> Encoded:
@@ -139,8 +141,8 @@ def encode(obj: Any, large: int | None = LARGE, passed: Callable[[], Iterable[An
     data = file.getvalue()  # not getbuffer: a view that is garbage together with its file makes Python 3.13 complain
     if large is not None and len(data) > NEVER_BLOCKS:
         # Its sender would have to wait until the receiver has time for it.
-        return Encoded(b"", [memoryview(data), *buffers])
-    return Encoded(data, buffers)
+        return Encoded(b"", [memoryview(data), *buffers], pickler.named)
+    return Encoded(data, buffers or (), pickler.named)
 
 
 def decode(data: memoryview, buffers: Sequence[memoryview]) -> Any:

@@ -207,7 +207,7 @@ class Launch:
         settings = self._settings
         return messages.pack(
             messages.Startup(
-                initializer=settings.initializer,
+                initializer=settings.beginning(),
                 threads=settings.threads,
                 idle_seconds=settings.idle_seconds,
                 environment=dict(os.environ),

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jd_core.errors import BackendError, SerializationError
 
 if TYPE_CHECKING:
+    from jd_core.worker.surroundings import Modules
+
+    from jd_compute.codec.codec import Encoded
     from jd_compute.pool.worker import Worker
 
 #: Seconds in which no worker changes hands until a run that has none may start one of its own.
@@ -39,11 +42,21 @@ class Settings(NamedTuple):
     """
 
     method: str
-    initializer: bytes | None
+    initializer: Encoded | None
     threads: int | None
     idle_seconds: float
     most_calls: int | None
     devices: tuple[str, ...] = ()
+
+    def beginning(self) -> tuple[bytes, Modules, frozenset[str]] | None:
+        """Returns the initializer, with the user's modules as they are now and the names of those that it uses; or None."""
+        if self.initializer is None:
+            return None
+        from jd_core.worker.surroundings import record_modules
+
+        from jd_compute.codec import codec
+
+        return self.initializer.data, *record_modules(self.initializer.named, codec.dumps)
 
     def variables(self, place: int) -> dict[str, str]:
         """Returns the environment variables that a worker at a place has of its own."""
@@ -77,14 +90,14 @@ def settings(options: Mapping[str, Any], devices: tuple[str, ...], *, method: st
     )
 
 
-def _encoded(initializer: Callable[[], object]) -> bytes:
+def _encoded(initializer: Callable[[], object]) -> Encoded:
     # Here, because these import cloudpickle, for which the process that forks workers need not wait.
     from jd_core.backend.serialization import bare
 
     from jd_compute.codec import codec
 
     try:
-        return codec.dumps(initializer)
+        return codec.encode(initializer, large=None)
     except codec.REFUSALS as error:
         codec.pass_on(error)
         raise SerializationError(

@@ -45,8 +45,8 @@ class Worker:
         share: the share of the run that has it; None while it is idle.
         calls: how many calls it was given.
         surroundings: what it was told last of the caller's.
-        function: what it was told last to call, as `jd_compute.codec.codec.name_of` returns it; None if that was sent by
-            value, or had constants.
+        function: what it was told last to call, as `jd_compute.codec.codec.name_of` returns it; what was sent by value, or
+            with constants, is an object of its run's.
         takes_files: whether it may open the files that large buffers come in.
         orders: identifies what it was told last to do.
     """
@@ -62,7 +62,7 @@ class Worker:
         self.unsafe: int | None = None
         self.calls = 0
         self.surroundings: messages.Surroundings | None = None
-        self.function: tuple[str, ...] | None = None
+        self.function: object = None
         self.takes_files = True
         self.orders: object = None
         self.report = self._life = -1

@@ -207,7 +207,8 @@ class Dispatch:
             return
         # A long pickle is a buffer, too (row tiny-calls: 1.09 to 1.15 if it is not).
         parcel = arena.place(encoded.buffers, together=True, inline=not worker.takes_files) if encoded.buffers else None
-        if assignment.tasks and len(encoded.data) + (parcel.weight if parcel else 0) > NEVER_BLOCKS:
+        is_long = len(encoded.data) + (parcel.weight if parcel else 0) > NEVER_BLOCKS
+        if (assignment.tasks and is_long) or (encoded.named and not self._workers.orders.cover(assignment, encoded.named)):
             # While the worker is busy nobody reads what it is sent, and it may be waiting for us to read.
             self._again.appendleft((chunk, deaths))
             assignment.short = False

@@ -39,6 +39,7 @@ class RunWorkers:
         number: as given.
         assignments: those of the workers that serve it now.
         size: how many there are to be.
+        orders: what they are told of the run.
     """
 
     def __init__(self, pool: Pool, settings: Settings, work: Work, number: int) -> None:
@@ -51,7 +52,7 @@ class RunWorkers:
         self._places = len(settings.devices) or 1
         self._cpus = waiting_cpus(self.size)
         self._work = work
-        self._orders = Orders(work, pool.hear_idle)
+        self.orders = Orders(work, pool.hear_idle)
         # Not epoll (row ten-calls: 1.05 with it): a run has few workers, and is often over sooner than that is set up.
         self._poller = select.poll()
         self._by_file: dict[int, Assignment] = {}
@@ -94,7 +95,7 @@ class RunWorkers:
             self._share.places = {number % self._places for number in numbers}
         idle = self._pool.take(self._share)
         if idle is not None:
-            self._brief(self._add(idle, numbers))
+            self.orders.give(self._add(idle, numbers))
             return None
         failed: bytearray | None = None
         added: list[Assignment] = []
@@ -113,7 +114,7 @@ class RunWorkers:
             else:
                 added.append(self._add(worker, numbers))
         for assignment in added:  # not before all are in the run, which checks them in also when this raises
-            self._brief(assignment)
+            self.orders.give(assignment)
         return failed
 
     def wait_for_one(self, seconds: float) -> None:
@@ -161,9 +162,9 @@ class RunWorkers:
 
     def brief_again(self) -> None:
         """Tells all workers once more what the run is about: it must be encoded in another way."""
-        self._orders.revoke()
+        self.orders.revoke()
         for assignment in self.assignments:
-            self._brief(assignment)
+            self.orders.give(assignment)
 
     def release(self) -> None:
         """Checks the workers in; those that still do something for this run get a moment to stop, and are then killed."""
@@ -181,11 +182,11 @@ class RunWorkers:
             try:
                 while self.assignments:
                     self._part_with(self.assignments[-1])
-                if self._orders.must_end:
-                    self._pool.hear_idle(self._orders.end)
+                if self.orders.must_end:
+                    self._pool.hear_idle(self.orders.end)
             finally:
                 self._pool.leave(self._share)
-                self._orders.close()
+                self.orders.close()
                 self._silence()
 
     def _silence(self) -> None:
@@ -226,10 +227,6 @@ class RunWorkers:
             del self._by_file[assignment.file]
         except (ValueError, KeyError):  # it was removed, or adding it was interrupted
             pass
-
-    def _brief(self, assignment: Assignment) -> None:
-        """Tells a worker what the run is about, as far as it does not know that from what it was told last."""
-        self._orders.give(assignment.worker, lambda *parts, **more: assignment.tell(messages.WORK, *parts, **more))
 
     def _drain(self, deadline: float) -> None:
         """Reads and drops what workers still send for this run, until all have finished or the deadline has come."""

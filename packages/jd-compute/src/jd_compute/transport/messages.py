@@ -73,7 +73,7 @@ class Startup(NamedTuple):
     """What a worker is told when it starts.
 
     Attributes:
-        initializer: an encoded callable that is called once, or None.
+        initializer: an encoded callable that is called once, the user's modules, and names of those that it uses; or None.
         threads: how many threads BLAS and OpenMP may use; None: as they like.
         idle_seconds: how long the worker waits for work before it ends.
         environment: the caller's environment variables.
@@ -83,7 +83,7 @@ class Startup(NamedTuple):
         authkey: the key by which processes of the caller's ``multiprocessing`` know each other.
     """
 
-    initializer: bytes | None
+    initializer: tuple[bytes, surroundings.Modules, frozenset[str]] | None
     threads: int | None
     idle_seconds: float
     environment: dict[str, str]

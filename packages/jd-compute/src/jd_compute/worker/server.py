@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jd_core.worker import is_async, open_loop, plain, release, run_calls, set_process_number
-from jd_core.worker.surroundings import adopt_imported
+from jd_core.worker.surroundings import adopt_imported, adopt_modules
 
 from jd_compute.codec.codec import decode, loads
 from jd_compute.transport import messages, status_page
@@ -126,7 +126,11 @@ class Server:
     def _initialize(self) -> bytes:
         if self._startup.initializer is not None:
             try:
-                loads(self._startup.initializer)()
+                data, modules, used = self._startup.initializer
+                adopt_modules(modules, used)
+                initializer = loads(data)
+                adopt_imported()
+                initializer()
             except BaseException as error:
                 if self.is_forked:
                     self._outbox.leave()

@@ -13,7 +13,7 @@ from typing import Any
 
 from jd_core import worker
 from jd_core.errors import BackendError
-from jd_core.worker import calls, coroutines, pickling, resources, returned, state, unpicklable, wrappers
+from jd_core.worker import calls, coroutines, pickling, reached, resources, returned, state, unpicklable, wrappers
 from jd_core.worker.pickling import classes, exceptions, known, recipes, reducers, shared, shipping, slices
 from jd_core.worker.wrappers import folding, seeded
 
@@ -67,7 +67,8 @@ def package() -> tuple[str, Mapping[str, bytes]]:
     from jd_core._executors.shipped import remote
 
     # Each needs only those before it.
-    pickles = (state, known, classes, recipes, exceptions, shared, slices, reducers, shipping, pickling, unpicklable)
+    made = (known, classes, recipes, exceptions, shared, slices)
+    pickles = (state, reached, *made, reducers, shipping, pickling, unpicklable)
     modules = (*pickles, coroutines, resources, returned, calls, seeded, folding, wrappers, worker, codec(), remote)
     texts = {_name_there(module): inspect.getsource(module) for module in modules}
     name = f"_just_distribute_{hashlib.sha256(''.join(texts.values()).encode()).hexdigest()[:12]}"

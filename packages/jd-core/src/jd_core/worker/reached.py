@@ -8,8 +8,8 @@ import itertools
 import os
 import sys
 import types
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 #: These packages: a worker has its own.
@@ -47,30 +47,22 @@ def _are_installed(places: list[str]) -> bool:
     return any(part in place for place in places for part in _INSTALLED)
 
 
-#: An object that leads on by names that may be given another meaning, and the identities of what they stood for. The object
-#: is not kept alive: it may be, or hold, what ends with its last reference.
-Lead = tuple[Callable[[], Any], list[int]]
+#: What leads nowhere.
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
 
-#: So many are kept: looking at them must not take longer than the call itself.
-_MOST_LEADS = 50
+#: What may lead somewhere by what it contains, of which so many are looked at: a list may be all of the program's data.
+_CONTAINERS = (dict, list, tuple, set, frozenset, deque)
+_MOST_ELEMENTS = 1000
 
 
-def reached(roots: Iterable[Any], leads: list[Lead] | None = None) -> dict[str, types.ModuleType]:
-    """Returns the user's own modules, by name, to which objects lead: functions, classes, modules, instances.
-
-    Args:
-        roots: where to begin.
-        leads: is given what led from the roots to these modules: as long as that stays, and the modules do, another search
-            would find the same.
-    """
+def reached(roots: Iterable[Any]) -> dict[str, types.ModuleType]:
+    """Returns the user's own modules, by name, to which objects lead: functions, classes, modules, instances, containers."""
     found: dict[str, types.ModuleType] = {}
     seen: set[int] = set()
-    left, inside = list(roots), list[Any]()
-    while left or inside:
-        if not left:
-            left, inside, leads = inside, [], None
+    left = list(roots)
+    while left:
         value = left.pop()
-        if id(value) in seen:
+        if type(value) in _PLAIN or id(value) in seen:
             continue
         seen.add(id(value))
         with contextlib.suppress(Exception):  # whatever the attributes of a user's object do
@@ -79,25 +71,9 @@ def reached(roots: Iterable[Any], leads: list[Lead] | None = None) -> dict[str, 
                 module = None if name in found else own_module(name)
                 if module is not None:
                     found[name] = module
-                    inside += values_of(vars(module))
+                    left += values_of(vars(module))
             left += _parts(value)
-            if (values := _named_by(value)) is not None:
-                left += values
-                if leads is not None and len(leads) < _MOST_LEADS and not _is_of_library(value):
-                    leads.append((_weakly(value), [*map(id, values)]))
     return found
-
-
-def are_current(leads: Iterable[Lead]) -> bool:
-    """Whether what led on from objects leads to the same ones."""
-    return all([*map(id, _named_by(value()) or ())] == before for value, before in leads)
-
-
-def _weakly(value: Any) -> Callable[[], Any]:
-    try:
-        return weakref.ref(value)
-    except TypeError:  # an instance with attributes and without weak references: its attributes are never taken for current
-        return lambda: None
 
 
 def values_of(space: Mapping[str, Any]) -> list[Any]:
@@ -121,11 +97,11 @@ def _modules_of(value: Any) -> Iterator[str]:
         return
     yield (value if isinstance(value, (type, types.FunctionType)) else type(value)).__module__
     if isinstance(value, types.FunctionType):
-        yield from _used_modules(value)
+        yield from imported_by(value)
 
 
-def _used_modules(function: types.FunctionType) -> Iterator[str]:
-    """Yields the names of modules that a function imports, also relatively, or has as attributes of a package."""
+def imported_by(function: types.FunctionType) -> list[str]:
+    """Returns the names of modules that a function imports, also relatively, or has as attributes of a package."""
     names, space = {*names_in(function.__code__)}, function.__globals__
     used = *map(space.get, names), *enclosed(function).values()
     held = [value.__name__ for value in used if type(value) is types.ModuleType]
@@ -133,7 +109,7 @@ def _used_modules(function: types.FunctionType) -> Iterator[str]:
     packages = [*held, *around, *(name for name in names if name in sys.modules)]
     for package in packages:  # which grows
         packages += [module for name in names if (module := f"{package}.{name}") in sys.modules]
-    yield from packages
+    return packages
 
 
 def enclosed(function: types.FunctionType) -> dict[str, Any]:
@@ -151,34 +127,31 @@ def names_in(code: types.CodeType) -> Iterator[str]:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """Yields what an object uses that neither looking into its module shows nor `_named_by`."""
+    """Yields what an object uses that looking into its module does not show."""
     yield getattr(value, "__dict__", {}).get("__wrapped__")
-    if isinstance(value, functools.partial):
-        yield from (value.func, *value.args, *value.keywords.values())
+    if isinstance(value, types.FunctionType):
+        names = () if own_module(value.__module__) is not None else names_in(value.__code__)
+        yield from map(value.__globals__.get, names)
+        yield from (enclosed(value), value.__defaults__, value.__kwdefaults__, value.__annotations__)
+    elif isinstance(value, functools.partial):
+        yield from (value.func, value.args, value.keywords)
     elif isinstance(value, types.MethodType):
         yield from (value.__func__, value.__self__)
     elif isinstance(value, (staticmethod, classmethod, property)):
         yield from (getattr(value, "__func__", None), getattr(value, "fget", None))
-    elif isinstance(value, types.FunctionType):
-        yield from value.__annotations__.values()
     elif isinstance(value, type):
-        yield from value.__bases__ if _is_users(value) else ()
+        yield from (*vars(value).values(), *value.__bases__) if _is_users(value) else ()
     elif not isinstance(value, types.ModuleType):
         yield type(value)
+        if isinstance(value, _CONTAINERS):
+            yield from itertools.islice(value, _MOST_ELEMENTS)
+        if isinstance(value, dict):
+            yield from itertools.islice(value.values(), _MOST_ELEMENTS)
+        if _is_users(type(value)):
+            yield getattr(value, "__dict__", None)
+            slots = [name for kind in type(value).__mro__ for name in vars(kind).get("__slots__", ())]
+            yield from (getattr(value, name, None) for name in slots)
 
 
-def _named_by(value: Any) -> list[Any] | None:
-    """Returns what the names of a function, of a class of the user's or of an instance of one stand for; else None."""
-    if isinstance(value, types.FunctionType):
-        names = () if own_module(value.__module__) is not None else names_in(value.__code__)
-        return [*map(value.__globals__.get, names), *(enclosed(value).values() if value.__closure__ else ())]
-    owner = value if isinstance(value, type) else type(value)
-    return [*getattr(value, "__dict__", {}).values()] if _is_users(owner) else None
-
-
-def _is_of_library(value: Any) -> bool:
-    return isinstance(value, types.FunctionType) and not _is_users(value)
-
-
-def _is_users(value: type | types.FunctionType) -> bool:
+def _is_users(value: type) -> bool:
     return value.__module__ == "__main__" or own_module(value.__module__) is not None

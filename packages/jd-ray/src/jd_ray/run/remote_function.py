@@ -68,8 +68,9 @@ def _run_task(fields: Any, *values: Any, package: str, sources: dict[str, str]) 
 def function() -> Any:
     """Returns `remote.run_task` as a function that can be sent anywhere; `received` takes what it returns."""
     # Each needs only those before it.
-    pickles = (state, known, classes, recipes, exceptions, shared, slices, reducers, shipping, pickling, unpicklable)
-    seen = (environment, plain, definitions, reached, own_modules, adopted, context, settings, process, surroundings)
+    made = (known, classes, recipes, exceptions, shared, slices)
+    pickles = (state, reached, *made, reducers, shipping, pickling, unpicklable)
+    seen = (environment, plain, definitions, own_modules, adopted, context, settings, process, surroundings)
     calling = (coroutines, resources, returned, calls, seeded, folding, wrappers, worker)
     modules = (*pickles, *seen, *calling, references, codec, process_state, interruption, housekeeping, remote)
     sources = {_name_there(module): inspect.getsource(module) for module in modules}

@@ -97,8 +97,10 @@ class Submission:
         self._constants: list[Any] = []  # those that are references
         self._sent: Any = None  # the work, or what leads to it, in each piece; None if Ray passes it
         self._shared: list[Any] = []  # the reference in place of which it does
-        self._state = codec.encode(process_state.record(work.function, work.constants.values()), beside=False)[0]
-        self._put()
+        self._state = process_state.record()
+        self._named: dict[str, None] = {}  # modules that what is sent refers to, in order
+        self._known = 0  # how many of these were looked at
+        self._run = ""  # its name; none until the work was put
 
     def encode(self, piece: Piece) -> Arguments:
         """Returns the arguments of a piece, encoded. Raises whatever they raise."""
@@ -107,7 +109,7 @@ class Submission:
         if self._takes_references:
             columns = [references.dereferenced(one, refs) if _has_reference(one) else one for one in columns]
         with codec.by_value(self._by_value):
-            encoded = codec.encode(columns, self._beside, lambda: itertools.chain(*columns))
+            encoded = codec.encode(columns, self._beside, lambda: itertools.chain(*columns), self._named)
         counted = encoded[-1]
         if counted and not self._takes_references and any(map(_has_reference, columns)):
             self._takes_references = True  # so that those of other runs are not searched for any
@@ -116,6 +118,8 @@ class Submission:
 
     def send(self, piece: Piece, arguments: Arguments, key: bytes | None, patience: float, number: int) -> Sent:
         """Submits a piece with these arguments; see `remote.Assignment`."""
+        if self._learns() or not self._run:
+            self._put()
         kept = piece.count if self._keeps else 0
         assigned = remote.Assignment(
             self._run,
@@ -166,13 +170,24 @@ class Submission:
             self._put()
         return True
 
+    def _learns(self) -> bool:
+        """Looks at the modules that were named since; whether any is the user's that workers were not told of."""
+        if len(self._named) == self._known:
+            return False
+        state = self._state.with_modules([*self._named][self._known :])
+        self._known = len(self._named)
+        is_news = state.used != self._state.used
+        if is_news:
+            self._state = state
+        return is_news
+
     def _encode_work(self) -> codec.Encoded | SerializationError:
         constants = dict(self._work.constants)
         self._constants.clear()
         placed = dict(zip(constants, references.dereferenced(constants.values(), self._constants), strict=True))
         try:
             with codec.by_value(self._by_value):
-                return codec.encode((self._work.function, placed), self._beside, constants.values)
+                return codec.encode((self._work.function, placed), self._beside, constants.values, self._named)
         except REFUSALS as error:
             pass_on(error)
             return outcomes.serialization.code(self._work, error)
@@ -183,9 +198,11 @@ class Submission:
         if isinstance(encoded, SerializationError):
             raise encoded  # here, so that it has no context: the frames of a pickler hold what was pickled
         self._run = uuid.uuid4().hex
+        self._learns()
         data, buffers, _, _ = encoded
-        sent = self._state, encoded
-        if not buffers and len(memoryview(data)) + len(self._state) <= INLINE_BYTES:
+        state = codec.encode(self._state, beside=False)[0]
+        sent = state, encoded
+        if not buffers and len(memoryview(data)) + len(state) <= INLINE_BYTES:
             self._sent, self._shared = sent, []
             return
         ref = self._session.ask(lambda: self._ray.put(sent))

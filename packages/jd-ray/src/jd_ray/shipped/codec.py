@@ -55,15 +55,21 @@ class _Pickler(pickling.ShippingReducers, cloudpickle.Pickler):  # type: ignore[
 names_there, by_value = _Pickler.names_there, _Pickler.by_value
 
 
-def encode(obj: Any, beside: bool = True, passed: Callable[[], Iterable[Any]] = tuple) -> Encoded:
+def encode(
+    obj: Any, beside: bool = True, passed: Callable[[], Iterable[Any]] = tuple, named: dict[str, None] | None = None
+) -> Encoded:
     """Pickles one object. Raises whatever the object raises.
 
     Args:
         obj: the object.
         beside: whether large buffers go beside the pickle; Ray's client does not take them.
         passed: returns what of it was passed to calls; see `refuse_shared`.
+        named: is given the names of modules to which it refers; see `Reducers`.
     """
-    return _encode(obj, beside, passed)[0]
+    encoded, pickler = _encode(obj, beside, passed)
+    if named is not None:
+        named.update(dict.fromkeys(pickler.named))
+    return encoded
 
 
 def encode_values(values: list[Any], beside: bool = True) -> tuple[bool, Any]:
@@ -77,8 +83,8 @@ def encode_values(values: list[Any], beside: bool = True) -> tuple[bool, Any]:
         ``(True, encoded)`` or ``(False, [encoded, or which part of it cannot be pickled, ...])``.
     """
     try:
-        encoded, foreign = _encode(values, beside, lambda: values)
-        if not foreign:
+        encoded, pickler = _encode(values, beside, lambda: values)
+        if not pickler.foreign:
             return True, encoded
     except unpicklable.REFUSALS:
         pass
@@ -92,7 +98,7 @@ def _encode_or_error(value: Any, beside: bool) -> Encoded | str:
         return unpicklable.reason(value, "the result", error, encode)
 
 
-def _encode(obj: Any, beside: bool, passed: Callable[[], Iterable[Any]]) -> tuple[Encoded, bool]:
+def _encode(obj: Any, beside: bool, passed: Callable[[], Iterable[Any]]) -> tuple[Encoded, _Pickler]:
     buffers: list[pickle.PickleBuffer] = []
 
     def goes_inside(buffer: pickle.PickleBuffer) -> bool:
@@ -109,7 +115,7 @@ def _encode(obj: Any, beside: bool, passed: Callable[[], Iterable[Any]]) -> tupl
     data: Any = file.getvalue()
     if beside and len(data) >= BESIDE_BYTES:
         data = pickle.PickleBuffer(data)
-    return (data, buffers, [not buffer.raw().readonly for buffer in buffers], pickler.counted), pickler.foreign
+    return (data, buffers, [not buffer.raw().readonly for buffer in buffers], pickler.counted), pickler
 
 
 def decode(encoded: Encoded, copy: Callable[[bool], type | None], values: Sequence[Any] = ()) -> Any:

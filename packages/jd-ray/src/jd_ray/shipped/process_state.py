@@ -5,8 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from . import codec, surroundings
 
@@ -21,7 +20,7 @@ class ProcessState:
         levels: of loggers.
         others: all else but the environment.
         modules: the user's modules.
-        used: names of those that the function uses.
+        used: names of those that calls use.
         values: those of context variables in these.
     """
 
@@ -42,14 +41,20 @@ class ProcessState:
         until.callback(surroundings.adopt_variables, {})
         surroundings.adopt_variables(self.values)
 
+    def with_modules(self, named: Iterable[str]) -> ProcessState:
+        """Returns the same, with more modules as they are now: those to which these names of modules lead."""
+        modules, used = surroundings.record_modules(named, codec.dumps)
+        values = surroundings.record_variables(codec.dumps)
+        return replace(self, modules=modules, used=self.used | used, values=values)
 
-def record(function: Any, constants: Iterable[Any]) -> ProcessState:
-    """Returns the state of this process for the calls of a function with these constants."""
+
+def record() -> ProcessState:
+    """Returns the state of this process, as yet without modules."""
     return ProcessState(
         platform.node(),
         surroundings.changed_variables(),
         surroundings.levels(),
         surroundings.record()._replace(environment=None),
-        *surroundings.record_modules(function, constants, codec.dumps),
-        surroundings.record_variables(codec.dumps),
+        *surroundings.record_modules((), codec.dumps),
+        {},
     )

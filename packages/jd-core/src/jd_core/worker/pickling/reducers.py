@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..reached import imported_by  # noqa: TID252 - it has another name where it is sent to
 from . import classes, exceptions, known, recipes, shared, slices
 
 #: So many exceptions that led to one are sent along with it where not all can be.
@@ -34,6 +35,7 @@ class Reducers:
         has_shared: whether something was pickled that `shared.is_shared`.
         links: the ids of the exceptions that go along with those which they led to; None: all do.
         left: types of which pickle has turned out to know best, so that many objects of one are not each looked at.
+        named: the modules, in order, that what was pickled names or imports: they must be there what they are here.
     """
 
     cloudpickle: ClassVar[Any]
@@ -41,6 +43,7 @@ class Reducers:
     has_shared = False
     links: set[int] | None = None
     left: frozenset[type] = frozenset()
+    named: tuple[str, ...] = ()
 
     if TYPE_CHECKING:
 
@@ -56,6 +59,7 @@ class Reducers:
         if isinstance(obj, type):
             if getattr(obj, "__module__", None) == "builtins" and known.is_global(obj):
                 return NotImplemented  # at once, for cloudpickle takes long to find that out (row ten-calls)
+            self.record_named(getattr(obj, "__module__", None))
             return self._by_value(obj, super().reducer_override(obj))  # type: ignore[misc]
         if isinstance(obj, BaseException):
             return exceptions.reduce_exception(obj, self._links(obj))
@@ -71,10 +75,12 @@ class Reducers:
         by_object = isinstance(kind, enum.EnumType) or kind in (type(sys.stdout), type(sys.stderr))
         if reduced is NotImplemented and not by_object:
             self.left |= {kind}
+            self.record_named(kind.__module__)  # what it says that pickles by its name alone does not show its class
         return reduced
 
     def _reduce_function(self, function: Any) -> Any:
         path = self.path_to(function)
+        self.record_named(function.__module__, *(imported_by(function) if path is None else ()))
         if path is not None and path[-1] == "__wrapped__":
             return functools.reduce, (getattr, path, sys.modules[function.__module__])
         if path is not None:
@@ -126,6 +132,7 @@ class Reducers:
 
     def reduce_named(self, obj: Any) -> Any:
         """Returns how to rebuild what pickle sends by its name: by value where that leads to nothing that a worker has."""
+        self.record_named(obj.__module__)
         name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
         if self.is_importable(getattr(obj, "__module__", None)) and known.find(obj.__module__, name) is obj:
             return NotImplemented
@@ -139,6 +146,11 @@ class Reducers:
     def record_shared(self) -> Any:
         """Records that there is something that is shared; it pickles as its class says."""
         self.has_shared = True
+        return NotImplemented
+
+    def record_named(self, *modules: Any) -> Any:
+        """Records modules that something names or imports; it pickles as its class says."""
+        self.named += tuple(name for name in modules if isinstance(name, str) and name not in self.named)
         return NotImplemented
 
 
@@ -181,6 +193,7 @@ _REDUCERS: dict[type, Callable[[Any, Any], Any]] = {
     range: lambda _, numbers: numbers.__reduce__(),  # as pickle does, but sooner (row ten-calls)
     **dict.fromkeys(recipes.RECIPES, Reducers.reduce_named),
     ContextVar: recipes.reduce_variable,
+    types.ModuleType: lambda pickler, module: pickler.record_named(module.__name__),
     memoryview: _reduce_memory,
     struct.Struct: lambda _, made: (struct.Struct, (made.format,)),
     # All else that threads share holds one of these.
@@ -195,7 +208,6 @@ _REDUCERS: dict[type, Callable[[Any, Any], Any]] = {
     typing.ParamSpecArgs: lambda _, made: (getattr, (made.__origin__, "args")),
     typing.ParamSpecKwargs: lambda _, made: (getattr, (made.__origin__, "kwargs")),
 }
-
 
 #: What is asked about instances of a module's classes, by the module.
 _BY_MODULE: dict[str, Callable[[Any, Any], Any]] = {

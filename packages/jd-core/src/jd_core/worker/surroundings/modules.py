@@ -12,20 +12,17 @@ loaded again.
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import functools
 import pickle
 import sys
 import types
 import warnings
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
-from ..reached import Lead, are_current, is_submodule, own_module, reached  # noqa: TID252
+from ..reached import is_submodule, own_module, reached  # noqa: TID252
 from . import definitions, plain
 
 #: Where names stand: a module's name, and the qualified name of a class in it; nothing for the module itself.
@@ -113,16 +110,14 @@ class _Look:
 
 
 _last = _Look()
-#: By the identity of an object, which need not have a hash: the object, names of modules, and what led there.
-_used: dict[int, tuple[weakref.ref[Any], list[str], list[Lead]]] = {}
+_used: dict[str, list[str]] = {}  # to which of the user's modules each leads, by name
 
 
-def record(function: Any, constants: Iterable[Any], dumps: Callable[[Any], bytes]) -> tuple[Modules, frozenset[str]]:
-    """Returns the state of all modules that the functions of runs have used so far, and the names of those this one uses.
+def record(named: Iterable[str], dumps: Callable[[Any], bytes]) -> tuple[Modules, frozenset[str]]:
+    """Returns the state of all modules that runs have used so far, and the names of those that this one uses.
 
     Args:
-        function: that of a run.
-        constants: its constants.
+        named: names of modules that what is sent refers to, such as `Reducers.named`.
         dumps: pickles a function or class that cannot be imported.
     """
     global _last
@@ -130,7 +125,7 @@ def record(function: Any, constants: Iterable[Any], dumps: Callable[[Any], bytes
     is_current = last.is_current()
     if not is_current or last.is_of != len(sys.modules):
         _used.clear()
-    used = [name for root in (getattr(function, "__func__", function), *map(type, constants)) for name in _used_by(root)]
+    used = [name for each in named for name in _used_by(each)]
     fresh = [name for name in used if name not in last.specs]
     if fresh or not is_current:
         _last = _look(dict.fromkeys([*last.specs, *fresh]), last, dumps)
@@ -143,20 +138,12 @@ def context_variables() -> dict[tuple[str, str], ContextVar[Any]]:
     return _last.variables
 
 
-def _used_by(root: Any) -> list[str]:
-    """Returns the names of modules to which an object leads, in the order in which they are found."""
-    key = id(root)
-    try:
-        known, names, leads = _used[key]
-        if known() is root and are_current(leads):
-            return names
-    except Exception:  # it is not there, or something lacks now what it had
-        pass
-    leads = list[Lead]()
-    names = [*reached([root], leads)]
-    with contextlib.suppress(TypeError):  # it has no weak references
-        _used[key] = weakref.ref(root, functools.partial(_used.pop, key)), names, leads
-    return names
+def _used_by(name: str) -> list[str]:
+    """Returns the names of the user's modules to which a module leads, itself included, in the order of a search."""
+    found = _used.get(name)
+    if found is None:
+        found = _used[name] = [*reached(filter(None, [sys.modules.get(name)]))]
+    return found
 
 
 def _look(names: Iterable[str], last: _Look, dumps: Callable[[Any], bytes]) -> _Look:
