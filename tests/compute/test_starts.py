@@ -381,11 +381,31 @@ def test_idle_workers_of_another_kind_make_room_for_no_more_than_there_may_be():
     common = settings({"idle_seconds": 5400.0 + next(fresh)}, (), method="forkserver", idle_seconds=300.0)
     first, second = pool.join(common, 2), pool.join(common, 2)
     try:
-        started = [worker for worker, _ in pool.start(first, [0, 0, 0], (), None)]
+        started = [worker for worker, _ in pool.start(first, [0, 0, 0], set, None)]
         assert len(started) == 2
-        assert pool.start(second, [0, 0], (), None) == []
+        assert pool.start(second, [0, 0], pytest.fail, None) == []
         for worker in started:
             pool.check_in(first, worker)
+    finally:
+        pool.leave(first)
+        pool.leave(second)
+
+
+def test_a_worker_that_is_checked_in_between_two_questions_is_taken():
+    """Promise 16: a run that found none idle starts none in its place, and need not wait for it either."""
+    pool = shared_pool()
+    common = settings({"idle_seconds": 5400.0 + next(fresh)}, (), method="forkserver", idle_seconds=300.0)
+    first, second = pool.join(common, 1), pool.join(common, 1)
+    try:
+        ((worker, _),) = pool.start(first, [0], set, None)
+        assert pool.take(second) is None
+        pool.check_in(first, worker)
+        assert pool.start(second, [0], pytest.fail, None) == []
+        began = time.monotonic()
+        pool.wait(second, 60.0)
+        assert pool.take(second) is worker
+        assert time.monotonic() - began < share.WAIT_SECONDS
+        pool.check_in(second, worker)
     finally:
         pool.leave(first)
         pool.leave(second)

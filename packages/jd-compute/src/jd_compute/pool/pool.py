@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from jd_compute.pool.endings import Endings
 from jd_compute.pool.fork_server import ForkServers
@@ -86,14 +86,14 @@ class Pool:
             return None
 
     def start(
-        self, share: Share, places: Sequence[int], modules: Collection[str], is_given_up: Callable[[], bool] | None
+        self, share: Share, places: Sequence[int], find: Callable[[], set[str]], is_given_up: Callable[[], bool] | None
     ) -> list[tuple[Worker, bytearray]]:
-        """Starts and lends as many workers as the run may have now, at the first of these places; see `launcher.Launch`."""
+        """Starts and lends workers, at as many of these places as the run may have now; see `launcher.Launch`."""
         count = self._allot(share, len(places))
         if not count:
             return []
         try:
-            started = Launch(self.servers, share.settings, modules, is_given_up).workers(places[:count])
+            started = Launch(self.servers, share.settings, find(), is_given_up).workers(places[:count])
         finally:
             with self._lock:
                 self._shares.starting[share.settings] -= count
@@ -107,6 +107,8 @@ class Pool:
     def wait(self, share: Share, seconds: float) -> None:
         """Waits, at most so long, until a run that has no worker may take or start one."""
         with self._lock:
+            if self._idle.last(share.can_use) is not None:  # another run has just parted with it
+                return
             self._shares.wait(share)
         share.changed.wait(min(seconds, WAIT_SECONDS))
         with self._lock:
@@ -150,11 +152,7 @@ class Pool:
         return worker.reap()
 
     def hear_idle(self, visit: Callable[[Worker], None] | None = None) -> None:
-        """Reads what idle workers have said: which memory they use no more, or that they have ended.
-
-        Args:
-            visit: is called for each that lives, which no run has meanwhile.
-        """
+        """Reads what idle workers have said: memory that they use no more, or their end; visits those that live."""
         while self._left:
             self._left.popleft()()
         with self._lock:
@@ -217,8 +215,8 @@ class Pool:
             count, share.to_start = share.to_start, 0
             if count:
                 return count
-            count = max(0, min(wanted, self._shares.room(len(self._lent))))
-            # In place of idle ones, for which there is no room then; those that it could use it has already.
+            # Besides those that another run has just parted with, and in place of idle ones that it cannot use.
+            count = max(0, min(wanted, self._shares.room(len(self._lent) + sum(map(share.can_use, self._idle)))))
             for worker in [worker for worker in self._idle if not share.can_use(worker)][: count - max(0, self._room())]:
                 self._idle.remove(worker)
                 self._endings.begin(worker)

@@ -218,9 +218,8 @@ class Dispatch:
             assignment.short = len(chunk) > 1 and self._work.chunksize is None
         assignment.tasks.append(task := Task(next(_numbers), chunk, deaths, time.monotonic_ns()))
         worker.calls += len(chunk)
-        one_by_one = self._work.timeout is not None or self._work.chunksize == 1
         recorder = self._work.recorder
-        manner = self._after_failure, one_by_one, recorder is not None
+        manner = self._after_failure, self._work.timeout is not None or self._work.chunksize == 1, recorder is not None
         if recorder is not None:
             recorder.moved(sent=len(encoded.data) + sum(buffer.nbytes for buffer in encoded.buffers))
         numbers = self._workers.number, assignment.number, task.number

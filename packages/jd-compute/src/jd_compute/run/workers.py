@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import select
@@ -101,7 +102,7 @@ class RunWorkers:
         added: list[Assignment] = []
         try:
             work, places = self._work, [number % self._places for number in numbers]
-            started = self._pool.start(self._share, places, libraries(work), work.cancelled)
+            started = self._pool.start(self._share, places, functools.partial(libraries, work), work.cancelled)
         except BackendError:
             if not self.assignments:
                 raise
