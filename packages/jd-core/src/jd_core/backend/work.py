@@ -4,15 +4,15 @@ Chunks are runs of consecutive calls in columns, so that the cost of an element 
 
 Two of these are equal only if they are the same object: columns and constants may be arrays, whose ``==`` is no bool.
 
-`Work` is made once per run. The others are made for each chunk, and nothing changes them either; their methods are written
-out, since `dataclass` writes and compiles them in each program anew, which took 5 % of a short one (row io-whole-script).
+All are frozen. The methods of those that are made for each chunk are written out, since `dataclass` writes and compiles them
+in each program anew, which took 5 % of a short one (row io-whole-script).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import FrozenInstanceError, dataclass, field
+from typing import Any, NoReturn, Protocol
 
 from jd_core._collections.table import cut
 from jd_core.worker import Span
@@ -21,7 +21,22 @@ from jd_core.worker import Span
 POLL_SECONDS = 0.01
 
 
-class Chunk:
+class _Frozen:
+    """What gets its attributes when it is made, by `_set`, and never others."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise FrozenInstanceError(f"cannot assign to {type(self).__name__}.{name}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise FrozenInstanceError(f"cannot delete {type(self).__name__}.{name}")
+
+
+_set = object.__setattr__
+
+
+class Chunk(_Frozen):
     """Consecutive calls that are handed to a worker together.
 
     Attributes:
@@ -32,9 +47,12 @@ class Chunk:
 
     __slots__ = ("columns", "start")
 
+    start: int
+    columns: tuple[Sequence[Any], ...]
+
     def __init__(self, start: int, columns: tuple[Sequence[Any], ...]) -> None:
-        self.start = start
-        self.columns = columns
+        _set(self, "start", start)
+        _set(self, "columns", columns)
 
     def __len__(self) -> int:
         """Number of calls."""
@@ -81,9 +99,11 @@ class SettledChunk(Chunk):
 
     __slots__ = ("values",)
 
+    values: Sequence[Any]
+
     def __init__(self, start: int, columns: tuple[Sequence[Any], ...], values: Sequence[Any]) -> None:
         super().__init__(start, columns)
-        self.values = values
+        _set(self, "values", values)
 
     @property
     def result(self) -> ChunkResult:
@@ -143,7 +163,7 @@ class Work:
     poll_seconds: float = POLL_SECONDS
 
 
-class Failure:
+class Failure(_Frozen):
     """One call that raised, died or took too long.
 
     Attributes:
@@ -154,13 +174,17 @@ class Failure:
 
     __slots__ = ("exception", "index", "traceback")
 
+    index: int
+    exception: BaseException
+    traceback: str | None
+
     def __init__(self, index: int, exception: BaseException, traceback: str | None = None) -> None:
-        self.index = index
-        self.exception = exception
-        self.traceback = traceback
+        _set(self, "index", index)
+        _set(self, "exception", exception)
+        _set(self, "traceback", traceback)
 
 
-class ChunkResult:
+class ChunkResult(_Frozen):
     """The results of some consecutive calls of one chunk: usually, but not necessarily, of all of them.
 
     Of none only after ``work.return_at_failure``: then no call of ``chunk`` has begun or will, until it is handed out again.
@@ -176,6 +200,12 @@ class ChunkResult:
 
     __slots__ = ("chunk", "failures", "offset", "seconds", "values")
 
+    chunk: Chunk
+    values: Sequence[Any]
+    failures: tuple[Failure, ...]
+    seconds: float
+    offset: int
+
     def __init__(
         self,
         chunk: Chunk,
@@ -184,8 +214,8 @@ class ChunkResult:
         seconds: float = 0.0,
         offset: int = 0,
     ) -> None:
-        self.chunk = chunk
-        self.values = values
-        self.failures = failures
-        self.seconds = seconds
-        self.offset = offset
+        _set(self, "chunk", chunk)
+        _set(self, "values", values)
+        _set(self, "failures", failures)
+        _set(self, "seconds", seconds)
+        _set(self, "offset", offset)
