@@ -9,6 +9,7 @@ import itertools
 import os
 import pickle
 import sys
+import threading
 import time
 import warnings
 from collections import deque
@@ -24,7 +25,7 @@ from jd_core.worker.surroundings import record_modules
 
 FILES = {
     "config.py": """
-        import dataclasses, decimal, enum, pathlib, types
+        import abc, dataclasses, decimal, enum, pathlib, types
         RATE = 1
         NAME = "old"
         OPTIONS = {"depth": [1, 2]}
@@ -44,6 +45,39 @@ FILES = {
         class Settings:
             rate: int = 1
         SETTINGS = Settings()
+
+        class Base(abc.ABC):
+            made = []
+            def __init__(self):
+                self.rate, self.inner, self.opened = 1, {"one": Inner()}, None
+                self.me = self
+
+            @property
+            def deep(self):
+                return self.inner["one"].rates
+
+        class Inner:
+            def __init__(self):
+                self.rates = [1]
+
+        class Ordinary(Base):
+            pass
+        ordinary = Ordinary()
+
+        class One:
+            it = None
+            def __new__(cls):
+                cls.it = cls.it or object.__new__(cls)
+                return cls.it
+        one = One()
+        one.rate = 1
+
+        class Careful:
+            def __init__(self):
+                self.rate = 1
+            def __getstate__(self):
+                return {"rate": 0}
+        careful = Careful()
 
         class Limits:
             most = 1
@@ -132,6 +166,7 @@ class Caller:
         on_ray: dict[str, Any] = {"runtime_env": {"env_vars": {"PYTHONPATH": folder}}, "num_cpus": 0} if job == "ray" else {}
         self.distribute: Callable[[Any], Any] = distribute(job=job, workers=1, **on_ray)
         self._ask = self.distribute(self.functions.ask)
+        self.is_here = job in ("io", "web")
 
     def module(self, name: str) -> ModuleType:
         return importlib.import_module(f"{self.name}.{name}")
@@ -168,6 +203,13 @@ CHANGES: dict[str, tuple[Callable[[ModuleType], None], str]] = {
     "enum": (lambda c: setattr(c, "COLOR", c.Color.BLUE), "package.config.COLOR is package.config.Color.BLUE"),
     "namespace": (lambda c: setattr(c.settings, "rate", 5), "package.config.settings"),
     "dataclass": (lambda c: setattr(c.SETTINGS, "rate", 5), "package.config.SETTINGS.rate"),
+    "instance": (lambda c: setattr(c.ordinary, "rate", 5), "package.config.ordinary.rate, package.config.ordinary.me.rate"),
+    "new attribute": (lambda c: setattr(c.ordinary, "new", 5), "vars(package.config.ordinary).get('new')"),
+    "deep in an instance": (lambda c: c.ordinary.deep.append(5), "package.config.ordinary.deep"),
+    "only instance": (
+        lambda c: setattr(c.one, "rate", 5),
+        "package.config.one.rate, package.config.One() is package.config.one",
+    ),
     "attribute of a class": (lambda c: setattr(c.Limits, "most", 5), "package.config.Limits.most"),
     "of an inner class": (lambda c: setattr(c.Limits.Inner, "least", 5), "package.config.Limits.Inner.least"),
     "of a package": (lambda c: setattr(sys.modules[c.__package__ or ""], "LEVEL", 5), "package.LEVEL"),
@@ -186,6 +228,17 @@ def test_calls_see_what_was_set_in_modules(what: str, when: str, caller: Caller)
     before = None if when == "before the first call" else caller.ask(question)
     change(caller.config)
     assert caller.ask(question) != before
+
+
+def test_what_an_instance_has_opened_stays_the_callers(caller: Caller) -> None:
+    """Section 5: of an instance that holds more than data, or whose class says what is pickled, workers have their own."""
+    assert caller.ask("package.config.ordinary.opened, package.config.careful.rate") == "(None, 1)"
+    caller.config.ordinary.opened, caller.config.ordinary.rate = threading.Lock(), 5
+    caller.config.careful.rate = 5
+    question = "package.config.ordinary.opened is None, package.config.ordinary.rate, package.config.careful.rate"
+    here = caller.functions.ask(0, question=question)
+    there = caller.distribute(caller.functions.ask)([0], question=question)[0]
+    assert there == (here if caller.is_here else (True, 1, 1))
 
 
 @pytest.mark.parametrize("how", ["plain", "stream", "as_completed", "aio", "twice"])

@@ -1,8 +1,8 @@
 """Values among globals, defaults and closures as bytes: data by what it holds, all else by its code.
 
-Data is what `jd_core.worker.surroundings.plain` says: numbers, texts, dates, paths, enum members, arrays, dataclasses, and
-containers of these; and frames and tables. Of other objects, what they hold may change with each call (a client, a cache,
-a random generator), so that their class counts, and the functions that they hold.
+Data is what `jd_core.worker.surroundings.plain` says, but for instances of ordinary classes: numbers, texts, dates, paths,
+enum members, arrays, dataclasses, and containers of these; and frames and tables. Of other objects, what they hold may
+change with each call (a client, a cache, a random generator), so that their class counts, and the functions that they hold.
 """
 
 from __future__ import annotations

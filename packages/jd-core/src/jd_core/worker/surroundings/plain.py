@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import abc
 import enum
 import io
 import pickle
 import types
+import typing
 from collections import deque
 from typing import Any
+
+from ..reached import own_module  # noqa: TID252 - it has another name where it is sent to
 
 #: So many bytes of one name are compared at each call, and sent: 64 KiB take 0.1 ms.
 MOST_BYTES = 1 << 16
@@ -17,6 +21,9 @@ _LIBRARIES = {
     *("collections", "datetime", "decimal", "fractions", "ipaddress", "numpy", "pathlib", "re", "types", "uuid", "zoneinfo")
 }
 _BUILTIN = (complex, range, slice, types.EllipsisType, types.NotImplementedType, enum.Enum)
+
+#: What classes of the user's may inherit besides each other, and be no more than their attributes.
+_BASES = (object, abc.ABC, typing.Generic, typing.Protocol)
 
 #: Whether these have changed shows in whether they are the same object.
 UNCHANGING = (type(None), bool, int, float, complex, str, bytes, range)
@@ -73,14 +80,19 @@ def _is_record(kind: type) -> bool:
     """Whether instances of a class are no more than their fields."""
     if issubclass(kind, tuple):
         return hasattr(kind, "_fields")
-    is_plain = (getattr(kind, name) is getattr(object, name) for name in ("__reduce_ex__", "__reduce__", "__getstate__"))
-    return hasattr(kind, "__dataclass_fields__") and all(is_plain) and not hasattr(kind, "__setstate__")
+    is_own = all(base in _BASES or own_module(base.__module__) is not None for base in kind.__mro__)
+    if not (is_own or hasattr(kind, "__dataclass_fields__")):
+        return False
+    as_usual = (getattr(kind, name) is getattr(object, name) for name in ("__reduce_ex__", "__reduce__", "__getstate__"))
+    return all(as_usual) and not hasattr(kind, "__setstate__")
 
 
 def refill(old: Any, new: Any) -> bool:
     """Makes what ``old`` holds what ``new`` holds, if that is possible, and returns whether it is."""
     if type(old) is not type(new) or isinstance(old, enum.Enum):
         return False
+    if old is new:  # a class that makes but one instance
+        return True
     if isinstance(old, (list, bytearray)):
         old[:] = new
     elif isinstance(old, (dict, set)):
