@@ -88,7 +88,7 @@ class Pool:
     def start(
         self, share: Share, places: Sequence[int], find: Callable[[], set[str]], is_given_up: Callable[[], bool] | None
     ) -> list[tuple[Worker, bytearray]]:
-        """Starts and lends workers, at as many of these places as the run may have now; see `launcher.Launch`."""
+        """Starts and lends workers, at as many places as may be; ``find`` says what they import. See `launcher.Launch`."""
         count = self._allot(share, len(places))
         if not count:
             return []
