@@ -51,9 +51,9 @@ class Notebook:
         text: str = outputs[-1].data["text/plain"]
         return text
 
-    def printed(self, code: str) -> list[str]:
-        """Runs a cell and returns what it printed, piece by piece."""
-        return [output.text for output in self.run(code) if output.output_type == "stream"]
+    def printed(self, code: str) -> str:
+        """Runs a cell and returns what it printed, in one: the kernel sends it in pieces that it cuts by time."""
+        return "".join(output.text for output in self.run(code) if output.output_type == "stream")
 
     def error(self, code: str) -> tuple[str, str]:
         """Runs a cell that fails and returns the exception's name and the traceback that is shown."""
@@ -128,21 +128,20 @@ def test_prints(notebook: Notebook) -> None:
     notebook.run("@parallel\nasync def g(x):\n    print('call', x)\n    await asyncio.sleep(0.01)\n    print('call', x)")
     lines = {f"call {x} line {n}" for x in range(20) for n in range(5)}
     for cell in ("f(range(20));", "f.aio(range(20)) and await f.aio(range(20));", "list(f.stream(range(20)));"):
-        pieces = notebook.printed(cell)
-        assert set(re.findall(r"call \d+ line \d+$", "".join(pieces).replace("!", "\n"), re.MULTILINE)) == lines
+        text = notebook.printed(cell)
+        assert set(re.findall(r"call \d+ line \d+$", text.replace("!", "\n"), re.MULTILINE)) == lines
     notebook.run("print('another cell')")
     lines = {f"call {x}" for x in range(20)}
     for cell in ("g(range(20));", "await g.aio(range(20));"):
-        text = "".join(notebook.printed(cell))
+        text = notebook.printed(cell)
         assert (set(text.splitlines()), text.count("\n")) == (lines, 40)
-    assert notebook.printed("import sys\nprint(type(sys.stdout).__name__)") == ["OutStream\n"]
+    assert notebook.printed("import sys\nprint(type(sys.stdout).__name__)") == "OutStream\n"
 
 
 def test_the_callers_prints_come_at_once(notebook: Notebook) -> None:
     """While calls run, what the cell itself prints is shown as it prints it."""
     notebook.run("@parallel\ndef f(x): return x")
-    (text,) = ["".join(notebook.printed("for x in f.stream(range(3)): print(x, end=' ')"))]
-    assert text == "0 1 2 "
+    assert notebook.printed("for x in f.stream(range(3)): print(x, end=' ')") == "0 1 2 "
 
 
 def test_tracebacks(notebook: Notebook) -> None:
