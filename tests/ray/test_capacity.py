@@ -10,6 +10,8 @@ import pytest
 from jd_core.backend import Work
 from jd_ray.cluster import autoscaler, capacity, waiting
 from jd_ray.cluster.started_tasks import Starts
+from jd_ray.connection import connection, head
+from jd_ray.connection.session import Session
 from jd_ray.run import window
 
 
@@ -30,6 +32,12 @@ def cluster(*nodes: dict[str, float], dead: int = 0) -> Any:
         util=SimpleNamespace(placement_group_table=dict),
         WORKER_MODE=1,
     )
+
+
+@pytest.fixture(autouse=True)
+def nodes_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No head is asked for them."""
+    monkeypatch.setattr(head, "nodes", lambda ray: [node for node in ray.nodes() if node["Alive"]])
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +102,7 @@ def test_a_cluster_that_has_changed_its_size(monkeypatch: pytest.MonkeyPatch) ->
     """Section 6, Ray: it may have an autoscaler, so 48 tasks at least are there from then on."""
     ray = cluster({"CPU": 2.0})
     told: list[int] = []
-    session: Any = SimpleNamespace(ask=lambda request: request())
+    session: Any = SimpleNamespace(ask_head=lambda question, _: question())
     work = Work(abs, {}, 2, "abs", workers_given=False, resized=told.append)
     monkeypatch.setattr(window, "GROWTH_SECONDS", -1.0)
     tasks = window.Window(ray, work, session, Starts(every_task=False))
@@ -106,6 +114,24 @@ def test_a_cluster_that_has_changed_its_size(monkeypatch: pytest.MonkeyPatch) ->
     ray.nodes = cluster({"CPU": 64.0}).nodes
     tasks.look(lambda: False)
     assert (tasks.size, told) == (96, [capacity.EXPECTED, 64])
+
+
+def test_a_head_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 6, Ray: a run whose head is busy goes on as before; whether it is gone is for the connection to find."""
+
+    def asked_in_vain(_: Any) -> Any:
+        raise head.NoAnswerError
+
+    told: list[int] = []
+    monkeypatch.setattr(window, "GROWTH_SECONDS", -1.0)
+    monkeypatch.setattr(connection, "identity", lambda _: "")
+    ray = cluster({"CPU": 2.0})
+    ray.is_initialized = lambda: True
+    work = Work(abs, {}, 2, "abs", workers_given=False, resized=told.append)
+    tasks = window.Window(ray, work, Session(ray, "abs"), Starts(every_task=False))
+    monkeypatch.setattr(head, "nodes", asked_in_vain)
+    tasks.look(lambda: False)
+    assert (tasks.size, told) == (3, [])
 
 
 def captured(ray: Any, **bundle: float) -> Any:

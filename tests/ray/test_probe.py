@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.server
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from jd_core.errors import BackendError
@@ -81,6 +83,17 @@ def test_forms_of_addresses() -> None:
     assert probe.split_address("ray://head") == ("head", 10001)
     assert probe.split_address("[::1]:6379") == ("::1", 6379)
     assert probe.split_address("ray://[::1]") == ("::1", 10001)
+
+
+def test_a_head_that_is_gone_between_two_calls(closed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 6, Ray: the next call fails at once, and Ray, which would end this process in a minute, is shut down."""
+    shut_down: list[bool] = []
+    context = SimpleNamespace(gcs_address=closed, get_job_id=lambda: "1")
+    settings = {"is_initialized": lambda: not shut_down, "get_runtime_context": lambda: context}
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(**settings, shutdown=lambda: shut_down.append(True)))
+    with pytest.raises(BackendError, match=f"the Ray cluster at '{closed}' no longer answers: this process is disconnected"):
+        connection.connect(None)
+    assert shut_down
 
 
 def test_facts_start_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

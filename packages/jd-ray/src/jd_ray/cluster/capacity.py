@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jd_ray.cluster import labels
+from jd_ray.connection import head
 from jd_ray.connection.connection import through_client
 
 #: How many calls an autoscaler is taken to make room for where no node can run any; half as many again wait, and are seen.
@@ -50,7 +51,7 @@ def places(ray: Any, options: Mapping[str, Any]) -> Iterable[Mapping[str, float]
         index = getattr(strategy, "placement_group_bundle_index", -1)
         bundles: list[Mapping[str, float]] = group.bundle_specs
         return bundles if index is None or index < 0 else [bundles[index]]
-    nodes = [node for node in ray.nodes() if node["Alive"]]
+    nodes = head.nodes(ray)
     pinned = getattr(strategy, "node_id", None)
     if pinned is not None and not getattr(strategy, "soft", False):
         nodes = [node for node in nodes if node["NodeID"] == pinned]

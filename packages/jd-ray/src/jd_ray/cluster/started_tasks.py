@@ -13,6 +13,8 @@ import time
 import uuid
 from typing import Any
 
+from jd_ray.connection import head
+
 #: Seconds between two looks at which tasks have begun.
 LOOK_SECONDS = 0.1
 
@@ -54,7 +56,7 @@ class Starts:
 
     def any(self) -> bool:
         """Whether any task has started."""
-        return self._first_ended or bool(_store()._internal_kv_list(self._prefix))
+        return self._first_ended or bool(head.keys(self._prefix))
 
     def running_for(self, seconds: float) -> list[Any]:
         """Returns the tasks that were first seen running at least so many seconds ago; to be asked often.
@@ -64,7 +66,7 @@ class Starts:
         now = time.monotonic()
         if len(self._seen) < len(self._keys) and now - self._looked >= min(LOOK_SECONDS, seconds / 4):
             self._looked = now
-            started = set(_store()._internal_kv_list(self._prefix))
+            started = set(head.keys(self._prefix))
             for ref, key in self._keys.items():
                 if key in started:
                     self._seen.setdefault(ref, now)
@@ -74,10 +76,4 @@ class Starts:
         """Removes the keys that no worker removes, since it was killed or never got to its task."""
         if self._used and (self._every_task or abandoned):
             with contextlib.suppress(Exception):
-                _store()._internal_kv_del(self._prefix, del_by_prefix=True)
-
-
-def _store() -> Any:
-    from ray.experimental import internal_kv
-
-    return internal_kv
+                head.remove(self._prefix)

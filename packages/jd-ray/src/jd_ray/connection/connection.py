@@ -6,6 +6,7 @@ cluster that was started last on this machine, else one that is started now, on 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import logging
 import os
@@ -44,6 +45,7 @@ def connect(address: str | None) -> Any:
         ray = importlib.import_module("ray")
         if ray.is_initialized():
             _check_connected(ray, address)
+            _check_head_answers(ray)
         else:
             chosen = address if address not in (None, "auto") else os.environ.get("RAY_ADDRESS") or address
             where = _initialise(ray, chosen)
@@ -94,11 +96,24 @@ def identity(ray: Any) -> str:
     return _identity(ray) if ray.is_initialized() else ""
 
 
-def head(ray: Any) -> str | None:
+def head_address(ray: Any) -> str | None:
     """Returns the address at which the cluster answers as long as it is there; None if that is not known."""
     if not through_client():
         return _gcs_address(ray)
     return _connected[0] if _connected is not None and _connected[0].startswith("ray://") else None
+
+
+def _check_head_answers(ray: Any) -> None:
+    """Disconnects this process if the head has gone: Ray would wait for it, and end the process in a minute."""
+    where = head_address(ray)
+    if where is None or probe.listens(where) or probe.listens_later(where):
+        return
+    with contextlib.suppress(Exception):
+        ray.shutdown()
+    raise BackendError(
+        f"distribute: the Ray cluster at {where!r} no longer answers: this process is disconnected from it; the next call "
+        "connects anew"
+    )
 
 
 def _initialise(ray: Any, address: str | None) -> str:

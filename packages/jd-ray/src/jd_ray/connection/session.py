@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from jd_core.errors import BackendError
 
-from jd_ray.connection import connection, probe
+from jd_ray.connection import connection, head, probe
 
 Answer = TypeVar("Answer")
 
@@ -58,7 +58,22 @@ class Session:
         try:
             return request()
         except (Exception, SystemExit) as error:  # that is what Ray raises in a thread that waits while it is shut down
-            raise self.trouble(error) from error
+            trouble = self.trouble(error)
+            raise trouble from (None if trouble is error else error)
+
+    def ask_head(self, question: Callable[[], Answer], otherwise: Answer) -> Answer:
+        """Asks what `head` does; ``otherwise`` stands for an answer that does not come in time.
+
+        The head may be busy. That it is gone is for the watch to find.
+        """
+
+        def answer() -> Answer:
+            try:
+                return question()
+            except head.NoAnswerError:
+                return otherwise
+
+        return self.ask(answer)
 
     def check(self) -> None:
         """Raises a BackendError if there is no connection, before Ray makes another one."""
@@ -75,6 +90,8 @@ class Session:
         """Returns the error for what Ray itself raised."""
         if self.is_gone() or isinstance(error, SystemExit):
             return self._gone()
+        if isinstance(error, BackendError):
+            return error
         return BackendError(f"distribute: Ray could not run {self._name}: {type(error).__name__}: {error}")
 
     def look(self) -> None:
@@ -82,6 +99,11 @@ class Session:
         if self._watch_at is not None and time.monotonic() > self._watch_at:
             self._watch_at = None
             threading.Thread(target=self._watch, name="just-distribute-ray-head", daemon=True).start()
+
+    def answers(self) -> bool:
+        """Whether the head does, as far as that can be known."""
+        address = connection.head_address(self._ray)
+        return address is None or probe.listens(address)
 
     def close(self) -> None:
         """Ends the watch."""
@@ -95,7 +117,7 @@ class Session:
         )
 
     def _watch(self) -> None:
-        address = connection.head(self._ray)
+        address = connection.head_address(self._ray)
         misses = 0
         while address is not None and not self._closed.wait(LOOK_SECONDS) and not self.is_gone():
             misses = 0 if probe.listens(address) else misses + 1

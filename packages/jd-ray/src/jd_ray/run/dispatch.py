@@ -149,7 +149,10 @@ class Dispatch:
         return seconds if self.work.timeout is None else min(seconds, LOOK_SECONDS, self.work.timeout / 4)
 
     def _time_out(self) -> Iterator[ChunkResult]:
-        late = [] if self.work.timeout is None else self._starts.running_for(self.work.timeout)
+        seconds = self.work.timeout
+        late: list[Any] = []
+        if seconds is not None:
+            late = self._session.ask_head(lambda: self._starts.running_for(seconds), [])
         if late:
             # What ended while the caller was busy with a result waits to be collected, wherever its own result lies.
             _, late = self._session.ask(lambda: self.ray.wait(late, num_returns=len(late), timeout=0, fetch_local=False))

@@ -55,7 +55,7 @@ class Window:
         self._looked = time.monotonic()
         self._warn_at: float | None = self._looked + WAITING_SECONDS
         self._workers = work.workers
-        self._offered = self._ask_offered() if work.workers_given else work.workers
+        self._offered = session.ask(self._offered_now) if work.workers_given else work.workers
         self._changes = False  # whether the cluster has changed its size
         self.size = self._size_for(self._offered)
 
@@ -71,7 +71,7 @@ class Window:
             self._follow()
         if self._warn_at is not None and now > self._warn_at:
             self._warn_at = None
-            if not self._starts.any():
+            if not self._session.ask_head(self._starts.any, True) and self._session.answers():
                 logger.warning(self._session.ask(functools.partial(self._warning, dereferences())))
 
     def together(self, in_flight: int, seconds: float) -> int:
@@ -97,7 +97,7 @@ class Window:
         return waiting.warning(self._ray, work.name, work.options, WAITING_SECONDS, dereferences=dereferences)
 
     def _follow(self) -> None:
-        offered = self._ask_offered()
+        offered = self._session.ask_head(self._offered_now, self._offered)
         self._changes = self._changes or offered != self._offered
         self._offered = offered
         workers = max(offered, capacity.EXPECTED) if self._changes else offered
@@ -105,8 +105,8 @@ class Window:
         if size != self.size and self._work.resized is not None:
             self._work.resized(workers)
 
-    def _ask_offered(self) -> int:
-        return self._session.ask(lambda: capacity.offered(self._ray, self._work.options))
+    def _offered_now(self) -> int:
+        return capacity.offered(self._ray, self._work.options)
 
     def _size_for(self, offered: int) -> int:
         if not self._work.workers_given:
