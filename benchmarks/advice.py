@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import random
 import statistics
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def line(kind: Kind, pairs: int) -> str:
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         expected = runs["loop"]()  # kept beside all runs: one without it has its memory at hand, and is a third faster
         for _ in range(pairs):
-            for name, run in runs.items():
+            for name, run in random.sample([*runs.items()], len(runs)):  # who runs before is a part of what memory costs
                 found = None  # to free results, maybe of another thread's, is not a part of the next run
                 began = time.perf_counter()
                 found = run()
