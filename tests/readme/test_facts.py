@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,7 +124,7 @@ def codes(cell: str) -> list[str]:
 def test_options_table() -> None:
     """Section 1: the page of options lists each, in the decorator's order, with its default."""
     assert [codes(name) for name, *_ in rows("option")] == [[name] for name in ("job", *COMMON)]
-    defaults = {one.name: getattr(Options(), one.name) for one in fields(Options)}
+    defaults = {name: one.default for name, one in Options.fields.items()}
     for name, default, _ in rows("option"):
         if codes(default):
             assert codes(default) == [repr(defaults[codes(name)[0]]).replace("'", '"')]

@@ -20,10 +20,10 @@ ROWS = re.compile(r"(?<=\| option \| default \| meaning \|\n\|---\|---\|---\|\n)
 def docstring(module: str) -> str:
     """Returns the text of ``_api/decorator.py`` with the options listed in the docstring of `distribute`."""
     entries = ["the function; or a job's name, as ``job``.\n"]
-    for one in parameters.described():
-        description = one.metadata["description"]
+    for name, one in parameters.described().items():
+        description = one.about
         unset = f"; None: {description.unset}" if description.unset else ""
-        lines = textwrap.wrap(f"{one.name}: {description.meaning}{unset}.", parameters.WIDTH - 12, break_on_hyphens=False)
+        lines = textwrap.wrap(f"{name}: {description.meaning}{unset}.", parameters.WIDTH - 12, break_on_hyphens=False)
         entries.append(" " * 8 + f"\n{' ' * 12}".join(lines) + "\n")
     return _replaced(ARGUMENTS, "".join(entries), module)
 
@@ -31,11 +31,11 @@ def docstring(module: str) -> str:
 def table(page: str) -> str:
     """Returns the text of docs/reference/options.md with the options in their table."""
     rows = []
-    for one in parameters.described():
-        description = one.metadata["description"]
+    for name, one in parameters.described().items():
+        description = one.about
         default = description.unset or f"`{one.default!r}`".replace("'", '"')
         meaning = description.meaning.replace("``", "`")
-        rows.append(f"| `{one.name}` | {default} | {meaning} |\n")
+        rows.append(f"| `{name}` | {default} | {meaning} |\n")
     return _replaced(ROWS, "".join(rows), page)
 
 

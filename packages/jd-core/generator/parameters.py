@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import inspect
 import sys
 import textwrap
 from collections.abc import Mapping
 
+from jd_core._frozen import Field
 from jd_core._options import options
 
 #: Those whose types tell overloads apart; an overload names them itself.
@@ -17,14 +17,14 @@ TELLING = ("aggregate", "return_exceptions")
 WIDTH = 125
 
 
-def described() -> list[dataclasses.Field[object]]:
-    """Returns the fields of the options of every job, in order."""
-    return [one for one in dataclasses.fields(options.Options) if one.metadata]
+def described() -> dict[str, Field]:
+    """Returns the options of every job, in order."""
+    return {name: one for name, one in options.Options.fields.items() if one.about}
 
 
 def types() -> dict[str, str]:
     """Returns the type of each option, as it is written."""
-    return {one.name: str(one.type) for one in described()}
+    return {name: options.Options.__annotations__[name] for name in described()}
 
 
 def lines(indent: int, telling: Mapping[str, str] | None = None, *, defaults: bool = False) -> str:
@@ -35,10 +35,11 @@ def lines(indent: int, telling: Mapping[str, str] | None = None, *, defaults: bo
         telling: the types that those in `TELLING` have here; None: they are left out.
         defaults: whether the defaults are shown.
     """
+    written = {**types(), **(telling or {})}
     shown = [
-        f"{one.name}: {(telling or {}).get(one.name, one.type)} = {repr(one.default) if defaults else '...'},"
-        for one in described()
-        if telling or one.name not in TELLING
+        f"{name}: {written[name]} = {repr(one.default) if defaults else '...'},"
+        for name, one in described().items()
+        if telling or name not in TELLING
     ]
     space = "\0"  # a parameter is not broken
     text = textwrap.fill(
@@ -63,7 +64,7 @@ def imports(*own: str) -> str:
     for one in own:
         module, names = one.split(": ")
         wanted.setdefault(module, set()).update(names.split(", "))
-    used = {name.id for one in described() for name in ast.walk(ast.parse(str(one.type))) if isinstance(name, ast.Name)}
+    used = {name.id for kind in types().values() for name in ast.walk(ast.parse(kind)) if isinstance(name, ast.Name)}
     for node in ast.walk(ast.parse(inspect.getsource(options))):
         if isinstance(node, ast.ImportFrom) and node.module and (found := used & {name.name for name in node.names}):
             wanted.setdefault(node.module, set()).update(found)

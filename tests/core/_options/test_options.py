@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from typing import Any
 
@@ -17,8 +16,7 @@ from jd_core.backend import Option, closest, registry
 def test_defaults() -> None:
     """Section 1: the defaults of the decorator."""
     options = resolve({})
-    assert options == Options()
-    assert dataclasses.asdict(options) == {
+    assert {name: getattr(options, name) for name in Options.fields} == {
         "job": "compute",
         "workers": None,
         "autobatch": True,
@@ -40,7 +38,7 @@ def test_defaults() -> None:
 def test_every_option_is_declared_once() -> None:
     """Section 1: the table of options, the frozen record and the decorator's signature name the same ones, in one order."""
     names = [*COMMON]
-    assert [field.name for field in dataclasses.fields(Options)] == ["job", *names, "backend", "given"]
+    assert [*Options.fields] == ["job", *names, "backend", "given"]
     parameters = inspect.signature(distribute).parameters.values()
     declared = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
     assert [*declared] == ["job", *names]
@@ -49,7 +47,7 @@ def test_every_option_is_declared_once() -> None:
 
 def test_options_are_frozen() -> None:
     """No state leaks from call to call."""
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError, match="frozen"):
         resolve({}).workers = 3  # type: ignore[misc]
 
 

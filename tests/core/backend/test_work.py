@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import inspect
 import types
 from collections.abc import Sequence
 
@@ -44,15 +44,14 @@ def test_secrets_are_not_shown() -> None:
 
 
 def test_the_seams_are_frozen() -> None:
-    """They have slots, and nothing sets or deletes what they were made with."""
+    """Nothing sets or deletes what they were made with."""
     work = Work(function=abs, constants={}, workers=1, name="abs")
     chunk = Chunk(0, ([1],))
     for seam in (work, chunk, SettledChunk(0, ([1],), [1]), Failure(0, ValueError()), ChunkResult(chunk, [1])):
-        assert not hasattr(seam, "__dict__")
-        for name in [name for kind in type(seam).__mro__ for name in getattr(kind, "__slots__", ())]:
-            with pytest.raises(dataclasses.FrozenInstanceError):
+        for name in [name for kind in type(seam).__mro__[:-1] for name in inspect.get_annotations(kind)]:
+            with pytest.raises(AttributeError, match="frozen"):
                 setattr(seam, name, None)
-            with pytest.raises(dataclasses.FrozenInstanceError):
+            with pytest.raises(AttributeError, match="frozen"):
                 delattr(seam, name)
 
 

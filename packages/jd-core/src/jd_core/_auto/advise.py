@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 
@@ -48,7 +47,7 @@ def advise(target: Target, call: BoundCall) -> Advice:
         )
     if "max_per_second" in options.backend:
         return _unmeasured(call.name, "max_per_second decides how long the calls take: leave it out to see what they cost")
-    prepared = prepare(call, dataclasses.replace(options, job="auto", backend={}))
+    prepared = prepare(call, options.replace(job="auto", backend={}))
     function = target.function
     if call.generators or options.seed is not None:
         prepared.plan.stream = stream_of_run(call.name, options.seed)

@@ -8,7 +8,6 @@ import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from jd_core._auto.choose import choose, is_installed
@@ -220,7 +219,7 @@ def _moved(work: Work, choice: Choice) -> tuple[Backend, Work]:
     _tell(work, f"runs its calls under {choice.job!r}: {choice.why}")
     if work.moved is not None:
         work.moved(choice.job, workers)
-    return backend, replace(work, workers=workers, moved=None)
+    return backend, work.replace(workers=workers, moved=None)
 
 
 def _tell(work: Work, decided: str) -> None:

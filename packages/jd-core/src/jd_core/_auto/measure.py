@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from jd_core._auto.choose import SURE_SHARE, WAITING
 from jd_core._auto.sample import Sample
@@ -184,7 +183,7 @@ class Measured:
             return []
         self.calls += len(chunk)
         times = _Times()
-        work = replace(self._work, workers=workers, calls=len(chunk), recorder=times)
+        work = self._work.replace(workers=workers, calls=len(chunk), recorder=times)
         with contextlib.closing(registry.backend("web").run(work, iter([chunk]))) as results:
             for result in results:
                 self.sample.weigh(result)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jd_core._options.defaults import Workers
@@ -54,7 +53,7 @@ def prepare(call: BoundCall, options: Options) -> Prepared:
         BackendError: the backend cannot be used.
     """
     if is_ending():
-        options = replace(options, job="serial", workers=1)
+        options = options.replace(job="serial", workers=1)
     backend = registry.backend(options.job)
     workers = Workers(backend, options)
     # A batch that is to be found again must not depend on how many workers there are this time.

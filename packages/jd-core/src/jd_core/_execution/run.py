@@ -15,7 +15,6 @@ import contextlib
 import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jd_core._collections.fold import Fold
@@ -165,7 +164,7 @@ class Run:
         self._stop = stop or Stop()
         moved = self._moved if options.job == "auto" else None
         resized = self._resized if stop is not None and not work.workers_given else None
-        self._work = replace(work, moved=moved, resized=resized) if moved or resized else work
+        self._work = work.replace(moved=moved, resized=resized) if moved or resized else work
         self._durations, self._in_processes = durations, in_processes
         self._record = record
         self._buffersize, self._kept = buffer, kept

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import sys
 import types
 import typing
 from collections import abc
@@ -108,7 +108,8 @@ def _replaced(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
         return Any if hint.__bound__ is None else in_module(hint.__bound__, hint)
     if isinstance(hint, typing.NewType):
         return in_module(hint.__supertype__, hint)
-    if isinstance(hint, dataclasses.InitVar):
+    init_var: Any = getattr(sys.modules.get("dataclasses"), "InitVar", ())  # who hints it has imported it
+    if isinstance(hint, init_var):
         return hint.type
     if origin in _QUALIFIERS:
         return arguments[0]

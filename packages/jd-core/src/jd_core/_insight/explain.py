@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import warnings
 from collections.abc import Iterator
@@ -44,7 +43,7 @@ def explain(target: Target, call: BoundCall) -> Explanation:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         untouched = call._replace(distributed=tuple(map(_untouched, call.distributed)))
-        prepared = prepare(untouched, dataclasses.replace(options, workers=1) if asks else options)
+        prepared = prepare(untouched, options.replace(workers=1) if asks else options)
         if prepared.backend.in_processes:
             warn_of_generators(target.function, call, once=False)
     plan = prepared.plan

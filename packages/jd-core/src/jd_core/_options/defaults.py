@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Generator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jd_core import settings
@@ -85,9 +84,9 @@ def in_effect(options: Options) -> Options:
         if options.backend:
             changes.pop("job", None)  # the function's own options are of its own job
         if changes:
-            options = replace(options, **changes)
+            options = options.replace(**changes)
     if options.job == "serial" or inside or settings.is_serial():
-        options = replace(options, job="serial", workers=1)
+        options = options.replace(job="serial", workers=1)
     return options
 
 

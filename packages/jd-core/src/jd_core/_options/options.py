@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from jd_core._frozen import Field, Record
 from jd_core.backend import Option, is_plain_callable, registry
 from jd_core.backend.option import SECONDS, WHOLE
 from jd_core.errors import BackendNotInstalledError
@@ -38,7 +38,7 @@ class Description(NamedTuple):
 
 
 def _option(default: Any, option: Option, meaning: str, unset: str = "") -> Any:
-    return field(default=default, metadata={"description": Description(option, meaning, unset)})
+    return Field(default, Description(option, meaning, unset))
 
 
 def _or_none(option: Option) -> Option:
@@ -61,8 +61,7 @@ def _resume() -> type[Resume]:
     return Resume
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Record):
     """The options of one decorated function, checked.
 
     The fields with a description are the options of every job, in the order of the decorator's parameters. All that lists
@@ -152,7 +151,7 @@ class Options:
         "``Resume(...)``",
         "nothing is kept",
     )
-    backend: Mapping[str, Any] = field(default_factory=dict)
+    backend: Mapping[str, Any] = {}
     given: frozenset[str] = frozenset()
 
     @property
@@ -170,7 +169,7 @@ class Options:
 
 #: The options of every job but ``job`` itself, in the order of the decorator's parameters.
 COMMON: Mapping[str, Option] = {
-    one.name: one.metadata["description"].option for one in fields(Options) if one.metadata and one.name != "job"
+    name: one.about.option for name, one in Options.fields.items() if one.about and name != "job"
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, TypeVar
 
 from jd_core._options.options import Options
@@ -21,15 +20,16 @@ def shows_options(*, default: Any = None, own: bool = True) -> Callable[[F], F]:
         default: what is shown as the default of each; None: its own.
         own: whether the function takes the own options of a job, too.
     """
+    types = Options.__annotations__
 
     def show(function: F) -> F:
         plain = inspect.signature(function)
         *first, others = (one for one in plain.parameters.values() if one.kind is not one.VAR_POSITIONAL)
         names = {one.name for one in first}
         options = [
-            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default or one.default, annotation=one.type)
-            for one in fields(Options)
-            if one.metadata and one.name not in names
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default or one.default, annotation=types[name])
+            for name, one in Options.fields.items()
+            if one.about and name not in names
         ]
         parameters = [*first, *options, *([others.replace(name="backend_options")] if own else [])]
         function.__signature__ = plain.replace(parameters=parameters)  # type: ignore[attr-defined]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import dataclasses
 import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
@@ -109,7 +108,7 @@ async def iterate_in_thread(
     room = threading.Semaphore(_WAITING)
     closed = threading.Event()
     cancelled = work.cancelled or closed.is_set
-    work = dataclasses.replace(work, cancelled=lambda: closed.is_set() or cancelled())
+    work = work.replace(cancelled=lambda: closed.is_set() or cancelled())
 
     def deliver(result: Any, error: BaseException | None = None) -> None:
         arrived.put_nowait((result, error))

@@ -2,41 +2,27 @@
 
 Chunks are runs of consecutive calls in columns, so that the cost of an element is that of calling the function.
 
-Two of these are equal only if they are the same object: columns and constants may be arrays, whose ``==`` is no bool.
-
-All are frozen. The methods of those that are made for each chunk are written out, since `dataclass` writes and compiles them
-in each program anew, which took 5 % of a short one (row io-whole-script).
+All are frozen. Two of these are equal only if they are the same object: columns and constants may be arrays, whose ``==``
+is no bool.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import FrozenInstanceError, dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 from jd_core._collections.table import cut
+from jd_core._frozen import Frozen, Record
 from jd_core.worker import Span
 
 #: Seconds a backend waits before it asks ``chunks`` again after it got None, if no result comes in first.
 POLL_SECONDS = 0.01
 
 
-class _Frozen:
-    """What gets its attributes when it is made, by `_set`, and never others."""
-
-    __slots__ = ()
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise FrozenInstanceError(f"cannot assign to {type(self).__name__}.{name}")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise FrozenInstanceError(f"cannot delete {type(self).__name__}.{name}")
+_set = object.__setattr__  # of those that are made for each chunk
 
 
-_set = object.__setattr__
-
-
-class Chunk(_Frozen):
+class Chunk(Frozen):
     """Consecutive calls that are handed to a worker together.
 
     Attributes:
@@ -111,8 +97,7 @@ class SettledChunk(Chunk):
         return ChunkResult(self, self.values)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Work:
+class Work(Record, hidden=("constants", "options", "cancelled", "on_input", "recorder", "moved", "resized")):
     """All that is the same for every chunk of a run; a backend ships it once per worker, not per chunk.
 
     Attributes:
@@ -145,7 +130,7 @@ class Work:
     """
 
     function: Callable[..., Any]
-    constants: Mapping[str, Any] = field(repr=False)
+    constants: Mapping[str, Any]
     workers: int
     name: str
     calls: int | None = None
@@ -153,17 +138,17 @@ class Work:
     stop_at_failure: bool = True
     return_at_failure: bool = False
     chunksize: int | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    cancelled: Callable[[], bool] | None = field(default=None, repr=False)
+    options: Mapping[str, Any] = {}
+    cancelled: Callable[[], bool] | None = None
     workers_given: bool = True
-    on_input: Callable[[Callable[[], None]], None] | None = field(default=None, repr=False)
-    recorder: Recorder | None = field(default=None, repr=False)
-    moved: Callable[[str, int], None] | None = field(default=None, repr=False)
-    resized: Callable[[int], None] | None = field(default=None, repr=False)
+    on_input: Callable[[Callable[[], None]], None] | None = None
+    recorder: Recorder | None = None
+    moved: Callable[[str, int], None] | None = None
+    resized: Callable[[int], None] | None = None
     poll_seconds: float = POLL_SECONDS
 
 
-class Failure(_Frozen):
+class Failure(Frozen):
     """One call that raised, died or took too long.
 
     Attributes:
@@ -184,7 +169,7 @@ class Failure(_Frozen):
         _set(self, "traceback", traceback)
 
 
-class ChunkResult(_Frozen):
+class ChunkResult(Frozen):
     """The results of some consecutive calls of one chunk: usually, but not necessarily, of all of them.
 
     Of none only after ``work.return_at_failure``: then no call of ``chunk`` has begun or will, until it is handed out again.
