@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib.metadata
 import io
@@ -9,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +48,14 @@ def cpu_seconds() -> float:
     return times.children_user + times.children_system
 
 
+def fair_cpu_seconds() -> float:
+    """Returns what a demo may use of it, on a machine as fast as this one is now: half as much again as it does."""
+    began = time.process_time()
+    for path in Path(sysconfig.get_path("stdlib")).glob("*.py"):
+        ast.parse(path.read_bytes())
+    return 25 * (time.process_time() - began)
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(540)
@@ -64,7 +74,7 @@ def test_ray_runs_on_real_input(command: Callable[..., Any], ray_cluster: str) -
     assert table["ray"]["equal"] == "yes"
     assert int(table["ray"]["calls"]) > 300
     assert re.search(r"^1 of 1 jobs ran, in [\d.]+ s\.$", done.out, re.M)
-    assert cpu_seconds() - before < 20, "what it takes does not depend on what else the machine does"
+    assert cpu_seconds() - before < fair_cpu_seconds(), "what it takes does not depend on what else the machine does"
     assert "Traceback" not in done.err
     assert done.orphans == []
 
@@ -97,7 +107,7 @@ def test_a_missing_backend_is_said_and_the_others_run(
     assert re.search(r"[\d,]+ functions and [\d,]+ classes in [\d,]+ lines", done.out)
     assert re.search(r"longest function: \S+, [\d,]+ lines \(\S+\.py:\d+\)", done.out)
     assert "3 of 4 jobs ran" in done.out
-    assert cpu_seconds() - before < 20, "what it takes does not depend on what else the machine does"
+    assert cpu_seconds() - before < fair_cpu_seconds(), "what it takes does not depend on what else the machine does"
     assert done.err == ""
     assert done.orphans == []
     assert [path.name for path in scratch.iterdir() if path.name.startswith("just-distribute")] == []
