@@ -134,6 +134,20 @@ def test_a_head_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (tasks.size, told) == (3, [])
 
 
+def test_a_cluster_that_grows_beyond_the_workers_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 6, Ray: what waited for a free worker would find one, and more than ``workers=`` would run."""
+    ray = cluster({"CPU": 2.0})
+    told: list[int] = []
+    session: Any = SimpleNamespace(ask=lambda request: request(), ask_head=lambda question, _: question())
+    work = Work(abs, {}, 2, "abs", workers_given=True, resized=told.append)
+    monkeypatch.setattr(window, "GROWTH_SECONDS", -1.0)
+    tasks = window.Window(ray, work, session, Starts(every_task=False))
+    assert tasks.size == 3
+    ray.nodes = cluster({"CPU": 2.0}, {"CPU": 2.0}).nodes
+    tasks.look(lambda: False)
+    assert (tasks.size, told) == (2, [])
+
+
 def captured(ray: Any, **bundle: float) -> Any:
     """Makes it a task of a placement group that captures its child tasks."""
     group = SimpleNamespace(bundle_specs=[bundle])

@@ -66,7 +66,7 @@ class Window:
             dereferences: returns whether calls wait for objects that they are passed references to.
         """
         now = time.monotonic()
-        if not self._work.workers_given and now - self._looked > GROWTH_SECONDS:
+        if now - self._looked > GROWTH_SECONDS:
             self._looked = now
             self._follow()
         if self._warn_at is not None and now > self._warn_at:
@@ -102,7 +102,7 @@ class Window:
         self._offered = offered
         workers = max(offered, capacity.EXPECTED) if self._changes else offered
         size, self.size = self.size, self._size_for(workers)
-        if size != self.size and self._work.resized is not None:
+        if size != self.size and self._work.resized is not None and not self._work.workers_given:
             self._work.resized(workers)
 
     def _offered_now(self) -> int:
