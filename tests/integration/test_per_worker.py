@@ -256,3 +256,20 @@ def test_what_cannot_be_called() -> None:
     """The object itself, instead of what makes it, is refused."""
     with pytest.raises(TypeError, match="per_worker"):
         per_worker(With("somewhere"))  # type: ignore[arg-type]
+
+
+def defaulted(x: int, kind: Any = per_worker(lambda: "made")) -> tuple[int, Any]:  # noqa: B008 - that is what is tested
+    """Returns what it got."""
+    return x, kind
+
+
+def named(x: int, *, kind: Any) -> tuple[int, Any]:
+    """Returns what it got."""
+    return x, kind
+
+
+@pytest.mark.parametrize("function", [defaulted, functools.partial(named, kind=per_worker(lambda: "made"))])
+def test_a_default_is_made_per_worker(parallel: Parallel, function: Callable[..., Any]) -> None:
+    """Section 6: calls get the object, not the mark that stands for it, also where it is a default or a partial's."""
+    assert parallel(function)([1, 2]) == [(1, "made"), (2, "made")]
+    assert parallel(function)([1, 2], kind="passed") == [(1, "passed"), (2, "passed")]

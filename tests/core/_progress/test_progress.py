@@ -259,3 +259,37 @@ def test_a_run_shows_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     run(range(20), folder=str(tmp_path), at=1, failures=9)
     assert "20/20" in stream.getvalue()
     assert "1 failed, 1 attempted again" in stream.getvalue()
+
+
+class Gone(io.StringIO):
+    """A terminal that has gone after some writes."""
+
+    def __init__(self, writes: int) -> None:
+        super().__init__()
+        self.left = writes
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise BrokenPipeError(32, "Broken pipe")
+        return len(text)
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+@pytest.mark.parametrize("brief", [True, False])
+def test_a_terminal_that_has_gone_ends_no_run(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, writes: int, brief: bool
+) -> None:
+    """Section 4: results are results, also where nothing can be shown of their progress any more."""
+    monkeypatch.setattr(progress, "_in_notebook", lambda: False)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", Gone(writes))
+        shown = progress.start(True, "function", 100, brief=brief)
+        for _ in range(100):
+            shown.advance(1)
+            clock.now += 0.1
+        shown.close()
+        assert distribute(abs, job="serial", progress=True)(range(-3, 0)) == [3, 2, 1]

@@ -60,6 +60,8 @@ def per_worker(factory: Callable[[], Any] | Callable[[int], Any]) -> Any:
     At the end of the run (in "ray" up to 15 seconds after it) it is left, and closed if it has ``close`` or ``aclose``; not
     where a worker process has to be killed, as one that is still in a call when its run is given up.
 
+    It may also be a parameter's default, or among the keywords of a ``functools.partial``.
+
     Args:
         factory: makes the object; called in the worker, for coroutine functions on their event loop. Where it needs an
             argument, it gets the worker's number (see `worker_number`; 0 where all workers share one object). May be a

@@ -14,6 +14,7 @@ from jd_core._hints.signature import POSITIONAL, Signature
 from jd_core._planning import arguments
 from jd_core.backend import closest
 from jd_core.errors import SignatureError
+from jd_core.worker.resources import is_per_worker
 
 
 class Argument(NamedTuple):
@@ -80,6 +81,9 @@ def bind(signature: Signature, args: tuple[Any, ...], kwargs: Constants, *, on_l
     if kwargs:
         _check_keywords(signature, declared, {parameter.name for parameter in parameters}, kwargs)
     _check_missing(signature, declared, args, kwargs)
+    for one in declared[len(args) :]:  # a default that each worker makes is a constant like one that is passed
+        if is_per_worker(one.default) and one.kind is not inspect.Parameter.POSITIONAL_ONLY:
+            kwargs.setdefault(one.name, one.default)
     arguments.check_distributed(signature.name, zip(parameters, args, strict=True), on_loop=on_loop)
     if kwargs:
         arguments.check_constants(signature.name, signature.parameters, kwargs)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from jd_core._progress.pace import Pace
@@ -103,19 +104,23 @@ class Bar(Silent):
         self._done = self._failed = self._retried = 0
         self._began = time.time()  # tqdm's clock
         self._closed = False
-        self._bar: Any = None if brief and not _in_notebook() else self._opened()
+        self._bar: Any = None
+        if not brief or _in_notebook():
+            with self._drawing():
+                self._bar = self._opened()
 
     def advance(self, calls: int) -> None:
         """Counts; tqdm itself decides when to draw."""
         self._done += calls
-        if self._bar is not None:
-            self._tell()
-            self._bar.update(calls)
-        elif time.time() - self._began > INTERVAL:
-            self._bar = self._opened()
-            self._bar.start_t, self._bar.n = self._began, self._done
-            self._tell()
-            self._bar.refresh()
+        with self._drawing():
+            if self._bar is not None:
+                self._tell()
+                self._bar.update(calls)
+            elif not self._closed and time.time() - self._began > INTERVAL:
+                self._bar = self._opened()
+                self._bar.start_t, self._bar.n = self._began, self._done
+                self._tell()
+                self._bar.refresh()
 
     def failed(self) -> None:
         """Counts a call that failed."""
@@ -127,14 +132,25 @@ class Bar(Silent):
 
     def close(self) -> None:
         """Draws the last state and leaves the line."""
-        if self._bar is not None:
-            self._bar.close()
-        elif self._done and not self._closed:
-            seconds = time.time() - self._began
-            what = {"prefix": self._name, "unit": "call", "postfix": self._trouble()}
-            line = self._tqdm.format_meter(self._done, self._total, seconds, **what)
-            self._tqdm.write(line, file=sys.stderr)  # above any bars that are there
+        with self._drawing():
+            if self._bar is not None:
+                self._bar.close()
+            elif self._done and not self._closed:
+                seconds = time.time() - self._began
+                what = {"prefix": self._name, "unit": "call", "postfix": self._trouble()}
+                line = self._tqdm.format_meter(self._done, self._total, seconds, **what)
+                self._tqdm.write(line, file=sys.stderr)  # above any bars that are there
         self._closed = True
+
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Shows nothing more once stderr takes nothing any more, as of a terminal that has gone: the run goes on."""
+        try:
+            yield
+        except (OSError, ValueError):
+            if self._bar is not None:
+                self._bar.disable = True
+            self._bar, self._closed = None, True
 
     def _opened(self) -> Any:
         how = {"total": self._total, "desc": self._name, "unit": "call", "mininterval": INTERVAL}
