@@ -135,6 +135,29 @@ def test_a_worker_may_have_processes_of_its_own(way, method):
     assert run([[-1, -2], [-3]], way=lambda numbers: way(numbers)) == [[1, 2], [3]]
 
 
+def test_processes_that_joblib_keeps_in_a_worker_are_ended_with_it():
+    """Section 6: in silence, and none is left; its processes wait for more calls, as nobody shuts them down."""
+    program = """if True:
+        import os
+        import just_distribute
+
+        def processes(number):
+            from joblib import Parallel, delayed
+            found = set()
+            while len(found) < number:  # all are up
+                found.update(Parallel(n_jobs=number)(delayed(os.getpid)() for _ in range(20)))
+            return found
+
+        for pids in just_distribute.distribute(processes, job="compute", workers=1)([2]):
+            print(*pids, flush=True)
+        just_distribute.shutdown()
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    while any(psutil.pid_exists(int(pid)) for pid in done.stdout.split()):
+        time.sleep(0.005)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("end", ["shutdown", "idle"])
 def test_workers_end_in_the_ordinary_way(tmp_path, method, end):

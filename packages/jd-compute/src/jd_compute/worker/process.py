@@ -219,4 +219,5 @@ def _end_children() -> None:
 
         children += multiprocess.active_children()  # pyright: ignore[reportAttributeAccessIssue]
     for child in children:
-        child.kill()
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(child.pid, signal.SIGKILL)  # not by its kill(): processes of loky, which joblib uses, have none
