@@ -61,6 +61,16 @@ def test_copies() -> None:
         assert copy.replace(point, x=7).x == 7
 
 
+def test_equality() -> None:
+    """Where all attributes are equal, given or not."""
+    assert Point(1) == Point(x=1, y=2)
+    assert Point(1) != Point(2)
+    assert Point(1) != (1, 2, None, "a")
+    assert hash(Point(1)) == hash(Point(x=1, y=2))
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Point([]))  # type: ignore[arg-type]
+
+
 def test_it_shows_itself_but_for_what_is_hidden() -> None:
     """Secrets are in no log."""
     assert repr(Point(1, secret="canary")) == "Point(x=1, y=2, shown='a')"

@@ -35,6 +35,14 @@ def test_defaults() -> None:
     }
 
 
+def test_equal_options() -> None:
+    """Those with the same values are, whether these were given or are the defaults."""
+    options = resolve({"job": "io"})
+    assert options == options.replace(workers=None)
+    assert options != options.replace(workers=2)
+    assert options != "io"
+
+
 def test_every_option_is_declared_once() -> None:
     """Section 1: the table of options, the frozen record and the decorator's signature name the same ones, in one order."""
     names = [*COMMON]

@@ -55,6 +55,15 @@ def test_the_seams_are_frozen() -> None:
                 delattr(seam, name)
 
 
+def test_the_seams_are_compared_by_identity() -> None:
+    """What they hold may be arrays, whose ``==`` is no bool."""
+    array = np.arange(3)
+    for make in (lambda: Work(abs, {"x": array}, 1, "abs"), lambda: Chunk(0, (array,)), lambda: Failure(0, ValueError())):
+        one = make()
+        assert one != make()
+        assert {one: 1}[one] == 1
+
+
 def test_what_is_made_for_each_chunk_costs_no_import() -> None:
     """No methods are generated for it, as `dataclass` does: they would be compiled in each program anew."""
     for kind in (Chunk, SettledChunk, Failure, ChunkResult):

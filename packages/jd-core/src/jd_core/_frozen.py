@@ -40,9 +40,9 @@ class Frozen:
         raise AttributeError(f"cannot delete {type(self).__name__}.{name}: it is frozen")
 
 
-@dataclass_transform(frozen_default=True, eq_default=False)
+@dataclass_transform(frozen_default=True)
 class Record(Frozen):
-    """Has an attribute for each that its class annotates, given by position or by name.
+    """Has an attribute for each that its class annotates, given by position or by name. Equal where all of them are.
 
     Args:
         hidden: an argument of the class: the attributes that ``repr`` leaves out.
@@ -80,6 +80,14 @@ class Record(Frozen):
         return type(self)(**{**vars(self), **changes})
 
     __replace__ = replace  # of copy.replace, from Python 3.13 on
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.fields)
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in self.fields))
 
     def __repr__(self) -> str:
         shown = [f"{name}={getattr(self, name)!r}" for name in self.fields if name not in self._hidden]

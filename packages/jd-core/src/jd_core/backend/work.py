@@ -147,6 +147,12 @@ class Work(Record, hidden=("constants", "options", "cancelled", "on_input", "rec
     resized: Callable[[int], None] | None = None
     poll_seconds: float = POLL_SECONDS
 
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
 
 class Failure(Frozen):
     """One call that raised, died or took too long.
