@@ -320,6 +320,20 @@ def test_failures_now_and_then(parallel: Parallel, folder: str) -> None:
     assert found == {number for number in range(1000) if number % 50 != 7}
 
 
+@pytest.mark.usefixtures("only_apart")
+def test_long_calls_that_fail_now_and_then(parallel: Parallel, folder: str) -> None:
+    """Section 5: nor do they stop those of a stream that are long, which are read ahead in small numbers."""
+
+    def function(value: int, *, folder: str) -> int:
+        time.sleep(0.02)
+        return fails_first(value, folder=folder)
+
+    numbers = range(7, 1007, 10)
+    expected = [number for number in numbers if number % 50 != 7]
+    with parallel(function, retries=Retry(1, initial=120, maximum=120)).as_completed(numbers, folder=folder) as results:
+        assert sorted(value for _, value in itertools.islice(results, 80)) == expected
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("job", "function"), [("io", ask), ("web", ask_coroutine)])
 def test_a_service_with_a_limit(job: str, function: Any, caplog: pytest.LogCaptureFixture) -> None:

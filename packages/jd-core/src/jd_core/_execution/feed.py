@@ -81,7 +81,7 @@ class Feed:
         while True:
             chunk = self._new() if self.retries is None else self._again_or_new(self.retries)
             if self._record is not None and self.retries is not None:
-                self._record.pause(waits=chunk is None and self.retries.are_waiting)
+                self._record.pause(waits=chunk is None and self.retries.waiting > 0)
             if chunk is None and self.exhausted and not self._waits_for_results():
                 break
             yield chunk
@@ -151,15 +151,15 @@ class Feed:
     def _size(self) -> int:
         """Returns how many new calls may start, 0 or less if none."""
         size = max(self._sizer.next(), self._plan.look)
+        ahead, waiting = self.fed - (self.taken if self._streamed else self.settled), 0
         if self.retries is not None:
-            size = min(size, self.retries.room(self.fed - self.settled))
-        ahead = self.fed - (self.taken if self._streamed else self.settled)
+            size, waiting = min(size, self.retries.room(self.fed - self.settled)), self.retries.waiting
         if self._put_back:
             pass  # results of later calls wait for these, which were within the limits when they were read
         elif self._buffersize is not None:
             size = min(size, self._buffersize - ahead)
-        elif self._streamed and ahead + size > CHUNKS_AHEAD * self._sizer.ahead(size):
-            size = 0
+        elif self._streamed and ahead - waiting + size > CHUNKS_AHEAD * self._sizer.ahead(size):
+            size = 0  # what waits for another attempt does not count: nothing that the caller takes ends that
         self._held_back = self._streamed and size <= 0
         return size
 

@@ -80,9 +80,9 @@ class Retries:
         self._pause = Pause(name, paced=paced)
 
     @property
-    def are_waiting(self) -> bool:
-        """Whether there are calls that wait for another attempt."""
-        return bool(self._waiting or self._queued)
+    def waiting(self) -> int:
+        """How many calls wait for another attempt."""
+        return len(self._waiting) + len(self._queued)
 
     def resize(self, workers: int, *, shared: bool) -> None:
         """Has so many calls run at once from here on; see the class."""
@@ -125,7 +125,7 @@ class Retries:
 
     def room(self, in_flight: int) -> int:
         """Returns how many new calls may start, given how many started and are not settled, those that wait included."""
-        waiting = len(self._waiting) + len(self._queued)
+        waiting = self.waiting
         if self._shared or self._pause.is_set:
             return min(1, 2 * self._workers - in_flight, self._workers - (in_flight - waiting))
         if self._failed_in_a_row:
@@ -134,7 +134,7 @@ class Retries:
 
     def may_start(self) -> bool:
         """Returns whether calls may start now, as far as the service has said."""
-        return not self._pause.is_set or self._pause.lets_start(self._succeeded, len(self._waiting) + len(self._queued))
+        return not self._pause.is_set or self._pause.lets_start(self._succeeded, self.waiting)
 
     def due(self) -> Chunk | None:
         """Returns a call whose wait is over; None if there is none."""
