@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 #: What `jd_core.backend.Recorder` is told of where calls run.
 _WORKER = "the calling thread"
 
-#: How long a block of calls lasts here, in seconds: where calls fill the caches, to look between two of them takes 10 us.
-_BLOCK_SECONDS = 0.002
-
 
 class SerialBackend(Backend):
     """Runs every call in the calling thread. ``timeout`` is not kept: nobody watches, and a debugger takes its time.
@@ -133,10 +130,8 @@ def run_chunk(
 
         spans: list[Span] | None = None if work.recorder is None else []
         watch: dict[str, Any] = {} if pressed is None and is_enough is None else {"between": ends}
-        if spans is not None:
+        if watch or spans is not None:
             watch |= {"clock": time.perf_counter, "spans": spans}
-        elif watch:
-            watch |= {"clock": time.perf_counter, "block_seconds": _BLOCK_SECONDS}
         values, failed = run_calls(call, chunk.columns, len(chunk), stop_at_failure=_stops(work), **watch)
         if is_interrupted(failed):
             raise failed[-1][1]

@@ -139,7 +139,6 @@ def run_calls(
     one_by_one: bool = False,
     clock: Callable[[], float] | None = None,
     spans: list[Span] | None = None,
-    block_seconds: float = BLOCK_SECONDS,
 ) -> tuple[list[Any], list[tuple[int, BaseException]]]:
     """Runs the calls of one chunk, one after the other, at the cost of calling the function and little more.
 
@@ -154,11 +153,11 @@ def run_calls(
         count: number of calls.
         stop_at_failure: end with the first failed call.
         between: called before each block of calls with the results and failures so far and the number of calls in the
-            block; true ends the chunk before that block.
+            block; true ends the chunk before that block. Blocks last about `BLOCK_SECONDS`, so that looking costs next
+            to nothing per call.
         one_by_one: make every block one call.
         clock: returns seconds; needed with ``between`` and ``spans``.
         spans: gets the `Span` of each call that takes as long as a block or longer, and of shorter ones together.
-        block_seconds: about how long a block lasts, so that looking costs next to nothing per call.
 
     Returns:
         The results, in order (``None`` at a failed call), and for each failed call its offset and exception. Fewer than
@@ -210,14 +209,14 @@ def run_calls(
             values.append(None)
         if clock is not None:
             ended = clock()
-            if spans is not None and span is not None and ended - span[1] >= block_seconds:
-                if span[0] < done and ended - began >= block_seconds:  # a long call after short ones stands for itself
+            if spans is not None and span is not None and ended - span[1] >= BLOCK_SECONDS:
+                if span[0] < done and ended - began >= BLOCK_SECONDS:  # a long call after short ones stands for itself
                     spans.append((span[0], done - span[0], span[1], began, 0.0))
                     span = done, began, span[2]
                 spans.append((span[0], len(values) - span[0], span[1], ended, time.thread_time() - span[2]))
                 span = None
             if not one_by_one:
-                block = min(block * 2, 1 << 16) if ended - began < block_seconds else max(1, block // 2)
+                block = min(block * 2, 1 << 16) if ended - began < BLOCK_SECONDS else max(1, block // 2)
         if failures and stop_at_failure:
             break
     if spans is not None and span is not None and span[0] < len(values):

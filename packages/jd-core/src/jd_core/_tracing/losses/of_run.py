@@ -43,7 +43,7 @@ def _plain_loop(run: Figures) -> Iterator[Loss]:
     record = run.record
     loop = _alone(run) + waited(run)
     tiny = run.mean < 4 * record.message_seconds and not record.deaths
-    if tiny and run.job not in ("serial", "auto") and not _moves_much(run):
+    if tiny and run.job != "serial" and not _moves_much(run):
         yield Loss(
             "tiny calls",
             run.seconds - loop,
