@@ -60,7 +60,8 @@ def per_worker(factory: Callable[[], Any] | Callable[[int], Any]) -> Any:
     At the end of the run (in "ray" up to 15 seconds after it) it is left, and closed if it has ``close`` or ``aclose``; not
     where a worker process has to be killed, as one that is still in a call when its run is given up.
 
-    It may also be a parameter's default, or among the keywords of a ``functools.partial``.
+    It may also be a parameter's default, unless that is positional only, or among the keywords of a ``functools.partial``.
+    The function itself, ``.local``, gets the mark: nothing makes the object there.
 
     Args:
         factory: makes the object; called in the worker, for coroutine functions on their event loop. Where it needs an
