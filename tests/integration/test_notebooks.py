@@ -112,6 +112,49 @@ def test_what_is_redefined(notebook: Notebook) -> None:
     assert notebook.value("f(range(3))") == "[10, 11, 12]"
 
 
+#: What is in a module, where calls add 0, and 10 after an edit.
+EDITED = {
+    "function": "def f(x): return x + 0",
+    "default": "def f(x, *, by=0): return x + by",
+    "method": "class Sum:\n    def of(self, x): return x + 0\ndef f(x): return Sum().of(x)",
+    "static": "class Sum:\n    @staticmethod\n    def of(x): return x + 0\ndef f(x): return Sum.of(x)",
+    "constant": "BY = 0\ndef f(x): return x + BY",
+    "wrapped": (
+        "import functools\ndef same(g):\n    @functools.wraps(g)\n    def inner(*args): return g(*args)\n    return inner\n"
+        "@same\ndef f(x): return x + 0"
+    ),
+    "distributed": (
+        "from just_distribute import distribute\n@distribute(workers=2)\ndef g(x): return x + 0\ndef f(x): return g.local(x)"
+    ),
+}
+#: What is added there by an edit.
+ADDED = {
+    "new_function": ("def f(x): return x", "def more(x): return x + 10\ndef f(x): return more(x)"),
+    "new_class": ("def f(x): return x", "class Ten(int): pass\ndef f(x): return x + Ten(10)"),
+}
+
+
+def test_autoreload(notebook: Notebook, job: str, folder: str) -> None:
+    """Section 5: what was edited in a module is what calls see in the next cell, which ``%autoreload`` begins with."""
+    edits = {f"{job}_{name}": (text, text.replace("0", "10")) for name, text in EDITED.items()}
+    edits |= {f"{job}_{name}": texts for name, texts in ADDED.items()}
+    for name, (before, _) in edits.items():
+        Path(folder, f"{name}.py").write_text(before)
+    notebook.run(f"import sys\nsys.path.insert(0, {folder!r})\nimport {', '.join(edits)}")
+    notebook.run("%load_ext autoreload\n%autoreload 2")
+    for name in edits:
+        notebook.run(f"from {name} import f as {name}_f\ndef {name}_both(x): return {name}_f(x), {name}.f(x)")
+    seen = f"{{name: (parallel(eval(name).f)([1]), parallel(eval(name + '_both'))([1])) for name in {[*edits]}}}"
+    for number in (1, 11):
+        assert eval(notebook.value(seen)) == dict.fromkeys(edits, ([number], [(number, number)]))
+        assert notebook.value(f"{job}_distributed.g([1])") == f"[{number}]"
+        for name, (_, after) in edits.items():
+            file = Path(folder, f"{name}.py")
+            file.write_text(after)
+            os.utime(file, (file.stat().st_mtime + 10,) * 2)
+    notebook.run("%autoreload 0")
+
+
 def test_await(notebook: Notebook) -> None:
     """A cell awaits `aio`, iterates over `astream`, and makes plain calls, all within the kernel's running loop."""
     notebook.run("@parallel\ndef f(x): return x * x\n@parallel\nasync def g(x):\n    await asyncio.sleep(0)\n    return -x")

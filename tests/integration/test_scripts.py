@@ -185,6 +185,40 @@ def test_modules_beside_the_program(start: Callable[[str], str]) -> None:
     assert start(IMPORTED) == "[4, 9]\n"
 
 
+POOLED = """
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from jd_core import distribute
+
+factor = 2
+
+class Square:
+    def __init__(self, side):
+        self.side = side
+
+def area(square):
+    assert type(pickle.loads(pickle.dumps(square))) is Square
+    return Square(factor * square.side)
+
+def areas(sides):
+    squares = distribute(area, job=JOB)([Square(side) for side in sides])
+    assert all(type(square) is Square for square in squares)
+    return [square.side for square in squares]
+
+if __name__ == "__main__":
+    for method in ("spawn", "forkserver"):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
+            print(*pool.map(areas, [[1, 2], [3]]))
+"""
+
+
+@pytest.mark.parametrize("way", ["file", "module"])
+def test_in_processes_of_multiprocessing(programs: Programs, way: str) -> None:
+    """Section 6: the program's functions and classes in processes of the user's own, where its module has another name."""
+    assert getattr(programs, way)(POOLED) == "[2, 4] [6]\n" * 2
+
+
 def test_unfinished_streams_at_exit(programs: Programs) -> None:
     """Section 5: a program that ends with a stream half read ends, without words."""
     program = """

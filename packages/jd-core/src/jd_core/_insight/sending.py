@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jd_core._tracing.words import size
+from jd_core.worker.reached import SCRIPT
 
 #: What is not counted further: it is large in any case.
 ENOUGH_BYTES = 100_000_000
@@ -100,7 +101,7 @@ def by_value(function: Callable[..., Any]) -> str | None:
         return "a lambda"
     if "<locals>" in function.__qualname__:
         return "defined inside another function"
-    if function.__module__ == "__main__":
+    if function.__module__ in SCRIPT:
         return "defined in the program itself"
     found: Any = sys.modules.get(function.__module__)
     for part in function.__qualname__.split("."):

@@ -12,6 +12,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+#: The names that the program's module has: the second one in processes of `multiprocessing`, by spawn or forkserver.
+SCRIPT = frozenset({"__main__", "__mp_main__"})
+
 #: These packages: a worker has its own.
 _OURS = frozenset({"jd_core", "jd_compute", "jd_io", "jd_web", "jd_ray", "just_distribute"})
 
@@ -22,7 +25,7 @@ def own_module(name: Any) -> types.ModuleType | None:
     """Returns a loaded module that is the user's own, and that another process can import; None if there is none."""
     module = sys.modules.get(name) if isinstance(name, str) else None
     # One of another class may do anything when it is looked at.
-    if type(module) is not types.ModuleType or name == "__main__":
+    if type(module) is not types.ModuleType or name in SCRIPT:
         return None
     root = name.partition(".")[0]
     if root in _OURS or root in sys.stdlib_module_names or vars(module).get("__spec__") is None:
@@ -154,4 +157,4 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 def _is_users(value: type) -> bool:
-    return value.__module__ == "__main__" or own_module(value.__module__) is not None
+    return value.__module__ in SCRIPT or own_module(value.__module__) is not None

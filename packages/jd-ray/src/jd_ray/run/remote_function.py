@@ -32,7 +32,7 @@ from jd_core.worker import (
     wrappers,
 )
 from jd_core.worker.pickling import classes, exceptions, known, recipes, reducers, shared, shipping, slices
-from jd_core.worker.surroundings import adopted, context, definitions, plain, process, settings
+from jd_core.worker.surroundings import adopted, context, definitions, edited, plain, process, settings
 from jd_core.worker.surroundings import modules as own_modules
 from jd_core.worker.wrappers import folding, seeded
 
@@ -70,7 +70,7 @@ def function() -> Any:
     # Each needs only those before it.
     made = (known, classes, recipes, exceptions, shared, slices)
     pickles = (state, reached, *made, reducers, shipping, pickling, unpicklable)
-    seen = (environment, plain, definitions, own_modules, adopted, context, settings, process, surroundings)
+    seen = (environment, plain, definitions, edited, own_modules, adopted, context, settings, process, surroundings)
     calling = (coroutines, resources, returned, calls, seeded, folding, wrappers, worker)
     modules = (*pickles, *seen, *calling, references, codec, process_state, interruption, housekeeping, remote)
     sources = {_name_there(module): inspect.getsource(module) for module in modules}

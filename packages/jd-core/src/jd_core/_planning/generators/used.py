@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from jd_core._planning.generators.kinds import PLAIN, kind_of, parts
-from jd_core.worker.reached import enclosed, names_in, own_module
+from jd_core.worker.reached import SCRIPT, enclosed, names_in, own_module
 
 #: How many objects that a function leads to are looked into: a large program has no end.
 MOST_OBJECTS = 1000
@@ -102,7 +102,7 @@ def _led_to(item: _Item) -> Iterator[_Item]:
     value, kind = item.value, type(item.value)
     if issubclass(kind, (types.FunctionType, type)):
         name = value.__module__
-        is_sent = name == "__main__" or "<" in value.__qualname__  # <locals>, <lambda>
+        is_sent = name in SCRIPT or "<" in value.__qualname__  # <locals>, <lambda>
         if is_sent or own_module(name) is not None:
             item = item._replace(module=None if is_sent else name)
             yield from _led_to_by_class(item) if issubclass(kind, type) else _led_to_by_function(item)

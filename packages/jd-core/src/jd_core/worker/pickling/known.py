@@ -20,7 +20,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from ..state import is_inside_worker  # noqa: TID252 - it has another name where it is sent to
+from ..reached import SCRIPT  # noqa: TID252 - it has another name where it is sent to
+from ..state import is_inside_worker  # noqa: TID252
 
 #: Makes an object, of these arguments, and then sets this state by calling that function with both.
 Recipe = tuple[Callable[..., Any], tuple[Any, ...], Any, "Callable[[Any, Any], Any] | None"]
@@ -97,8 +98,16 @@ def reduce_known(obj: Any, recipe: Recipe) -> Any:
 def _name_in_script(obj: Any) -> str | None:
     """Returns the name by which other picklers find a class or function of a script; None if there is none."""
     name = getattr(obj, "__qualname__", None)
-    is_named = isinstance(name, str) and getattr(obj, "__module__", None) == "__main__" and find("__main__", name) is obj
+    is_named = isinstance(name, str) and getattr(obj, "__module__", None) in SCRIPT and find("__main__", name) is obj
     return name if is_named else None
+
+
+def send_script(cloudpickle: Any) -> None:
+    """Has cloudpickle send by value what stands in the program, where `multiprocessing` has given that another name."""
+    for name in SCRIPT - {"__main__"}:
+        module = sys.modules.get(name)
+        if getattr(module, "__name__", None) == name:  # elsewhere, it is another name of __main__
+            cloudpickle.register_pickle_by_value(module)
 
 
 def token_of(obj: Any) -> str:

@@ -7,11 +7,13 @@ import functools
 import importlib
 import sys
 import typing
+import weakref
 from collections.abc import Callable
 from contextvars import Context, ContextVar
 from typing import Any
 
-from ..state import is_inside_worker  # noqa: TID252 - it has another name where it is sent to
+from ..reached import SCRIPT  # noqa: TID252 - it has another name where it is sent to
+from ..state import is_inside_worker  # noqa: TID252
 from .known import Recipe, receive, reduce_known, token_of
 
 
@@ -167,7 +169,7 @@ def reduce_variable(_: Any, variable: ContextVar[Any]) -> Any:
     for module in list(sys.modules.values()):
         names = getattr(module, "__dict__", {})
         # A variable knows neither its module nor its name there. A module without a spec was imported from nowhere.
-        is_imported = module.__name__ != "__main__" and names.get("__spec__") is not None
+        is_imported = module.__name__ not in SCRIPT and names.get("__spec__") is not None
         if is_imported and any(one is variable for one in list(names.values())):
             name = next(name for name, one in names.items() if one is variable)
             return getattr, (module, name), state, None, None, _set_variable
@@ -227,3 +229,17 @@ RECIPES: dict[type, Callable[[Any], Recipe]] = {
 }
 if sys.version_info >= (3, 12):
     RECIPES[typing.TypeAliasType] = type_alias
+
+
+def reduce_weak(_: Any, reference: weakref.ref[Any]) -> Any:
+    """Returns how to rebuild a weak reference; what is gone here is gone there."""
+    target = reference()
+    return (_dead, ()) if target is None else (type(reference), (target,))
+
+
+class _Gone:
+    """What a dead reference referred to."""
+
+
+def _dead() -> weakref.ref[Any]:
+    return weakref.ref(_Gone())

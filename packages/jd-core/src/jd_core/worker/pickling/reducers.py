@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..reached import imported_by  # noqa: TID252 - it has another name where it is sent to
+from ..reached import SCRIPT, imported_by  # noqa: TID252 - it has another name where it is sent to
 from . import classes, exceptions, known, recipes, shared, slices
 
 #: So many exceptions that led to one are sent along with it where not all can be.
@@ -48,6 +48,10 @@ class Reducers:
     if TYPE_CHECKING:
 
         def __init__(self, *args: Any, **settings: Any) -> None: ...
+
+    def __init_subclass__(cls) -> None:
+        if hasattr(cls, "cloudpickle"):
+            known.send_script(cls.cloudpickle)
 
     def reducer_override(self, obj: Any) -> Any:
         """Returns how to rebuild ``obj``; called for all but plain data, before what its class says."""
@@ -81,10 +85,9 @@ class Reducers:
     def _reduce_function(self, function: Any) -> Any:
         path = self.path_to(function)
         self.record_named(function.__module__, *(imported_by(function) if path is None else ()))
-        if path is not None and path[-1] == "__wrapped__":
-            return functools.reduce, (getattr, path, sys.modules[function.__module__])
         if path is not None:
-            return NotImplemented
+            found = functools.reduce, (getattr, path, sys.modules[function.__module__])
+            return found if path[-1] == "__wrapped__" else NotImplemented
         if recipes.is_single_dispatch(function):
             return known.reduce_known(function, recipes.single_dispatch(function))
         reduced = super().reducer_override(function)  # type: ignore[misc]
@@ -109,7 +112,7 @@ class Reducers:
     @classmethod
     def is_importable(cls, module: str | None) -> bool:
         """Whether what stands in a module goes by name."""
-        if module is None or module == "__main__" or module not in sys.modules:
+        if module is None or module in SCRIPT or module not in sys.modules:
             return False
         registered = cls.cloudpickle.list_registry_pickle_by_value()
         return not registered or not any(module == name or module.startswith(f"{name}.") for name in registered)
@@ -160,19 +163,6 @@ def _reduce_condition(_: Reducers, condition: threading.Condition) -> Any:
     return copyreg.__newobj__, (threading.Condition,), state  # type: ignore[attr-defined]
 
 
-def _reduce_weak(pickler: Reducers, reference: weakref.ref[Any]) -> Any:
-    target = reference()
-    return (_dead, ()) if target is None else (type(reference), (target,))
-
-
-class _Gone:
-    """What a dead reference referred to."""
-
-
-def _dead() -> weakref.ref[Any]:
-    return weakref.ref(_Gone())
-
-
 def _reduce_memory(_: Reducers, view: memoryview) -> Any:
     can_be_cast = (view.format, view.ndim) == ("B", 1) or (view.nbytes and view.ndim and view.format in _FORMATS)
     if not (view.c_contiguous and can_be_cast):
@@ -201,8 +191,8 @@ _REDUCERS: dict[type, Callable[[Any, Any], Any]] = {
     type(threading.RLock()): lambda pickler, _: pickler.reduce_shared(threading.RLock),
     queue.SimpleQueue: lambda pickler, _: pickler.reduce_shared(queue.SimpleQueue),
     threading.Condition: _reduce_condition,
-    weakref.ref: _reduce_weak,
-    weakref.WeakMethod: _reduce_weak,
+    weakref.ref: recipes.reduce_weak,
+    weakref.WeakMethod: recipes.reduce_weak,
     weakref.WeakValueDictionary: lambda _, weak: (type(weak), (dict(weak),)),
     weakref.WeakKeyDictionary: lambda _, weak: (type(weak), (dict(weak),)),
     typing.ParamSpecArgs: lambda _, made: (getattr, (made.__origin__, "args")),

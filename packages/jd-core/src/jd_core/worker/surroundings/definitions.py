@@ -17,6 +17,7 @@ from importlib.machinery import SourceFileLoader
 from typing import Any
 
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
+from ..reached import SCRIPT  # noqa: TID252
 from . import plain
 
 #: What holds a function, and the attribute that is the function.
@@ -98,7 +99,24 @@ def own_source(value: Any, module: str, name: str) -> int | None:
     if type(value) is not types.FunctionType or not _has_name(value, module, name) or _home(value) != module:
         return None
     is_plain = type(vars(sys.modules[module])["__spec__"].loader) is SourceFileLoader and not sys.flags.optimize
-    return _checksum(value.__code__) if is_plain else 0
+    return _checksum(value.__code__) ^ zlib.crc32(name.encode("utf-8", "surrogatepass")) if is_plain else 0
+
+
+def innermost(value: Any) -> types.FunctionType | None:
+    """Returns the function that a value is, or that decorators have wrapped in it; None if there is none."""
+    seen: set[int] = set()
+    while id(value) not in seen:
+        seen.add(id(value))
+        if type(value) in _WRAPPERS:
+            value = getattr(value, _WRAPPERS[type(value)])
+        elif type(value) is types.FunctionType or type(value).__module__ == "jd_core":  # or distributed
+            value = vars(value).get("__wrapped__", value)
+    return value if type(value) is types.FunctionType else None
+
+
+def shown(function: types.FunctionType) -> str:
+    """Returns in a text the code of a function and what was made with it, as far as that is plain data."""
+    return f"{_checksum(function.__code__)}{_made_with(function)}"
 
 
 def _has_name(value: Any, module: str, name: str) -> bool:
@@ -108,7 +126,8 @@ def _has_name(value: Any, module: str, name: str) -> bool:
 @functools.lru_cache(4096)
 def _checksum(code: types.CodeType) -> int:
     constants = [_shown(constant) for constant in code.co_consts]
-    return zlib.crc32(repr((code.co_qualname, code.co_code, code.co_names, constants)).encode("utf-8", "surrogatepass"))
+    # Not the qualified name: a notebook's autoreload compiles methods in a class of another name.
+    return zlib.crc32(repr((code.co_name, code.co_code, code.co_names, constants)).encode("utf-8", "surrogatepass"))
 
 
 def _shown(constant: Any) -> str:
@@ -151,7 +170,7 @@ def is_mock(value: Any) -> bool:
 def is_named(value: Any) -> bool:
     """Whether a function or class is what a module that can be imported has under its name."""
     is_global = issubclass(type(value), (type, types.FunctionType, types.BuiltinFunctionType))
-    return is_global and value.__module__ != "__main__" and known.is_global(value)
+    return is_global and value.__module__ not in SCRIPT and known.is_global(value)
 
 
 class _Module:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from ..pickling import known  # noqa: TID252 - it has another name where it is sent to
 from ..reached import is_submodule, own_module, reached  # noqa: TID252
-from . import definitions, plain
+from . import definitions, edited, plain
 
 #: Where names stand: a module's name, and the qualified name of a class in it; nothing for the module itself.
 Place = tuple[str, str]
@@ -71,6 +71,7 @@ class _Look:
         modules: what is sent.
         dumps: pickles what cannot be imported.
         specs: those of the modules, by their names: one that was reloaded, or imported anew, has another.
+        functions: what the modules' sources define.
         variables: context variables, by module and qualified name.
         spaces: names and values of modules and classes, with the identities of the values.
         held: data, so that nothing else gets its identity.
@@ -83,6 +84,7 @@ class _Look:
         self.modules = Modules({}, {}, {}, {})
         self.dumps = dumps
         self.specs: dict[str, Any] = {}
+        self.functions = edited.Functions()
         self.variables: dict[tuple[str, str], ContextVar[Any]] = {}
         self.spaces: list[tuple[Mapping[str, Any], list[str], list[int]]] = []
         self.held: list[Any] = []
@@ -104,6 +106,8 @@ class _Look:
             for space, names, identities in self.spaces:
                 if list(map(id, space.values())) != identities or list(space) != names:
                     return False
+            if not self.functions.are_current():
+                return False
             return not self.changing or pickle.dumps(self.changing, 5) == self.data
         except Exception:  # another thread changes it just now; or it is no data any more
             return False
@@ -157,6 +161,8 @@ def _look(names: Iterable[str], last: _Look, dumps: Callable[[Any], bytes]) -> _
         look.modules.reloads[name] = last.modules.reloads.get(name, 0) + is_another
         look.specs[name] = spec
         _look_into(look, (name, ""), vars(module), last.modules)
+    for name in {*look.functions.edited(last.functions, lambda spot: spot[2] in last.modules.names.get(spot[:2], spot))}:
+        look.modules.reloads[name] += 1
     look.data = pickle.dumps(look.changing, 5)
     if look.modules == last.modules:
         look.modules = last.modules
@@ -189,6 +195,7 @@ def _look_into(look: _Look, place: Place, space: Mapping[str, Any], last: Module
             look.variables[module, qualified_name] = value
         if data is None:
             source = definitions.own_source(value, module, qualified_name)
+            look.functions.add((*place, name), value, is_defined=source is not None)
             if source is not None:
                 look.modules.sources[place] ^= source
                 continue

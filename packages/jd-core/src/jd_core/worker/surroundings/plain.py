@@ -11,7 +11,7 @@ import typing
 from collections import deque
 from typing import Any
 
-from ..reached import own_module  # noqa: TID252 - it has another name where it is sent to
+from ..reached import SCRIPT, own_module  # noqa: TID252 - it has another name where it is sent to
 
 #: So many bytes of one name are compared at each call, and sent: 64 KiB take 0.1 ms.
 MOST_BYTES = 1 << 16
@@ -66,7 +66,7 @@ class _Pickler(pickle.Pickler):
         module = str(getattr(obj if is_named else kind, "__module__", None))
         library = module.partition(".")[0]
         if is_named:
-            is_data = library != "__main__"  # what its module does not have under its name, pickle refuses
+            is_data = library not in SCRIPT  # what its module does not have under its name, pickle refuses
         elif library in _LIBRARIES:
             is_data = not module.startswith("numpy.random")
         else:
