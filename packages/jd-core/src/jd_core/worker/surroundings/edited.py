@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
 from . import definitions
@@ -23,8 +23,7 @@ class Functions:
 
     def __init__(self) -> None:
         self._functions: list[types.FunctionType] = []
-        self._codes: list[types.CodeType] = []  # held, so that nothing else gets their identities
-        self._identities: list[int] = []
+        self._codes: list[types.CodeType] = []
         self._spots: dict[_Spot, tuple[types.CodeType, str] | None] = {}
 
     def add(self, spot: _Spot, value: Any, *, is_defined: bool) -> None:
@@ -34,27 +33,24 @@ class Functions:
             self._spots[spot] = function.__code__, definitions.shown(function)
             self._functions.append(function)
             self._codes.append(function.__code__)
-            self._identities.append(id(function.__code__))
         elif is_defined:  # a class
             self._spots[spot] = None
 
     def are_current(self) -> bool:
         """Whether all have the code that they had."""
-        return list(map(id, map(_code_of, self._functions))) == self._identities
+        return not any(map(operator.is_not, map(_code_of, self._functions), self._codes))
 
-    def edited(self, last: Functions, known: Callable[[_Spot], bool]) -> Iterator[str]:
-        """Yields the modules in which a function is another one than at the last look, or is new.
+    def edited(self, last: Functions, names: Mapping[tuple[str, str], Container[str]]) -> Iterator[str]:
+        """Yields the modules in which a function is another one than at the last look, or stands under a new name.
 
         Args:
             last: what was found at the last look.
-            known: returns whether something stood in a place then.
+            names: all names that there were then, by module and class.
         """
         for spot, now in self._spots.items():
-            if spot not in last._spots:
-                if not known(spot):
-                    yield spot[0]
-                continue
-            before = last._spots[spot]
+            before = last._spots.get(spot)
+            is_new = spot not in last._spots and spot[2] not in names.get(spot[:2], spot)
             # Only the code's identity shows that somebody has set it: a default that is a list may change by itself.
-            if now is not None and before is not None and now[0] is not before[0] and now[1] != before[1]:
+            has_changed = now is not None and before is not None and now[0] is not before[0] and now[1] != before[1]
+            if is_new or has_changed:
                 yield spot[0]

@@ -161,7 +161,7 @@ def _look(names: Iterable[str], last: _Look, dumps: Callable[[Any], bytes]) -> _
         look.modules.reloads[name] = last.modules.reloads.get(name, 0) + is_another
         look.specs[name] = spec
         _look_into(look, (name, ""), vars(module), last.modules)
-    for name in {*look.functions.edited(last.functions, lambda spot: spot[2] in last.modules.names.get(spot[:2], spot))}:
+    for name in {*look.functions.edited(last.functions, last.modules.names)}:
         look.modules.reloads[name] += 1
     look.data = pickle.dumps(look.changing, 5)
     if look.modules == last.modules:
