@@ -360,7 +360,7 @@ def test_an_autoscaler(new_cluster, converse, another_port, tmp_path, version):
     """
     types = {
         "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
-        "small": {"resources": {"CPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 2},
+        "small": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2},
     }
     provider = {
         # Each node some processes of this machine. By its own name Ray fills in a file that it does not install.
@@ -414,7 +414,7 @@ def test_an_autoscaler(new_cluster, converse, another_port, tmp_path, version):
 
         ray.init(address, log_to_driver=False)
         results = []
-        run = threading.Thread(target=lambda: results.extend(call(range(80))))
+        run = threading.Thread(target=lambda: results.extend(call(range(40))))
         run.start()
         wait_until(lambda: autoscaler.starting(ray) == "2 of type small")
         said = waiting.warning(ray, "call", {}, 10)
