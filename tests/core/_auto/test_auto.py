@@ -13,7 +13,7 @@ import pytest
 from jd_core import Retry, distribute, trace
 from jd_core._auto import backend as auto_backend
 from jd_core._auto import choose as choosing
-from jd_core._auto import forecast
+from jd_core._auto import forecast, trial
 from jd_core._auto import sample as sampling
 from jd_core._auto.forecast import Choice
 from jd_core._execution import serial
@@ -255,7 +255,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        for module in (auto_backend, sampling, serial):
+        for module in (trial, sampling, serial):
             monkeypatch.setattr(module, "time", self)
         monkeypatch.setattr(sampling, "_runqueue_seconds", lambda: 0.0)
 
@@ -287,8 +287,9 @@ def test_short_runs_are_looked_at_once(each: float, monkeypatch: pytest.MonkeyPa
         decisions.append(choosing.choose(*arguments, **more))
         return decisions[-1]
 
-    monkeypatch.setattr(auto_backend, "run_chunk", run_chunk)
-    monkeypatch.setattr(auto_backend, "choose", choose)
+    monkeypatch.setattr(trial, "run_chunk", run_chunk)
+    monkeypatch.setattr(trial, "choose", choose)
+    monkeypatch.setattr(trial, "brief_seconds", lambda left, workers: 0.0)
     number = round(0.008 / each)
     for _ in range(2):  # the first one does not know yet how long calls take
         chunks.clear()
@@ -345,7 +346,7 @@ def test_what_is_left_when_calls_move_is_for_all_workers(monkeypatch: pytest.Mon
 
     changing(range(1000))
     seconds = 0.3
-    monkeypatch.setattr(auto_backend, "choose", lambda *arguments, **more: Choice("io", 4, 4.0, "they are long"))
+    monkeypatch.setattr(trial, "choose", lambda *arguments, **more: Choice("io", 4, 4.0, "they are long"))
     monkeypatch.setattr(auto_backend, "_moved", lambda work, choice: (There(), work))
     assert changing(range(1000)) == [-k for k in range(1000)]
     assert len(chunks) == 4

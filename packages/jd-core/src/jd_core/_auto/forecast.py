@@ -24,6 +24,9 @@ LIGHT, HEAVY = 0.5, 2.0
 #: web-tiny-calls.
 PER_CALL = 1e-7
 
+#: Calls that take less go on here where they compute little, even if they wait: to wake a thread takes as long.
+BRIEF_SECONDS = 5e-6
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -133,3 +136,18 @@ def _start(job: str) -> float:
     """Returns how long it takes to have workers: less if they are there."""
     cold, warm = STARTING[job]
     return warm if registry.is_warm(job) else cold
+
+
+def brief_seconds(left: int, workers: int) -> float:
+    """Returns how long calls may take, each, that go on here whatever they do: no worker would be done with them earlier.
+
+    The most for which `Task.there` expects more of processes than `GAIN` of the time here, though no data is sent.
+
+    Args:
+        left: how many there are.
+        workers: how many calls run at once there.
+    """
+    start = _start("compute") / left
+    sent = (start + PER_CALL / 2) / GAIN  # one process that sends them has as much to do as all workers
+    computed = (start + PER_CALL / workers) / (GAIN - 1 / workers) if GAIN * workers > 1 else BRIEF_SECONDS
+    return min(BRIEF_SECONDS, max(sent, computed))
