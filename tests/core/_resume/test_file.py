@@ -6,6 +6,7 @@ import contextlib
 import os
 import pickle
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -486,6 +487,36 @@ def test_a_lock_that_goes_away(path: str, caplog: pytest.LogCaptureFixture, monk
         one.close()
     assert (Resume(path).status().calls, Resume(path).status().failed) == (1, 1)
     assert "are not in" not in caplog.text
+
+
+@pytest.mark.parametrize("when", ["before the last result", "after it"])
+@pytest.mark.parametrize("what", ["deleted", "moved", "replaced"])
+def test_a_file_that_goes_away(path: str, caplog: pytest.LogCaptureFixture, what: str, when: str):
+    """SQLite goes on writing to a file that nobody can open any more: that results are lost is said, and how many."""
+
+    def take_away() -> None:
+        if what == "deleted":
+            os.remove(path)
+        else:
+            os.rename(path, f"{path}.other")
+        if what == "replaced":
+            fill(path, [7])
+
+    def call(value: int) -> int:
+        if value == 2 and when == "before the last result":
+            wait_until(lambda: Resume(path).status().calls == 1)
+            take_away()
+        return value
+
+    results = distribute(call, job="serial", resume=path).stream(iter([1, 2]))
+    assert [next(results), next(results)] == [1, 2]
+    if when == "after it":
+        wait_until(lambda: Resume(path).status().calls == 2)
+        take_away()
+    assert not [*results]
+    # Another file in its place takes away what SQLite keeps beside it, too, which may be noticed first.
+    assert f"results are kept: {path} {'' if what == 'replaced' else 'was deleted, moved or replaced'}" in caplog.text
+    assert re.search(rf"2 results of \S+ are not in {re.escape(path)}:", caplog.text)
 
 
 def test_status(path: str):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pickle
 import sqlite3
 import threading
@@ -56,6 +57,7 @@ class ResumeFile:
                 with opening(self._connection, function, module):
                     self._code = self._code_of(parts, changed)
                 self._rows = Rows(self._connection, self._lock, self._code)
+                self._stat = os.stat(path)
                 self._failed = {key for (key,) in self._connection.execute("SELECT key FROM failures")}
             except BaseException:
                 self._connection.close()
@@ -114,6 +116,15 @@ class ResumeFile:
         with self._lock, troubles(self._path), transaction(self._connection):
             self._connection.execute("INSERT OR IGNORE INTO about VALUES ('seed', ?)", (str(drawn),))
             return int(about(self._connection)["seed"])
+
+    def is_there(self) -> bool:
+        """Whether its path still leads to this file: SQLite goes on writing to one that was deleted."""
+        try:
+            return os.path.samestat(os.stat(self._path), self._stat)
+        except FileNotFoundError:
+            return False
+        except OSError:  # that says nothing of the file
+            return True
 
     def close(self) -> None:
         """Closes the file."""

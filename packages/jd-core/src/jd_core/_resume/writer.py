@@ -41,6 +41,7 @@ class Writer:
         self._results: list[tuple[bytes, int, bytes]] = []
         self._failures: list[tuple[bytes, int, str]] = []
         self._bytes = 0
+        self._written = 0  # results
         self._lost = 0
         self._trouble = ""
         self._not_before = 0.0  # on the monotonic clock: when to try again
@@ -74,6 +75,7 @@ class Writer:
             self._thread.join()
         self._not_before = 0.0
         self._write()
+        self._check()
         if lost := self._lost + len(self._results):
             text = "resume: %d results of %s() are not in %s: their calls will run again"
             logger.warning(text, lost, self._name, self._path)
@@ -112,6 +114,16 @@ class Writer:
             self._not_before = now + 1 + 9 * (now - began)
             self._say(f"{self._path} {trouble(error)}")
             self._take_back(results, failures)
+        else:
+            self._written += len(results)
+            self._check()
+
+    def _check(self) -> None:
+        """Counts what was written to a file that has gone as lost."""
+        if self._written and not self._file.is_there():
+            self._say(f"{self._path} was deleted, moved or replaced")
+            self._lost += self._written
+            self._written = 0
 
     def _take_back(self, results: list[tuple[bytes, int, bytes]], failures: list[tuple[bytes, int, str]]) -> None:
         with self._lock:
