@@ -21,7 +21,7 @@ from jd_core.errors import BackendError, RemoteError, SerializationError, Worker
 from jd_core.testing import functions, wait_until
 from jd_core.testing.harness import SOON_SECONDS, best_of_three
 from jd_ray.cluster import started_tasks
-from jd_ray.connection import connection
+from jd_ray.connection import connection, session
 from jd_ray.run import outcomes, remote_function, window
 
 pytestmark = pytest.mark.ray
@@ -514,6 +514,18 @@ def test_errors_of_ray_are_backend_errors(ray) -> None:
     """Contract 3: what Ray refuses or cannot do is a BackendError, not an exception of Ray's."""
     with pytest.raises(BackendError, match=r"Ray could not run f: ValueError.*"):
         ray.run(abs, [1], options={"resources": {"disk": 0.00000001}})
+
+
+@pytest.mark.parametrize(("ending", "why"), [(False, "Ray was shut down in this process"), (True, "the interpreter is")])
+def test_why_a_run_has_no_connection(ray, monkeypatch: pytest.MonkeyPatch, ending: bool, why: str) -> None:
+    """Section 5: where Ray has ended with the interpreter, a daemon thread is told so, and not that somebody has."""
+    import ray as module
+
+    running = session.Session(module, "f")
+    monkeypatch.setattr(session, "is_ending", lambda: ending)
+    monkeypatch.setattr(module, "is_initialized", lambda: False)
+    with pytest.raises(BackendError, match=f"f cannot go on: {why}"):
+        running.check()
 
 
 def test_waiting_is_said(ray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

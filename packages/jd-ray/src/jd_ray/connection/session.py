@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from jd_core.errors import BackendError
+from jd_core.worker import is_ending
 
 from jd_ray.connection import connection, head, probe
 
@@ -110,7 +111,9 @@ class Session:
         self._closed.set()
 
     def _gone(self) -> BackendError:
-        why = self._why or "Ray was shut down in this process (ray.shutdown())"
+        # Ray shuts itself down when the interpreter does, before its daemon threads end.
+        ended = "the interpreter is shutting down" if is_ending() else "Ray was shut down in this process (ray.shutdown())"
+        why = self._why or ended
         return BackendError(
             f"distribute: {self._name} cannot go on: {why}. The results that had arrived are in the attribute `partial` of "
             "this error; the next call connects anew"
