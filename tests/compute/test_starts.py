@@ -68,6 +68,23 @@ def test_without_an_interpreter_to_start(method, executable):
     assert output == "[1, 2]\n" if method == "fork" else f"started as sys.executable, {executable!r}" in output
 
 
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_an_executable_that_is_no_python(method):
+    """A program that embeds Python may be `sys.executable` itself: the error names it."""
+    program = """
+        import sys
+        from jd_core import WorkerDiedError, distribute
+        sys.executable = "/bin/false"
+        try:
+            distribute(abs, job="compute", workers=2, start_method=sys.argv[1])([-1, -2])
+        except WorkerDiedError as error:
+            print(error)
+    """
+    output, errors = run_program(program, method)
+    assert errors == ""
+    assert "a sys.executable that is no Python ('/bin/false')" in output
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_without_arguments(method):
     """A program that embeds Python may have no `sys.argv`; there are none in workers then, nor after a change."""
