@@ -221,10 +221,10 @@ class Launch:
     def _error(self, count: int) -> BackendError:
         if self._ends:
             ends = ", ".join(f"{times} with {end}" for end, times in Counter(self._ends).items())
-            python = "" if self._settings.method == "fork" else f"a sys.executable that is no Python ({sys.executable!r}), "
+            other = "" if self._settings.method == "fork" else f"a sys.executable that is no Python ({sys.executable!r}), "
             return WorkerDiedError(
                 f"no worker process got ready: {len(self._ends)} were started and ended, {ends}. Look for an initializer or "
-                f"a sitecustomize that ends the process, {python}or too little memory; start_method={self._settings.method!r}"
+                f"a sitecustomize that ends the process, {other}or too little memory; start_method={self._settings.method!r}"
             )
         error = self._refused or OSError()
         why = f"{error.strerror} ({errno.errorcode.get(error.errno, error.errno)})" if error.errno else str(error)
