@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Collection, Sequence
 
 from jd_compute.codec.libraries import any_temporary_folder
+from jd_compute.imports.places import places
 from jd_compute.pool.worker import describe_exit
 from jd_compute.transport import messages
 from jd_compute.transport.channel import MESSAGE_SECONDS, Channel
@@ -66,7 +67,7 @@ class ForkServer:
             wanted = sorted(modules - {*self.preloaded})
             if wanted:
                 self.preloaded += wanted
-                self.order(messages.PRELOAD, messages.pack((sys.path, wanted)))
+                self.order(messages.PRELOAD, messages.pack((sys.path, wanted, places())))
 
     def order(self, kind: int, body: bytes = b"", files: Sequence[int] = ()) -> None:
         """Gives an order; the files are the server's then.

@@ -11,10 +11,10 @@ import time
 from jd_core.backend import Work
 from jd_core.errors import BackendError
 
+from jd_compute.imports.libraries import libraries
 from jd_compute.pool.pool import Pool
 from jd_compute.pool.share import Settings
 from jd_compute.pool.worker import Worker
-from jd_compute.run.libraries import libraries
 from jd_compute.run.orders import Orders
 from jd_compute.run.tasks import Assignment
 from jd_compute.transport import messages, output

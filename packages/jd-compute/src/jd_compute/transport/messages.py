@@ -31,7 +31,7 @@ ENDING = 23  # nothing: it was idle for long enough, and takes no more messages
 # Caller to fork server.
 FORK = 32  # nothing: fork a worker; its connection, life and report follow
 SPAWN = 33  # names and values of environment variables, pickled, or nothing: the same, as a new interpreter
-PRELOAD = 34  # the caller's sys.path, and names of modules, pickled: import them
+PRELOAD = 34  # the caller's sys.path, names of modules, and where the caller has found its own, pickled: import them
 RETIRE = 35  # nothing: there are no more orders; the server ends with its last worker
 
 #: What a fork server says of a worker, in the pipe that came with the order; and a number.

@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from jd_compute.codec.libraries import any_temporary_folder
+from jd_compute.imports.places import found_at
 from jd_compute.transport import messages
 from jd_compute.transport.channel import Channel
 from jd_compute.transport.frame import FilesLostError, Message
@@ -136,8 +137,9 @@ class ForkServer:
             self._is_retired = True
             return
         if order.kind == messages.PRELOAD:
-            sys.path[:], modules = pickle.loads(order.body)
-            self._preload(modules)
+            sys.path[:], modules, places = pickle.loads(order.body)
+            with found_at(places):
+                self._preload(modules)
             return
         try:
             connection, life, report = files = self._control.receive_files(3)
