@@ -152,6 +152,11 @@ def test_autoreload(notebook: Notebook, job: str, folder: str) -> None:
             file = Path(folder, f"{name}.py")
             file.write_text(after)
             os.utime(file, (file.stat().st_mtime + 10,) * 2)
+    # Where nothing but the code of one function changes, no other object shows it.
+    file = Path(folder, f"{job}_function.py")
+    file.write_text(EDITED["function"].replace("0", "20"))
+    os.utime(file, (file.stat().st_mtime + 20,) * 2)
+    assert notebook.value(f"parallel({job}_function_f)([1])") == "[21]"
     notebook.run("%autoreload 0")
 
 
