@@ -42,7 +42,7 @@ def test_runs_of_one_call_each_lose_what_their_workers_could_have_done(record: R
     (loss,) = of_many([one_call(record, number, job=job) for number in range(30)])
     assert loss.kind == "many runs"
     assert loss.seconds == pytest.approx(0.3 - 30 * 0.009 / 8)
-    assert loss.text == "30 runs with 1 calls each, one after the other"
+    assert loss.text == "30 runs with 1 call each, one after the other"
 
 
 def test_runs_on_one_worker_lose_only_what_a_run_costs(record: Record):

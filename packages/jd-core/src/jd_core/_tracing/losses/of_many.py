@@ -32,7 +32,7 @@ def of_many(runs: list[Figures]) -> list[Loss]:
         Loss(
             "many runs",
             lost,
-            f"{len(runs)} runs with {calls / len(runs):.3g} calls each, one after the other",
+            f"{len(runs)} runs with {calls / len(runs):.3g} call{'s' * (calls != len(runs))} each, one after the other",
             remedy if job == runs[0].job else f'{remedy}, with job="{job}"',
         )
     ]
