@@ -14,6 +14,7 @@ import pytest
 from jd_core.errors import BackendError
 from jd_core.testing.harness import best_of_three
 from jd_ray.connection import connection, probe
+from jd_ray.connection.session import Session
 
 
 @pytest.fixture
@@ -93,6 +94,24 @@ def test_a_head_that_is_gone_between_two_calls(closed: str, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(**settings, shutdown=lambda: shut_down.append(True)))
     with pytest.raises(BackendError, match=f"the Ray cluster at '{closed}' no longer answers: this process is disconnected"):
         connection.connect(None)
+    assert shut_down
+
+
+def test_a_request_that_fails_since_the_head_is_gone(closed: str, silent: str) -> None:
+    """Section 6, Ray: the error says so, though the run's watch has not found it yet."""
+
+    def ask(address: str) -> str:
+        context = SimpleNamespace(gcs_address=address, get_job_id=lambda: "1")
+        settings = {"is_initialized": lambda: not shut_down, "get_runtime_context": lambda: context}
+        running = Session(SimpleNamespace(**settings, shutdown=lambda: shut_down.append(True)), "f")
+        with pytest.raises(BackendError) as caught:
+            running.ask(lambda: int("UNAVAILABLE"))
+        return str(caught.value)
+
+    shut_down: list[bool] = []
+    assert "Ray could not run f: ValueError: " in ask(silent)
+    assert not shut_down
+    assert f"f cannot go on: the Ray cluster at '{closed}' no longer answers" in ask(closed)
     assert shut_down
 
 

@@ -93,6 +93,9 @@ class Session:
             return self._gone()
         if isinstance(error, BackendError):
             return error
+        if (address := self._silent()) is not None:
+            self._lose(address)  # the watch has not found it yet
+            return self._gone()
         return BackendError(f"distribute: Ray could not run {self._name}: {type(error).__name__}: {error}")
 
     def look(self) -> None:
@@ -103,8 +106,7 @@ class Session:
 
     def answers(self) -> bool:
         """Whether the head does, as far as that can be known."""
-        address = connection.head_address(self._ray)
-        return address is None or probe.listens(address)
+        return self._silent() is None
 
     def close(self) -> None:
         """Ends the watch."""
@@ -119,14 +121,22 @@ class Session:
             "this error; the next call connects anew"
         )
 
+    def _silent(self) -> str | None:
+        """Returns the address of the head if it does not answer there."""
+        address = connection.head_address(self._ray)
+        return None if address is None or probe.listens(address) else address
+
+    def _lose(self, address: str) -> None:
+        """Records that the head is gone, and disconnects: who waits for it is told, and Ray does not end this process."""
+        self._why = f"the Ray cluster at {address!r} no longer answers"
+        logger.warning("distribute: %s: this process is disconnected from it", self._why)
+        with contextlib.suppress(Exception):
+            self._ray.shutdown()
+
     def _watch(self) -> None:
         address = connection.head_address(self._ray)
         misses = 0
         while address is not None and not self._closed.wait(LOOK_SECONDS) and not self.is_gone():
             misses = 0 if probe.listens(address) else misses + 1
             if misses == MOST_MISSES:
-                self._why = f"the Ray cluster at {address!r} no longer answers"
-                logger.warning("distribute: %s: this process is disconnected from it", self._why)
-                # Who waits for it is told, and Ray does not end this process in a minute's time.
-                with contextlib.suppress(Exception):
-                    self._ray.shutdown()
+                self._lose(address)
