@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import functools
 import importlib
 import io
+import json
 import logging
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections import OrderedDict
 
+import cloudpickle
 import numpy as np
 import pytest
 from jd_core import SerializationError, distribute
@@ -257,15 +261,28 @@ def test_two_runs_at_once_find_out_that_workers_cannot_import_a_module(monkeypat
 
 
 def test_dill_takes_what_cloudpickle_refuses():
-    """Section 6: dill takes what nothing else takes."""
-    refused = open(os.devnull)  # noqa: SIM115 - an open file: cloudpickle refuses those in binary or write mode
+    """Section 6: dill takes what nothing else takes, beside functions and classes that go by their names."""
+    refused = datetime.datetime_CAPI  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="PyCapsule"):
+        cloudpickle.dumps(refused)
 
-    def name(number, *, files):
-        return number, files[0].name
+    def kinds(number, *, values):
+        return [type(value).__name__ for value in values]
 
-    with refused:
-        run = distribute(name, job="compute", workers=1)
-        assert run([1], files=[refused]) == [(1, os.devnull)]
+    run = distribute(kinds, job="compute", workers=1)
+    assert run([1], values=[refused, json.loads, OrderedDict]) == [["PyCapsule", "function", "type"]]
+
+
+@pytest.mark.parametrize("mode", ["w", "a", "r+", "w+", "wb", "ab", "r+b", "w+b", "rb"])
+def test_open_files_are_refused(tmp_path, mode):
+    """Section 6: what calls write there would be lost, or what is there; binary ones would be read from their beginning."""
+    path = tmp_path / "file"
+    path.write_text("what is there")
+    with path.open(mode) as file:
+        before = path.read_text()
+        with pytest.raises(SerializationError, match=r"constant file\[0\], an object of type _io\..* cannot be sent"):
+            distribute(lambda number, *, file: number, job="compute", workers=1)([1], file=[file])
+        assert path.read_text() == before
 
 
 def test_the_working_folder_and_import_path_are_the_callers(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 import sys
 import types
 from collections.abc import Iterator
@@ -55,6 +56,14 @@ class Owner:
     sys.modules[made.__name__] = made
     yield made
     del sys.modules[made.__name__]
+
+
+@pytest.mark.parametrize("mode", ["w", "a", "r+", "w+", "wb", "rb"])
+def test_open_files_are_refused(tmp_path: Path, mode: str) -> None:
+    """Section 6: what calls write there would be lost."""
+    (tmp_path / "file").touch()
+    with (tmp_path / "file").open(mode) as file, pytest.raises((TypeError, pickle.PicklingError)):
+        codec.encode([file])
 
 
 class Point:

@@ -48,17 +48,22 @@ class Pickler(Reducers, cloudpickle.Pickler):  # type: ignore[misc]
 
 
 class _DillPickler(Pickler):
-    """Hands dill, one by one, the objects that nothing else takes; not all, for it is slow, and clones classes."""
+    """Hands dill, one by one, the objects that nothing else takes; not all, for it is slow, and clones classes.
+
+    No open file: dill opens it anew, from its beginning, and one that is open for writing without what is in it.
+    """
 
     def reducer_override(self, obj: Any) -> Any:
         reduced = super().reducer_override(obj)
-        if reduced is not NotImplemented:
+        if reduced is not NotImplemented or isinstance(obj, (types.FunctionType, type)):  # these go by their names
             return reduced
         reduce = self.dispatch_table.get(type(obj))
         try:
             return obj.__reduce_ex__(_PROTOCOL) if reduce is None else reduce(obj)
         except REFUSALS as refused:
             pass_on(refused)
+            if isinstance(obj, io.IOBase):
+                raise
             with any_temporary_folder():
                 import dill  # only here: it takes long to import, and most programs never need it
             try:
