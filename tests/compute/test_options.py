@@ -274,14 +274,15 @@ def test_dill_takes_what_cloudpickle_refuses():
 
 
 @pytest.mark.parametrize("mode", ["w", "a", "r+", "w+", "wb", "ab", "r+b", "w+b", "rb"])
-def test_open_files_are_refused(tmp_path, mode):
+def test_open_files_are_refused(tmp_path, mode, monkeypatch):
     """Section 6: what calls write there would be lost, or what is there; binary ones would be read from their beginning."""
     path = tmp_path / "file"
     path.write_text("what is there")
-    with path.open(mode) as file:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())  # as in a notebook, it is no such file
+    with path.open() as sound, path.open(mode) as file:
         before = path.read_text()
-        with pytest.raises(SerializationError, match=r"constant file\[0\], an object of type _io\..* cannot be sent"):
-            distribute(lambda number, *, file: number, job="compute", workers=1)([1], file=[file])
+        with pytest.raises(SerializationError, match=r"constant file\[1\], an object of type _io\..* cannot be sent"):
+            distribute(lambda number, *, file: number, job="compute", workers=1)([1], file=[sound, file])
         assert path.read_text() == before
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from jd_core._progress.lasting import Lasting
 from jd_core._progress.pace import Pace
 from jd_core.errors import DistributeError
 
@@ -106,21 +106,19 @@ class Bar(Silent):
         self._closed = False
         self._bar: Any = None
         if not brief or _in_notebook():
-            with self._drawing():
-                self._bar = self._opened()
+            self._bar = self._opened()
 
     def advance(self, calls: int) -> None:
         """Counts; tqdm itself decides when to draw."""
         self._done += calls
-        with self._drawing():
-            if self._bar is not None:
-                self._tell()
-                self._bar.update(calls)
-            elif not self._closed and time.time() - self._began > INTERVAL:
-                self._bar = self._opened()
-                self._bar.start_t, self._bar.n = self._began, self._done
-                self._tell()
-                self._bar.refresh()
+        if self._bar is not None:
+            self._tell()
+            self._bar.update(calls)
+        elif not self._closed and time.time() - self._began > INTERVAL:
+            self._bar = self._opened()
+            self._bar.start_t, self._bar.n = self._began, self._done
+            self._tell()
+            self._bar.refresh()
 
     def failed(self) -> None:
         """Counts a call that failed."""
@@ -132,28 +130,19 @@ class Bar(Silent):
 
     def close(self) -> None:
         """Draws the last state and leaves the line."""
-        with self._drawing():
-            if self._bar is not None:
-                self._bar.close()
-            elif self._done and not self._closed:
-                seconds = time.time() - self._began
-                what = {"prefix": self._name, "unit": "call", "postfix": self._trouble()}
-                line = self._tqdm.format_meter(self._done, self._total, seconds, **what)
-                self._tqdm.write(line, file=sys.stderr)  # above any bars that are there
+        if self._bar is not None:
+            self._bar.close()
+        elif self._done and not self._closed:
+            seconds = time.time() - self._began
+            what = {"prefix": self._name, "unit": "call", "postfix": self._trouble()}
+            line = self._tqdm.format_meter(self._done, self._total, seconds, **what)
+            self._tqdm.write(line, file=Lasting(sys.stderr))  # above any bars that are there
         self._closed = True
-
-    @contextlib.contextmanager
-    def _drawing(self) -> Iterator[None]:
-        """Shows nothing more once stderr takes nothing any more, as of a terminal that has gone: the run goes on."""
-        try:
-            yield
-        except (OSError, ValueError):
-            if self._bar is not None:
-                self._bar.disable = True
-            self._bar, self._closed = None, True
 
     def _opened(self) -> Any:
         how = {"total": self._total, "desc": self._name, "unit": "call", "mininterval": INTERVAL}
+        if not _in_notebook():
+            how["file"] = Lasting(sys.stderr)
         if self._total is None or self._pace is None:
             return self._tqdm(**how)
         return _estimating(self._tqdm)(**how, bar_format=FORMAT)

@@ -73,14 +73,15 @@ class Reducers:
             return reduce(self, obj)
         if obj is sys.stdout or obj is sys.stderr:  # there, it is what stands there
             return getattr, (sys, "stdout" if obj is sys.stdout else "stderr")
-        if isinstance(obj, io.TextIOWrapper) and not obj.closed and obj.writable():
+        is_file = isinstance(obj, io.TextIOWrapper)
+        if is_file and not obj.closed and obj.writable():
             # Cloudpickle sends what can be read, and what is written there would be lost.
             name = getattr(obj, "name", None)
             raise pickle.PicklingError(f"cannot pickle a file that is open for writing ({name!r}): pass its path")
         if isinstance(obj, threading.local):
             return self.reduce_shared(kind)
         reduced = classes.reduce_instance(obj, self.is_importable)
-        by_object = isinstance(kind, enum.EnumType) or kind in (type(sys.stdout), type(sys.stderr))
+        by_object = is_file or isinstance(kind, enum.EnumType) or kind in (type(sys.stdout), type(sys.stderr))
         if reduced is NotImplemented and not by_object:
             self.left |= {kind}
             self.record_named(kind.__module__)  # what it says that pickles by its name alone does not show its class
