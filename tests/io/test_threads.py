@@ -6,6 +6,7 @@ import contextvars
 import itertools
 import sqlite3
 import threading
+import time
 
 import pytest
 from jd_core.backend import Chunk, Work
@@ -13,7 +14,7 @@ from jd_core.backend.cpus import usable_cpus
 from jd_core.errors import BackendError
 from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.threads import ThreadWorkers
-from jd_core.worker import inside_worker
+from jd_core.worker import inside_worker, state
 
 WAIT = 30.0  # seconds after which an event that should have come has not
 
@@ -274,6 +275,21 @@ def test_too_many_threads_for_the_system(io, monkeypatch, threads):
     for thread in threads():
         thread.join(WAIT)
     assert threads() == []
+
+
+def test_threads_that_are_there_make_all_calls_at_the_end_of_the_interpreter(io, monkeypatch, threads):
+    """Section 5: a stream that is read on in ``atexit`` has its results. Python 3.12 and later start no thread there."""
+    start = threading.Thread.start
+
+    def limited(thread):
+        if len(threads()) == 2:
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    monkeypatch.setattr(state, "is_ending", lambda: True)
+    outcome = io.run(lambda number: (time.sleep(0.01), number)[1], range(20), workers=9)
+    assert outcome.ordered() == [*range(20)]
 
 
 def test_default_workers(io):

@@ -13,7 +13,7 @@ from jd_core.backend import Work
 from jd_core.errors import BackendError, CallTimeoutError
 from jd_core.inprocess.call_queue import CallQueue
 from jd_core.inprocess.open_chunk import OpenChunk, measured, unstarred
-from jd_core.worker import Span, close_loop, inside_worker, is_async, number_of_worker, open_loop, uncounted_seconds
+from jd_core.worker import Span, close_loop, is_async, open_loop, state, uncounted_seconds
 
 if TYPE_CHECKING:
     from jd_core.inprocess.rate_limit import Rate
@@ -67,7 +67,7 @@ class ThreadWorkers:
         self._workers: list[_Worker] = []
         self._due = self._patience = 0.0  # on the monotonic clock: when the next call may have taken too long; see `join`
         self._context = contextvars.copy_context()
-        self._context.run(inside_worker.set, True)
+        self._context.run(state.inside_worker.set, True)
 
     def admit(self, calls: int) -> None:
         """Starts threads, one by one, until idle ones and these take all calls; at most ``work.workers`` threads."""
@@ -135,6 +135,8 @@ class ThreadWorkers:
         try:
             worker.thread.start()
         except RuntimeError as error:
+            if state.is_ending() and self._workers:  # Python 3.12 starts none then: those that there are make all calls
+                return
             raise BackendError(
                 f"{self._work.name}(): after {len(self._workers)} threads the system started no further one "
                 f"({error}): use fewer than workers={self._work.workers}, or raise its limit (ulimit -u)"
@@ -143,7 +145,7 @@ class ThreadWorkers:
 
     def _serve(self, worker: _Worker) -> None:
         try:
-            number_of_worker.set(worker.number)
+            state.number_of_worker.set(worker.number)
             if is_async(self._work.function):
                 open_loop()
             take = self._take_watched if self._watched else self._take
@@ -239,8 +241,7 @@ class _Worker:
     thread: threading.Thread
 
     def __init__(self, name: str, number: int) -> None:
-        self.name = name
-        self.number = number
+        self.name, self.number = name, number
         self.current: tuple[OpenChunk, int, float] | None = None
         self.left_behind = False
 
