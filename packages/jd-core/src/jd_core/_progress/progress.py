@@ -140,7 +140,7 @@ class Bar(Silent):
         self._closed = True
 
     def _opened(self) -> Any:
-        how = {"total": self._total, "desc": self._name, "unit": "call", "mininterval": INTERVAL}
+        how: dict[str, Any] = {"total": self._total, "desc": self._name, "unit": "call", "mininterval": INTERVAL}
         if not _in_notebook():
             how["file"] = Lasting(sys.stderr)
         if self._total is None or self._pace is None:
